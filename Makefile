@@ -1,0 +1,75 @@
+# Every command a developer needs. `make` lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PY := $(VENV)/bin/python
+SAM := .venv-sam/bin/sam
+# sam looks for python3.13 and uv on PATH: those of the venv work everywhere, a version manager's shim may not.
+WITH_VENV := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+
+# Variables given to make reach the commands through their environment:
+# make run PORT=9000 ENDPOINT_PORT=9001 DETACH=1
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: ## install the locked dependencies into .venv
+	@sh localstack/install.sh $(VENV) requirements/dev.txt
+
+run: venv ## start the whole system here (PORT=8080, DETACH=1 to return when ready)
+	@exec $(PY) -m localstack.embedded run
+
+stop: venv ## stop what `make run` started; its state is kept
+	@$(PY) -m localstack.embedded stop
+
+reset: venv ## stop it and forget all local state
+	@$(PY) -m localstack.embedded reset
+
+token: venv ## print a fresh access token of a demo account (ROLE=... or EMAIL=...)
+	@$(PY) -m localstack.embedded token
+
+test: venv ## all tests (AWS_ENDPOINT_URL=... runs them on that emulator, ARGS=... goes to pytest)
+	$(PY) -m pytest $(ARGS)
+
+test-unit: venv ## the fast tests: no emulator
+	$(PY) -m pytest -m "not integration and not resilience and not performance" $(ARGS)
+
+bench: venv ## measure the budgets
+	$(PY) -m tests.performance.bench $(ARGS)
+
+lint: venv ## style, types, template, import rules
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/cfn-lint template.yaml
+	$(PY) -m pytest -q tests/architecture
+
+format: venv ## format the code and fix what ruff can fix
+	$(VENV)/bin/ruff check --fix --exit-zero .
+	$(VENV)/bin/ruff format .
+
+lock: venv ## write the lock files from pyproject.toml (ARGS=--upgrade for newer versions)
+	requirements/lock.sh $(VENV)/bin/uv $(ARGS)
+
+deploy-local: venv ## build, deploy and fill any emulator (AWS_ENDPOINT_URL=http://127.0.0.1:4566)
+	@$(PY) -m localstack.embedded deploy
+
+sam-cli: venv ## install the SAM CLI into .venv-sam
+	@sh localstack/install.sh .venv-sam requirements/sam.txt
+
+sam-validate: sam-cli ## check the template with the SAM CLI
+	$(WITH_VENV) $(SAM) validate --lint
+
+sam-build: sam-cli ## build as for AWS
+	$(WITH_VENV) $(SAM) build $(ARGS)
+
+deploy: sam-build ## deploy to the AWS account of the current credentials
+	$(WITH_VENV) $(SAM) deploy $(ARGS)
+
+clean: ## remove environments, caches and builds; local state stays (see reset)
+	rm -rf $(VENV) .venv-sam .aws-sam .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
+	sam-validate sam-build deploy clean

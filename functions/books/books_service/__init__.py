@@ -1,0 +1,1 @@
+"""The books service: titles, their physical copies, and which of them can be lent."""

@@ -1,0 +1,49 @@
+"""Listing the catalogue, page by page."""
+
+from collections.abc import Mapping
+
+from library_common.problems import FieldError, InvalidRequest
+
+from books_service.application.criteria import MAX_SORT_KEY, MIN_SORT_KEY, Criteria
+from books_service.application.ports import Catalogue, Position
+from books_service.application.views import BookView
+
+
+class Searching:
+    """Lists titles."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def find(
+        self, criteria: Criteria, *, limit: int, position: Mapping[str, object] | None
+    ) -> tuple[list[BookView], dict[str, str | int] | None]:
+        """One page, and where the next one starts (None at the end).
+
+        The work per request is bounded: a page may be short, even empty, and still have a next one.
+        Raises InvalidRequest for a position that is none.
+        """
+        start = _position(position)
+        if criteria.impossible:
+            return [], None
+        books, following = self._catalogue.find(criteria, limit=limit, start=start)
+        after: dict[str, str | int] | None = None
+        if following is not None:
+            after = {"key": following.key, "past": int(following.past)}
+        return [BookView.of(book) for book in books], after
+
+
+def _position(raw: Mapping[str, object] | None) -> Position | None:
+    if raw is None:
+        return None
+    key, past = raw.get("key"), raw.get("past")
+    # Cursors are not signed: what comes back may be anything.
+    if not isinstance(key, str) or not MIN_SORT_KEY <= len(key) <= MAX_SORT_KEY or past not in {0, 1}:
+        raise _bad_cursor()
+    if any("\ud800" <= char <= "\udfff" for char in key):
+        raise _bad_cursor()
+    return Position(key, past=past == 1)
+
+
+def _bad_cursor() -> InvalidRequest:
+    return InvalidRequest("The cursor is not one of ours.", errors=[FieldError("cursor", "not a cursor of ours")])

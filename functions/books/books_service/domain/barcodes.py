@@ -1,0 +1,41 @@
+"""Barcodes of copies.
+
+Generated ones follow the 14-digit Codabar scheme of library labels: `3` for an item (`2` is a
+patron), four digits for the institution, eight for the item, and a Luhn mod-10 check digit
+(ISO/IEC 7812-1, annex B). Libraries with labels of their own may use those instead.
+"""
+
+import re
+from collections.abc import Callable
+
+type RandomBelow = Callable[[int], int]
+"""A whole number from 0 up to, not including, the argument; every one as likely."""
+
+MIN_BARCODE = 3
+MAX_BARCODE = 30
+BARCODE_PATTERN = rf"^[A-Za-z0-9-]{{{MIN_BARCODE},{MAX_BARCODE}}}$"
+_BARCODE = re.compile(BARCODE_PATTERN[1:-1])
+_ITEM = "3"
+_ITEM_DIGITS = 8
+
+
+def is_barcode(text: str) -> bool:
+    """Whether `text` has the form of a barcode (no copy may carry it)."""
+    return _BARCODE.fullmatch(text) is not None
+
+
+def luhn_digit(digits: str) -> str:
+    """The check digit to append to `digits`."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        # The digit next to the check digit is doubled, then every second one.
+        value = int(digit) * (2 if place % 2 == 0 else 1)
+        total += value - 9 if value > 9 else value
+    return str(-total % 10)
+
+
+def new_barcode(institution: str, random_below: RandomBelow) -> str:
+    """A random item barcode of `institution` (four digits). Random, so that labels tell nothing about the size
+    of the collection and two desks need not agree on a counter; the store refuses the rare double."""
+    digits = f"{_ITEM}{institution}{random_below(10**_ITEM_DIGITS):0{_ITEM_DIGITS}d}"
+    return digits + luhn_digit(digits)

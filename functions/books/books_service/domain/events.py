@@ -1,0 +1,106 @@
+"""What happens to titles and copies, as other services hear of it.
+
+The events are small because they live inside the stored item until its next write. They say what
+changed, not all there is: a consumer that shows a title reads it anew, which is also right when two
+events arrive in the wrong order.
+"""
+
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from books_service.domain.stock import Change, CopyStatus, Stock
+from books_service.domain.title import Metadata, Title
+
+EVENT_TEXT = 120
+"""Characters of a title or author that travel with an event."""
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class _AboutTitle(_Event):
+    book_id: str
+    book_version: int
+
+
+class BookAdded(_AboutTitle):
+    """A title entered the catalogue. `title` and `author` may be cut."""
+
+    type: ClassVar[str] = "BookAdded"
+    version: ClassVar[int] = 1
+
+    title: Annotated[str, Field(max_length=EVENT_TEXT)]
+    author: Annotated[str, Field(max_length=EVENT_TEXT)]
+    isbn: str | None = None
+    total_copies: int
+
+    @classmethod
+    def of(cls, title: Title, stock: Stock) -> "BookAdded":
+        return cls(
+            book_id=title.id,
+            book_version=title.version,
+            title=title.metadata.title[:EVENT_TEXT],
+            author=title.metadata.author[:EVENT_TEXT],
+            isbn=title.metadata.isbn,
+            total_copies=stock.total,
+        )
+
+
+class BookUpdated(_AboutTitle):
+    """The description changed. `changed` names the fields."""
+
+    type: ClassVar[str] = "BookUpdated"
+    version: ClassVar[int] = 1
+
+    changed: list[str]
+
+    @classmethod
+    def of(cls, title: Title, before: Metadata) -> "BookUpdated":
+        return cls(book_id=title.id, book_version=title.version, changed=title.metadata.differing(before))
+
+
+class BookRemoved(_AboutTitle):
+    """The title was archived."""
+
+    type: ClassVar[str] = "BookRemoved"
+    version: ClassVar[int] = 1
+
+
+class BookRestored(_AboutTitle):
+    """An archived title is back in the catalogue."""
+
+    type: ClassVar[str] = "BookRestored"
+    version: ClassVar[int] = 1
+
+
+class CopyChange(_Event):
+    """One copy's change. Without `previous` the copy is new; without `status` it is no longer held by the library."""
+
+    barcode: str
+    previous: CopyStatus | None = None
+    status: CopyStatus | None = None
+
+
+class CopyStatusChanged(_Event):
+    """Copies of one title were lent, came back, were added, removed or set right, all in one act.
+
+    loan_id: the loan that caused it, when one did. There are no counts in it: reservations of one
+    title do not wait for each other, so no single one knows the count after it.
+    """
+
+    type: ClassVar[str] = "CopyStatusChanged"
+    version: ClassVar[int] = 1
+
+    book_id: str
+    copies: list[CopyChange]
+    loan_id: str | None = None
+
+    @classmethod
+    def of(cls, book_id: str, changes: list[Change], loan_id: str | None = None) -> "CopyStatusChanged":
+        return cls(
+            book_id=book_id,
+            copies=[CopyChange(barcode=c.barcode, previous=c.previous, status=c.status) for c in changes],
+            loan_id=loan_id,
+        )

@@ -1,0 +1,1 @@
+"""The Lambda authorizer: proves who is calling, once for all services."""

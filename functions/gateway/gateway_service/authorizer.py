@@ -1,0 +1,88 @@
+"""The Lambda REQUEST authorizer of the API.
+
+Answers with the caller (kind, subject, role, scopes), which API Gateway hands to the function behind
+the route. The policy allows the whole stage: *who* is decided here, *what they may do* beside each
+route in the services. That is also why a cached answer can be reused for any route by the same token.
+"""
+
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from gateway_service.keyring import Keyring
+from gateway_service.settings import GatewaySettings
+from library_common.clock import Clock, SystemClock
+from library_common.context import invocation
+from library_common.telemetry import count, log_invocation
+from library_common.tokens import TokenRefused, VerifiedToken
+
+
+class Unauthorized(Exception):
+    """API Gateway turns an authorizer error with exactly this message into its 401 answer."""
+
+    def __init__(self) -> None:
+        super().__init__("Unauthorized")
+
+
+@cache
+def _keyring() -> Keyring:
+    return Keyring.from_settings(GatewaySettings())
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """Lambda entry. Raises Unauthorized for a token that proves nothing."""
+    started = time.perf_counter()
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    with invocation(headers.get("x-correlation-id")) as record:
+        status: int = 401
+        try:
+            answer = authorize(headers.get("authorization"), event["methodArn"], _keyring(), SystemClock())
+            record.actor = str(answer["principalId"])
+            status = 200
+        finally:
+            log_invocation("authorizer", status=status, duration_ms=(time.perf_counter() - started) * 1000)
+        return answer
+
+
+def authorize(authorization: str | None, method_arn: str, keyring: Keyring, clock: Clock) -> dict[str, Any]:
+    """The authorizer's answer for an Authorization header; without one the caller is nobody.
+
+    A route that needs somebody names the header as identity source, so API Gateway refuses a request
+    without it before this code runs, and the services check once more.
+    """
+    if authorization is None:
+        return _answer("anonymous", method_arn, {"kind": "anonymous"})
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        count("TokenRefused", reason="scheme")
+        raise Unauthorized
+    try:
+        verified = keyring.verifier().verify(token.strip(), clock.now())
+    except TokenRefused as refused:
+        count("TokenRefused", reason=str(refused))
+        # Nothing about why reaches the client: an attacker learns nothing from a 401.
+        raise Unauthorized from None
+    return _answer(f"{verified.kind}:{verified.subject}", method_arn, _claims(verified))
+
+
+def _claims(verified: VerifiedToken) -> dict[str, str]:
+    # API Gateway passes strings only.
+    claims = {"kind": verified.kind, "subject": verified.subject, "token_id": verified.token_id}
+    if verified.role is not None:
+        claims["role"] = verified.role.value
+    if verified.scopes:
+        claims["scope"] = " ".join(sorted(verified.scopes))
+    return claims
+
+
+def _answer(principal: str, method_arn: str, claims: Mapping[str, str]) -> dict[str, Any]:
+    stage_arn = "/".join(method_arn.split("/")[:2])
+    return {
+        "principalId": principal,
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{stage_arn}/*"}],
+        },
+        "context": dict(claims),
+    }

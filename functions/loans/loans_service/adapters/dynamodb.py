@@ -1,0 +1,378 @@
+"""The loans table.
+
+    item                            pk              sk       written by
+    a loan                          LOAN#<id>       LOAN     every step of its life, on the state before
+    a member's account              MEMBER#<id>     ACCOUNT  places taken and given back; due dates
+
+    access                                          how                                   request units
+    one loan                                        get, consistent                       1 read
+    may the member borrow                           get the account, consistent           1 read
+    open a PENDING loan and take a place            transaction of both items             4 write
+    issue it                                        update + the two indexes              3-4 write
+    a member's history, newest first                index by_member (keys), then batch get
+    a member's open loans                           account, then batch get: no index, always fresh
+    the open loan of a copy                         index by_open_copy (keys), then get
+
+Indexes hold keys only, so that a change of status costs them nothing. Both are sparse: `issued` appears
+when a loan is issued, `open_copy` while the copy is out. A PENDING or CANCELLED loan is in neither.
+
+Sizes: a loan is 0.4 to 1 KB with its events; an account grows by about 50 bytes per open loan. Keys: a
+loan is a partition of its own, an account one per member, so no key is hotter than one member's own
+requests. The account is a map of loan ids, not a counter: taking or giving back a place twice is
+harmless, and what is there names what holds it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from library_common.clock import from_rfc3339, to_rfc3339
+from library_common.dynamodb import ConditionFailed, Delete, Expression, Item, Put, Table, TransactionBusy, Update
+from library_common.events import OUTBOX_ATTRIBUTE, Envelope, to_outbox
+from loans_service.application.ports import LimitReached, LoanExists, Stale
+from loans_service.domain.loan import EMPTY_ACCOUNT, Account, Loan, LoanStatus
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+BY_MEMBER = "by_member"
+BY_OPEN_COPY = "by_open_copy"
+
+KEEP_CANCELLED = timedelta(hours=24)
+"""How long a refused checkout is remembered for repeats of its idempotency key."""
+
+_OPENING_ATTEMPTS = 5
+
+
+class DynamoLoans:
+    """Implements `application.ports.Loans`."""
+
+    def __init__(self, table_name: str, client: "Callable[[], DynamoDBClient]") -> None:
+        self._table = Table(table_name, client)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def get(self, loan_id: str) -> Loan | None:
+        item = self._table.get(_loan_key(loan_id))
+        return _loan(item) if item else None
+
+    def get_all(self, loan_ids: Sequence[str]) -> list[Loan]:
+        return [_loan(item) for item in self._table.get_many([_loan_key(loan_id) for loan_id in loan_ids])]
+
+    def account(self, user_id: str) -> Account:
+        item = self._table.get(_account_key(user_id))
+        return _account(item) if item else EMPTY_ACCOUNT
+
+    def open_loan_of_copy(self, barcode: str) -> Loan | None:
+        found, _ = self._table.query(
+            Expression("#copy = :copy", {"copy": "open_copy"}, {"copy": barcode}), index=BY_OPEN_COPY
+        )
+        for entry in found:
+            # The index may lag behind; the loan itself is read fresh.
+            item = self._table.get({"pk": entry["pk"], "sk": entry["sk"]})
+            if item and (loan := _loan(item)).is_open and loan.barcode == barcode:
+                return loan
+        return None
+
+    def history(
+        self, user_id: str, limit: int, after: Mapping[str, object] | None
+    ) -> tuple[list[Loan], dict[str, object] | None]:
+        start = (
+            {"member": user_id, "issued": after["issued"], **_loan_key(str(after["id"]))} if after is not None else None
+        )
+        entries, last = self._table.query(
+            Expression("#member = :member", {"member": "member"}, {"member": user_id}),
+            index=BY_MEMBER,
+            limit=limit,
+            forward=False,
+            start=start,
+        )
+        keys = [{"pk": entry["pk"], "sk": entry["sk"]} for entry in entries]
+        items = {item["pk"]: item for item in self._table.get_many(keys)}
+        loans = [_loan(items[key["pk"]]) for key in keys if key["pk"] in items]
+        if last is None:
+            return loans, None
+        return loans, {"issued": last["issued"], "id": str(last["pk"]).removeprefix("LOAN#")}
+
+    # -- the life of a loan -------------------------------------------------------------------
+
+    def open_pending(self, loan: Loan, limit: int) -> None:
+        put = Put(_item(loan), Expression("attribute_not_exists(#pk)", {"pk": "pk"}))
+        account_is_new = False
+        for _ in range(_OPENING_ATTEMPTS):
+            place = self._new_account(loan, limit) if account_is_new else _take_place(loan, limit)
+            try:
+                self._table.transact([put, place])
+            except ConditionFailed as failed:
+                if failed.index == 0 and failed.item is not None:
+                    raise LoanExists(_loan(failed.item)) from failed
+                # The account is missing (first loan ever), has appeared meanwhile, or is full.
+                account_is_new = failed.item is None
+                if failed.item is not None and _account(failed.item).places_taken >= limit:
+                    raise LimitReached from failed
+                continue
+            return
+        raise TransactionBusy("the account kept changing")
+
+    @staticmethod
+    def _new_account(loan: Loan, limit: int) -> Put:
+        if limit < 1:
+            raise LimitReached
+        return Put(
+            {**_account_key(loan.user_id), "open": {loan.id: to_rfc3339(loan.due_at)}},
+            Expression("attribute_not_exists(#pk)", {"pk": "pk"}),
+        )
+
+    def take_over(self, loan: Loan, leased: Loan) -> None:
+        assert leased.lease_until is not None  # noqa: S101 - that is what leasing sets
+        with _stale():
+            self._table.update(
+                _loan_key(loan.id),
+                Expression(
+                    "SET #lease = :lease REMOVE #events",
+                    {"lease": "lease", "events": OUTBOX_ATTRIBUTE},
+                    {"lease": _epoch(leased.lease_until)},
+                ),
+                Expression(
+                    "#status = :pending AND (attribute_not_exists(#lease) OR #lease = :before)",
+                    {"status": "status", "lease": "lease"},
+                    {
+                        "pending": LoanStatus.PENDING.value,
+                        "before": _epoch(loan.lease_until) if loan.lease_until else 0,
+                    },
+                ),
+            )
+
+    def activate(self, loan: Loan, events: Sequence[Envelope]) -> None:
+        with _stale():
+            self._table.update(_loan_key(loan.id), _set_all(loan, events), _was(LoanStatus.PENDING, loan.version - 1))
+
+    def cancel(self, loan: Loan) -> None:
+        expires = loan.requested_at + KEEP_CANCELLED
+        with _stale():
+            self._table.transact(
+                [
+                    Update(
+                        _loan_key(loan.id),
+                        _set_all(loan, (), expires_at_epoch=_epoch(expires)),
+                        _was(LoanStatus.PENDING, loan.version - 1),
+                    ),
+                    _give_place_back(loan),
+                ]
+            )
+
+    def withdraw(self, loan: Loan) -> None:
+        with _stale():
+            self._table.transact(
+                [Delete(_loan_key(loan.id), _was(LoanStatus.PENDING, loan.version)), _give_place_back(loan)]
+            )
+
+    def close(self, loan: Loan, events: Sequence[Envelope]) -> None:
+        with _stale():
+            self._table.update(_loan_key(loan.id), _set_all(loan, events), _was(LoanStatus.ACTIVE, loan.version - 1))
+
+    def extend(self, loan: Loan, events: Sequence[Envelope]) -> None:
+        due = Update(
+            _account_key(loan.user_id),
+            Expression("SET #open.#loan = :due", {"open": "open", "loan": loan.id}, {"due": to_rfc3339(loan.due_at)}),
+            Expression("attribute_exists(#open.#loan)", {"open": "open", "loan": loan.id}),
+        )
+        with _stale():
+            self._table.transact(
+                [
+                    Update(_loan_key(loan.id), _set_all(loan, events), _was(LoanStatus.ACTIVE, loan.version - 1)),
+                    due,
+                ]
+            )
+
+    def give_back_place(self, loan: Loan) -> None:
+        place = _give_place_back(loan)
+        try:
+            self._table.update(place.key, place.update, _holds_place(loan))
+        except ConditionFailed:
+            return  # given back already
+
+    def settled(self, loan: Loan) -> None:
+        # The events were in an earlier image; left in place they would be published once more.
+        try:
+            self._table.update(
+                _loan_key(loan.id),
+                Expression("REMOVE #settling, #events", {"settling": "settling", "events": OUTBOX_ATTRIBUTE}),
+                Expression("attribute_exists(#settling)", {"settling": "settling"}),
+            )
+        except ConditionFailed:
+            return  # settled already
+
+
+@contextmanager
+def _stale() -> Iterator[None]:
+    try:
+        yield
+    except ConditionFailed as failed:
+        item = failed.item if failed.index == 0 else None
+        raise Stale(_loan(item) if item else None) from failed
+
+
+# -- expressions ------------------------------------------------------------------------------
+
+
+def _take_place(loan: Loan, limit: int) -> Update:
+    return Update(
+        _account_key(loan.user_id),
+        Expression("SET #open.#loan = :due", {"open": "open", "loan": loan.id}, {"due": to_rfc3339(loan.due_at)}),
+        Expression(
+            "attribute_exists(#pk) AND attribute_not_exists(#open.#loan) AND size(#open) < :limit",
+            {"pk": "pk", "open": "open", "loan": loan.id},
+            {"limit": limit},
+        ),
+    )
+
+
+def _give_place_back(loan: Loan) -> Update:
+    return Update(
+        _account_key(loan.user_id),
+        Expression("REMOVE #open.#loan", {"open": "open", "loan": loan.id}),
+        Expression("attribute_exists(#pk)", {"pk": "pk"}),
+    )
+
+
+def _holds_place(loan: Loan) -> Expression:
+    return Expression("attribute_exists(#open.#loan)", {"open": "open", "loan": loan.id})
+
+
+def _was(status: LoanStatus, version: int) -> Expression:
+    return Expression(
+        "#status = :was_status AND #v = :was_version",
+        {"status": "status", "v": "v"},
+        {"was_status": status.value, "was_version": version},
+    )
+
+
+def _set_all(loan: Loan, events: Sequence[Envelope], **more: object) -> Expression:
+    """An update that makes the item exactly what `loan` is, with the events this very write causes."""
+    wanted = {**_item(loan), OUTBOX_ATTRIBUTE: to_outbox(events), **more}
+    values: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    sets: list[str] = []
+    removes: list[str] = []
+    for attribute in (*_ATTRIBUTES, OUTBOX_ATTRIBUTE, *more):
+        names[attribute] = attribute
+        value = wanted.get(attribute)
+        if value is None:
+            removes.append(f"#{attribute}")
+        else:
+            sets.append(f"#{attribute} = :{attribute}")
+            values[attribute] = value
+    text = "SET " + ", ".join(sets) + (" REMOVE " + ", ".join(removes) if removes else "")
+    return Expression(text, names, values)
+
+
+# -- items ------------------------------------------------------------------------------------
+
+_ATTRIBUTES = (
+    "member",
+    "role",
+    "book",
+    "status",
+    "requested",
+    "due",
+    "v",
+    "wanted",
+    "barcode",
+    "title",
+    "issued",
+    "first_due",
+    "returned",
+    "ext",
+    "settling",
+    "damaged",
+    "lease",
+    "digest",
+    "refusal",
+    "open_copy",
+)
+
+
+def _loan_key(loan_id: str) -> dict[str, str]:
+    return {"pk": f"LOAN#{loan_id}", "sk": "LOAN"}
+
+
+def _account_key(user_id: str) -> dict[str, str]:
+    return {"pk": f"MEMBER#{user_id}", "sk": "ACCOUNT"}
+
+
+def _account(item: Mapping[str, Any]) -> Account:
+    return Account(open={loan_id: from_rfc3339(due) for loan_id, due in item["open"].items()})
+
+
+def _item(loan: Loan) -> Item:
+    """A loan as stored; false and empty attributes are left out to keep the item small."""
+    return {
+        **_loan_key(loan.id),
+        "member": loan.user_id,
+        "role": loan.role,
+        "book": loan.book_id,
+        "status": loan.status.value,
+        "requested": to_rfc3339(loan.requested_at),
+        "due": to_rfc3339(loan.due_at),
+        "v": loan.version,
+        "wanted": loan.wanted_barcode,
+        "barcode": loan.barcode,
+        "title": loan.title,
+        "issued": _text(loan.issued_at),
+        "first_due": _text(loan.first_due_at),
+        "returned": _text(loan.returned_at),
+        "ext": loan.extensions or None,
+        "settling": loan.settling or None,
+        "damaged": loan.damaged or None,
+        "lease": _epoch(loan.lease_until) if loan.lease_until else None,
+        "digest": loan.request_digest,
+        "refusal": list(loan.refusal) if loan.refusal else None,
+        "open_copy": loan.barcode if loan.is_open else None,
+    }
+
+
+def _loan(item: Mapping[str, Any]) -> Loan:
+    refusal = item.get("refusal")
+    return Loan(
+        id=str(item["pk"]).removeprefix("LOAN#"),
+        user_id=item["member"],
+        role=item["role"],
+        book_id=item["book"],
+        status=LoanStatus(item["status"]),
+        requested_at=from_rfc3339(item["requested"]),
+        due_at=from_rfc3339(item["due"]),
+        version=item["v"],
+        wanted_barcode=item.get("wanted"),
+        barcode=item.get("barcode"),
+        title=item.get("title"),
+        issued_at=_moment(item.get("issued")),
+        first_due_at=_moment(item.get("first_due")),
+        returned_at=_moment(item.get("returned")),
+        extensions=item.get("ext", 0),
+        settling=item.get("settling", False),
+        damaged=item.get("damaged", False),
+        lease_until=datetime.fromtimestamp(item["lease"], UTC) if item.get("lease") else None,
+        request_digest=item.get("digest"),
+        refusal=(refusal[0], refusal[1]) if refusal else None,
+    )
+
+
+def unfinished_loan_id(image: Mapping[str, Any]) -> tuple[str, bool] | None:
+    """For the stream: a loan's id and whether this image of it is unfinished; None for other items."""
+    if image.get("sk") != "LOAN":
+        return None
+    return str(image["pk"]).removeprefix("LOAN#"), _loan(image).is_unfinished
+
+
+def _epoch(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+def _text(moment: datetime | None) -> str | None:
+    return to_rfc3339(moment) if moment else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return from_rfc3339(text) if text else None

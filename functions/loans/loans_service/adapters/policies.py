@@ -1,0 +1,34 @@
+"""The loan policy document in the parameter store, validated whenever it changed."""
+
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from library_common.telemetry import count, logger
+from loans_service.domain.errors import PolicyMissing
+from loans_service.domain.policy import LoanPolicy
+
+
+class StoredPolicies:
+    """Implements `application.ports.Policies`. `read` answers the document, at most a minute old."""
+
+    def __init__(self, read: Callable[[], str]) -> None:
+        self._read = read
+        self._text: str | None = None
+        self._policy: LoanPolicy | None = None
+
+    def current(self) -> LoanPolicy:
+        text = self._read()
+        if text != self._text:
+            try:
+                self._policy = LoanPolicy.model_validate_json(text)
+            except ValidationError as exc:
+                # A bad document is refused whole. The one before stays in force where there is one.
+                count("LoanPolicyRefused")
+                logger().error("loan policy refused", extra={"problems": exc.errors(include_input=False)})
+                if self._policy is None:
+                    raise PolicyMissing("The library's loan policy is not usable.") from exc
+            self._text = text
+        if self._policy is None:
+            raise PolicyMissing("The library's loan policy is not usable.")
+        return self._policy

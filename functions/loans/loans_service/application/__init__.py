@@ -1,0 +1,1 @@
+"""What members and librarians do with loans, and the ports those use cases need."""

@@ -1,0 +1,97 @@
+"""Reading loans: one, or a member's, newest first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from library_common.clock import Clock, to_rfc3339
+from loans_service.application.ports import Loans
+from loans_service.domain.errors import LoanNotFound
+from loans_service.domain.loan import Loan, LoanStatus
+
+type Position = dict[str, object]
+
+_MAX_PAGES = 10
+"""How many index pages one request reads to fill a filtered page before it answers with what it has."""
+
+
+class Shown(StrEnum):
+    """Which of a member's loans to list. `active`: the member has the copy, overdue or not."""
+
+    ACTIVE = "active"
+    OVERDUE = "overdue"
+    RETURNED = "returned"
+
+
+@dataclass
+class History:
+    """Looks loans up."""
+
+    loans: Loans
+    clock: Clock
+
+    def one(self, loan_id: str) -> Loan:
+        """Raises LoanNotFound; also for a checkout that never became a loan."""
+        loan = self.loans.get(loan_id)
+        if loan is None or loan.status in (LoanStatus.PENDING, LoanStatus.CANCELLED):
+            raise LoanNotFound
+        return loan
+
+    def of_member(
+        self, user_id: str, shown: Shown | None, limit: int, after: Position | None
+    ) -> tuple[list[Loan], Position | None]:
+        """One page, newest first, and the position to go on from."""
+        if shown in (Shown.ACTIVE, Shown.OVERDUE):
+            return self._open(user_id, shown, limit, after)
+        return self._all(user_id, shown, limit, after)
+
+    def _open(
+        self, user_id: str, shown: Shown, limit: int, after: Position | None
+    ) -> tuple[list[Loan], Position | None]:
+        # Few at any time, and the account names them all: strongly consistent, no index.
+        now = self.clock.now()
+        loans = [loan for loan in self._open_loans(user_id) if shown is Shown.ACTIVE or loan.is_overdue(now)]
+        if after is not None:
+            loans = [loan for loan in loans if _order(loan) < (str(after["issued"]), str(after["id"]))]
+        page = loans[:limit]
+        more = len(loans) > limit
+        return page, _position(page[-1]) if more else None
+
+    def _all(
+        self, user_id: str, shown: Shown | None, limit: int, after: Position | None
+    ) -> tuple[list[Loan], Position | None]:
+        first_page = after is None
+        found: list[Loan] = []
+        position = after
+        for _ in range(_MAX_PAGES):
+            # Never more than what is missing, so that the position stays exact.
+            loans, position = self.loans.history(user_id, limit - len(found), position)
+            found += [loan for loan in loans if shown is None or loan.status is LoanStatus.RETURNED]
+            if position is None or len(found) >= limit:
+                break
+        if first_page and shown is None:
+            found = self._with_just_issued(user_id, found, complete=position is None)
+        return found, position
+
+    def _with_just_issued(self, user_id: str, page: Sequence[Loan], *, complete: bool) -> list[Loan]:
+        """Adds open loans the index does not show yet: who lends and looks sees the loan at once."""
+        seen = {loan.id for loan in page}
+        oldest = _order(page[-1]) if page and not complete else ("", "")
+        missing = [loan for loan in self._open_loans(user_id) if loan.id not in seen and _order(loan) > oldest]
+        if not missing:
+            return list(page)
+        # A page may be longer than asked for by these few; dropping others would lose them for good.
+        return sorted([*page, *missing], key=_order, reverse=True)
+
+    def _open_loans(self, user_id: str) -> list[Loan]:
+        loans = self.loans.get_all(list(self.loans.account(user_id).open))
+        return sorted((loan for loan in loans if loan.is_open), key=_order, reverse=True)
+
+
+def _order(loan: Loan) -> tuple[str, str]:
+    return (to_rfc3339(loan.issued_at) if loan.issued_at else "", loan.id)
+
+
+def _position(loan: Loan) -> Position:
+    issued, loan_id = _order(loan)
+    return {"issued": issued, "id": loan_id}

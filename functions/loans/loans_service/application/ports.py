@@ -1,0 +1,154 @@
+"""What the use cases need from outside, as Protocols. Deadlines are moments on the monotonic clock."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from library_common.events import Envelope
+from loans_service.domain.loan import Account, Copy, Loan, Member
+from loans_service.domain.policy import LoanPolicy
+
+
+class Members(Protocol):
+    """The users service."""
+
+    def find(self, user_id: str, deadline: float) -> Member:
+        """Fresh. Raises MemberNotFound, DependencyUnavailable."""
+        ...
+
+
+class ShelfUnavailable(Exception):
+    """Books could not be asked; certainly nothing was changed there."""
+
+
+class ShelfUnknown(Exception):
+    """Books was asked and did not answer; the copy may or may not have been taken."""
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a barcode belongs, and for which loan the copy is out (None when it is not)."""
+
+    book_id: str
+    loan_id: str | None
+
+
+class Shelf(Protocol):
+    """The books service, as far as lending needs it."""
+
+    def take(self, book_id: str, loan_id: str, barcode: str | None, deadline: float) -> Copy:
+        """Takes one available copy, idempotently per loan id.
+
+        Raises ShelfRefused with the domain error, ShelfUnavailable, ShelfUnknown.
+        """
+        ...
+
+    def give_back(self, loan: Loan, deadline: float) -> None:
+        """Gives the loan's copy back, or makes sure none is ever taken for it. Idempotent.
+
+        Raises ShelfUnavailable when that is not certain.
+        """
+        ...
+
+    def locate(self, barcode: str, deadline: float) -> Located:
+        """Raises CopyNotFound, DependencyUnavailable."""
+        ...
+
+
+class ShelfRefused(Exception):
+    """A definite no from books. `in_doubt`: an earlier attempt of the same call may still take a copy."""
+
+    def __init__(self, refusal: Exception, *, in_doubt: bool) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+        self.in_doubt = in_doubt
+
+
+class LoanExists(Exception):
+    """There is a loan with this id already: an earlier request with the same idempotency key."""
+
+    def __init__(self, loan: Loan) -> None:
+        super().__init__(loan.id)
+        self.loan = loan
+
+
+class LimitReached(Exception):
+    """The member's places are all taken; found out by the write itself."""
+
+
+class Stale(Exception):
+    """The loan is not in the state the write expected. `loan`: what it is now, None when gone."""
+
+    def __init__(self, loan: Loan | None) -> None:
+        super().__init__("stale")
+        self.loan = loan
+
+
+class Loans(Protocol):
+    """The loans table. Every write is conditional on the state it starts from."""
+
+    def get(self, loan_id: str) -> Loan | None: ...
+
+    def account(self, user_id: str) -> Account: ...
+
+    def open_loan_of_copy(self, barcode: str) -> Loan | None:
+        """The open loan of a copy; may miss one that was issued within the last moments."""
+        ...
+
+    def open_pending(self, loan: Loan, limit: int) -> None:
+        """Writes the PENDING loan and takes a place, in one transaction. Raises LoanExists, LimitReached."""
+        ...
+
+    def take_over(self, loan: Loan, leased: Loan) -> None:
+        """Leases a PENDING loan whose lease has run out. Raises Stale."""
+        ...
+
+    def activate(self, loan: Loan, events: Sequence[Envelope]) -> None:
+        """PENDING -> ACTIVE. Raises Stale."""
+        ...
+
+    def cancel(self, loan: Loan) -> None:
+        """PENDING -> CANCELLED and the place given back, in one transaction. Raises Stale."""
+        ...
+
+    def withdraw(self, loan: Loan) -> None:
+        """Removes a PENDING loan of which nothing came, and its place, in one transaction. Raises Stale."""
+        ...
+
+    def close(self, loan: Loan, events: Sequence[Envelope]) -> None:
+        """ACTIVE -> RETURNED (settling), on the version before. Raises Stale."""
+        ...
+
+    def give_back_place(self, loan: Loan) -> None:
+        """Idempotent."""
+        ...
+
+    def settled(self, loan: Loan) -> None:
+        """Nothing is left to give back. Idempotent."""
+        ...
+
+    def extend(self, loan: Loan, events: Sequence[Envelope]) -> None:
+        """Moves the due date of an ACTIVE loan, on the version before, and in the account. Raises Stale."""
+        ...
+
+    def history(
+        self, user_id: str, limit: int, after: dict[str, object] | None
+    ) -> tuple[list[Loan], dict[str, object] | None]:
+        """A member's loans, newest first; without PENDING and CANCELLED ones."""
+        ...
+
+    def get_all(self, loan_ids: Sequence[str]) -> list[Loan]: ...
+
+
+class Policies(Protocol):
+    """The library's loan policy, at most a minute old."""
+
+    def current(self) -> LoanPolicy:
+        """Raises PolicyMissing when there is no usable document."""
+        ...
+
+
+class Recoveries(Protocol):
+    """The queue of loans to look at again."""
+
+    def look_again(self, loan_id: str, *, in_seconds: int, attempt: int) -> None: ...

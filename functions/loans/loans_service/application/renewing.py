@@ -1,0 +1,55 @@
+"""Renewal: a later due date, counted to its limit, refused with every reason at once."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from library_common.clock import Clock, to_rfc3339
+from library_common.events import happened
+from loans_service.application.ports import Loans, Members, Policies, Stale
+from loans_service.domain import errors
+from loans_service.domain.events import LoanRenewed
+from loans_service.domain.loan import Loan
+from loans_service.domain.policy import renewal_refusals, renewed_due_date
+
+DEADLINE_SECONDS = 6.0
+
+
+@dataclass
+class Renewing:
+    """Extends loans."""
+
+    members: Members
+    loans: Loans
+    policies: Policies
+    clock: Clock
+    monotonic: Callable[[], float] = time.monotonic
+
+    def extend(self, loan: Loan) -> Loan:
+        """Raises LoanNotOpen, PolicyRefused, LoanChanged."""
+        if not loan.is_open:
+            raise errors.LoanNotOpen("Only an open loan can be renewed.")
+        member = self.members.find(loan.user_id, self.monotonic() + DEADLINE_SECONDS)
+        policy = self.policies.current()
+        now = self.clock.now()
+        reasons = list(renewal_refusals(policy, member, self.loans.account(loan.user_id), loan, now))
+        if reasons:
+            raise errors.PolicyRefused("The loan cannot be renewed.", reasons)
+        extended = loan.extended(renewed_due_date(policy, member, loan, now))
+        event = LoanRenewed(
+            loan_id=loan.id,
+            user_id=loan.user_id,
+            book_id=loan.book_id,
+            barcode=loan.barcode or "",
+            title=loan.title or "",
+            old_due_date=to_rfc3339(loan.due_at),
+            due_date=to_rfc3339(extended.due_at),
+            extensions_count=extended.extensions,
+        )
+        try:
+            self.loans.extend(extended, [happened(event, subject=f"loan:{loan.id}", at=now)])
+        except Stale as stale:
+            if stale.loan is None or not stale.loan.is_open:
+                raise errors.LoanNotOpen("Only an open loan can be renewed.") from stale
+            raise errors.LoanChanged("Somebody changed this loan at the same moment; look again.") from stale
+        return extended

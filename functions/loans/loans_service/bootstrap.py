@@ -1,0 +1,84 @@
+"""Builds the object graph of loans once per process, when first needed. The only place that knows every part."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+
+from library_common import aws
+from library_common.clock import SystemClock
+from library_common.configuration import parameter, secret
+from library_common.service_client import Patience, ServiceClient, ServiceToken
+from loans_service.adapters.dynamodb import DynamoLoans
+from loans_service.adapters.policies import StoredPolicies
+from loans_service.adapters.recoveries import QueuedRecoveries
+from loans_service.adapters.services import HttpMembers, HttpShelf
+from loans_service.application.checkout import Checkout
+from loans_service.application.history import History
+from loans_service.application.recovering import Recovering
+from loans_service.application.renewing import Renewing
+from loans_service.application.returning import Returning
+from loans_service.application.settling import Settling
+from loans_service.settings import LoansSettings
+
+_SCOPES = frozenset({"users:read", "inventory:write"})
+_PATIENCE = Patience(connect=0.5, answer=2.5, breaker_failures=5, breaker_pause=10.0)
+
+
+@dataclass(frozen=True)
+class Lending:
+    """Everything loans can do."""
+
+    checkout: Checkout
+    returning: Returning
+    renewing: Renewing
+    history: History
+
+
+@cache
+def settings() -> LoansSettings:
+    return LoansSettings()
+
+
+@cache
+def _token() -> ServiceToken:
+    stored = secret(settings().service_secret_arn)
+    return ServiceToken(
+        service="loans", scopes=_SCOPES, secret=lambda: str(json.loads(stored.get())["current"]), clock=SystemClock()
+    )
+
+
+@cache
+def _services() -> tuple[HttpMembers, HttpShelf]:
+    address = parameter(settings().services_url_parameter)
+    users = ServiceClient(service="users", base_url=address.get, token=_token(), patience=_PATIENCE)
+    books = ServiceClient(service="books", base_url=address.get, token=_token(), patience=_PATIENCE)
+    return HttpMembers(users), HttpShelf(books)
+
+
+@cache
+def lending() -> Lending:
+    """What the HTTP API uses."""
+    clock = SystemClock()
+    members, shelf = _services()
+    loans = DynamoLoans(settings().table_name, aws.dynamodb)
+    policies = StoredPolicies(parameter(settings().loan_policy_parameter).get)
+    settling = Settling(loans=loans, shelf=shelf)
+    return Lending(
+        checkout=Checkout(members=members, loans=loans, shelf=shelf, policies=policies, settling=settling, clock=clock),
+        returning=Returning(loans=loans, shelf=shelf, settling=settling, clock=clock),
+        renewing=Renewing(members=members, loans=loans, policies=policies, clock=clock),
+        history=History(loans=loans, clock=clock),
+    )
+
+
+@cache
+def recovering() -> Recovering:
+    """What the recovery function uses."""
+    checkout = lending().checkout
+    return Recovering(
+        loans=checkout.loans,
+        checkout=checkout,
+        settling=checkout.settling,
+        recoveries=QueuedRecoveries(settings().recovery_queue_url),
+        clock=checkout.clock,
+    )

@@ -1,0 +1,40 @@
+"""The stream of the loans table: events to the bus, unfinished loans to the recovery queue."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from library_common.dynamodb import Item
+from library_common.publisher import StreamPublisher
+from loans_service import bootstrap
+from loans_service.adapters.dynamodb import unfinished_loan_id
+from loans_service.adapters.recoveries import QueuedRecoveries
+
+
+def queue_unfinished(images: Sequence[Item]) -> None:
+    """Puts every loan whose last image in this batch is unfinished on the recovery queue."""
+    unfinished: dict[str, bool] = {}
+    for image in images:
+        if (loan := unfinished_loan_id(image)) is not None:
+            unfinished[loan[0]] = loan[1]
+    settings = bootstrap.settings()
+    recoveries = QueuedRecoveries(settings.recovery_queue_url)
+    for loan_id, is_unfinished in unfinished.items():
+        if is_unfinished:
+            recoveries.look_again(loan_id, in_seconds=settings.recovery_delay_seconds, attempt=0)
+
+
+@cache
+def _publisher() -> StreamPublisher:
+    settings = bootstrap.settings()
+    return StreamPublisher(
+        source="loans",
+        bus=settings.event_bus_name,
+        dead_letters_url=settings.publish_dead_letters_url,
+        on_images=queue_unfinished,
+    )
+
+
+def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+    """Lambda entry for DynamoDB stream batches."""
+    return _publisher()(event, context)

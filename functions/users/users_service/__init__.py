@@ -1,0 +1,1 @@
+"""The users service: who the members are, what they may be called and whether they may use the library."""

@@ -1,0 +1,55 @@
+"""The formats of e-mail addresses and phone numbers, as two well-kept libraries know them.
+
+Both are imported when first needed: reading an account needs neither.
+"""
+
+import re
+from typing import TYPE_CHECKING
+
+from users_service.domain.identity import caseless
+
+if TYPE_CHECKING:
+    from email_validator import ValidatedEmail
+
+_INTERNATIONAL = re.compile(r"\+[0-9][0-9 ().\-/]{2,38}")
+
+
+def checked_email(text: str) -> str:
+    """The address as typed. Raises ValueError, with a sentence for people, when it cannot be one."""
+    _validated(text)
+    return text
+
+
+def email_key(text: str) -> str:
+    """Equal for addresses that differ only in case, Unicode form or the writing of an international domain.
+
+    Raises ValueError when it is no address.
+    """
+    address = _validated(text)
+    return f"{caseless(address.local_part)}@{address.ascii_domain.lower()}"
+
+
+def _validated(text: str) -> "ValidatedEmail":
+    from email_validator import validate_email  # noqa: PLC0415 - see above
+
+    # Names under .test belong to nobody, so mail to them hurts nobody: good for trials and demonstrations.
+    return validate_email(text, check_deliverability=False, test_environment=True)
+
+
+def e164(text: str) -> str:
+    """`+441632960001` for any usual writing with a country code.
+
+    Numbers are checked for a length their country could have, not for being assigned: ranges open faster than
+    we deploy. Raises ValueError, with a sentence for people.
+    """
+    import phonenumbers  # noqa: PLC0415 - see above
+
+    if not _INTERNATIONAL.fullmatch(text):
+        raise ValueError("must begin with + and a country code, as in +44 1632 960001")
+    try:
+        number = phonenumbers.parse(text, None)
+    except phonenumbers.NumberParseException as exc:
+        raise ValueError("is not a phone number with a known country code") from exc
+    if not phonenumbers.is_possible_number(number):
+        raise ValueError("is too short or too long for a phone number of its country")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -1,0 +1,95 @@
+"""Changing an account: read, decide, write unless somebody came in between, and then decide anew."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from library_common.access import Caller
+from library_common.clock import Clock
+from library_common.events import happened
+from library_common.ids import is_id
+from users_service.application.actors import actor_of
+from users_service.application.ports import ChangedMeanwhile, EmailKey, Members, VersionCheck
+from users_service.application.views import UserView
+from users_service.domain.decisions import ProfileWish, StatusWish, change_role, change_status, edit_profile
+from users_service.domain.errors import StillChanging, UserNotFound
+from users_service.domain.membership import Terms
+from users_service.domain.model import Change, Member
+from users_service.domain.roles import Role
+
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Editing:
+    """The one way an account is changed; the use cases below say what is decided."""
+
+    members: Members
+    clock: Clock
+
+    def change(self, user_id: str, accept: VersionCheck, decide: Callable[[Member, datetime], Change]) -> UserView:
+        """Writes what `decide` makes of the account; nothing when it leaves it as it was.
+
+        Raises UserNotFound, StillChanging, EmailTaken, and what `accept` and `decide` raise.
+        """
+        for _ in range(ATTEMPTS):
+            now = self.clock.now().replace(microsecond=0)
+            before = self.members.get(user_id) if is_id(user_id) else None
+            if before is None:
+                raise UserNotFound
+            accept(before.version)
+            change = decide(before, now)
+            if change.member == before:
+                return UserView.of(before, now)
+            member = replace(change.member, version=before.version + 1)
+            envelopes = [happened(event, subject=f"user:{member.id}", at=now) for event in change.happened]
+            try:
+                self.members.save(member, before=before, happened=envelopes)
+            except ChangedMeanwhile:
+                continue
+            return UserView.of(member, now)
+        raise StillChanging
+
+
+@dataclass(frozen=True)
+class EditProfile:
+    """Name, address, phone and preferences."""
+
+    editing: Editing
+    email_key: EmailKey
+
+    def __call__(self, user_id: str, wish: ProfileWish, *, caller: Caller, accept: VersionCheck) -> UserView:
+        """Raises UserNotFound, AdminOnly, EmailTaken, StillChanging."""
+        fields = dict(wish.fields)
+        if "email" in fields:
+            fields["email_key"] = self.email_key(fields["email"])
+        whole = replace(wish, fields=fields)
+        return self.editing.change(user_id, accept, lambda member, _: edit_profile(member, whole, actor_of(caller)))
+
+
+@dataclass(frozen=True)
+class ChangeStatus:
+    """A step in the lifecycle of a membership."""
+
+    editing: Editing
+    terms: Terms
+
+    def __call__(self, user_id: str, wish: StatusWish, *, caller: Caller, accept: VersionCheck) -> UserView:
+        """Raises UserNotFound, AdminOnly, OwnStatus, InvalidFields, StatusTransition, StillChanging."""
+        return self.editing.change(
+            user_id, accept, lambda member, now: change_status(member, wish, actor_of(caller), self.terms, now)
+        )
+
+
+@dataclass(frozen=True)
+class Promote:
+    """Another role."""
+
+    editing: Editing
+    terms: Terms
+
+    def __call__(self, user_id: str, role: Role, *, caller: Caller, accept: VersionCheck) -> UserView:
+        """Raises UserNotFound, OwnRole, StillChanging."""
+        return self.editing.change(
+            user_id, accept, lambda member, now: change_role(member, role, actor_of(caller), self.terms, now)
+        )

@@ -1,0 +1,82 @@
+"""What the use cases need from outside."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from library_common.events import Envelope
+from library_common.idempotency import Ticket
+from users_service.domain.directory import Filters, Place
+from users_service.domain.model import Member
+
+type EmailKey = Callable[[str], str]
+"""What makes an e-mail address unique. Raises ValueError for what is no address."""
+
+type VersionCheck = Callable[[int], None]
+"""Raises when the client did not mean this version of the thing."""
+
+
+class AlreadyAnswered(Exception):
+    """The same request, by its idempotency key, had its effect before. `answer`: what it was answered, as JSON."""
+
+    def __init__(self, answer: str) -> None:
+        super().__init__("answered before")
+        self.answer = answer
+
+
+class ChangedMeanwhile(Exception):
+    """Somebody else changed the member after it was read; nothing was written."""
+
+
+class Members(Protocol):
+    """The members, and which e-mail address belongs to whom."""
+
+    def get(self, user_id: str) -> Member | None:
+        """As of now: never an older state."""
+        ...
+
+    def holder_of(self, email_key: str) -> str | None:
+        """The id of the account with this address, as of now."""
+        ...
+
+    def answer_to(self, ticket: Ticket, now: datetime) -> str | None:
+        """What the same request was answered before, as JSON. Raises IdempotencyKeyReused."""
+        ...
+
+    def add(
+        self,
+        member: Member,
+        *,
+        password_hash: str | None,
+        happened: Sequence[Envelope],
+        ticket: Ticket | None,
+        answer: str,
+        now: datetime,
+    ) -> None:
+        """Writes account, address, credentials, events and the answer to `ticket` together or not at all.
+
+        Raises EmailTaken, AlreadyAnswered, IdempotencyKeyReused.
+        """
+        ...
+
+    def save(self, member: Member, *, before: Member, happened: Sequence[Envelope]) -> None:
+        """Replaces `before` by `member`, of the next version, and moves the hold on the address with it.
+
+        Raises ChangedMeanwhile, EmailTaken.
+        """
+        ...
+
+    def page(
+        self, filters: Filters, *, after: Place | None, limit: int, now: datetime
+    ) -> tuple[list[Member], Place | None]:
+        """Up to `limit` members by name, and where to go on; None at the end.
+
+        May lag a moment behind, and may stop early with a place to go on when few of many are looked for.
+        """
+        ...
+
+
+class Passwords(Protocol):
+    """Turns passwords into what may be stored."""
+
+    def hash(self, password: str) -> str: ...

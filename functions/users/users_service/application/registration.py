@@ -1,0 +1,101 @@
+"""Registering: an account, its address and its password come into being together, once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from library_common.access import Caller
+from library_common.clock import Clock
+from library_common.events import happened
+from library_common.idempotency import Ticket
+from library_common.ids import new_id
+from users_service.application.actors import actor_of
+from users_service.application.ports import AlreadyAnswered, EmailKey, Members, Passwords
+from users_service.application.views import UserView
+from users_service.domain.decisions import registered, require_may_register
+from users_service.domain.errors import EmailTaken
+from users_service.domain.identity import password_to_hash
+from users_service.domain.membership import Terms
+from users_service.domain.model import Member, Preferences
+from users_service.domain.roles import Role
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Who wants to become a member. Without a password the account cannot be logged into yet."""
+
+    name: str
+    email: str
+    role: Role
+    password: str | None = None
+    phone: str | None = None
+    preferences: Preferences = field(default_factory=Preferences)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The new account; `replayed` when an earlier, same request made it."""
+
+    user: UserView
+    replayed: bool
+
+
+@dataclass(frozen=True)
+class Register:
+    """The use case. `ids` makes the id of a new account."""
+
+    members: Members
+    passwords: Passwords
+    email_key: EmailKey
+    terms: Terms
+    clock: Clock
+    ids: Callable[[], str] = new_id
+
+    def __call__(self, wanted: Registration, *, caller: Caller, ticket: Ticket | None) -> Registered:
+        """Raises RoleNotAllowed, EmailTaken, IdempotencyKeyReused."""
+        require_may_register(wanted.role, actor_of(caller))
+        now = self.clock.now().replace(microsecond=0)
+        email_key = self.email_key(wanted.email)
+        # A password takes a quarter of a second to hash, so what is known to fail fails before. The address
+        # is looked up first: were it the ticket, the same request running at the same time could finish in
+        # between and its own account would look like somebody else's.
+        taken = self.members.holder_of(email_key) is not None
+        if ticket is not None and (earlier := self.members.answer_to(ticket, now)) is not None:
+            return _replayed(earlier)
+        if taken:
+            raise EmailTaken
+
+        change = registered(
+            Member(
+                id=self.ids(),
+                name=wanted.name,
+                email=wanted.email,
+                email_key=email_key,
+                role=wanted.role,
+                stored_status=self.terms.starts_as,
+                phone=wanted.phone,
+                preferences=wanted.preferences,
+                expires_at=self.terms.end_for(wanted.role, now),
+                created_at=now,
+            )
+        )
+        member = change.member
+        user = UserView.of(member, now)
+        password_hash = None
+        if wanted.password is not None:
+            password_hash = self.passwords.hash(password_to_hash(wanted.password))
+        try:
+            self.members.add(
+                member,
+                password_hash=password_hash,
+                happened=[happened(event, subject=f"user:{member.id}", at=now) for event in change.happened],
+                ticket=ticket,
+                answer=user.model_dump_json(),
+                now=now,
+            )
+        except AlreadyAnswered as exc:
+            return _replayed(exc.answer)
+        return Registered(user, replayed=False)
+
+
+def _replayed(answer: str) -> Registered:
+    return Registered(UserView.model_validate_json(answer), replayed=True)

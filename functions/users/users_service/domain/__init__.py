@@ -1,0 +1,1 @@
+"""The rules of membership: plain Python, no clock, no storage."""

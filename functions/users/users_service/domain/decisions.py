@@ -1,0 +1,132 @@
+"""The decisions about a member: pure functions from a member and a wish to a change or a refusal.
+
+A wish that is fulfilled already changes nothing, so any request may be repeated.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from users_service.domain.errors import (
+    AdminOnly,
+    InvalidFields,
+    OwnRole,
+    OwnStatus,
+    RoleNotAllowed,
+    StatusTransition,
+)
+from users_service.domain.events import MemberEvent, MemberRegistered, MemberRoleChanged, MemberStatusChanged
+from users_service.domain.membership import STEPS, Status, Terms
+from users_service.domain.model import Change, Member
+from users_service.domain.roles import Actor, Role
+
+
+def require_may_register(role: Role, by: Actor) -> None:
+    """Raises RoleNotAllowed."""
+    if by.may_register(role):
+        return
+    who = "an administrator" if role is Role.ADMIN else "a librarian or an administrator"
+    raise RoleNotAllowed(f"An account with the role {role.value} is registered by {who}.")
+
+
+def registered(member: Member) -> Change:
+    """A new member, as they are."""
+    return Change(member, (MemberRegistered(user_id=member.id, role=member.role, status=member.stored_status),))
+
+
+@dataclass(frozen=True)
+class ProfileWish:
+    """Changes to a profile: attribute names of `Member` and `Preferences` with their new values.
+
+    What is not named stays as it is.
+    """
+
+    fields: Mapping[str, Any]
+    preferences: Mapping[str, Any]
+
+
+def edit_profile(member: Member, wish: ProfileWish, by: Actor) -> Change:
+    """Raises AdminOnly when staff below an administrator edit one."""
+    _require_may_touch(member, by)
+    preferences = replace(member.preferences, **wish.preferences)
+    return Change(replace(member, **wish.fields, preferences=preferences))
+
+
+@dataclass(frozen=True)
+class StatusWish:
+    """reason: a sentence for the member, obligatory for a suspension. until: when a suspension ends by itself."""
+
+    status: Status
+    reason: str | None = None
+    until: datetime | None = None
+
+
+def change_status(member: Member, wish: StatusWish, by: Actor, terms: Terms, now: datetime) -> Change:
+    """One step in the lifecycle, judged by the status as it reads now.
+
+    Whoever becomes active has a membership that lasts: one that had expired, or that ran out during a
+    suspension, is renewed. A suspension may be given another reason or end while it lasts.
+    Raises AdminOnly, OwnStatus, InvalidFields, StatusTransition.
+    """
+    _require_may_touch(member, by)
+    if by.id == member.id:
+        raise OwnStatus
+    _require_sound(wish, now)
+    old = member.status(now)
+    if wish.status is old and wish.status is not Status.SUSPENDED:
+        return Change(member)
+    if wish.status is not old and wish.status not in STEPS[old]:
+        raise StatusTransition(f"A membership that is {old.value} cannot become {wish.status.value}.")
+    expires_at = member.expires_at
+    if wish.status is Status.ACTIVE and (old is Status.EXPIRED or (expires_at is not None and expires_at <= now)):
+        expires_at = terms.end_for(member.role, now)
+    changed = replace(
+        member,
+        stored_status=wish.status,
+        status_reason=wish.reason,
+        suspended_until=wish.until,
+        expires_at=expires_at,
+    )
+    if wish.status is old and wish.until == member.suspended_until:
+        return Change(changed)
+    return Change(changed, (MemberStatusChanged(user_id=member.id, old=old, new=wish.status, until=wish.until),))
+
+
+def change_role(member: Member, role: Role, by: Actor, terms: Terms, now: datetime) -> Change:
+    """Another role. An account that becomes staff's no longer ends; one that ceases to be gets a new term.
+
+    Raises OwnRole.
+    """
+    if by.id == member.id:
+        raise OwnRole
+    if role is member.role:
+        return Change(member)
+    expires_at = member.expires_at
+    if role.is_staff != member.role.is_staff:
+        expires_at = terms.end_for(role, now)
+    changed = replace(member, role=role, expires_at=expires_at)
+    happened: list[MemberEvent] = [MemberRoleChanged(user_id=member.id, old=member.role, new=role)]
+    old, new = member.status(now), changed.status(now)
+    if old is not new:
+        # Without an end, what had expired by the calendar is active again.
+        happened.append(MemberStatusChanged(user_id=member.id, old=old, new=new))
+    return Change(changed, tuple(happened))
+
+
+def _require_may_touch(member: Member, by: Actor) -> None:
+    if member.role is Role.ADMIN and not by.is_admin and by.id != member.id:
+        raise AdminOnly
+
+
+def _require_sound(wish: StatusWish, now: datetime) -> None:
+    errors: list[tuple[str, str]] = []
+    if wish.status is Status.SUSPENDED and not wish.reason:
+        errors.append(("reason", "a suspension needs a reason"))
+    if wish.until is not None:
+        if wish.status is not Status.SUSPENDED:
+            errors.append(("until", "only a suspension has an end"))
+        elif wish.until <= now:
+            errors.append(("until", "must be in the future"))
+    if errors:
+        raise InvalidFields(*errors)

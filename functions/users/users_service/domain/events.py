@@ -1,0 +1,55 @@
+"""What happened to members, as other services hear of it.
+
+No name, address or phone number: events are kept and copied, and who needs an address asks for it.
+"""
+
+from datetime import datetime
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from users_service.domain.membership import Status
+from users_service.domain.roles import Role
+
+
+class MemberEvent(BaseModel):
+    """Base of the events below. `type` and `version` name the schema of the fields."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    user_id: str
+
+
+class MemberRegistered(MemberEvent):
+    """An account came into being."""
+
+    type: ClassVar[str] = "MemberRegistered"
+
+    role: Role
+    status: Status
+
+
+class MemberStatusChanged(MemberEvent):
+    """Somebody changed a member's status, or the end of a running suspension (`old` equals `new` then).
+
+    `old` is what the status read as just before. What time alone does makes no event: a suspension
+    that reaches `until`, a membership that reaches its last day.
+    """
+
+    type: ClassVar[str] = "MemberStatusChanged"
+
+    old: Status
+    new: Status
+    until: datetime | None = None
+
+
+class MemberRoleChanged(MemberEvent):
+    """An administrator gave a member another role."""
+
+    type: ClassVar[str] = "MemberRoleChanged"
+
+    old: Role
+    new: Role

@@ -1,0 +1,134 @@
+"""Request bodies and queries of the users API. Everything a format alone can refuse is refused here."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StrictBool, field_validator
+
+from library_common.http import ListQuery, RequestBody
+from library_common.text import LanguageCode, Line, Prose
+from users_service.adapters.contacts import checked_email, e164
+from users_service.domain.decisions import ProfileWish
+from users_service.domain.identity import PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARACTERS, password_to_hash
+from users_service.domain.membership import Status
+from users_service.domain.model import Preferences
+from users_service.domain.roles import Role
+
+
+def _as_hashed(password: str) -> str:
+    password_to_hash(password)
+    return password
+
+
+def _as_text(value: object) -> object:
+    # Numbers would be taken for seconds since 1970.
+    if not isinstance(value, str):
+        raise ValueError("must be a timestamp like 2026-11-21T20:32:51Z")  # noqa: TRY004 - pydantic's contract
+    return value
+
+
+def _whole_seconds(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC).replace(microsecond=0)
+    except OverflowError as exc:
+        raise ValueError("is beyond the calendar") from exc
+
+
+type Name = Annotated[Line, Field(min_length=1, max_length=200)]
+type Email = Annotated[Line, Field(min_length=3, max_length=254), AfterValidator(checked_email)]
+type Phone = Annotated[
+    Line,
+    Field(max_length=40, description="With country code; answered as E.164.", examples=["+44 1632 960001"]),
+    AfterValidator(e164),
+]
+type Password = Annotated[
+    str,
+    # Both limits are checked as they are meant, with sentences that say so: characters in NFC, bytes in UTF-8.
+    Field(
+        json_schema_extra={"minLength": PASSWORD_MIN_CHARACTERS, "maxLength": PASSWORD_MAX_BYTES},
+        description=f"At most {PASSWORD_MAX_BYTES} bytes in UTF-8.",
+    ),
+    AfterValidator(_as_hashed),
+]
+type Reason = Annotated[Prose, Field(min_length=1, max_length=500)]
+type Moment = Annotated[AwareDatetime, BeforeValidator(_as_text), AfterValidator(_whole_seconds)]
+
+
+class PreferencesBody(RequestBody):
+    """Preferences to set; what is missing stays as it is, or as the defaults are in a new account."""
+
+    language: Annotated[LanguageCode | None, Field(description="ISO 639 code; null for the library's own.")] = None
+    notification_email: StrictBool = True
+    notification_sms: StrictBool = False
+    keep_history: Annotated[
+        StrictBool, Field(description="Keep closed loans in the history instead of having them anonymised.")
+    ] = False
+    share_for_recommendations: Annotated[
+        StrictBool, Field(description="Let loans count, unnamed, towards recommendations for others.")
+    ] = False
+
+    def given(self) -> dict[str, Any]:
+        """Only what the client sent."""
+        return self.model_dump(exclude_unset=True)
+
+
+class RegisterBody(RequestBody):
+    """A new account. `student` and `patron` are open to anybody; other roles take a staff token."""
+
+    name: Name
+    email: Email
+    password: Annotated[Password | None, Field(repr=False)] = None
+    role: Role = Role.PATRON
+    phone: Phone | None = None
+    preferences: PreferencesBody = PreferencesBody()
+
+    def initial_preferences(self) -> Preferences:
+        """The defaults with what the client sent."""
+        return Preferences(**self.preferences.given())
+
+
+class ProfileBody(RequestBody):
+    """What to change of an account: what is missing stays as it is, `phone: null` removes the number."""
+
+    name: Name | None = None
+    email: Email | None = None
+    phone: Phone | None = None
+    preferences: PreferencesBody | None = None
+
+    @field_validator("name", "email", "preferences", mode="before")
+    @classmethod
+    def _not_null(cls, value: object) -> object:
+        # Runs for what was sent only, not for the defaults.
+        if value is None:
+            raise ValueError("cannot be removed")
+        return value
+
+    def wish(self) -> ProfileWish:
+        """Only what the client sent."""
+        fields = self.model_dump(exclude_unset=True, exclude={"preferences"})
+        return ProfileWish(fields, self.preferences.given() if self.preferences is not None else {})
+
+
+class StatusBody(RequestBody):
+    """A step in the lifecycle of a membership."""
+
+    status: Literal["active", "suspended", "expired"]
+    reason: Annotated[Reason | None, Field(description="Needed for a suspension; shown to the member.")] = None
+    until: Annotated[Moment | None, Field(description="When a suspension ends by itself; in the future.")] = None
+
+
+class PromoteBody(RequestBody):
+    """Another role."""
+
+    role: Role
+
+
+class UsersQuery(ListQuery):
+    """Filters; all given ones must hold."""
+
+    name: Annotated[Name | None, Field(description="How the name begins, case and accents aside.")] = None
+    email: Annotated[
+        Annotated[Line, Field(max_length=254)] | None, Field(description="The whole address, case aside.")
+    ] = None
+    role: Role | None = None
+    status: Annotated[Status | None, Field(description="As it reads now.")] = None

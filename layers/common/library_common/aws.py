@@ -1,0 +1,56 @@
+"""boto3 clients: one per service and process, created when first used.
+
+Timeouts are short because every caller has a deadline; retries are botocore's `standard` mode.
+The endpoint, region and credentials come from the standard AWS_* variables and nowhere else.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
+
+
+@cache
+def _client(service: str) -> Any:
+    import boto3  # noqa: PLC0415 - a tenth of a second that imports must not pay
+    from botocore.config import Config  # noqa: PLC0415
+
+    config = Config(
+        connect_timeout=1,
+        read_timeout=3,
+        retries={"mode": "standard", "max_attempts": 3},
+        max_pool_connections=10,
+    )
+    # The overloads of boto3-stubs want literal names; the accessors below give the types back.
+    make: Any = boto3.client
+    return make(service, config=config)
+
+
+def dynamodb() -> "DynamoDBClient":
+    client: DynamoDBClient = _client("dynamodb")
+    return client
+
+
+def events() -> "EventBridgeClient":
+    client: EventBridgeClient = _client("events")
+    return client
+
+
+def sqs() -> "SQSClient":
+    client: SQSClient = _client("sqs")
+    return client
+
+
+def secretsmanager() -> "SecretsManagerClient":
+    client: SecretsManagerClient = _client("secretsmanager")
+    return client
+
+
+def ssm() -> "SSMClient":
+    client: SSMClient = _client("ssm")
+    return client

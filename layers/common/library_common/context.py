@@ -1,0 +1,53 @@
+"""What one invocation knows about itself: correlation id, caller, route, capacity used.
+
+A mutable record in a context variable, so that code in FastAPI's worker threads and the
+Lambda wrapper around it see the same one.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from library_common.ids import new_id
+
+_CORRELATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+
+
+@dataclass
+class Invocation:
+    """The running invocation. Capacity is in DynamoDB request units, as DynamoDB itself reports them."""
+
+    correlation_id: str
+    actor: str = "system"
+    route: str = ""
+    error_code: str | None = None
+    read_units: float = 0.0
+    write_units: float = 0.0
+    outgoing_calls: int = 0
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+_current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
+
+
+def current() -> Invocation:
+    """The running invocation; outside of one (a script, a test) a throw-away record."""
+    return _current.get() or Invocation(correlation_id=new_id())
+
+
+def accepted_correlation_id(offered: str | None) -> str:
+    """The offered id when it is safe to log and pass on, else a new one."""
+    return offered if offered and _CORRELATION.fullmatch(offered) else new_id()
+
+
+@contextmanager
+def invocation(correlation_id: str | None = None, actor: str = "system") -> Iterator[Invocation]:
+    """Opens the record for the duration of one invocation or one record of a batch."""
+    record = Invocation(correlation_id=accepted_correlation_id(correlation_id), actor=actor)
+    token = _current.set(record)
+    try:
+        yield record
+    finally:
+        _current.reset(token)

@@ -1,0 +1,356 @@
+"""Access to one DynamoDB table: plain Python items, typed failures, capacity counted per invocation.
+
+Every write takes a condition. Conflicts between transactions are retried here with jitter; a failed
+condition is raised with the item that was in the way.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, assert_never
+
+from library_common.context import current
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+type Item = dict[str, Any]
+type Key = Mapping[str, str]
+
+MAX_TRANSACTION_ITEMS = 100
+MAX_BATCH_KEYS = 100
+_CONFLICT_ATTEMPTS = 8
+
+
+class ConditionFailed(Exception):
+    """A condition did not hold, so nothing was written.
+
+    index: which operation of a transaction; 0 for a single write. item: what was there, or None.
+    """
+
+    def __init__(self, index: int, item: Item | None) -> None:
+        super().__init__(f"condition of operation {index} failed")
+        self.index = index
+        self.item = item
+
+
+class TransactionBusy(Exception):
+    """Other transactions kept touching the same items for as long as we were willing to retry."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """An update or condition expression with its names and values.
+
+    Names are written `#name`, values `:name`; `names` and `values` give both without their sigils.
+    """
+
+    text: str
+    names: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Put:
+    item: Item
+    condition: Expression
+
+
+@dataclass(frozen=True)
+class Update:
+    key: Key
+    update: Expression
+    condition: Expression
+
+
+@dataclass(frozen=True)
+class Delete:
+    key: Key
+    condition: Expression
+
+
+@dataclass(frozen=True)
+class Check:
+    key: Key
+    condition: Expression
+
+
+type Write = Put | Update | Delete | Check
+
+ABSENT = Expression("attribute_not_exists(#pk)", names={"pk": "pk"})
+PRESENT = Expression("attribute_exists(#pk)", names={"pk": "pk"})
+
+
+class Table:
+    """One table with string keys `pk` and `sk`. `client` is called when first needed, not before."""
+
+    def __init__(
+        self,
+        name: str,
+        client: "Callable[[], DynamoDBClient]",
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        self._client = client
+        self._sleep = sleep
+        self._jitter = jitter
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def get(self, key: Key, *, consistent: bool = True) -> Item | None:
+        """One item, strongly consistent unless told otherwise."""
+        answer = self._client().get_item(
+            TableName=self.name,
+            Key=to_wire(dict(key)),
+            ConsistentRead=consistent,
+            ReturnConsumedCapacity="TOTAL",
+        )
+        _read(answer.get("ConsumedCapacity"))
+        item = answer.get("Item")
+        return from_wire(item) if item is not None else None
+
+    def get_many(self, keys: Sequence[Key], *, consistent: bool = True) -> list[Item]:
+        """The existing items among `keys`, in no particular order; any number of keys."""
+        found: list[Item] = []
+        pending = [to_wire(dict(key)) for key in keys]
+        attempt = 0
+        while pending:
+            batch, rest = pending[:MAX_BATCH_KEYS], pending[MAX_BATCH_KEYS:]
+            answer = self._client().batch_get_item(
+                RequestItems={self.name: {"Keys": batch, "ConsistentRead": consistent}},
+                ReturnConsumedCapacity="TOTAL",
+            )
+            for consumed in answer.get("ConsumedCapacity", []):
+                _read(consumed)
+            found.extend(from_wire(item) for item in answer["Responses"].get(self.name, []))
+            left_over = answer.get("UnprocessedKeys", {})
+            unprocessed = left_over[self.name]["Keys"] if self.name in left_over else []
+            if unprocessed:
+                attempt += 1
+                if attempt > _CONFLICT_ATTEMPTS:
+                    raise TransactionBusy("reads kept being throttled")
+                self._back_off(attempt)
+            pending = [dict(key) for key in unprocessed] + rest
+        return found
+
+    def query(
+        self,
+        condition: Expression,
+        *,
+        index: str | None = None,
+        limit: int | None = None,
+        forward: bool = True,
+        start: Mapping[str, Any] | None = None,
+        consistent: bool = False,
+        only_if: Expression | None = None,
+    ) -> tuple[list[Item], Item | None]:
+        """One page: items and the position to go on from, or None at the end."""
+        names = dict(condition.names)
+        values = dict(condition.values)
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": condition.text,
+            "ScanIndexForward": forward,
+            "ConsistentRead": consistent,
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+        if only_if is not None:
+            names.update(only_if.names)
+            values.update(only_if.values)
+            request["FilterExpression"] = only_if.text
+        _attach(request, names, values)
+        if index is not None:
+            request["IndexName"] = index
+        if limit is not None:
+            request["Limit"] = limit
+        if start is not None:
+            request["ExclusiveStartKey"] = to_wire(dict(start))
+        answer = self._client().query(**request)
+        _read(answer.get("ConsumedCapacity"))
+        last = answer.get("LastEvaluatedKey")
+        return [from_wire(item) for item in answer["Items"]], from_wire(last) if last else None
+
+    def query_all(self, condition: Expression, **options: Any) -> Iterator[Item]:
+        """Every item of a query; for partitions known to be small."""
+        start: Item | None = None
+        while True:
+            items, start = self.query(condition, start=start, **options)
+            yield from items
+            if start is None:
+                return
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def put(self, item: Item, condition: Expression) -> None:
+        """Raises ConditionFailed."""
+        request: dict[str, Any] = {"TableName": self.name, "Item": to_wire(item)}
+        self._write("put_item", request, condition)
+
+    def update(self, key: Key, update: Expression, condition: Expression) -> Item:
+        """Writes and returns the whole new item. Raises ConditionFailed with the old one."""
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "Key": to_wire(dict(key)),
+            "UpdateExpression": update.text,
+            "ReturnValues": "ALL_NEW",
+        }
+        answer = self._write("update_item", request, condition, update)
+        return from_wire(answer["Attributes"])
+
+    def delete(self, key: Key, condition: Expression) -> None:
+        """Raises ConditionFailed."""
+        self._write("delete_item", {"TableName": self.name, "Key": to_wire(dict(key))}, condition)
+
+    def _write(
+        self, operation: str, request: dict[str, Any], condition: Expression, update: Expression | None = None
+    ) -> dict[str, Any]:
+        names, values = dict(condition.names), dict(condition.values)
+        if update is not None:
+            names.update(update.names)
+            values.update(update.values)
+        request |= {
+            "ConditionExpression": condition.text,
+            "ReturnConsumedCapacity": "TOTAL",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        _attach(request, names, values)
+        client = self._client()
+        for attempt in range(1, _CONFLICT_ATTEMPTS + 1):
+            try:
+                answer: dict[str, Any] = getattr(client, operation)(**request)
+            except client.exceptions.ConditionalCheckFailedException as exc:
+                response: dict[str, Any] = dict(exc.response)
+                old = response.get("Item")
+                raise ConditionFailed(0, from_wire(old) if old else None) from exc
+            except client.exceptions.TransactionConflictException:
+                self._back_off(attempt)
+                continue
+            _wrote(answer.get("ConsumedCapacity"))
+            return answer
+        raise TransactionBusy(operation)
+
+    def transact(self, writes: Sequence[Write]) -> None:
+        """All or nothing. Raises ConditionFailed for the first operation whose condition failed."""
+        if len(writes) > MAX_TRANSACTION_ITEMS:
+            raise ValueError(f"{len(writes)} operations in one transaction; the limit is {MAX_TRANSACTION_ITEMS}")
+        client = self._client()
+        items: list[Any] = [self._transact_item(write) for write in writes]
+        for attempt in range(1, _CONFLICT_ATTEMPTS + 1):
+            try:
+                answer = client.transact_write_items(TransactItems=items, ReturnConsumedCapacity="TOTAL")
+            except client.exceptions.TransactionCanceledException as exc:
+                response: dict[str, Any] = dict(exc.response)
+                reasons: list[dict[str, Any]] = response.get("CancellationReasons", [])
+                for index, reason in enumerate(reasons):
+                    if reason.get("Code") == "ConditionalCheckFailed":
+                        old = reason.get("Item")
+                        raise ConditionFailed(index, from_wire(old) if old else None) from exc
+                busy = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+                if not any(reason.get("Code") in busy for reason in reasons):
+                    raise
+                self._back_off(attempt)
+                continue
+            for consumed in answer.get("ConsumedCapacity", []):
+                _wrote(consumed)
+            return
+        raise TransactionBusy("transaction")
+
+    def _transact_item(self, write: Write) -> dict[str, Any]:
+        names, values = dict(write.condition.names), dict(write.condition.values)
+        body: dict[str, Any] = {
+            "TableName": self.name,
+            "ConditionExpression": write.condition.text,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        match write:
+            case Put(item=item):
+                kind, body["Item"] = "Put", to_wire(item)
+            case Update(key=key, update=update):
+                kind, body["Key"] = "Update", to_wire(dict(key))
+                body["UpdateExpression"] = update.text
+                names.update(update.names)
+                values.update(update.values)
+            case Delete(key=key):
+                kind, body["Key"] = "Delete", to_wire(dict(key))
+            case Check(key=key):
+                kind, body["Key"] = "ConditionCheck", to_wire(dict(key))
+            case _:
+                assert_never(write)
+        _attach(body, names, values)
+        return {kind: body}
+
+    def _back_off(self, attempt: int) -> None:
+        # Full jitter: spreads contenders instead of having them meet again.
+        self._sleep(self._jitter() * min(0.4, 0.02 * 2**attempt))
+
+
+def _attach(request: dict[str, Any], names: Mapping[str, str], values: Mapping[str, Any]) -> None:
+    if names:
+        request["ExpressionAttributeNames"] = {f"#{name}": attribute for name, attribute in names.items()}
+    if values:
+        request["ExpressionAttributeValues"] = {f":{name}": _to_attribute(value) for name, value in values.items()}
+
+
+def _read(consumed: Any) -> None:
+    if consumed:
+        current().read_units += float(consumed["CapacityUnits"])
+
+
+def _wrote(consumed: Any) -> None:
+    if consumed:
+        current().write_units += float(consumed["CapacityUnits"])
+
+
+# -- the wire format ------------------------------------------------------------------------------
+
+
+def to_wire(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values to DynamoDB attributes. None values are left out; floats are refused."""
+    return {name: _to_attribute(value) for name, value in item.items() if value is not None}
+
+
+def from_wire(item: Mapping[str, Any]) -> Item:
+    """DynamoDB attributes to plain values; numbers become ints (the system stores no others)."""
+    return {name: _from_attribute(value) for name, value in item.items()}
+
+
+def _to_attribute(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - one line per kind of value
+    match value:
+        case None:
+            return {"NULL": True}
+        case bool():
+            return {"BOOL": value}
+        case str():
+            return {"S": value}
+        case int():
+            return {"N": str(value)}
+        case Mapping():
+            return {"M": {str(k): _to_attribute(v) for k, v in value.items() if v is not None}}
+        case set() | frozenset():
+            return {"SS": sorted(value)}
+        case Iterable():
+            return {"L": [_to_attribute(v) for v in value]}
+    raise TypeError(f"cannot be stored: {type(value).__name__}")
+
+
+def _from_attribute(attribute: Mapping[str, Any]) -> Any:
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "S" | "BOOL":
+            return value
+        case "N":
+            number = Decimal(value)
+            return int(number)
+        case "M":
+            return {name: _from_attribute(inner) for name, inner in value.items()}
+        case "L":
+            return [_from_attribute(inner) for inner in value]
+        case "SS":
+            return set(value)
+        case "NULL":
+            return None
+    raise TypeError(f"unexpected attribute kind {kind}")

@@ -1,0 +1,77 @@
+"""Domain events on their way out: the envelope, and the outbox inside the item.
+
+A service's `domain/events.py` declares what happened as `DomainEvent`s; its use cases wrap them in an
+envelope; its storage adapter writes the envelopes into the `events` attribute of the very item they
+are about, in the same conditional write. The table's stream does the rest (see `publisher`).
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from library_common.clock import to_rfc3339
+from library_common.context import current
+from library_common.ids import new_id
+
+OUTBOX_ATTRIBUTE = "events"
+SOURCE_PREFIX = "library."
+
+
+class DomainEvent(Protocol):
+    """A pydantic model of an event's data with two class attributes, declared in a service's domain."""
+
+    type: ClassVar[str]
+    version: ClassVar[int]
+
+    def model_dump(self, *, mode: str = ..., exclude_none: bool = ...) -> dict[str, Any]: ...
+
+
+class Envelope(BaseModel):
+    """What travels on the bus as `detail`.
+
+    id: ULID, what consumers deduplicate on. type: past tense. subject: `<kind>:<id>` of the thing it
+    happened to. occurred_at: RFC 3339 UTC. data: as the schema of the type and version says.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    type: str
+    version: int
+    occurred_at: str
+    correlation_id: str
+    actor: str
+    subject: str
+    data: dict[str, Any]
+
+
+def happened(event: DomainEvent, *, subject: str, at: datetime) -> Envelope:
+    """Wraps a domain event; actor and correlation id are the running invocation's."""
+    running = current()
+    return Envelope(
+        id=new_id(),
+        type=event.type,
+        version=event.version,
+        occurred_at=to_rfc3339(at),
+        correlation_id=running.correlation_id,
+        actor=running.actor,
+        subject=subject,
+        data=event.model_dump(mode="json", exclude_none=True),
+    )
+
+
+def to_outbox(envelopes: Iterable[Envelope]) -> str | None:
+    """The value of the `events` attribute; None (attribute absent) when nothing happened."""
+    listed = [envelope.model_dump(mode="json") for envelope in envelopes]
+    return json.dumps(listed, separators=(",", ":"), ensure_ascii=False) if listed else None
+
+
+def from_outbox(item: Mapping[str, Any]) -> list[Envelope]:
+    """The envelopes in an item. Raises ValueError when the attribute is not what `to_outbox` writes."""
+    text = item.get(OUTBOX_ATTRIBUTE)
+    if text is None:
+        return []
+    return [Envelope.model_validate(entry) for entry in json.loads(text)]

@@ -1,0 +1,27 @@
+"""Identifiers: ULIDs (26 characters, Crockford base 32). Nobody reads meaning out of one."""
+
+import hashlib
+import re
+
+from ulid import ULID
+
+ID_PATTERN = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+
+
+def new_id() -> str:
+    """A fresh ULID."""
+    return str(ULID())
+
+
+def derived_id(*parts: str) -> str:
+    """The same id for the same parts, unguessable from neighbours: SHA-256 cut to a ULID's 128 bits.
+
+    Used where a request must find its own earlier result by nothing but its idempotency key.
+    """
+    digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
+    return str(ULID.from_bytes(digest[:16]))
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is a well-formed id (it may still name nothing)."""
+    return ID_PATTERN.fullmatch(text) is not None

@@ -1,0 +1,136 @@
+"""RFC 9457 problem documents and the errors the plumbing itself raises.
+
+Domain errors are plain exceptions of their service with a stable `code`; each service hands
+`http.ServiceApi` one table from error type to HTTP status. This module renders both kinds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from library_common.context import current
+
+PROBLEM_JSON = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One refused field: a dotted path like `copies` or `preferences.language`, and why."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One of several rules that refused at once."""
+
+    code: str
+    detail: str
+
+
+class ProblemError(Exception):
+    """An error that already knows its HTTP form. Raised by plumbing, never by a domain."""
+
+    status: int = 500
+    code: str = "internal_error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+
+class MalformedJson(ProblemError):
+    status, code = 400, "malformed_json"
+
+
+class MalformedHeader(ProblemError):
+    status, code = 400, "malformed_header"
+
+
+class NotAuthenticated(ProblemError):
+    status, code = 401, "not_authenticated"
+
+
+class NotAllowed(ProblemError):
+    status, code = 403, "not_allowed"
+
+
+class NoSuchRoute(ProblemError):
+    status, code = 404, "no_such_route"
+
+
+class MethodNotAllowed(ProblemError):
+    status, code = 405, "method_not_allowed"
+
+
+class StaleVersion(ProblemError):
+    status, code = 412, "stale_version"
+
+
+class TooLarge(ProblemError):
+    status, code = 413, "too_large"
+
+
+class NotJson(ProblemError):
+    status, code = 415, "not_json"
+
+
+class InvalidRequest(ProblemError):
+    status, code = 422, "invalid_request"
+
+
+class IdempotencyKeyReused(ProblemError):
+    status, code = 422, "idempotency_key_reused"
+
+
+class StillWorking(ProblemError):
+    """The same idempotency key is being worked on and did not finish within this request's deadline."""
+
+    status, code = 409, "still_working"
+
+
+class ServiceUnavailable(ProblemError):
+    """A needed service or table cannot be reached. Nothing half-done is left behind that is not recovered."""
+
+    status, code = 503, "service_unavailable"
+
+    def __init__(self, detail: str, *, retry_after: int = 5) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)})
+
+
+def problem_document(
+    *,
+    status: int,
+    code: str,
+    detail: str,
+    instance: str,
+    errors: Sequence[FieldError] = (),
+    reasons: Sequence[Reason] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The body of a problem answer. `type` is a relative reference into the published list of codes."""
+    document: dict[str, Any] = {
+        "type": f"/docs/problems#{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": detail or HTTPStatus(status).phrase,
+        "instance": instance,
+        "code": code,
+        "correlation_id": current().correlation_id,
+    }
+    if errors:
+        document["errors"] = [{"field": e.field, "message": e.message} for e in errors]
+    if reasons:
+        document["reasons"] = [{"code": r.code, "detail": r.detail} for r in reasons]
+    if extra:
+        document.update(extra)
+    return document

@@ -1,0 +1,45 @@
+"""A value fetched from elsewhere and remembered for a while: secrets, parameters, keys."""
+
+import time
+from collections.abc import Callable
+
+
+class Remembered[T]:
+    """Calls `fetch` at most once per `seconds`. When a refresh fails the last good value serves on,
+    for at most `grace` seconds more; without one the failure is raised.
+
+    Monotonic time is injected so that tests need not wait.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[], T],
+        *,
+        seconds: float,
+        grace: float = 0.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._fetch = fetch
+        self._seconds = seconds
+        self._grace = grace
+        self._monotonic = monotonic
+        self._value: T | None = None
+        self._fetched_at: float | None = None
+
+    def get(self) -> T:
+        now = self._monotonic()
+        if self._value is not None and self._fetched_at is not None and now - self._fetched_at < self._seconds:
+            return self._value
+        try:
+            self._value = self._fetch()
+        except Exception:
+            # A short outage of the parameter store must not take lending down with it.
+            if self._value is None or self._fetched_at is None or now - self._fetched_at > self._seconds + self._grace:
+                raise
+            return self._value
+        self._fetched_at = now
+        return self._value
+
+    def forget(self) -> None:
+        """The next `get` fetches again (after a key turned out to be unknown, for instance)."""
+        self._fetched_at = None

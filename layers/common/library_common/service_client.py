@@ -1,0 +1,271 @@
+"""The one way a service calls another: signed, bounded in time, honest about what it knows.
+
+A call ends in one of five results. "Unavailable" means nothing was done; "unknown outcome" means it
+may or may not have been, and the caller has to ask again. Retries (full jitter) happen only on calls
+declared safe or idempotent, and only inside the deadline. A circuit breaker per target stops asking
+a service that is down and lets one probe through after a pause.
+"""
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
+import pybreaker
+import urllib3
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+
+from library_common.clock import Clock
+from library_common.context import current
+from library_common.telemetry import count, logger
+from library_common.tokens import SERVICE_LIFETIME, mint_service_token
+
+ATTEMPTS = 3
+_RENEW_BEFORE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Answered:
+    """2xx with its JSON body."""
+
+    status: int
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class NotFound:
+    """404: the other service knows no such thing."""
+
+    code: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A definite 4xx: this call changed nothing.
+
+    attempt_lost: an earlier attempt of the same call ended without an answer and may still be on its
+    way; the refusal says nothing about that one.
+    """
+
+    status: int
+    code: str
+    detail: str
+    attempt_lost: bool = False
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """Nothing was done: could not connect, throttled, or the breaker is open."""
+
+    service: str
+    why: str
+
+
+@dataclass(frozen=True)
+class UnknownOutcome:
+    """The request may have been carried out; no answer says so."""
+
+    service: str
+    why: str
+
+
+type Result = Answered | NotFound | Refused | Unavailable | UnknownOutcome
+
+
+class _Failure(Exception):
+    """Carries a failed attempt through the breaker, which counts exceptions."""
+
+    def __init__(self, result: Unavailable | UnknownOutcome) -> None:
+        super().__init__(result.why)
+        self.result = result
+
+
+class ServiceToken:
+    """The caller's own service token, minted anew a minute before it expires.
+
+    The same token is used until then, so that the authorizer's cache serves repeated calls.
+    """
+
+    def __init__(self, *, service: str, scopes: frozenset[str], secret: Callable[[], str], clock: Clock) -> None:
+        self._service = service
+        self._scopes = scopes
+        self._secret = secret
+        self._clock = clock
+        self._token = ""
+        self._good_until = 0.0
+
+    def get(self) -> str:
+        now = self._clock.now()
+        if now.timestamp() >= self._good_until:
+            self._token = mint_service_token(self._secret(), service=self._service, scopes=self._scopes, now=now)
+            self._good_until = (now + SERVICE_LIFETIME).timestamp() - _RENEW_BEFORE_SECONDS
+        return self._token
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds: how long to wait for a connection, for one answer, and when the breaker probes again."""
+
+    connect: float = 0.5
+    answer: float = 3.0
+    breaker_failures: int = 5
+    breaker_pause: float = 10.0
+
+
+class ServiceClient:
+    """Calls one other service through the library's API."""
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        base_url: Callable[[], str],
+        token: ServiceToken,
+        patience: Patience | None = None,
+        pool: urllib3.PoolManager | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._service = service
+        self._base_url = base_url
+        self._token = token
+        self._patience = patience or Patience()
+        self._pool = pool or urllib3.PoolManager(retries=False, maxsize=4)
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self.breaker = pybreaker.CircuitBreaker(
+            fail_max=self._patience.breaker_failures,
+            reset_timeout=self._patience.breaker_pause,
+            throw_new_error_on_trip=False,
+            name=service,
+            listeners=[_BreakerMetrics()],
+        )
+
+    def get(self, path: str, *, deadline: float) -> Result:
+        """A safe call. `deadline` is a moment on the monotonic clock."""
+        return self._call("GET", path, None, retry=True, safe=True, deadline=deadline)
+
+    def post(self, path: str, body: Mapping[str, Any], *, idempotent: bool, deadline: float) -> Result:
+        """A call that changes something; retried only when the target promises idempotence."""
+        return self._call("POST", path, body, retry=idempotent, safe=False, deadline=deadline)
+
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None, *, retry: bool, safe: bool, deadline: float
+    ) -> Result:
+        lost = False
+
+        def attempt() -> Result:
+            nonlocal lost
+            try:
+                result: Result = self.breaker.call(self._send, method, path, body, deadline)
+            except pybreaker.CircuitBreakerError:
+                result = Unavailable(self._service, "circuit open")
+            except _Failure as failure:
+                result = failure.result
+            lost = lost or isinstance(result, UnknownOutcome)
+            return result
+
+        if retry:
+            retrying = Retrying(
+                retry=retry_if_result(_worth_retrying),
+                stop=lambda state: stop_after_attempt(ATTEMPTS)(state) or self._out_of_time(deadline),
+                wait=_full_jitter,
+                sleep=self._sleep,
+                retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+            )
+            final: Result = retrying(attempt)
+        else:
+            final = attempt()
+        if safe and isinstance(final, UnknownOutcome):
+            return Unavailable(final.service, final.why)
+        if not safe and lost:
+            if isinstance(final, Unavailable):
+                return UnknownOutcome(final.service, final.why)
+            if isinstance(final, Refused):
+                return replace(final, attempt_lost=True)
+        return final
+
+    def _out_of_time(self, deadline: float) -> bool:
+        return self._monotonic() + self._patience.connect >= deadline
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None, deadline: float) -> Result:
+        left = deadline - self._monotonic()
+        if left <= 0:
+            # Not a fault of the target's: our own time is up before anything was sent.
+            return Unavailable(self._service, "deadline passed")
+        current().outgoing_calls += 1
+        headers = {
+            "Accept": "application/json",
+            "Authorization": f"Bearer {self._token.get()}",
+            "X-Correlation-Id": current().correlation_id,
+        }
+        payload: bytes | None = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            payload = json.dumps(body).encode()
+        timeout = urllib3.Timeout(
+            connect=min(self._patience.connect, left), read=min(self._patience.answer, left), total=left
+        )
+        url = self._base_url().rstrip("/") + path
+        try:
+            response = self._pool.request(method, url, body=payload, headers=headers, timeout=timeout, retries=False)
+        except (NewConnectionError, ConnectTimeoutError) as exc:
+            raise _Failure(Unavailable(self._service, type(exc).__name__)) from exc
+        except HTTPError as exc:
+            raise _Failure(UnknownOutcome(self._service, type(exc).__name__)) from exc
+        return self._read(response.status, response.data)
+
+    def _read(self, status: int, data: bytes) -> Result:
+        document = _json_object(data)
+        code = str(document.get("code", ""))
+        if 200 <= status < 300:
+            return Answered(status, document)
+        if status >= 500:
+            # Even a 503 may hide a write whose acknowledgement was lost behind it.
+            raise _Failure(UnknownOutcome(self._service, f"status {status}"))
+        if status == 429:
+            return Unavailable(self._service, "throttled")
+        if status in (401, 403):
+            logger().error("service token refused", extra={"target": self._service, "status": status})
+            return Unavailable(self._service, f"status {status}")
+        if status == 404:
+            return NotFound(code)
+        return Refused(status, code, str(document.get("detail", "")))
+
+
+class _BreakerMetrics(pybreaker.CircuitBreakerListener):
+    """Makes the breaker's state visible."""
+
+    def state_change(
+        self,
+        cb: pybreaker.CircuitBreaker,
+        old_state: pybreaker.CircuitBreakerState | None,  # noqa: ARG002 - pybreaker passes it by name
+        new_state: pybreaker.CircuitBreakerState,
+    ) -> None:
+        logger().warning("circuit breaker", extra={"target": cb.name, "state": new_state.name})
+        count("BreakerState", target=cb.name or "", state=new_state.name)
+
+
+def _worth_retrying(result: Result) -> bool:
+    return isinstance(result, UnknownOutcome | Unavailable) and result.why not in {"circuit open", "deadline passed"}
+
+
+def _full_jitter(state: RetryCallState) -> float:
+    return random.uniform(0, min(0.5, 0.05 * 2**state.attempt_number))  # noqa: S311 - spreading, not secrecy
+
+
+def _json_object(data: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(data) if data else {}
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def path_segment(value: str) -> str:
+    """Escapes a value for use as one segment of a path."""
+    return quote(value, safe="")

@@ -1,0 +1,15 @@
+"""Settings every service has. Read from the environment when first asked for, never at import."""
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """Environment of a service's functions; each service extends it in its own `settings.py`."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    table_name: str = ""
+    event_bus_name: str = ""
+    publish_dead_letters_url: str = ""
+    cors_allow_origin: str = "*"
+    log_level: str = "INFO"

@@ -1,0 +1,47 @@
+"""Logging and metrics: one JSON line per invocation, business and platform metrics as EMF.
+
+Powertools does the formatting; which fields a line has is decided here. No personal data is
+ever logged: ids only.
+"""
+
+import os
+from functools import cache
+
+from aws_lambda_powertools import Logger, single_metric
+from aws_lambda_powertools.metrics import MetricUnit
+
+from library_common.context import current
+
+NAMESPACE = "SmartLibrary"
+
+
+@cache
+def logger() -> Logger:
+    """The process's logger; the service's name comes from POWERTOOLS_SERVICE_NAME."""
+    return Logger(level=os.environ.get("LOG_LEVEL", "INFO"), log_uncaught_exceptions=False, utc=True)
+
+
+def count(name: str, value: float = 1, **dimensions: str) -> None:
+    """Adds to a counter metric. Dimensions must be few-valued (a refusal code, a service), never ids."""
+    with single_metric(name=name, unit=MetricUnit.Count, value=value, namespace=NAMESPACE) as metric:
+        for key, text in dimensions.items():
+            metric.add_dimension(name=key, value=text)
+
+
+def log_invocation(entry: str, *, status: int | str, duration_ms: float) -> None:
+    """The one line an invocation leaves behind."""
+    record = current()
+    fields: dict[str, object] = {
+        "correlation_id": record.correlation_id,
+        "actor": record.actor,
+        "route": record.route or entry,
+        "status": status,
+        "duration_ms": round(duration_ms, 1),
+        "read_units": record.read_units,
+        "write_units": record.write_units,
+        "outgoing_calls": record.outgoing_calls,
+        **record.notes,
+    }
+    if record.error_code:
+        fields["error_code"] = record.error_code
+    logger().info("invocation", extra=fields)

@@ -1,0 +1,68 @@
+"""Text as the API accepts it: NFC-normalised, trimmed, without control characters or lone surrogates."""
+
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
+
+# Cc control, Cs lone surrogates (JSON can smuggle them in), Cn unassigned non-characters are kept:
+# a newer Unicode than ours is no reason to refuse a name.
+_REFUSED = frozenset({"Cc", "Cs"})
+_LINE_BREAKS = frozenset("\n\r\t")
+
+
+def _clean(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if any(unicodedata.category(c) in _REFUSED for c in value):
+        raise ValueError("control characters are not allowed")
+    return unicodedata.normalize("NFC", value).strip()
+
+
+def _clean_prose(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if any(unicodedata.category(c) in _REFUSED and c not in _LINE_BREAKS for c in value):
+        raise ValueError("control characters are not allowed")
+    return unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
+
+
+def _visible(value: str) -> str:
+    # "Zs" spaces, "Cf" zero-width and direction marks: a name of only these shows nothing.
+    if value and all(unicodedata.category(c) in {"Zs", "Cf", "Mn"} for c in value):
+        raise ValueError("must contain a visible character")
+    return value
+
+
+type Line = Annotated[str, BeforeValidator(_clean), AfterValidator(_visible)]
+"""One line of text. Add `Field(min_length=…, max_length=…)` where it is used."""
+
+type Prose = Annotated[str, BeforeValidator(_clean_prose), AfterValidator(_visible)]
+"""Text that may contain line breaks."""
+
+type LanguageCode = Annotated[
+    str, BeforeValidator(_clean), StringConstraints(pattern=r"^[a-zA-Z]{2,3}$", to_lower=True)
+]
+"""ISO 639 code of two or three letters, lower case."""
+
+
+def fold(value: str) -> str:
+    """For comparing and indexing: case and accents removed, spaces collapsed."""
+    decomposed = unicodedata.normalize("NFKD", value.casefold())
+    bare = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return " ".join(bare.split())
+
+
+def words(value: str) -> list[str]:
+    """The distinct folded words of `value` in order: runs of letters and digits; apostrophes join."""
+    seen: dict[str, None] = {}
+    current: list[str] = []
+    for char in fold(value) + " ":
+        if char.isalnum():
+            current.append(char)
+        elif char in "'’":  # noqa: RUF001 - the typographic apostrophe is meant
+            continue
+        elif current:
+            seen.setdefault("".join(current))
+            current = []
+    return list(seen)

@@ -1,0 +1,176 @@
+"""Tokens: minting and checking, side by side so that the two cannot drift apart.
+
+People carry ES256 access tokens signed with the library's key. Services carry short HS256 tokens
+signed with their own secret, which only they and the authorizer can read.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import jwt
+from jwt.algorithms import AllowedPublicKeys
+from jwt.exceptions import InvalidTokenError as _JwtError
+
+from library_common.access import Role
+from library_common.ids import new_id
+
+ISSUER = "smart-library"
+AUDIENCE = "smart-library-api"
+ACCESS_LIFETIME = timedelta(minutes=15)
+SERVICE_LIFETIME = timedelta(minutes=5)
+CLOCK_SKEW_SECONDS = 5
+_SERVICE_ISSUER_PREFIX = "service:"
+
+
+class TokenRefused(Exception):
+    """The token proves nothing: malformed, expired, wrongly signed, for somebody else."""
+
+
+@dataclass(frozen=True)
+class VerifiedToken:
+    """What a good token proves."""
+
+    kind: Literal["person", "service"]
+    subject: str
+    token_id: str
+    role: Role | None = None
+    scopes: frozenset[str] = frozenset()
+
+
+class SigningKey:
+    """A private ES256 key with its key id."""
+
+    def __init__(self, kid: str, private_jwk: Mapping[str, Any]) -> None:
+        self.kid = kid
+        self._private_jwk = dict(private_jwk)
+
+    @classmethod
+    def generate(cls) -> "SigningKey":
+        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - only where keys are made
+
+        algorithm = jwt.algorithms.ECAlgorithm(jwt.algorithms.ECAlgorithm.SHA256)
+        jwk = json.loads(algorithm.to_jwk(ec.generate_private_key(ec.SECP256R1())))
+        return cls(new_id(), jwk)
+
+    @classmethod
+    def from_json(cls, text: str) -> "SigningKey":
+        """Reads what `to_json` wrote. Raises KeyError when there is no key in it yet."""
+        entry = json.loads(text)["keys"][0]
+        return cls(entry["kid"], entry)
+
+    def to_json(self) -> str:
+        """For the secret. Private."""
+        return json.dumps({"keys": [{**self._private_jwk, "kid": self.kid, "alg": "ES256", "use": "sig"}]})
+
+    def public_jwks_json(self) -> str:
+        """The JWKS document others verify with."""
+        public = {name: self._private_jwk[name] for name in ("kty", "crv", "x", "y")}
+        return json.dumps({"keys": [{**public, "kid": self.kid, "alg": "ES256", "use": "sig"}]})
+
+    def sign(self, claims: Mapping[str, Any]) -> str:
+        key = jwt.PyJWK({**self._private_jwk, "kid": self.kid, "alg": "ES256"})
+        return jwt.encode(dict(claims), key.key, algorithm="ES256", headers={"kid": self.kid})
+
+
+def mint_access_token(
+    key: SigningKey, *, subject: str, role: str, now: datetime, lifetime: timedelta = ACCESS_LIFETIME
+) -> str:
+    """A person's access token: `sub` is the user id."""
+    return key.sign(
+        {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": subject,
+            "role": Role(role).value,
+            "jti": new_id(),
+            "iat": int(now.timestamp()),
+            "exp": int((now + lifetime).timestamp()),
+        }
+    )
+
+
+def mint_service_token(
+    secret: str, *, service: str, scopes: frozenset[str], now: datetime, lifetime: timedelta = SERVICE_LIFETIME
+) -> str:
+    """A service's token, signed with the service's own secret."""
+    claims = {
+        "iss": f"{_SERVICE_ISSUER_PREFIX}{service}",
+        "aud": AUDIENCE,
+        "sub": service,
+        "scope": " ".join(sorted(scopes)),
+        "jti": new_id(),
+        "iat": int(now.timestamp()),
+        "exp": int((now + lifetime).timestamp()),
+    }
+    return jwt.encode(claims, secret, algorithm="HS256")
+
+
+class TokenVerifier:
+    """Checks tokens of both kinds without a network call.
+
+    jwks: the public keys for people's tokens. services: service name -> (accepted secrets, scopes it
+    may claim); several secrets during a rotation. The algorithm is fixed by the kind of issuer,
+    never taken from the token, so `none` and key-confusion tokens do not verify.
+    """
+
+    def __init__(self, jwks: Mapping[str, Any], services: Mapping[str, tuple[tuple[str, ...], frozenset[str]]]) -> None:
+        self._keys = {entry["kid"]: jwt.PyJWK({**entry, "alg": "ES256"}) for entry in jwks.get("keys", [])}
+        self._services = dict(services)
+
+    def verify(self, token: str, now: datetime) -> VerifiedToken:
+        """Raises TokenRefused."""
+        try:
+            issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
+            if isinstance(issuer, str) and issuer.startswith(_SERVICE_ISSUER_PREFIX):
+                return self._service_token(token, issuer.removeprefix(_SERVICE_ISSUER_PREFIX), now)
+            return self._access_token(token, now)
+        except (_JwtError, KeyError, ValueError, TypeError) as exc:
+            raise TokenRefused(type(exc).__name__) from exc
+
+    def _access_token(self, token: str, now: datetime) -> VerifiedToken:
+        key = self._keys[str(jwt.get_unverified_header(token).get("kid"))]
+        claims = _decode(token, key.key, "ES256", ISSUER, now)
+        return VerifiedToken(
+            kind="person", subject=str(claims["sub"]), token_id=str(claims["jti"]), role=Role(claims["role"])
+        )
+
+    def _service_token(self, token: str, service: str, now: datetime) -> VerifiedToken:
+        secrets, allowed = self._services[service]
+        failure: Exception = TokenRefused("no secret")
+        for secret in secrets:
+            try:
+                claims = _decode(token, secret, "HS256", f"{_SERVICE_ISSUER_PREFIX}{service}", now)
+            except _JwtError as exc:
+                failure = exc
+                continue
+            scopes = frozenset(str(claims.get("scope", "")).split())
+            if not scopes <= allowed:
+                raise TokenRefused("scope beyond what the service may claim")
+            return VerifiedToken(kind="service", subject=service, token_id=str(claims["jti"]), scopes=scopes)
+        raise failure
+
+
+def _decode(token: str, key: AllowedPublicKeys | str, algorithm: str, issuer: str, now: datetime) -> dict[str, Any]:
+    # PyJWT reads the clock itself; ours is injected, so the time claims are checked here.
+    claims: dict[str, Any] = jwt.decode(
+        token,
+        key,
+        algorithms=[algorithm],
+        audience=AUDIENCE,
+        issuer=issuer,
+        options={
+            "require": ["exp", "iat", "iss", "aud", "sub", "jti"],
+            "verify_exp": False,
+            "verify_iat": False,
+            "verify_nbf": False,
+        },
+    )
+    moment = now.astimezone(UTC).timestamp()
+    if moment >= float(claims["exp"]) + CLOCK_SKEW_SECONDS:
+        raise jwt.ExpiredSignatureError("expired")
+    if float(claims["iat"]) > moment + CLOCK_SKEW_SECONDS:
+        raise jwt.ImmatureSignatureError("issued in the future")
+    return claims

@@ -1,0 +1,92 @@
+"""boto3 clients for an emulator's endpoint."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_apigateway import APIGatewayClient
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_ssm import SSMClient
+
+REGION = "us-east-1"
+
+# An emulator accepts any credentials; these keep a developer's real ones out of it.
+DUMMY_CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_REGION": REGION,
+}
+
+
+@cache
+def _session() -> boto3.Session:
+    return boto3.Session(
+        aws_access_key_id=DUMMY_CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=DUMMY_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        region_name=REGION,
+    )
+
+
+class Aws:
+    """The clients of one endpoint, made when first asked for."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        """``endpoint_url``: where every service of the emulator answers, e.g. http://127.0.0.1:4566."""
+        self.endpoint_url = endpoint_url
+        self._clients: dict[str, Any] = {}
+
+    # boto3's clients are classes made at run time: only the typed properties below have a useful type.
+    def client(self, service: str) -> Any:
+        """A boto3 client for ``service``, e.g. "dynamodb"; the same one for every call."""
+        if service not in self._clients:
+            self._clients[service] = _session().client(  # type: ignore[call-overload]
+                service,
+                endpoint_url=self.endpoint_url,
+                config=Config(
+                    connect_timeout=5,
+                    read_timeout=60,
+                    retries={"mode": "standard", "max_attempts": 3},
+                    s3={"addressing_style": "path"},
+                    max_pool_connections=32,
+                ),
+            )
+        return self._clients[service]
+
+    @property
+    def apigateway(self) -> APIGatewayClient:
+        """REST APIs."""
+        return self.client("apigateway")  # type: ignore[no-any-return]
+
+    @property
+    def cloudformation(self) -> CloudFormationClient:
+        """Stacks and change sets."""
+        return self.client("cloudformation")  # type: ignore[no-any-return]
+
+    @property
+    def dynamodb(self) -> DynamoDBClient:
+        """Tables."""
+        return self.client("dynamodb")  # type: ignore[no-any-return]
+
+    @property
+    def s3(self) -> S3Client:
+        """Buckets."""
+        return self.client("s3")  # type: ignore[no-any-return]
+
+    @property
+    def secretsmanager(self) -> SecretsManagerClient:
+        """Secrets."""
+        return self.client("secretsmanager")  # type: ignore[no-any-return]
+
+    @property
+    def ssm(self) -> SSMClient:
+        """Parameters."""
+        return self.client("ssm")  # type: ignore[no-any-return]

@@ -1,0 +1,92 @@
+"""The commands: ``python -m localstack.embedded run|stop|reset|token|deploy``.
+
+Settings come as options or, for ``make``, as variables of the same meaning in the environment.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from localstack.embedded.errors import Refusal
+from localstack.embedded.layout import LOCAL
+
+_DEFAULT_PORT = 8080
+
+
+def main() -> int:
+    """Runs one command; returns its exit code. A refusal is one sentence on standard error."""
+    try:
+        _command(_parser().parse_args())
+    except Refusal as refusal:
+        sys.stderr.write(f"{refusal}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _command(arguments: argparse.Namespace) -> None:
+    # Imported only now: boto3 takes longer to import than `stop` takes to run.
+    from localstack.embedded import run  # noqa: PLC0415
+
+    match arguments.command:
+        case "run":
+            run.run(
+                _port(arguments.port, "PORT") or _DEFAULT_PORT,
+                _port(arguments.endpoint_port, "ENDPOINT_PORT"),
+                detach=arguments.detach,
+            )
+        case "stop":
+            sys.stdout.write("stopped, state is kept\n" if run.stop() else "nothing is running\n")
+        case "reset":
+            run.reset()
+            sys.stdout.write("all local state is gone\n")
+        case "token":
+            sys.stdout.write(run.fresh_token(arguments.email, arguments.role) + "\n")
+        case "deploy":
+            if not arguments.endpoint_url:
+                raise Refusal("Name the emulator: make deploy-local AWS_ENDPOINT_URL=http://127.0.0.1:4566")
+            stack_file = None if arguments.no_stack_file else arguments.stack_file
+            run.deploy_to(arguments.endpoint_url, stack_file)
+
+
+def _parser() -> argparse.ArgumentParser:
+    environment = os.environ.get
+    parser = argparse.ArgumentParser(prog="python -m localstack.embedded", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    run = commands.add_parser("run", help="start the whole system")
+    run.add_argument("--port", default=environment("PORT"), help="public address of the API (8080)")
+    run.add_argument("--endpoint-port", default=environment("ENDPOINT_PORT"), help="AWS services (4566)")
+    run.add_argument(
+        "--detach",
+        action="store_true",
+        default=environment("DETACH", "") not in {"", "0"},
+        help="return when it is ready",
+    )
+    commands.add_parser("stop", help="stop it; its state is kept")
+    commands.add_parser("reset", help="stop it and forget its state")
+
+    token = commands.add_parser("token", help="print a fresh access token of a demo account")
+    token.add_argument("--email", default=environment("EMAIL"))
+    token.add_argument("--role", default=environment("ROLE"))
+
+    deploy = commands.add_parser("deploy", help="deploy to an emulator that is running already")
+    deploy.add_argument("--endpoint-url", default=environment("AWS_ENDPOINT_URL"))
+    deploy.add_argument("--stack-file", type=Path, default=LOCAL.stack_file, help="where to note the stack")
+    deploy.add_argument(
+        "--no-stack-file",
+        action="store_true",
+        default=environment("NO_STACK_FILE", "") not in {"", "0"},
+        help="note nothing",
+    )
+    return parser
+
+
+def _port(text: str | None, setting: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise Refusal(f"{setting}={text} is no port: name a number from 1 to 65535.")
+    return int(text)

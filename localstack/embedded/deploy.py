@@ -1,0 +1,293 @@
+"""Build and deployment through CloudFormation, as ``sam deploy`` does it, to an emulator's endpoint."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from localstack.embedded import package, template
+from localstack.embedded.aws import Aws
+from localstack.embedded.engine import Engine
+from localstack.embedded.errors import Refusal
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.literals import CapabilityType, ChangeSetTypeType
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackEventTypeDef
+
+_CAPABILITIES: list[CapabilityType] = [
+    "CAPABILITY_IAM",
+    "CAPABILITY_NAMED_IAM",
+    "CAPABILITY_AUTO_EXPAND",
+]
+_POLL_SECONDS = 0.2
+_DEADLINE_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployed stack.
+
+    ``resources``: logical id → (type, physical id), of everything in the stack.
+    ``changed``: False when the engine already had exactly this template and code.
+    """
+
+    stack_name: str
+    outputs: Mapping[str, str]
+    resources: Mapping[str, tuple[str, str]]
+    changed: bool
+
+    def only(self, resource_type: str) -> str:
+        """The physical id of the one resource of a type. Refuses when there is none or more than one."""
+        found = [physical for kind, physical in self.resources.values() if kind == resource_type]
+        if len(found) != 1:
+            raise Refusal(f"Stack {self.stack_name} has {len(found)} resources of type {resource_type}, not 1.")
+        return found[0]
+
+    def physical_ids(self, resource_type: str) -> dict[str, str]:
+        """Logical id → physical id of every resource of a type."""
+        return {logical: physical for logical, (kind, physical) in self.resources.items() if kind == resource_type}
+
+    @property
+    def tables(self) -> dict[str, str]:
+        """Service → table name; UsersTable is the table of "users"."""
+        return {
+            logical.removesuffix("Table").lower(): name
+            for logical, name in self.physical_ids("AWS::DynamoDB::Table").items()
+        }
+
+    @property
+    def functions(self) -> dict[str, str]:
+        """Logical id → function name."""
+        return self.physical_ids("AWS::Lambda::Function")
+
+    def output(self, name: str) -> str:
+        """One output of the stack. Refuses when the template does not give it."""
+        try:
+            return self.outputs[name]
+        except KeyError:
+            raise Refusal(f"The template has no output {name}.") from None
+
+
+def deploy(
+    aws: Aws,
+    engine: Engine,
+    template_file: Path,
+    build: Path,
+    stack_name: str,
+    parameters: Mapping[str, str],
+) -> Deployment:
+    """Packages what the template names, uploads it and brings the stack up to date.
+
+    Refuses with the failing resource and its reason when CloudFormation does not succeed within
+    five minutes.
+    """
+    source = template.load(template_file)
+    bucket = _artifact_bucket(aws, stack_name)
+    uploads = _Uploads(aws, bucket, source, template_file.parent, build, flatten=not engine.applies_layers)
+    body = template.dump(template.with_uploaded_code(source, uploads.put)).encode()
+    build.mkdir(parents=True, exist_ok=True)
+    (build / "packaged.json").write_bytes(body)
+    # By address, not in the request: a template in a request may have 51,200 bytes only.
+    key = f"{stack_name}/template.json"
+    aws.s3.put_object(Bucket=bucket, Key=key, Body=body)
+    template_url = f"{aws.endpoint_url.rstrip('/')}/{bucket}/{key}"
+
+    changed = _apply(aws, stack_name, template_url, parameters)
+    resources: dict[str, tuple[str, str]] = {}
+    for page in aws.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_name):
+        for item in page["StackResourceSummaries"]:
+            resources[item["LogicalResourceId"]] = (item["ResourceType"], item.get("PhysicalResourceId", ""))
+    return Deployment(stack_name=stack_name, outputs=outputs(aws, stack_name), resources=resources, changed=changed)
+
+
+def outputs(aws: Aws, stack_name: str) -> dict[str, str]:
+    """The outputs of a deployed stack by name."""
+    stack = aws.cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
+    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+
+
+def remove(aws: Aws, stack_name: str) -> None:
+    """Deletes the stack with its packages and waits until it is gone."""
+    bucket = _bucket_name(stack_name)
+    try:
+        aws.cloudformation.delete_stack(StackName=stack_name)
+        _settle(aws, stack_name)
+        for page in aws.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for item in page.get("Contents", []):
+                aws.s3.delete_object(Bucket=bucket, Key=item["Key"])
+        aws.s3.delete_bucket(Bucket=bucket)
+    except (ClientError, BotoCoreError) as error:
+        raise Refusal(f"Stack {stack_name} could not be removed: {error}") from error
+
+
+class _Uploads:
+    """Puts packages into the bucket, each under the hash of its content, so once per content."""
+
+    def __init__(
+        self, aws: Aws, bucket: str, source: template.Template, base: Path, build: Path, *, flatten: bool
+    ) -> None:
+        self._aws = aws
+        self._bucket = bucket
+        self._source = source
+        self._base = base
+        self._build = build
+        self._flatten = flatten
+        self._known: dict[tuple[str, ...], str] = {}
+
+    def put(self, logical_id: str, resource_type: str, folder: str) -> str:
+        """The s3:// address of the package of ``folder``."""
+        layers: list[str] = []
+        if self._flatten and resource_type == template.FUNCTION:
+            layers = template.layer_folders(
+                self._source, template.resources_of(self._source, resource_type)[logical_id]
+            )
+        # Several functions are made of the same folder; one package serves them all.
+        same = (resource_type, folder, *layers)
+        if same not in self._known:
+            self._known[same] = self._package(resource_type, folder, layers)
+        return self._known[same]
+
+    def _package(self, resource_type: str, folder: str, layers: list[str]) -> str:
+        path = self._base / folder
+        if resource_type == template.LAYER:
+            entries = package.layer_entries(path)
+        elif layers:
+            entries = package.flattened_entries(path, [self._base / layer for layer in layers], self._build)
+        else:
+            entries = package.function_entries(path)
+        name = re.sub(r"[^A-Za-z0-9]+", "-", folder).strip("-")
+        made = package.write_package(entries, self._build, name)
+        key = f"{name}/{made.digest}.zip"
+        try:
+            self._aws.s3.head_object(Bucket=self._bucket, Key=key)
+        except ClientError:
+            self._aws.s3.upload_file(str(made.path), self._bucket, key)
+        return f"s3://{self._bucket}/{key}"
+
+
+def _bucket_name(stack_name: str) -> str:
+    return f"{stack_name}-artifacts"
+
+
+def _artifact_bucket(aws: Aws, stack_name: str) -> str:
+    bucket = _bucket_name(stack_name)
+    try:
+        aws.s3.head_bucket(Bucket=bucket)
+    except ClientError:
+        aws.s3.create_bucket(Bucket=bucket)
+    return bucket
+
+
+def _apply(aws: Aws, stack_name: str, template_url: str, parameters: Mapping[str, str]) -> bool:
+    """Runs a change set to its end; returns False when there was nothing to change."""
+    cloudformation = aws.cloudformation
+    status = _status(aws, stack_name)
+    if status == "ROLLBACK_COMPLETE":
+        # What is left of a failed creation can only be deleted.
+        cloudformation.delete_stack(StackName=stack_name)
+        _settle(aws, stack_name)
+        status = None
+    kind: ChangeSetTypeType = "CREATE" if status in {None, "REVIEW_IN_PROGRESS"} else "UPDATE"
+    given: list[ParameterTypeDef] = [
+        {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
+    ]
+    begun = time.time()
+    try:
+        change_set = cloudformation.create_change_set(
+            StackName=stack_name,
+            ChangeSetName=f"deploy-{time.time_ns()}",
+            ChangeSetType=kind,
+            TemplateURL=template_url,
+            Parameters=given,
+            Capabilities=_CAPABILITIES,
+        )["Id"]
+    except ClientError as error:
+        raise Refusal(f"The template was refused: {error.response['Error']['Message']}") from error
+    if not _change_set_ready(aws, change_set):
+        cloudformation.delete_change_set(ChangeSetName=change_set)
+        return False
+    cloudformation.execute_change_set(ChangeSetName=change_set)
+    reached = _settle(aws, stack_name)
+    if reached not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
+        raise Refusal(f"Deploying {stack_name} ended in {reached}: {_first_failure(aws, stack_name, begun)}")
+    return True
+
+
+def _change_set_ready(aws: Aws, change_set: str) -> bool:
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        answer = aws.cloudformation.describe_change_set(ChangeSetName=change_set)
+        if answer["Status"] == "CREATE_COMPLETE":
+            return True
+        if answer["Status"] == "FAILED":
+            reason = answer.get("StatusReason", "no reason given")
+            if "didn't contain changes" in reason or "No updates are to be performed" in reason:
+                return False
+            raise Refusal(f"The change set could not be made: {reason}")
+        time.sleep(_POLL_SECONDS)
+    raise Refusal(f"The change set was not ready within {_DEADLINE_SECONDS:.0f} s.")
+
+
+def _settle(aws: Aws, stack_name: str) -> str | None:
+    """Waits until the stack no longer moves; returns its state, None when it is gone."""
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        status = _status(aws, stack_name)
+        if status is None or not status.endswith("_IN_PROGRESS"):
+            return status
+        time.sleep(_POLL_SECONDS)
+    raise Refusal(f"Stack {stack_name} was not done within {_DEADLINE_SECONDS:.0f} s.")
+
+
+def _status(aws: Aws, stack_name: str) -> str | None:
+    try:
+        status: str = aws.cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]["StackStatus"]
+    except ClientError as error:
+        if "does not exist" in error.response["Error"]["Message"]:
+            return None
+        raise
+    return None if status == "DELETE_COMPLETE" else status
+
+
+def _first_failure(aws: Aws, stack_name: str, begun: float) -> str:
+    events: list[StackEventTypeDef] = []
+    for page in aws.cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_name):
+        events += page["StackEvents"]
+    failures = [
+        event
+        for event in events
+        if event.get("ResourceStatus", "").endswith("_FAILED")
+        # A stack's events go back to its first deployment; emulators give whole seconds.
+        and event["Timestamp"].timestamp() >= begun - 1
+        and "cancelled" not in event.get("ResourceStatusReason", "").lower()
+    ]
+    if not failures:
+        return "no failing resource was reported."
+    first = min(failures, key=lambda event: event["Timestamp"])
+    return f"{first.get('LogicalResourceId')} ({first.get('ResourceType')}): {first.get('ResourceStatusReason')}"
+
+
+def api_address(aws: Aws, deployment: Deployment) -> str:
+    """Where the API's stage answers for callers on this machine, without a slash at the end."""
+    api = deployment.only("AWS::ApiGateway::RestApi")
+    stage = deployment.only("AWS::ApiGateway::Stage")
+    return f"{aws.endpoint_url.rstrip('/')}/_aws/execute-api/{api}/{stage}"
+
+
+def inner_api_address(aws: Aws, engine: Engine, deployment: Deployment) -> str:
+    """Where the API's stage answers for the functions themselves.
+
+    MiniStack's functions are processes on this machine; LocalStack's are containers, to which the
+    endpoint's name here means nothing.
+    """
+    if engine.name == "ministack":
+        return api_address(aws, deployment)
+    api = deployment.only("AWS::ApiGateway::RestApi")
+    stage = deployment.only("AWS::ApiGateway::Stage")
+    return f"http://{api}.execute-api.localhost.localstack.cloud:4566/{stage}"

@@ -1,0 +1,121 @@
+"""The emulator: starting and stopping MiniStack, and recognising what answers at an endpoint."""
+
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+
+import urllib3
+
+from localstack.embedded.aws import DUMMY_CREDENTIALS, REGION
+from localstack.embedded.errors import Refusal
+from localstack.embedded.layout import WorkDir
+from localstack.embedded.ports import LOOPBACK
+from localstack.embedded.processes import StartedProcess, bare_environment
+
+_START_DEADLINE = 60.0
+# Saving state happens in this time; a large table takes a few seconds.
+_STOP_PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What answers at an endpoint: "ministack" or "localstack", and its version."""
+
+    name: str
+    version: str
+
+    @property
+    def applies_layers(self) -> bool:
+        """Whether a function finds its layers' content; LocalStack's free edition only registers them."""
+        return self.name == "ministack"
+
+
+def identify(endpoint_url: str) -> Engine:
+    """Asks the endpoint what it is. Refuses when nothing, or nothing known, answers there."""
+    http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=10), retries=False)
+    try:
+        # MiniStack also answers LocalStack's address, so its own is asked first.
+        for name, path in (("ministack", "/_ministack/health"), ("localstack", "/_localstack/health")):
+            answer = http.request("GET", endpoint_url.rstrip("/") + path)
+            if answer.status == 200:
+                facts = answer.json()
+                if isinstance(facts, dict) and "services" in facts:
+                    return Engine(name=name, version=str(facts.get("version", "unknown")))
+    except (urllib3.exceptions.HTTPError, ValueError) as error:
+        raise Refusal(f"Nothing that looks like an emulator answers at {endpoint_url}.") from error
+    finally:
+        http.clear()
+    raise Refusal(f"What answers at {endpoint_url} is neither MiniStack nor LocalStack.")
+
+
+def start_ministack(work: WorkDir, port: int, *, persist: bool) -> StartedProcess:
+    """Starts MiniStack on the loopback interface and waits until it answers.
+
+    ``persist``: whether it loads and, on an orderly stop, saves its state under ``work.state``.
+    Refuses with the end of its log when it ends early or does not answer in time.
+    """
+    shutil.rmtree(work.scratch, ignore_errors=True)
+    for folder in (work.scratch, work.state, work.logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    env = (
+        bare_environment()
+        | DUMMY_CREDENTIALS
+        | {
+            "BIND_HOST": LOOPBACK,
+            "GATEWAY_PORT": str(port),
+            "MINISTACK_REGION": REGION,
+            "LAMBDA_EXECUTOR": "local",
+            "LAMBDA_ACCOUNT_CONCURRENCY": "64",
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            # No container engine is asked for anything, even where one is running.
+            "DOCKER_HOST": "tcp://127.0.0.1:1",
+            "TMPDIR": str(work.scratch),
+            "PERSIST_STATE": "1" if persist else "0",
+            "S3_PERSIST": "1" if persist else "0",
+            "STATE_DIR": str(work.state),
+            "S3_DATA_DIR": str(work.state / "s3"),
+            "LOG_LEVEL": "INFO",
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
+    log = work.logs / "ministack.log"
+    process = StartedProcess.start("ministack", [sys.executable, "-m", "ministack"], env=env, cwd=work.path, log=log)
+    try:
+        _wait_until_healthy(process, f"http://{LOOPBACK}:{port}", work)
+    except BaseException:
+        stop_ministack(process, work)
+        raise
+    return process
+
+
+def stop_ministack(process: StartedProcess, work: WorkDir) -> bool:
+    """Stops MiniStack in order, so that it saves its state, and removes its temporary files.
+
+    Returns whether it ended by itself in time; if not, what it held since its start is lost.
+    """
+    orderly = process.stop(patience=_STOP_PATIENCE)
+    shutil.rmtree(work.scratch, ignore_errors=True)
+    return orderly
+
+
+def _wait_until_healthy(process: StartedProcess, endpoint_url: str, work: WorkDir) -> None:
+    deadline = time.monotonic() + _START_DEADLINE
+    while True:
+        try:
+            identify(endpoint_url)
+        except Refusal:
+            if not process.running():
+                raise Refusal(f"MiniStack ended while starting: {_last_words(work)}") from None
+            if time.monotonic() > deadline:
+                raise Refusal(f"MiniStack did not answer within {_START_DEADLINE:.0f} s: {_last_words(work)}") from None
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _last_words(work: WorkDir) -> str:
+    log = work.logs / "ministack.log"
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return f"{lines[-1] if lines else 'it printed nothing'} (all of it: {log})"

@@ -1,0 +1,34 @@
+"""TCP ports on the loopback interface."""
+
+import socket
+
+from localstack.embedded.errors import Refusal
+
+LOOPBACK = "127.0.0.1"
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on ``port`` now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: connections of an earlier run that linger in TIME_WAIT are no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def pick_free() -> int:
+    """A port that is free at this moment, chosen by the system."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def require_free(port: int, setting: str) -> None:
+    """Refuses when ``port`` is taken; ``setting`` is the variable that chooses another one."""
+    if not is_free(port):
+        message = f"Port {port} on {LOOPBACK} is taken: stop what uses it or choose another one with {setting}=..."
+        raise Refusal(message)

@@ -1,0 +1,158 @@
+"""A plain address in front of the API's stage: passes requests and answers on and adds no behaviour.
+
+An emulator serves a stage under a long path; people and browsers want http://127.0.0.1:8080/. Method,
+path and query reach the stage byte for byte, so that an encoded slash stays one.
+
+Run as ``python -m localstack.embedded.proxy PORT UPSTREAM``.
+"""
+
+import argparse
+import asyncio
+import json
+import secrets
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from localstack.embedded.ports import LOOPBACK
+
+CONCURRENT_REQUESTS = 64
+# API Gateway takes bodies up to 10 MB; a refusal of larger ones is the API's business, not the proxy's.
+_LARGEST_BODY_BYTES = 64 * 1024 * 1024
+# Above the longest a Lambda behind API Gateway may take (29 s), so that the API's own answer comes first.
+_UPSTREAM_SECONDS = 60
+
+# RFC 9110, 7.6.1: these speak about one connection, not about the message.
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+_UPSTREAM: web.AppKey[str] = web.AppKey("upstream", str)
+_SESSION: web.AppKey[ClientSession] = web.AppKey("session", ClientSession)
+
+
+def make_app(upstream: str) -> web.Application:
+    """The proxy as an aiohttp application. ``upstream``: the stage's address without a slash at the end."""
+    app = web.Application(client_max_size=_LARGEST_BODY_BYTES)
+    app[_UPSTREAM] = upstream
+
+    async def hold_session(app: web.Application) -> None:
+        app[_SESSION] = ClientSession(
+            connector=TCPConnector(limit=CONCURRENT_REQUESTS),
+            timeout=ClientTimeout(total=_UPSTREAM_SECONDS, connect=5),
+            # Bodies pass as they are: compressed ones stay compressed.
+            auto_decompress=False,
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        )
+
+    async def close_session(app: web.Application) -> None:
+        await app[_SESSION].close()
+
+    async def unsigned(_request: web.Request, response: web.StreamResponse) -> None:
+        # aiohttp names itself in every answer; the API did not.
+        response.headers.popall("Server", None)
+
+    app.on_response_prepare.append(unsigned)
+    app.on_startup.append(hold_session)
+    app.on_cleanup.append(close_session)
+    app.router.add_route("*", "/{path:.*}", _pass_on)
+    return app
+
+
+async def _pass_on(request: web.Request) -> web.StreamResponse:
+    target = URL(request.app[_UPSTREAM] + _origin_form(request.raw_path), encoded=True)
+    body = await request.read()
+    try:
+        async with request.app[_SESSION].request(
+            request.method,
+            target,
+            headers=_request_headers(request),
+            data=body or None,
+            allow_redirects=False,
+        ) as answer:
+            content = await answer.read()
+            headers = _without_hop_by_hop(answer.headers)
+            # An answer to HEAD names the length of a body it does not have.
+            if request.method != "HEAD":
+                headers.popall("Content-Length", None)
+            return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=content)
+    except (ClientError, TimeoutError):
+        return _unavailable(request)
+
+
+def _origin_form(raw_target: str) -> str:
+    """The path and query of a request target; a client that takes this for its proxy sends a whole URL."""
+    if raw_target.startswith("/"):
+        return raw_target
+    _, _, rest = raw_target.partition("://")
+    _, slash, path = rest.partition("/")
+    return slash + path if slash else "/"
+
+
+def _request_headers(request: web.Request) -> CIMultiDict[str]:
+    headers = _without_hop_by_hop(request.headers)
+    for name in ("Host", "Content-Length", "X-Forwarded-For"):
+        headers.popall(name, None)
+    # The API sees who really called: what a client claims about itself here is not passed on.
+    headers["X-Forwarded-For"] = request.remote or LOOPBACK
+    headers["X-Forwarded-Proto"] = "http"
+    if request.host:
+        headers["X-Forwarded-Host"] = request.host
+    return headers
+
+
+def _without_hop_by_hop(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    named = {token.strip().lower() for value in headers.getall("Connection", ()) for token in value.split(",")}
+    dropped = _HOP_BY_HOP | named
+    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in dropped)
+
+
+def _unavailable(request: web.Request) -> web.Response:
+    correlation_id = request.headers.get("X-Correlation-Id") or secrets.token_hex(16)
+    problem = {
+        "type": "about:blank",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": "The library's services do not answer at the moment.",
+        "instance": request.rel_url.raw_path,
+        "code": "service_unavailable",
+        "correlation_id": correlation_id,
+    }
+    return web.Response(
+        status=503,
+        headers={"Retry-After": "5", "X-Correlation-Id": correlation_id},
+        content_type="application/problem+json",
+        text=json.dumps(problem),
+    )
+
+
+def main() -> None:
+    """Serves until it is asked to end (SIGTERM or SIGINT)."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", type=int)
+    parser.add_argument("upstream")
+    arguments = parser.parse_args()
+    web.run_app(
+        make_app(arguments.upstream),
+        host=LOOPBACK,
+        port=arguments.port,
+        access_log=None,
+        print=None,
+        shutdown_timeout=5,
+        loop=asyncio.new_event_loop(),
+    )
+
+
+if __name__ == "__main__":
+    main()

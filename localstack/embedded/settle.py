@@ -1,0 +1,71 @@
+"""What an emulator's CloudFormation leaves out of the template, put in place after a deployment.
+
+On AWS none of this is needed, and nothing here is known to the services: gateway responses and item
+expiry are in the template there, the API's address comes from its domain name, and the signing key is
+made once by whoever runs the library (docs say how).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from localstack.embedded import template, tokens
+from localstack.embedded.aws import Aws
+from localstack.embedded.deploy import Deployment, inner_api_address
+from localstack.embedded.engine import Engine
+
+if TYPE_CHECKING:
+    from mypy_boto3_apigateway.literals import GatewayResponseTypeType
+
+    from library_common.tokens import SigningKey
+
+
+def settle(aws: Aws, engine: Engine, deployment: Deployment, template_file: Path) -> SigningKey:
+    """Completes a deployment; doing it again changes nothing. Returns the token signing key."""
+    source = template.load(template_file)
+    _put_gateway_responses(aws, deployment, template.gateway_responses(source))
+    _enable_expiry(aws, deployment, template.expiry_attributes(source))
+    key = tokens.ensure_signing_key(aws, deployment.output("TokenSigningKeySecret"))
+    _put_parameter(aws, deployment.output("TokenVerificationKeysParameter"), key.public_jwks_json())
+    _put_parameter(aws, deployment.output("ServicesUrlParameter"), inner_api_address(aws, engine, deployment))
+    return key
+
+
+def _put_gateway_responses(aws: Aws, deployment: Deployment, responses: dict[str, dict[str, Any]]) -> None:
+    if not responses:
+        return
+    api = deployment.only("AWS::ApiGateway::RestApi")
+    for response_type, definition in responses.items():
+        parameters = {
+            f"gatewayresponse.{place}.{name}": value
+            for section, place in (("Headers", "header"), ("Paths", "path"), ("QueryStrings", "querystring"))
+            for name, value in definition.get("ResponseParameters", {}).get(section, {}).items()
+        }
+        status = {"statusCode": str(definition["StatusCode"])} if "StatusCode" in definition else {}
+        aws.apigateway.put_gateway_response(
+            restApiId=api,
+            responseType=cast("GatewayResponseTypeType", response_type),
+            responseParameters=parameters,
+            responseTemplates=definition.get("ResponseTemplates", {}),
+            **status,
+        )
+    # Gateway responses belong to a deployment of the API: those put now hold from the next one on.
+    aws.apigateway.create_deployment(restApiId=api, stageName=deployment.only("AWS::ApiGateway::Stage"))
+
+
+def _enable_expiry(aws: Aws, deployment: Deployment, attributes: dict[str, str]) -> None:
+    tables = deployment.physical_ids("AWS::DynamoDB::Table")
+    for logical_id, attribute in attributes.items():
+        name = tables[logical_id]
+        current = aws.dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+        # Enabling what is enabled already is an error in DynamoDB.
+        if current.get("TimeToLiveStatus") != "ENABLED":
+            aws.dynamodb.update_time_to_live(
+                TableName=name,
+                TimeToLiveSpecification={"Enabled": True, "AttributeName": attribute},
+            )
+
+
+def _put_parameter(aws: Aws, name: str, value: str) -> None:
+    aws.ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)

@@ -1,0 +1,219 @@
+"""Stand-ins for what loans needs from outside."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from library_common.clock import to_rfc3339
+from library_common.events import Envelope
+from loans_service.application.ports import (
+    LimitReached,
+    LoanExists,
+    Located,
+    ShelfRefused,
+    Stale,
+)
+from loans_service.domain import errors
+from loans_service.domain.loan import EMPTY_ACCOUNT, Account, Copy, Loan, LoanStatus, Member
+from loans_service.domain.policy import LoanPolicy
+
+
+class FakeLoans:
+    """The loans table in a dict. `published` holds every envelope that was ever written to an outbox."""
+
+    def __init__(self) -> None:
+        self.loans: dict[str, Loan] = {}
+        self.accounts: dict[str, Account] = {}
+        self.published: list[Envelope] = []
+
+    def get(self, loan_id: str) -> Loan | None:
+        return self.loans.get(loan_id)
+
+    def get_all(self, loan_ids: Sequence[str]) -> list[Loan]:
+        return [self.loans[loan_id] for loan_id in loan_ids if loan_id in self.loans]
+
+    def account(self, user_id: str) -> Account:
+        return self.accounts.get(user_id, EMPTY_ACCOUNT)
+
+    def open_loan_of_copy(self, barcode: str) -> Loan | None:
+        return next((loan for loan in self.loans.values() if loan.is_open and loan.barcode == barcode), None)
+
+    def open_pending(self, loan: Loan, limit: int) -> None:
+        if loan.id in self.loans:
+            raise LoanExists(self.loans[loan.id])
+        account = self.account(loan.user_id)
+        if account.places_taken >= limit:
+            raise LimitReached
+        self.loans[loan.id] = loan
+        self.accounts[loan.user_id] = Account(open={**account.open, loan.id: loan.due_at})
+
+    def take_over(self, loan: Loan, leased: Loan) -> None:
+        self._require(loan.id, LoanStatus.PENDING, lease_until=loan.lease_until)
+        self.loans[loan.id] = replace(self.loans[loan.id], lease_until=leased.lease_until)
+
+    def activate(self, loan: Loan, events: Sequence[Envelope]) -> None:
+        self._require(loan.id, LoanStatus.PENDING, version=loan.version - 1)
+        self._write(loan, events)
+
+    def cancel(self, loan: Loan) -> None:
+        self._require(loan.id, LoanStatus.PENDING, version=loan.version - 1)
+        self._write(loan, ())
+        self.give_back_place(loan)
+
+    def withdraw(self, loan: Loan) -> None:
+        self._require(loan.id, LoanStatus.PENDING, version=loan.version)
+        del self.loans[loan.id]
+        self.give_back_place(loan)
+
+    def close(self, loan: Loan, events: Sequence[Envelope]) -> None:
+        self._require(loan.id, LoanStatus.ACTIVE, version=loan.version - 1)
+        self._write(loan, events)
+
+    def extend(self, loan: Loan, events: Sequence[Envelope]) -> None:
+        self._require(loan.id, LoanStatus.ACTIVE, version=loan.version - 1)
+        self._write(loan, events)
+        account = self.account(loan.user_id)
+        self.accounts[loan.user_id] = Account(open={**account.open, loan.id: loan.due_at})
+
+    def give_back_place(self, loan: Loan) -> None:
+        account = self.account(loan.user_id)
+        self.accounts[loan.user_id] = Account(open={k: v for k, v in account.open.items() if k != loan.id})
+
+    def settled(self, loan: Loan) -> None:
+        stored = self.loans.get(loan.id)
+        if stored is not None and stored.settling:
+            self.loans[loan.id] = stored.settled()
+
+    def history(
+        self, user_id: str, limit: int, after: dict[str, object] | None
+    ) -> tuple[list[Loan], dict[str, object] | None]:
+        issued = [loan for loan in self.loans.values() if loan.user_id == user_id and loan.issued_at is not None]
+        issued.sort(key=lambda loan: (str(loan.issued_at), loan.id), reverse=True)
+        start = 0
+        if after is not None:
+            start = next(i for i, loan in enumerate(issued) if loan.id == after["id"]) + 1
+        page = issued[start : start + limit]
+        if start + limit >= len(issued):
+            return page, None
+        last = page[-1]
+        assert last.issued_at is not None
+        return page, {"issued": to_rfc3339(last.issued_at), "id": last.id}
+
+    def _write(self, loan: Loan, events: Sequence[Envelope]) -> None:
+        self.loans[loan.id] = loan
+        self.published.extend(events)
+
+    def _require(self, loan_id: str, status: LoanStatus, **expected: object) -> None:
+        stored = self.loans.get(loan_id)
+        if (
+            stored is None
+            or stored.status is not status
+            or any(getattr(stored, name) != value for name, value in expected.items())
+        ):
+            raise Stale(stored)
+
+
+@dataclass
+class FakeMembers:
+    """The users service. `down`: cannot be reached."""
+
+    members: dict[str, Member] = field(default_factory=dict)
+    down: bool = False
+    calls: int = 0
+
+    def add(self, member: Member) -> Member:
+        self.members[member.id] = member
+        return member
+
+    def find(self, user_id: str, deadline: float) -> Member:
+        self.calls += 1
+        if self.down:
+            raise errors.DependencyUnavailable("users is down")
+        if user_id not in self.members:
+            raise errors.MemberNotFound("There is no such member.")
+        return self.members[user_id]
+
+
+@dataclass
+class FakeShelf:
+    """The books service: titles with copies, reserve and release by loan id, tombstones.
+
+    failures: exceptions to raise instead of answering the next calls, each (exception, act_first): with
+    act_first the call has its effect and its answer is lost.
+    """
+
+    copies: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    tombstones: set[str] = field(default_factory=set)
+    damaged: set[str] = field(default_factory=set)
+    failures: list[tuple[Exception, bool]] = field(default_factory=list)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, book_id: str, *barcodes: str) -> None:
+        self.copies.setdefault(book_id, {}).update(dict.fromkeys(barcodes))
+
+    def available(self, book_id: str) -> int:
+        return sum(1 for loan in self.copies[book_id].values() if loan is None)
+
+    def take(self, book_id: str, loan_id: str, barcode: str | None, deadline: float) -> Copy:
+        self.calls.append(("take", loan_id))
+        failure = self.failures.pop(0) if self.failures else None
+        if failure and not failure[1]:
+            raise failure[0]
+        copy = self._take(book_id, loan_id, barcode)
+        if failure:
+            raise failure[0]
+        return copy
+
+    def _take(self, book_id: str, loan_id: str, barcode: str | None) -> Copy:
+        if book_id not in self.copies:
+            raise ShelfRefused(errors.BookNotFound("There is no such title."), in_doubt=False)
+        shelf = self.copies[book_id]
+        for code, holder in shelf.items():
+            if holder == loan_id:
+                return Copy(barcode=code, title=f"Title of {book_id}")
+        if loan_id in self.tombstones:
+            raise ShelfRefused(errors.CheckoutCancelled("released before"), in_doubt=False)
+        for code, holder in shelf.items():
+            if holder is None and barcode in (None, code):
+                shelf[code] = loan_id
+                return Copy(barcode=code, title=f"Title of {book_id}")
+        raise ShelfRefused(errors.NoCopiesAvailable("No copy of this title is available."), in_doubt=False)
+
+    def give_back(self, loan: Loan, deadline: float) -> None:
+        self.calls.append(("give_back", loan.id))
+        failure = self.failures.pop(0) if self.failures else None
+        if failure and not failure[1]:
+            raise failure[0]
+        for code, holder in self.copies[loan.book_id].items():
+            if holder == loan.id:
+                self.copies[loan.book_id][code] = None
+                if loan.damaged:
+                    self.damaged.add(code)
+        self.tombstones.add(loan.id)
+        if failure:
+            raise failure[0]
+
+    def locate(self, barcode: str, deadline: float) -> Located:
+        for book_id, shelf in self.copies.items():
+            if barcode in shelf:
+                return Located(book_id=book_id, loan_id=shelf[barcode])
+        raise errors.CopyNotFound("There is no copy with this barcode.")
+
+
+@dataclass
+class FakePolicies:
+    """The policy document."""
+
+    policy: LoanPolicy = field(default_factory=LoanPolicy)
+
+    def current(self) -> LoanPolicy:
+        return self.policy
+
+
+@dataclass
+class FakeRecoveries:
+    """The recovery queue: (loan id, seconds, attempt)."""
+
+    queued: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def look_again(self, loan_id: str, *, in_seconds: int, attempt: int) -> None:
+        self.queued.append((loan_id, in_seconds, attempt))
