@@ -172,10 +172,9 @@ def _title(record: pymarc.Record) -> str:
         # In the record's order: $n and $p name a part and may stand before or after the subtitle.
         for code, value in _subfields(field, "abnp"):
             if code == "b" and text and not text.endswith("="):
-                text = f"{_without_final_stop(text)}: {value}"
+                text = f"{_without_final_stop(_trim(text, ' /:;,'))}: {value}"
             else:
                 text = f"{text} {value}".lstrip()
-            text = _trim(text, " /:;,")
         if not field.get_subfields("c"):
             # The statement of responsibility, typed into the subtitle.
             text = text.split(" / ")[0]

@@ -61,9 +61,10 @@ def flattened_entries(function: Path, layers: Sequence[Path], build: Path) -> li
     """
     chosen: dict[str, Entry] = {}
     lists = [folder / "requirements.txt" for folder in (*layers, function)]
-    wheels = _installed([path for path in lists if path.is_file()], build)
+    given = [path for path in lists if path.is_file()]
+    wheels = _files(_installed(given, build), prefix="") if given else iter(())
     for entries in (
-        _files(wheels, prefix=""),
+        wheels,
         *(_sources(layer, prefix="") for layer in layers),
         _sources(function, prefix=""),
     ):

@@ -4,10 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from library_common.clock import Clock
-from library_common.events import DomainEvent
-from library_common.idempotency import Ticket
-
 from books_service.application.barcoding import Barcoding
 from books_service.application.finding import announce, announce_copies, the_book, the_stock
 from books_service.application.ports import Answer, AnsweredBefore, BarcodeExists, Catalogue, Happened, LostRace
@@ -18,6 +14,9 @@ from books_service.domain.errors import ChangeTooLarge
 from books_service.domain.events import BookAdded, BookRemoved, BookRestored, BookUpdated
 from books_service.domain.stock import MAX_SHORT_TITLE, Stock
 from books_service.domain.title import Metadata, Title
+from library_common.clock import Clock
+from library_common.events import DomainEvent
+from library_common.idempotency import Ticket
 
 MAX_COPIES_AT_ONCE = 50
 """Copies added or removed by one request: each is an operation of the one transaction."""

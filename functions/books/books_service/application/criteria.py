@@ -7,11 +7,10 @@ service's.
 from dataclasses import dataclass
 from typing import Literal
 
-from library_common.text import fold, words
-
 from books_service.application.isbn import isbn13_or_none
 from books_service.domain.book import Book
 from books_service.domain.title import Metadata
+from library_common.text import fold, words
 
 MAX_INDEXED_WORDS = 40
 """Per title. A change of the title's name rewrites every entry, removing and adding, and has to fit with all

@@ -1,14 +1,13 @@
 """What a path id names, or "not found"; and the wrapping of what happened to it."""
 
-from library_common.clock import Clock
-from library_common.events import DomainEvent, Envelope, happened
-from library_common.ids import is_id
-
 from books_service.application.ports import Catalogue
 from books_service.domain.book import Book
 from books_service.domain.errors import BookNotFound
 from books_service.domain.events import CopyStatusChanged
 from books_service.domain.stock import Change, Stock
+from library_common.clock import Clock
+from library_common.events import DomainEvent, Envelope, happened
+from library_common.ids import is_id
 
 
 def the_book(catalogue: Catalogue, book_id: str) -> Book:

@@ -7,13 +7,12 @@ released.
 
 from collections.abc import Sequence
 
-from library_common.clock import Clock
-
 from books_service.application.finding import announce_copies, the_stock
 from books_service.application.ports import Catalogue, LostRace
 from books_service.application.racing import Patience
 from books_service.application.views import ReleaseView, ReservationView
 from books_service.domain.barcodes import RandomBelow
+from library_common.clock import Clock
 
 
 class Lending:
@@ -44,15 +43,11 @@ class Lending:
                     stock = lost.stock or the_stock(self._catalogue, book_id)
                     continue
             return (
-                ReservationView(
-                    loan_id=loan_id, book_id=book_id, barcode=reservation.held.barcode, title=stock.title
-                ),
+                ReservationView(loan_id=loan_id, book_id=book_id, barcode=reservation.held.barcode, title=stock.title),
                 reservation.repeated,
             )
 
-    def release(
-        self, book_id: str, loan_id: str, barcode: str | None = None, *, damaged: bool = False
-    ) -> ReleaseView:
+    def release(self, book_id: str, loan_id: str, barcode: str | None = None, *, damaged: bool = False) -> ReleaseView:
         """Gives the loan's copy back. Raises BookNotFound, LoanHoldsAnotherCopy."""
         stock = the_stock(self._catalogue, book_id)
         tries = self._patience.tries()

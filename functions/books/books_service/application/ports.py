@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from library_common.events import Envelope
-from library_common.idempotency import Ticket
-
 from books_service.application.criteria import Criteria
 from books_service.domain.book import Book
 from books_service.domain.stock import Release, Reservation, Stock
+from library_common.events import Envelope
+from library_common.idempotency import Ticket
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Position:
     past: bool
 
 
-class LostRace(Exception):  # noqa: N818 - not an error: the caller looks again
+class LostRace(Exception):
     """Somebody else's write came first; nothing was written. `stock` is how it is now, when the store told."""
 
     def __init__(self, stock: Stock | None = None) -> None:
@@ -46,7 +45,7 @@ class LostRace(Exception):  # noqa: N818 - not an error: the caller looks again
         self.stock = stock
 
 
-class BarcodeExists(Exception):  # noqa: N818
+class BarcodeExists(Exception):
     """Another copy has this barcode; nothing was written."""
 
     def __init__(self, barcode: str) -> None:
@@ -54,7 +53,7 @@ class BarcodeExists(Exception):  # noqa: N818
         self.barcode = barcode
 
 
-class AnsweredBefore(Exception):  # noqa: N818
+class AnsweredBefore(Exception):
     """The idempotent request was carried out meanwhile; nothing was written. `json` is its answer."""
 
     def __init__(self, json: str) -> None:
@@ -71,9 +70,7 @@ class Catalogue(Protocol):
 
     def book_id_of(self, barcode: str) -> str | None: ...
 
-    def find(
-        self, criteria: Criteria, *, limit: int, start: Position | None
-    ) -> tuple[list[Book], Position | None]:
+    def find(self, criteria: Criteria, *, limit: int, start: Position | None) -> tuple[list[Book], Position | None]:
         """Matching titles in order from `start` on, and where to go on; None at the end."""
         ...
 

@@ -31,9 +31,7 @@ class Patience:
     sleep: takes seconds. jitter: a random number from 0 to 1.
     """
 
-    def __init__(
-        self, *, sleep: Callable[[float], None], jitter: Callable[[], float], at_most: int = 12
-    ) -> None:
+    def __init__(self, *, sleep: Callable[[float], None], jitter: Callable[[], float], at_most: int = 12) -> None:
         self._sleep = sleep
         self._jitter = jitter
         self._at_most = at_most

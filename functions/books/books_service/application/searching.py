@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
-from library_common.problems import FieldError, InvalidRequest
-
 from books_service.application.criteria import MAX_SORT_KEY, MIN_SORT_KEY, Criteria
 from books_service.application.ports import Catalogue, Position
 from books_service.application.views import BookView
+from library_common.problems import FieldError, InvalidRequest
 
 
 class Searching:

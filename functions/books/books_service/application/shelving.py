@@ -4,20 +4,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from library_common.clock import Clock
-from library_common.events import Envelope
-from library_common.idempotency import Ticket
-
 from books_service.application.barcoding import Barcoding
-from books_service.application.cataloguing import MAX_COPIES_AT_ONCE, VersionCheck
+from books_service.application.cataloguing import VersionCheck
 from books_service.application.finding import announce_copies, the_book, the_stock
 from books_service.application.ports import Answer, AnsweredBefore, BarcodeExists, Catalogue, Happened, LostRace
 from books_service.application.racing import Patience
 from books_service.application.views import BookView, CopiesView, CopyView, FoundCopyView
 from books_service.domain.barcodes import is_barcode
 from books_service.domain.book import Book
-from books_service.domain.errors import BarcodeTaken, ChangeTooLarge, CopyNotFound
+from books_service.domain.errors import BarcodeTaken, CopyNotFound
 from books_service.domain.stock import Copy, CopyStatus, Stock
+from library_common.clock import Clock
+from library_common.events import Envelope
+from library_common.idempotency import Ticket
 
 
 class Shelving:
@@ -58,7 +57,7 @@ class Shelving:
     ) -> tuple[CopiesView, bool]:
         """Adds copies with new barcodes, or one with the barcode given; and whether the same request had done so.
 
-        Raises BookNotFound, BookArchived, BarcodeTaken, TooManyCopies, ChangeTooLarge, IdempotencyKeyReused.
+        Raises BookNotFound, BookArchived, BarcodeTaken, TooManyCopies, IdempotencyKeyReused.
         """
         tries = self._patience.tries()
         while True:
@@ -74,8 +73,6 @@ class Shelving:
                 else [Copy(barcode, shelf=shelf)]
             )
             stock = before.stock.add(made)
-            if count > MAX_COPIES_AT_ONCE:
-                raise ChangeTooLarge
             view = CopiesView(
                 book_id=book_id,
                 items=[CopyView.of(copy, stock) for copy in made],
@@ -97,9 +94,7 @@ class Shelving:
             else:
                 return view, False
 
-    def edit(
-        self, book_id: str, barcode: str, changes: Mapping[str, Any], check: VersionCheck
-    ) -> tuple[CopyView, int]:
+    def edit(self, book_id: str, barcode: str, changes: Mapping[str, Any], check: VersionCheck) -> tuple[CopyView, int]:
         """Sets a copy's `status` or `shelf`; answers the copy and the version of the stock.
 
         Raises BookNotFound, CopyNotFound, CopyOnLoan, and what `check` raises.

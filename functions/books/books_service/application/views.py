@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 
-from library_common.clock import to_rfc3339
-from library_common.money import Money
 from pydantic import BaseModel
 
 from books_service.domain.book import Book
 from books_service.domain.stock import Copy, CopyStatus, Stock
+from library_common.clock import to_rfc3339
+from library_common.money import Money
 
 
 class BookView(BaseModel):
@@ -96,9 +96,7 @@ class FoundCopyView(CopyView):
 
     @classmethod
     def found(cls, copy: Copy, book: Book) -> "FoundCopyView":
-        return cls(
-            **CopyView.of(copy, book.stock).model_dump(), book_id=book.title.id, book=BookView.of(book)
-        )
+        return cls(**CopyView.of(copy, book.stock).model_dump(), book_id=book.title.id, book=BookView.of(book))
 
 
 class AvailabilityView(BaseModel):

@@ -103,7 +103,7 @@ class CopiesInUse(BooksError):
     code = "copies_in_use"
 
     def __init__(self, in_use: int) -> None:
-        super().__init__(f"{in_use} copies are lent or promised.", {"in_use": in_use})
+        super().__init__(f"Lent or promised copies cannot be taken away: {in_use}.", {"in_use": in_use})
 
 
 class ExceedsStock(BooksError):
@@ -112,7 +112,7 @@ class ExceedsStock(BooksError):
     code = "exceeds_stock"
 
     def __init__(self, at_most: int) -> None:
-        super().__init__(f"At most {at_most} copies can be on the shelf.", {"at_most": at_most})
+        super().__init__(f"That many copies cannot be on the shelf; at most {at_most}.", {"at_most": at_most})
 
 
 class CopiesOut(BooksError):
@@ -121,7 +121,7 @@ class CopiesOut(BooksError):
     code = "copies_out"
 
     def __init__(self, in_use: int) -> None:
-        super().__init__(f"{in_use} copies are still lent or promised.", {"in_use": in_use})
+        super().__init__(f"Copies of it are still lent or promised: {in_use}.", {"in_use": in_use})
 
 
 class TooManyCopies(BooksError):

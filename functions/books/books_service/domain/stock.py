@@ -40,6 +40,9 @@ loan up its service sends no further reservation for it. An hour leaves room for
 So that long a release is remembered, to refuse the reservation it overtook.
 """
 
+MAX_FORGOTTEN_AT_ONCE = 50
+"""More than one write adds, so the remembered releases do not pile up; few enough for one update expression."""
+
 
 class CopyStatus(StrEnum):
     """Where a copy is."""
@@ -244,7 +247,8 @@ class Stock:
             raise LoanHoldsAnotherCopy(held.barcode)
 
     def _forgettable(self, now: datetime) -> tuple[str, ...]:
-        return tuple(sorted(loan_id for loan_id, until in self.gone.items() if until <= _epoch(now)))
+        old = sorted((until, loan_id) for loan_id, until in self.gone.items() if until <= _epoch(now))
+        return tuple(loan_id for _, loan_id in old[:MAX_FORGOTTEN_AT_ONCE])
 
     # -- what librarians do -------------------------------------------------------------------
 

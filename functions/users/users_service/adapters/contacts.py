@@ -32,8 +32,9 @@ def email_key(text: str) -> str:
 def _validated(text: str) -> "ValidatedEmail":
     from email_validator import validate_email  # noqa: PLC0415 - see above
 
-    # Names under .test belong to nobody, so mail to them hurts nobody: good for trials and demonstrations.
-    return validate_email(text, check_deliverability=False, test_environment=True)
+    # strict: also the lengths that mail servers insist on. test_environment: names under .test belong to nobody,
+    # so mail to them hurts nobody: good for trials and demonstrations.
+    return validate_email(text, check_deliverability=False, strict=True, test_environment=True)
 
 
 def e164(text: str) -> str:

@@ -1,0 +1,138 @@
+"""How titles and stocks are written down as items, and read back. The layout is explained in `dynamodb`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from books_service.application.criteria import sort_key, terms_of
+from books_service.domain.stock import Copy, CopyStatus, Held, Stock
+from books_service.domain.title import Metadata, Price, Title
+from library_common.clock import from_rfc3339, to_rfc3339
+from library_common.dynamodb import Item
+from library_common.events import OUTBOX_ATTRIBUTE, Envelope, to_outbox
+
+META = "META"
+STOCK = "STOCK"
+BARCODE = "BARCODE"
+
+
+def book_pk(book_id: str) -> str:
+    return f"BOOK#{book_id}"
+
+
+def meta_key(book_id: str) -> dict[str, str]:
+    return {"pk": book_pk(book_id), "sk": META}
+
+
+def stock_key(book_id: str) -> dict[str, str]:
+    return {"pk": book_pk(book_id), "sk": STOCK}
+
+
+def barcode_key(barcode: str) -> dict[str, str]:
+    return {"pk": f"{BARCODE}#{barcode}", "sk": BARCODE}
+
+
+def entry_key(term: str, key: str) -> dict[str, str]:
+    """One entry of the search index."""
+    return {"pk": f"TERM#{term}", "sk": key}
+
+
+def entries_of(title: Title) -> set[tuple[str, str]]:
+    """The entries (term, sort key) the index should have for a title."""
+    key = sort_key(title.metadata.title, title.id)
+    return {(term, key) for term in terms_of(title.metadata)}
+
+
+def entries_in(meta: Item) -> set[tuple[str, str]]:
+    """The entries the index has for a stored title, which older rules of folding may have made."""
+    return {(term, meta["sort"]) for term in meta["terms"]}
+
+
+# -- META -----------------------------------------------------------------------------------------
+
+
+def title_to_item(title: Title, events: Sequence[Envelope]) -> Item:
+    described = title.metadata
+    price = described.replacement_price
+    return meta_key(title.id) | {
+        "title": described.title,
+        "author": described.author,
+        "isbn": described.isbn,
+        "published_year": described.published_year,
+        "genre": described.genre,
+        "language": described.language,
+        "publisher": described.publisher,
+        "edition": described.edition,
+        "subjects": list(described.subjects) or None,
+        "description": described.description,
+        "cover_url": described.cover_url,
+        "price_units": price.minor_units if price else None,
+        "price_currency": price.currency if price else None,
+        "archived": title.archived,
+        "version": title.version,
+        "created_at": to_rfc3339(title.created_at),
+        "updated_at": to_rfc3339(title.updated_at),
+        "sort": sort_key(described.title, title.id),
+        "terms": terms_of(described),
+        OUTBOX_ATTRIBUTE: to_outbox(events),
+    }
+
+
+def title_from_item(item: Item) -> Title:
+    return Title(
+        id=item["pk"].removeprefix("BOOK#"),
+        metadata=Metadata(
+            title=item["title"],
+            author=item["author"],
+            isbn=item.get("isbn"),
+            published_year=item.get("published_year"),
+            genre=item.get("genre"),
+            language=item.get("language"),
+            publisher=item.get("publisher"),
+            edition=item.get("edition"),
+            subjects=tuple(item.get("subjects", ())),
+            description=item.get("description"),
+            cover_url=item.get("cover_url"),
+            replacement_price=Price(item["price_units"], item["price_currency"]) if "price_units" in item else None,
+        ),
+        archived=item["archived"],
+        version=item["version"],
+        created_at=from_rfc3339(item["created_at"]),
+        updated_at=from_rfc3339(item["updated_at"]),
+    )
+
+
+# -- STOCK ----------------------------------------------------------------------------------------
+
+
+def held_to_value(held: Held) -> dict[str, Any]:
+    return {"c": held.barcode, "t": held.since}
+
+
+def stock_to_item(stock: Stock, events: Sequence[Envelope]) -> Item:
+    return stock_key(stock.book_id) | {
+        "title": stock.title,
+        "copies": {c.barcode: {"s": c.status.value, "f": c.shelf} for c in stock.copies.values()},
+        "held": {loan_id: held_to_value(held) for loan_id, held in stock.held.items()},
+        "gone": dict(stock.gone),
+        "total": stock.total,
+        "available": stock.available,
+        "out": stock.out,
+        "archived": stock.archived,
+        "version": stock.version,
+        OUTBOX_ATTRIBUTE: to_outbox(events),
+    }
+
+
+def stock_from_item(item: Item) -> Stock:
+    return Stock(
+        book_id=item["pk"].removeprefix("BOOK#"),
+        title=item["title"],
+        copies={
+            barcode: Copy(barcode, CopyStatus(stored["s"]), stored.get("f"))
+            for barcode, stored in item["copies"].items()
+        },
+        held={loan_id: Held(stored["c"], stored["t"]) for loan_id, stored in item["held"].items()},
+        gone=item["gone"],
+        archived=item["archived"],
+        version=item["version"],
+    )

@@ -1,0 +1,52 @@
+"""One deployed stack for all integration tests: an emulator of its own, or the one AWS_ENDPOINT_URL names.
+
+Services reach each other through a fault proxy, which passes everything on unless a test says otherwise.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from localstack.embedded.stack import LocalStack
+
+from tests.support.event_tap import EventTap
+from tests.support.faults import FaultProxy
+from tests.support.library_client import LibraryClient
+
+RECOVERY_DELAY_SECONDS = 5
+"""Below the lease of a saga on purpose: the recovery must cope with coming too early, too."""
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    work = tmp_path_factory.mktemp("stack")
+    parameters = {"RecoveryDelaySeconds": str(RECOVERY_DELAY_SECONDS)}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    running = (
+        LocalStack.attach(endpoint, work, parameters=parameters)
+        if endpoint
+        else LocalStack.start(work, parameters=parameters)
+    )
+    with running as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def faults(stack: LocalStack) -> Iterator[FaultProxy]:
+    """The way from loans to users and books. Put in place before the first request of the session."""
+    with FaultProxy(target=stack.base_url).running() as proxy:
+        stack.client("ssm").put_parameter(
+            Name=stack.outputs["ServicesUrlParameter"], Value=proxy.url, Type="String", Overwrite=True
+        )
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def library(stack: LocalStack, faults: FaultProxy) -> LibraryClient:
+    assert faults.url
+    return LibraryClient(base_url=stack.base_url, mint=lambda subject, role: stack.mint_token(subject, role))
+
+
+@pytest.fixture(scope="session")
+def bus(stack: LocalStack) -> EventTap:
+    return EventTap(stack)

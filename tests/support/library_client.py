@@ -1,0 +1,124 @@
+"""A small client of the deployed library, in the words of its users. HTTP only."""
+
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+DEADLINE_SECONDS = 40.0
+_numbers = itertools.count(1)
+_run = secrets.token_hex(3)
+
+
+@dataclass
+class LibraryClient:
+    """Calls one API. `mint(subject, role)` makes tokens; staff calls use a librarian's."""
+
+    base_url: str
+    mint: Callable[[str, str], str]
+    http: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.http = httpx.Client(base_url=self.base_url, timeout=30, limits=httpx.Limits(max_connections=128))
+        self._tokens: dict[tuple[str, str], str] = {}
+
+    def token(self, subject: str, role: str) -> str:
+        """One token per person, kept, so that the authorizer's cache is used as in real life."""
+        return self._tokens.setdefault((subject, role), self.mint(subject, role))
+
+    def as_librarian(self) -> dict[str, str]:
+        return self.bearer("01JLBRARAN0000000000000000", "librarian")
+
+    def as_admin(self) -> dict[str, str]:
+        return self.bearer("01JADM0N000000000000000000", "admin")
+
+    def bearer(self, subject: str, role: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(subject, role)}"}
+
+    # -- arranging ----------------------------------------------------------------------------
+
+    def add_member(self, role: str = "patron", **more: object) -> dict[str, Any]:
+        number = next(_numbers)
+        body = {"name": f"Member {number}", "email": f"member{number}.{_run}@example.org", "role": role, **more}
+        return created(self.http.post("/api/users", json=body, headers=self.as_librarian()))
+
+    def add_book(self, copies: int = 1, title: str | None = None, **more: object) -> dict[str, Any]:
+        body = {"title": title or f"Title {next(_numbers)} {_run}", "author": "A. Writer", "copies": copies, **more}
+        return created(self.http.post("/api/books", json=body, headers=self.as_librarian()))
+
+    # -- acting -------------------------------------------------------------------------------
+
+    def lend(self, user_id: str, book_id: str, *, key: str | None = None) -> httpx.Response:
+        headers = {**self.as_librarian(), **({"Idempotency-Key": key} if key else {})}
+        return self.http.post("/api/loans", json={"user_id": user_id, "book_id": book_id}, headers=headers)
+
+    def give_back(self, loan_id: str) -> httpx.Response:
+        return self.http.post("/api/returns", json={"loan_id": loan_id}, headers=self.as_librarian())
+
+    def loan(self, loan_id: str) -> dict[str, Any]:
+        return ok(self.http.get(f"/api/loans/{loan_id}", headers=self.as_librarian()))
+
+    def loans_of(self, user_id: str, status: str | None = None) -> list[dict[str, Any]]:
+        params = {"limit": "100", **({"status": status} if status else {})}
+        answer = ok(self.http.get(f"/api/loans/user/{user_id}", params=params, headers=self.as_librarian()))
+        items: list[dict[str, Any]] = answer["items"]
+        return items
+
+    def book(self, book_id: str) -> dict[str, Any]:
+        return ok(self.http.get(f"/api/books/{book_id}"))
+
+    def available(self, book_id: str) -> int:
+        number: int = self.book(book_id)["available_copies"]
+        return number
+
+
+def ok(response: httpx.Response) -> dict[str, Any]:
+    assert response.status_code == 200, response.text
+    document: dict[str, Any] = response.json()
+    return document
+
+
+def created(response: httpx.Response) -> dict[str, Any]:
+    assert response.status_code == 201, response.text
+    document: dict[str, Any] = response.json()
+    return document
+
+
+def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """Asserts a complete problem document."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"].startswith("application/problem+json")
+    document: dict[str, Any] = response.json()
+    assert document["code"] == code, document
+    assert document["status"] == status
+    assert {"type", "title", "detail", "instance", "correlation_id"} <= document.keys()
+    return document
+
+
+def at_once[T](actions: list[Callable[[], T]], workers: int | None = None) -> list[T]:
+    """Runs the actions concurrently and gives their results in order."""
+    with ThreadPoolExecutor(max_workers=workers or len(actions)) as pool:
+        return [future.result() for future in [pool.submit(action) for action in actions]]
+
+
+def eventually[T](look: Callable[[], T], what: str, *, seconds: float = DEADLINE_SECONDS) -> T:
+    """Polls until `look` answers something true. Fails with `what` and the last answer at the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"never happened: {what}; last saw {found!r}"
+        time.sleep(0.2)
+
+
+def statuses(responses: list[httpx.Response]) -> Mapping[int, int]:
+    counted: dict[int, int] = {}
+    for response in responses:
+        counted[response.status_code] = counted.get(response.status_code, 0) + 1
+    return counted
