@@ -99,11 +99,9 @@ def deploy(
     template_url = f"{aws.endpoint_url.rstrip('/')}/{bucket}/{key}"
 
     changed = _apply(aws, stack_name, template_url, parameters)
-    resources: dict[str, tuple[str, str]] = {}
-    for page in aws.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_name):
-        for item in page["StackResourceSummaries"]:
-            resources[item["LogicalResourceId"]] = (item["ResourceType"], item.get("PhysicalResourceId", ""))
-    return Deployment(stack_name=stack_name, outputs=outputs(aws, stack_name), resources=resources, changed=changed)
+    return Deployment(
+        stack_name=stack_name, outputs=outputs(aws, stack_name), resources=_resources(aws, stack_name), changed=changed
+    )
 
 
 def outputs(aws: Aws, stack_name: str) -> dict[str, str]:
@@ -113,17 +111,29 @@ def outputs(aws: Aws, stack_name: str) -> dict[str, str]:
 
 
 def remove(aws: Aws, stack_name: str) -> None:
-    """Deletes the stack with its packages and waits until it is gone."""
+    """Deletes the stack with its packages and its tables, which a library's stack would keep, and waits."""
     bucket = _bucket_name(stack_name)
     try:
+        kept = {physical for kind, physical in _resources(aws, stack_name).values() if kind == "AWS::DynamoDB::Table"}
         aws.cloudformation.delete_stack(StackName=stack_name)
         _settle(aws, stack_name)
-        for page in aws.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-            for item in page.get("Contents", []):
+        for tables in aws.dynamodb.get_paginator("list_tables").paginate():
+            for table in kept.intersection(tables["TableNames"]):
+                aws.dynamodb.delete_table(TableName=table)
+        for objects in aws.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for item in objects.get("Contents", []):
                 aws.s3.delete_object(Bucket=bucket, Key=item["Key"])
         aws.s3.delete_bucket(Bucket=bucket)
     except (ClientError, BotoCoreError) as error:
         raise Refusal(f"Stack {stack_name} could not be removed: {error}") from error
+
+
+def _resources(aws: Aws, stack_name: str) -> dict[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    for page in aws.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_name):
+        for item in page["StackResourceSummaries"]:
+            found[item["LogicalResourceId"]] = (item["ResourceType"], item.get("PhysicalResourceId", ""))
+    return found
 
 
 class _Uploads:

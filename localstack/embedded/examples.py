@@ -50,5 +50,8 @@ def _get(url: str, account: Account | None = None) -> dict[str, Any]:
     except (urllib3.exceptions.HTTPError, ValueError) as error:
         raise Refusal(f"The API does not answer GET {url}: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("items"), list):
-        raise Refusal(f"The API does not answer as it should: GET {url} gave {answer.status}.")
+        raise Refusal(
+            f"The API does not answer as it should: GET {url} gave {answer.status}; "
+            "if the saved state is of an older version, `make reset` forgets it."
+        )
     return document

@@ -9,6 +9,10 @@ LOOPBACK = "127.0.0.1"
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on ``port`` now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as caller:
+        # Some systems let two servers share a port when one of them listens on all interfaces.
+        if caller.connect_ex((LOOPBACK, port)) == 0:
+            return False
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As servers do: connections of an earlier run that linger in TIME_WAIT are no obstacle.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

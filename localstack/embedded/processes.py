@@ -6,7 +6,9 @@ makes anybody stop a stranger that was given the same id.
 
 import os
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -47,28 +49,35 @@ class StartedProcess:
         """Whether this very process, not just its id, is alive."""
         return self._handle() is not None
 
-    def stop(self, *, patience: float) -> bool:
+    def stop(self, *, patience: float, orphan_patience: float = 2.0) -> bool:
         """Asks it to end and waits ``patience`` seconds, then ends it and whatever it started.
 
-        Returns whether it ended when asked. Stopping what has ended already is no error.
+        What it started gets ``orphan_patience`` seconds to end by itself: an emulator's workers do when
+        the pipe from it closes. Returns whether the process ended when asked. Stopping what has ended
+        already is no error.
         """
         handle = self._handle()
         if handle is None:
-            self._reap()
             return True
         # Taken before it ends: afterwards nobody can tell which processes were its children.
         family = _descendants(handle)
         handle.terminate()
-        _, left = psutil.wait_procs([handle], timeout=patience)
-        for process in left:
-            process.kill()
-        # Workers end on their own when the pipe from their parent closes; only a stuck one is left.
-        _, orphans = psutil.wait_procs(family, timeout=2)
-        for process in orphans:
-            process.kill()
-        psutil.wait_procs([*left, *orphans], timeout=5)
-        self._reap()
+        left = self._still_alive([handle], patience)
+        _kill(left)
+        orphans = self._still_alive(family, orphan_patience)
+        _kill(orphans)
+        self._still_alive([*left, *orphans], 5)
         return not left
+
+    def _still_alive(self, processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
+        """Waits until all have ended, at most that long; returns those that have not."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self._reap()
+            left = [process for process in processes if _alive(process)]
+            if not left or time.monotonic() > deadline:
+                return left
+            time.sleep(0.02)
 
     def _handle(self) -> psutil.Process | None:
         # The child of this very process stays in the process table until somebody asks how it ended.
@@ -76,10 +85,9 @@ class StartedProcess:
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.began) < 0.01
-            alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return None
-        return process if same and alive else None
+        return process if same and _alive(process) else None
 
     def _reap(self) -> None:
         child = _children.get(self.pid)
@@ -90,6 +98,20 @@ class StartedProcess:
 # Popen objects of processes this interpreter started, by process id: the system keeps an ended child
 # until its parent has asked for its exit code.
 _children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        # An ended process may stay in the table as a zombie when nobody takes note of its end.
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:

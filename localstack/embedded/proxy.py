@@ -9,6 +9,7 @@ Run as ``python -m localstack.embedded.proxy PORT UPSTREAM``.
 import argparse
 import asyncio
 import json
+import os
 import secrets
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
@@ -17,7 +18,9 @@ from yarl import URL
 
 from localstack.embedded.ports import LOOPBACK
 
-CONCURRENT_REQUESTS = 64
+# Each request that runs at the same time is a worker process in the emulator, and a checkout three. More
+# than the cores can start within a request's deadline would only time out; the others wait their turn here.
+CONCURRENT_REQUESTS = 4 * (os.cpu_count() or 2)
 # API Gateway takes bodies up to 10 MB; a refusal of larger ones is the API's business, not the proxy's.
 _LARGEST_BODY_BYTES = 64 * 1024 * 1024
 # Above the longest a Lambda behind API Gateway may take (29 s), so that the API's own answer comes first.
@@ -50,7 +53,8 @@ def make_app(upstream: str) -> web.Application:
     async def hold_session(app: web.Application) -> None:
         app[_SESSION] = ClientSession(
             connector=TCPConnector(limit=CONCURRENT_REQUESTS),
-            timeout=ClientTimeout(total=_UPSTREAM_SECONDS, connect=5),
+            # Waiting for a turn has no limit of its own (`connect` would count it); connecting has.
+            timeout=ClientTimeout(total=_UPSTREAM_SECONDS, sock_connect=5),
             # Bodies pass as they are: compressed ones stay compressed.
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),

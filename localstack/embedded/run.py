@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,13 +16,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import psutil
 
-from localstack.embedded import deploy, engine, sample, settle, tokens
+from localstack.embedded import deploy, engine, front, sample, settle, tokens
 from localstack.embedded.aws import REGION, Aws
 from localstack.embedded.errors import Refusal
 from localstack.embedded.examples import commands_to_try
-from localstack.embedded.layout import LOCAL, ROOT, SAMPLE_BOOKS, TEMPLATE, WorkDir
+from localstack.embedded.layout import LOCAL, SAMPLE_BOOKS, TEMPLATE, WorkDir
 from localstack.embedded.ports import LOOPBACK, is_free, pick_free, require_free
-from localstack.embedded.processes import StartedProcess, bare_environment
+from localstack.embedded.processes import StartedProcess
 from localstack.embedded.progress import Progress
 from localstack.embedded.state import ProcessesFile, StackFile
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 STACK_NAME = "smart-library"
 DEFAULT_ENDPOINT_PORT = 4566
 _FREE_BYTES_NEEDED = 1024**3
-_PROXY_DEADLINE = 20.0
 
 
 @dataclass(slots=True)
@@ -176,9 +174,9 @@ def _bring_up(running: _Running, port: int, endpoint_port: int, progress: Progre
     found = engine.identify(aws.endpoint_url)
     deployed, key = _deploy(aws, found, work, progress)
     with progress.step(f"opening {running.base_url}"):
-        running.proxy = _start_proxy(work, port, deploy.api_address(aws, deployed))
+        running.proxy = front.start_proxy(work, port, deploy.api_address(aws, deployed))
         running.record()
-        _wait_for_proxy(running.proxy, port, work)
+        front.wait_until_open(running.proxy, port, work)
     stack = _fill(aws, found, deployed, key, running.base_url, progress)
     stack.write(work.stack_file)
     return stack
@@ -225,21 +223,6 @@ def _tell_hundreds(progress: Progress) -> Callable[[int, int], None]:
             progress.within(f"{done} ")
 
     return tell
-
-
-def _start_proxy(work: WorkDir, port: int, upstream: str) -> StartedProcess:
-    command = [sys.executable, "-m", "localstack.embedded.proxy", str(port), upstream]
-    return StartedProcess.start("proxy", command, env=bare_environment(), cwd=ROOT, log=work.logs / "proxy.log")
-
-
-def _wait_for_proxy(process: StartedProcess, port: int, work: WorkDir) -> None:
-    deadline = time.monotonic() + _PROXY_DEADLINE
-    while time.monotonic() < deadline and process.running():
-        with socket.socket() as probe:
-            if probe.connect_ex((LOOPBACK, port)) == 0:
-                return
-        time.sleep(0.05)
-    raise Refusal(f"The address http://{LOOPBACK}:{port} could not be opened, see {work.logs / 'proxy.log'}.")
 
 
 def _require_nothing_running(work: WorkDir) -> None:

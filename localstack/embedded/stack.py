@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localstack.embedded import deploy, engine, settle, tokens
+from localstack.embedded import deploy, engine, front, sample, settle, tokens
 from localstack.embedded.aws import Aws
-from localstack.embedded.layout import TEMPLATE, WorkDir
-from localstack.embedded.ports import LOOPBACK, pick_free
+from localstack.embedded.errors import Refusal
+from localstack.embedded.layout import SAMPLE_BOOKS, TEMPLATE, WorkDir
+from localstack.embedded.ports import LOOPBACK, is_free, pick_free
+from localstack.embedded.processes import StartedProcess
+from localstack.embedded.state import Account
 
 if TYPE_CHECKING:
     from library_common.tokens import SigningKey
@@ -29,13 +33,15 @@ _STACK_NAME = "smart-library-test"
 class LocalStack:
     """One deployed stack.
 
-    base_url: where the API answers, without a slash at the end (straight to the API's stage).
+    base_url: where the API answers, without a slash at the end, as its users see it.
+    stage_url: the API's stage itself, as services see it.
     endpoint_url: where the emulator's AWS services answer.
     outputs: the stack's outputs by name; tables: service → table name;
-    functions: logical id → function name.
+    functions: logical id → function name. accounts: the demo accounts, when seeded.
     """
 
     base_url: str
+    stage_url: str
     endpoint_url: str
     engine: engine.Engine
     stack_name: str
@@ -44,6 +50,7 @@ class LocalStack:
     functions: Mapping[str, str]
     _aws: Aws = field(repr=False)
     _key: SigningKey = field(repr=False)
+    accounts: Sequence[Account] = ()
 
     @classmethod
     @contextlib.contextmanager
@@ -51,21 +58,41 @@ class LocalStack:
         cls,
         work_dir: Path,
         *,
+        seed: bool = False,
         parameters: Mapping[str, str] | None = None,
         template: Path = TEMPLATE,
     ) -> Iterator[LocalStack]:
         """Starts an emulator of its own on free ports, deploys and yields the stack; stops it at the end.
 
         ``work_dir`` receives its logs and temporary files. Nothing outlives the block.
+        ``seed``: whether it holds the demo accounts and sample titles of `make run` (ten seconds more).
         Raises ``Refusal`` when the emulator does not start or the deployment fails.
         """
         work = WorkDir(work_dir)
-        port = pick_free()
-        process = engine.start_ministack(work, port, persist=False)
+        process, port = _start_somewhere(work)
         try:
-            yield cls._deploy(f"http://{LOOPBACK}:{port}", work, _STACK_NAME, parameters or {}, template)
+            stack = cls._deploy(f"http://{LOOPBACK}:{port}", work, _STACK_NAME, parameters or {}, template)
+            with stack._fronted(work) as fronted:
+                yield fronted._seeded() if seed else fronted
         finally:
             engine.stop_ministack(process, work)
+
+    def _seeded(self) -> LocalStack:
+        data = sample.ensure(
+            self._aws, self.stack_name, self.base_url, partial(tokens.mint, self._key), SAMPLE_BOOKS, lambda *_: None
+        )
+        return replace(self, accounts=data.accounts)
+
+    @contextlib.contextmanager
+    def _fronted(self, work: WorkDir) -> Iterator[LocalStack]:
+        """The same stack, behind a proxy of its own as `make run` has one."""
+        port = pick_free()
+        proxy = front.start_proxy(work, port, self.stage_url)
+        try:
+            front.wait_until_open(proxy, port, work)
+            yield replace(self, base_url=f"http://{LOOPBACK}:{port}")
+        finally:
+            proxy.stop(patience=10)
 
     @classmethod
     @contextlib.contextmanager
@@ -80,7 +107,10 @@ class LocalStack:
         """Deploys under a name of its own to an emulator that is running already; removes it at the end."""
         stack_name = f"{_STACK_NAME}-{secrets.token_hex(4)}"
         try:
-            yield cls._deploy(endpoint_url, WorkDir(work_dir), stack_name, parameters or {}, template)
+            work = WorkDir(work_dir)
+            stack = cls._deploy(endpoint_url, work, stack_name, parameters or {}, template)
+            with stack._fronted(work) as fronted:
+                yield fronted
         finally:
             deploy.remove(Aws(endpoint_url), stack_name)
 
@@ -99,6 +129,7 @@ class LocalStack:
         key = settle.settle(aws, found, deployed, template)
         return cls(
             base_url=deploy.api_address(aws, deployed),
+            stage_url=deploy.api_address(aws, deployed),
             endpoint_url=endpoint_url,
             engine=found,
             stack_name=stack_name,
@@ -116,3 +147,14 @@ class LocalStack:
     def client(self, service: str) -> Any:
         """A boto3 client for this stack's endpoint, e.g. ``stack.client("dynamodb")``."""
         return self._aws.client(service)
+
+
+def _start_somewhere(work: WorkDir) -> tuple[StartedProcess, int]:
+    """An emulator on a free port; another port when somebody else took the first one meanwhile."""
+    while True:
+        port = pick_free()
+        try:
+            return engine.start_ministack(work, port, persist=False), port
+        except Refusal:
+            if is_free(port):
+                raise

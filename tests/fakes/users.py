@@ -30,7 +30,7 @@ class FakeMembers:
         self.hashes: dict[str, str] = {}
         self.answers: dict[str, dict[str, Any]] = {}
         self.published: list[Envelope] = []
-        self.meanwhile: list[Callable[[], None]] = []
+        self.meanwhile: list[Callable[[], object]] = []
 
     def get(self, user_id: str) -> Member | None:
         return self.accounts.get(user_id)

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from localstack.embedded.stack import LocalStack
 
+from localstack.embedded.stack import LocalStack
 from tests.support.event_tap import EventTap
 from tests.support.faults import FaultProxy
 from tests.support.library_client import LibraryClient
@@ -34,7 +34,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 @pytest.fixture(scope="session")
 def faults(stack: LocalStack) -> Iterator[FaultProxy]:
     """The way from loans to users and books. Put in place before the first request of the session."""
-    with FaultProxy(target=stack.base_url).running() as proxy:
+    with FaultProxy(target=stack.stage_url).running() as proxy:
         stack.client("ssm").put_parameter(
             Name=stack.outputs["ServicesUrlParameter"], Value=proxy.url, Type="String", Overwrite=True
         )
@@ -44,7 +44,7 @@ def faults(stack: LocalStack) -> Iterator[FaultProxy]:
 @pytest.fixture(scope="session")
 def library(stack: LocalStack, faults: FaultProxy) -> LibraryClient:
     assert faults.url
-    return LibraryClient(base_url=stack.base_url, mint=lambda subject, role: stack.mint_token(subject, role))
+    return LibraryClient(base_url=stack.base_url, mint=stack.mint_token)
 
 
 @pytest.fixture(scope="session")

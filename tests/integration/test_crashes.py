@@ -8,11 +8,12 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 
 import psutil
 import pytest
-from localstack.embedded.stack import LocalStack
 
+from localstack.embedded.stack import LocalStack
 from tests.support.faults import Fault, FaultProxy
 from tests.support.invariants import everything, violations
 from tests.support.library_client import LibraryClient, at_once, created, eventually, ok
@@ -25,37 +26,51 @@ pytestmark = [
     ),
 ]
 
+CRASHED = {502, 503}
+"""A process that is gone cannot answer. API Gateway says 503 through the template's gateway response; MiniStack
+does not apply gateway responses to a crashed function and says 502."""
+
 RESERVE = r"^/api/books/[^/]+/reserve$"
 RELEASE = r"^/api/books/[^/]+/release$"
 
 
-def test_killed_after_the_pending_write(library: LibraryClient, faults: FaultProxy, stack: LocalStack) -> None:
-    member, book = library.add_member(), library.add_book()
-    with faults.broken(Fault("POST", RESERVE, times=1, before=kill_loans(stack), drop=True)) as fault:
-        answer = library.lend(member["id"], book["id"])
-    assert fault.hits == 1
-    assert answer.status_code == 503
-    assert [loan["status"] for loan in _loans_of(stack, member["id"])] == ["PENDING"]
-    eventually(lambda: not violations(stack), "recovered", seconds=120)
-    assert library.available(book["id"]) == 1 - len(library.loans_of(member["id"], "active"))
+def test_killed_at_every_step(library: LibraryClient, faults: FaultProxy, stack: LocalStack) -> None:
+    """One member and one single-copy title per step; all are left broken, then all must heal by themselves."""
+    kill = kill_loans(stack)
+    after_pending = Fault("POST", RESERVE, times=1, before=kill, drop=True)
+    after_reserve = Fault("POST", RESERVE, times=1, after=kill, lose=True)
+    after_close = Fault("POST", RELEASE, times=1, before=kill, drop=True)
+    after_release = Fault("POST", RELEASE, times=1, after=kill, lose=True)
 
+    lent = [(library.add_member()["id"], library.add_book()["id"]) for _ in range(2)]
+    for fault, (member, book), left in zip((after_pending, after_reserve), lent, (1, 0), strict=True):
+        with faults.broken(fault):
+            assert library.lend(member, book).status_code in CRASHED
+        assert fault.hits == 1
+        assert [loan["status"] for loan in _loans_of(stack, member)] == ["PENDING"]
+        assert library.available(book) == left
 
-def test_killed_after_books_took_the_copy(library: LibraryClient, faults: FaultProxy, stack: LocalStack) -> None:
-    member, book = library.add_member(), library.add_book()
-    with faults.broken(Fault("POST", RESERVE, times=1, after=kill_loans(stack), lose=True)) as fault:
-        answer = library.lend(member["id"], book["id"])
-    assert fault.hits == 1
-    assert answer.status_code == 503
-    assert library.available(book["id"]) == 0
-    assert [loan["status"] for loan in _loans_of(stack, member["id"])] == ["PENDING"]
-    eventually(lambda: not violations(stack), "recovered", seconds=120)
-    assert library.available(book["id"]) == 1 - len(library.loans_of(member["id"], "active"))
+    returned = [(library.add_member()["id"], library.add_book()["id"]) for _ in range(2)]
+    loans = [created(library.lend(member, book))["id"] for member, book in returned]
+    for fault, loan_id, (_, book), left in zip((after_close, after_release), loans, returned, (0, 1), strict=True):
+        with faults.broken(fault):
+            assert library.give_back(loan_id).status_code in CRASHED
+        assert fault.hits == 1
+        assert library.loan(loan_id)["status"] == "RETURNED", "the loan is closed first"
+        assert library.available(book) == left
+
+    eventually(lambda: not violations(stack), "everything recovered", seconds=120)
+    for member, book in lent:
+        assert library.available(book) == 1 - len(library.loans_of(member, "active"))
+    for loan_id, (_, book) in zip(loans, returned, strict=True):
+        assert library.available(book) == 1
+        assert ok(library.give_back(loan_id))["status"] == "RETURNED"
 
 
 def test_killed_and_repeated_with_the_same_key(library: LibraryClient, faults: FaultProxy, stack: LocalStack) -> None:
     member, book = library.add_member(), library.add_book(copies=2)
     with faults.broken(Fault("POST", RESERVE, times=1, after=kill_loans(stack), lose=True)):
-        assert library.lend(member["id"], book["id"], key="again").status_code == 503
+        assert library.lend(member["id"], book["id"], key="again").status_code in CRASHED
 
     def repeat() -> bool:
         answer = library.lend(member["id"], book["id"], key="again")
@@ -66,27 +81,6 @@ def test_killed_and_repeated_with_the_same_key(library: LibraryClient, faults: F
     eventually(lambda: not violations(stack), "consistent")
     assert library.available(book["id"]) == 1
     assert len(library.loans_of(member["id"])) == 1
-
-
-def test_killed_after_a_return_was_written(library: LibraryClient, faults: FaultProxy, stack: LocalStack) -> None:
-    member, book = library.add_member(), library.add_book()
-    loan = created(library.lend(member["id"], book["id"]))
-    with faults.broken(Fault("POST", RELEASE, times=1, before=kill_loans(stack), drop=True)) as fault:
-        assert library.give_back(loan["id"]).status_code == 503
-    assert fault.hits == 1
-    assert library.loan(loan["id"])["status"] == "RETURNED", "the loan is closed first"
-    eventually(lambda: not violations(stack), "the copy came back by itself", seconds=120)
-    assert library.available(book["id"]) == 1
-
-
-def test_killed_after_books_got_the_copy_back(library: LibraryClient, faults: FaultProxy, stack: LocalStack) -> None:
-    member, book = library.add_member(), library.add_book()
-    loan = created(library.lend(member["id"], book["id"]))
-    with faults.broken(Fault("POST", RELEASE, times=1, after=kill_loans(stack), lose=True)):
-        assert library.give_back(loan["id"]).status_code == 503
-    eventually(lambda: not violations(stack), "settled", seconds=120)
-    assert ok(library.give_back(loan["id"]))["status"] == "RETURNED"
-    assert library.available(book["id"]) == 1
 
 
 def test_killed_again_and_again_under_load(library: LibraryClient, faults: FaultProxy, stack: LocalStack) -> None:
@@ -110,9 +104,9 @@ def test_killed_again_and_again_under_load(library: LibraryClient, faults: Fault
         return seen
 
     with faults.broken(Fault("POST", r"^/api/books/[^/]+/re(serve|lease)$", after=now_and_then)):
-        seen = at_once([lambda m=m: borrow_and_return(m["id"]) for m in members])
+        seen = at_once([partial(borrow_and_return, str(m["id"])) for m in members])
 
-    assert set().union(*seen) <= {200, 201, 409, 422, 503}
+    assert set().union(*seen) <= {200, 201, 409, 422} | CRASHED
     eventually(lambda: not violations(stack), "every invariant", seconds=150)
     assert library.available(book["id"]) == 4 - sum(len(library.loans_of(m["id"], "active")) for m in members)
 

@@ -3,8 +3,8 @@
 import time
 
 import pytest
-from localstack.embedded.stack import LocalStack
 
+from localstack.embedded.stack import LocalStack
 from tests.support.faults import Fault, FaultProxy
 from tests.support.invariants import violations
 from tests.support.library_client import LibraryClient, created, eventually, ok, problem
@@ -41,7 +41,7 @@ def test_the_breaker_opens_lets_a_probe_through_and_closes(library: LibraryClien
         assert down.hits == asked, "an open breaker does not ask"
         assert time.monotonic() - started < 2.0, "and answers at once"
         eventually(
-            lambda: library.lend(member["id"], book["id"]) and down.hits > asked,
+            lambda: library.lend(member["id"], book["id"]).status_code == 503 and down.hits > asked,
             "a probe after the pause",
             seconds=BREAKER_PAUSE_SECONDS * 2,
         )
@@ -116,6 +116,7 @@ def _until_it_works(library: LibraryClient, user_id: str, book_id: str) -> None:
         return answer.json() if answer.status_code == 201 else None
 
     loan = eventually(lend, "lending again after the outage")
+    assert loan is not None
     ok(library.give_back(str(loan["id"])))
 
 

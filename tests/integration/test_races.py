@@ -85,7 +85,9 @@ def test_checkouts_returns_and_copy_edits_at_once_lose_nothing(library: LibraryC
         return seen
 
     def edit(copies: int) -> list[int]:
-        changed = library.http.patch(f"/api/books/{book['id']}", json={"copies": copies}, headers=library.as_librarian())
+        changed = library.http.patch(
+            f"/api/books/{book['id']}", json={"copies": copies}, headers=library.as_librarian()
+        )
         return [changed.status_code]
 
     seen = at_once([partial(borrow_and_bring_back, m["id"]) for m in members] + [partial(edit, n) for n in (7, 6, 8)])

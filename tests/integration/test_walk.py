@@ -61,12 +61,8 @@ def test_members_see_their_own_things_only(library: LibraryClient) -> None:
     problem(library.http.get(f"/api/loans/{loan['id']}", headers=stranger), 404, "loan_not_found")
     problem(library.http.get(f"/api/loans/user/{owner['id']}", headers=stranger), 404, "not_found")
     problem(library.http.get(f"/api/users/{owner['id']}", headers=stranger), 404, "not_found")
-    problem(
-        library.http.post("/api/returns", json={"loan_id": loan["id"]}, headers=stranger), 404, "loan_not_found"
-    )
-    problem(
-        library.http.post("/api/books", json={"title": "x", "author": "y"}, headers=stranger), 403, "not_allowed"
-    )
+    problem(library.http.post("/api/returns", json={"loan_id": loan["id"]}, headers=stranger), 404, "loan_not_found")
+    problem(library.http.post("/api/books", json={"title": "x", "author": "y"}, headers=stranger), 403, "not_allowed")
     assert library.loan(loan["id"])["status"] == "ACTIVE"
 
 

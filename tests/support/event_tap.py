@@ -14,7 +14,9 @@ class EventTap:
         events = stack.client("events")
         name = f"{stack.stack_name}-tap"
         self._queue = self._sqs.create_queue(QueueName=name)["QueueUrl"]
-        arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"][
+            "QueueArn"
+        ]
         bus = stack.outputs["EventBusName"]
         events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps({"source": [{"prefix": "library."}]}))
         events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "tap", "Arn": arn}])

@@ -126,7 +126,9 @@ class FaultProxy:
         return self._hang_up(request) if fault.lose else answer
 
     async def _pass_on(self, request: web.Request, body: bytes, session: aiohttp.ClientSession) -> web.Response:
-        headers = {k: v for k, v in request.headers.items() if k.lower() not in {"host", "content-length", "connection"}}
+        headers = {
+            k: v for k, v in request.headers.items() if k.lower() not in {"host", "content-length", "connection"}
+        }
         url = self.target.rstrip("/") + request.raw_path
         async with session.request(request.method, url, data=body or None, headers=headers) as answer:
             kept = {k: v for k, v in answer.headers.items() if k.lower() in {"content-type", "retry-after"}}

@@ -3,7 +3,7 @@
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,7 +100,7 @@ def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
     return document
 
 
-def at_once[T](actions: list[Callable[[], T]], workers: int | None = None) -> list[T]:
+def at_once[T](actions: Sequence[Callable[[], T]], workers: int | None = None) -> list[T]:
     """Runs the actions concurrently and gives their results in order."""
     with ThreadPoolExecutor(max_workers=workers or len(actions)) as pool:
         return [future.result() for future in [pool.submit(action) for action in actions]]

@@ -178,11 +178,10 @@ def _copies(api: ServiceApi, provide: Provide) -> None:
     def list_copies(book_id: str, query: Annotated[bodies.CopyQuery, Query()]) -> Page[CopyView]:
         """The copies of a title in the order of their barcodes."""
         cursors = Cursors({"book_id": book_id, "status": query.status})
-        position = cursors.decode(query.cursor) or {}
-        items, last = provide().shelving.copies(
-            book_id, status=query.status, limit=query.limit, after=position.get("after")
+        items, following = provide().shelving.copies(
+            book_id, status=query.status, limit=query.limit, position=cursors.decode(query.cursor)
         )
-        return Page(items=items, next_cursor=cursors.encode({"after": last} if last else None))
+        return Page(items=items, next_cursor=cursors.encode(following))
 
     @api.post(
         "/api/books/{book_id}/copies",

@@ -35,11 +35,14 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     started = time.perf_counter()
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     with invocation(headers.get("x-correlation-id")) as record:
-        status: int = 401
+        status = 500
         try:
             answer = authorize(headers.get("authorization"), event["methodArn"], _keyring(), SystemClock())
             record.actor = str(answer["principalId"])
             status = 200
+        except Unauthorized:
+            status = 401
+            raise
         finally:
             log_invocation("authorizer", status=status, duration_ms=(time.perf_counter() - started) * 1000)
         return answer

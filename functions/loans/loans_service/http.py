@@ -1,15 +1,15 @@
 """The HTTP API of loans: translation only."""
 
 import hashlib
-from collections.abc import Callable
-from datetime import UTC
-from typing import Annotated, Self
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
 
 from fastapi import Query, Response
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
 from library_common.access import Access, Caller
-from library_common.clock import to_rfc3339
+from library_common.clock import is_rfc3339, to_rfc3339
 from library_common.http import (
     CurrentCaller,
     IdempotencyKey,
@@ -190,8 +190,9 @@ def build(lending: Callable[[], Lending]) -> ServiceApi:  # noqa: PLR0915 - a li
         _require_own(caller, loan)
         if details.returned_at is not None and not caller.is_staff:
             raise errors.OnlyStaffMay("Only a librarian may say when a copy came back.")
-        returned_at = details.returned_at.astimezone(UTC).replace(microsecond=0) if details.returned_at else None
-        done = lending().returning.give_back(loan, condition=details.condition, returned_at=returned_at)
+        done = lending().returning.give_back(
+            loan, condition=details.condition, returned_at=details.returned_at and _whole_second(details.returned_at)
+        )
         return _view(done, done.status)
 
     def return_by_reference(body: ReturnBody, caller: CurrentCaller, response: Response) -> LoanView:
@@ -238,7 +239,7 @@ def build(lending: Callable[[], Lending]) -> ServiceApi:  # noqa: PLR0915 - a li
             return Page(items=[])
         cursors = Cursors({"loans_of": user_id, "status": status})
         position = cursors.decode(cursor)
-        if position is not None and position.keys() != {"issued", "id"}:
+        if position is not None and not _is_position(position):
             raise InvalidRequest("The cursor is damaged.", errors=[FieldError("cursor", "damaged")])
         loans, after = lending().history.of_member(user_id, status, limit, position)
         now = lending().history.clock.now()
@@ -271,6 +272,19 @@ def _known_id(text: str, unknown: errors.LendingError) -> str:
     if not is_id(text):
         raise unknown
     return text
+
+
+def _whole_second(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC).replace(microsecond=0)
+    except OverflowError:
+        raise errors.InvalidMoment("There is no such moment.") from None
+
+
+def _is_position(position: Mapping[str, Any]) -> bool:
+    """Whether it can be where a page of a member's loans ended; anybody can make up a cursor."""
+    issued, loan_id = position.get("issued"), position.get("id")
+    return isinstance(issued, str) and isinstance(loan_id, str) and is_rfc3339(issued) and is_id(loan_id)
 
 
 def _require_own(caller: Caller, loan: Loan) -> None:

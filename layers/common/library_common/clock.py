@@ -28,3 +28,11 @@ def from_rfc3339(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"a timestamp needs a zone: {text!r}")
     return moment.astimezone(UTC)
+
+
+def is_rfc3339(text: str) -> bool:
+    """Whether `from_rfc3339` reads it and `to_rfc3339` writes it the same way."""
+    try:
+        return to_rfc3339(from_rfc3339(text)) == text
+    except (ValueError, OverflowError):
+        return False

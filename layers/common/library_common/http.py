@@ -5,6 +5,7 @@ declares each route with who may call it (`access`) and which domain errors it c
 (`raises`); from the two follow the checks, the problem answers and the OpenAPI document.
 """
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from library_common import problems as p
 from library_common.access import Access, Caller, caller_from_event
 from library_common.context import current, invocation
+from library_common.dynamodb import TransactionBusy
 from library_common.telemetry import count, log_invocation, logger
 
 MAX_BODY_BYTES = 256 * 1024
@@ -157,6 +159,8 @@ class ServiceApi:
         self.app.add_exception_handler(p.ProblemError, _plumbing_problem)
         self.app.add_exception_handler(RequestValidationError, _validation_problem)
         self.app.add_exception_handler(HTTPException, _http_exception_problem)
+        # Inside of FastAPI's own last resort, which answers plain text before anybody outside gets to see the error.
+        self.app.add_middleware(_LastResort)
         self.app.openapi = self.openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
     # -- declaring routes ---------------------------------------------------------------------
@@ -314,7 +318,11 @@ class ServiceApi:
                 lifespan="off",
                 text_mime_types=_TEXT,
             )
-            answer: dict[str, Any] = mangum(event, context)
+            try:
+                answer: dict[str, Any] = mangum(event, context)
+            except ValueError:
+                # Raised while taking the event apart: lone surrogates, base64 that is none, a host that is none.
+                answer = _unreadable(event)
             if record.error_code:
                 count("Refused", code=record.error_code, service=self.name)
             log_invocation(
@@ -337,7 +345,7 @@ class ServiceApi:
 
 
 class _Edge:
-    """Outermost ASGI layer: body limits, trailing slashes, correlation header, no bare 500."""
+    """Outermost ASGI layer: body limits, trailing slashes, correlation header."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -348,15 +356,12 @@ class _Edge:
             scope = {**scope, "path": path.rstrip("/")}
         body = await _read_body(receive)
         request = Request(scope)
-        started = False
 
         async def replay() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def send_with_correlation(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 MutableHeaders(scope=message)["X-Correlation-Id"] = current().correlation_id
             await send(message)
 
@@ -364,15 +369,30 @@ class _Edge:
         if refusal is not None:
             await refusal(scope, replay, send_with_correlation)
             return
+        await self._app(scope, replay, send_with_correlation)
+
+
+class _LastResort:
+    """No bare 500: whatever went wrong is logged whole and answered as a problem document."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def noticing_send(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
         try:
-            await self._app(scope, replay, send_with_correlation)
+            await self._app(scope, receive, noticing_send)
         except Exception as exc:
-            # The last resort: whatever went wrong is logged whole and answered as a problem document.
             logger().exception("unexpected failure", extra={"correlation_id": current().correlation_id})
             if started:
                 raise
-            response = _unexpected(request, exc)
-            await response(scope, replay, send_with_correlation)
+            await _unexpected(Request(scope), exc)(scope, receive, send)
 
 
 async def _read_body(receive: Receive) -> bytes:
@@ -401,7 +421,9 @@ def _refused_body(scope: Scope, request: Request, body: bytes) -> JSONResponse |
 def _unexpected(request: Request, exc: Exception) -> JSONResponse:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - loaded already when it matters
 
-    if isinstance(exc, BotoCoreError) or (isinstance(exc, ClientError) and exc.response["Error"]["Code"] in _AWS_BUSY):
+    if isinstance(exc, BotoCoreError | TransactionBusy) or (
+        isinstance(exc, ClientError) and exc.response["Error"]["Code"] in _AWS_BUSY
+    ):
         count("AwsUnavailable", operation=getattr(exc, "operation_name", type(exc).__name__))
         return _from_problem_error(request, p.ServiceUnavailable("The library's storage is busy. Try again shortly."))
     return _problem_response(
@@ -439,7 +461,7 @@ def _problem_response(
         status=status,
         code=code,
         detail=detail,
-        instance=request.scope["path"],
+        instance=_printable(request.scope["path"]),
         errors=errors,
         reasons=reasons,
         extra=extra,
@@ -473,8 +495,32 @@ def _field_error(error: Mapping[str, Any]) -> p.FieldError:
     parts = [str(part) for part in location][1:]
     message = str(error["msg"]).removeprefix("Value error, ")
     # Keys of the client's own making may hold anything; keep them printable and short.
-    field = ".".join(parts).encode("utf-8", "replace").decode()[:200]
-    return p.FieldError(field=field or "body", message=message.encode("utf-8", "replace").decode()[:300])
+    field = _printable(".".join(parts))[:200]
+    return p.FieldError(field=field or "body", message=_printable(message)[:300])
+
+
+def _printable(text: str) -> str:
+    """Without lone surrogates, which no answer can carry."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _unreadable(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to a request that cannot be handed to the application at all."""
+    current().error_code = p.InvalidRequest.code
+    document = p.problem_document(
+        status=p.InvalidRequest.status,
+        code=p.InvalidRequest.code,
+        detail="The request could not be read.",
+        instance=_printable(str(event.get("path", ""))),
+    )
+    headers = {"content-type": p.PROBLEM_JSON, "x-correlation-id": current().correlation_id}
+    return {
+        "statusCode": p.InvalidRequest.status,
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "body": json.dumps(document),
+        "isBase64Encoded": False,
+    }
 
 
 async def _http_exception_problem(request: Request, exc: Exception) -> JSONResponse:

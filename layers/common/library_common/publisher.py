@@ -7,7 +7,7 @@ large) is set aside in the publisher's dead-letter queue and does not hold up th
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from library_common.telemetry import count, log_invocation
 
 MAX_ENTRIES = 10
 MAX_ENTRY_BYTES = 240 * 1024
-"""EventBridge takes 256 KB per entry, counting source and detail type too."""
+"""EventBridge takes 256 KB per request, all its entries together and counting source and detail type too."""
 
 
 class PublishFailed(Exception):
@@ -62,11 +62,11 @@ class StreamPublisher:
             try:
                 outcome = self.publish(event.get("Records", []))
                 status = "ok"
+                current().notes["published"] = str(outcome.published)
             finally:
                 log_invocation(
                     f"stream {self._source}", status=status, duration_ms=(time.perf_counter() - started) * 1000
                 )
-            current().notes["published"] = str(outcome.published)
         return {"published": outcome.published, "set_aside": outcome.set_aside}
 
     def publish(self, records: Iterable[Mapping[str, Any]]) -> Published:
@@ -80,21 +80,22 @@ class StreamPublisher:
                 continue
             try:
                 image = from_wire(image_on_the_wire)
+                # What else hangs on the stream does not depend on the events being readable.
+                images.append(image)
                 new_entries = [self._entry(envelope) for envelope in from_outbox(image)]
             except (ValueError, TypeError, KeyError) as exc:
                 # json and pydantic both raise ValueErrors. Trying again would find the same bytes.
                 self._set_aside(record, type(exc).__name__)
                 set_aside += 1
                 continue
-            images.append(image)
             for entry in new_entries:
-                if len(entry["Detail"].encode()) > MAX_ENTRY_BYTES:
+                if _size(entry) > MAX_ENTRY_BYTES:
                     self._set_aside(record, "too large for the bus")
                     set_aside += 1
                 else:
                     entries.append(entry)
-        for start in range(0, len(entries), MAX_ENTRIES):
-            self._put(entries[start : start + MAX_ENTRIES])
+        for request in _requests(entries):
+            self._put(request)
         if self._on_images is not None:
             self._on_images(images)
         return Published(published=len(entries), set_aside=set_aside)
@@ -122,6 +123,25 @@ class StreamPublisher:
                 {"reason": reason, "source": self._source, "record": _described(record)}, default=str
             ),
         )
+
+
+def _requests(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The entries in order, in as few requests as the bus takes them."""
+    request: list[dict[str, Any]] = []
+    size = 0
+    for entry in entries:
+        entry_size = _size(entry)
+        if request and (len(request) == MAX_ENTRIES or size + entry_size > MAX_ENTRY_BYTES):
+            yield request
+            request, size = [], 0
+        request.append(entry)
+        size += entry_size
+    if request:
+        yield request
+
+
+def _size(entry: Mapping[str, Any]) -> int:
+    return len(str(entry["Detail"]).encode())
 
 
 def _described(record: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable
 
+_PAUSE_AFTER_FAILURE_SECONDS = 15.0
+
 
 class Remembered[T]:
     """Calls `fetch` at most once per `seconds`. When a refresh fails the last good value serves on,
-    for at most `grace` seconds more; without one the failure is raised.
+    for at most `grace` seconds more, and the next try waits a little; without one the failure is raised.
 
     Monotonic time is injected so that tests need not wait.
     """
@@ -25,10 +27,11 @@ class Remembered[T]:
         self._monotonic = monotonic
         self._value: T | None = None
         self._fetched_at: float | None = None
+        self._good_until = 0.0
 
     def get(self) -> T:
         now = self._monotonic()
-        if self._value is not None and self._fetched_at is not None and now - self._fetched_at < self._seconds:
+        if self._value is not None and self._fetched_at is not None and now < self._good_until:
             return self._value
         try:
             self._value = self._fetch()
@@ -36,8 +39,11 @@ class Remembered[T]:
             # A short outage of the parameter store must not take lending down with it.
             if self._value is None or self._fetched_at is None or now - self._fetched_at > self._seconds + self._grace:
                 raise
+            # Nor slow it down: a fetch that times out is seconds that its caller does not have.
+            self._good_until = now + min(self._seconds, _PAUSE_AFTER_FAILURE_SECONDS)
             return self._value
         self._fetched_at = now
+        self._good_until = now + self._seconds
         return self._value
 
     def forget(self) -> None:

@@ -26,6 +26,8 @@ from library_common.tokens import SERVICE_LIFETIME, mint_service_token
 
 ATTEMPTS = 3
 _RENEW_BEFORE_SECONDS = 60
+_NOT_OF_THE_SERVICE = frozenset({"", "no_such_route"})
+"""Codes of a 404 that came from in front of the service: its own name what was not found."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,9 @@ class ServiceClient:
 
         def attempt() -> Result:
             nonlocal lost
+            if self._monotonic() >= deadline:
+                # Our own time is up before anything was sent: that says nothing about the target.
+                return Unavailable(self._service, "deadline passed")
             try:
                 result: Result = self.breaker.call(self._send, method, path, body, deadline)
             except pybreaker.CircuitBreakerError:
@@ -194,9 +199,6 @@ class ServiceClient:
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None, deadline: float) -> Result:
         left = deadline - self._monotonic()
-        if left <= 0:
-            # Not a fault of the target's: our own time is up before anything was sent.
-            return Unavailable(self._service, "deadline passed")
         current().outgoing_calls += 1
         headers = {
             "Accept": "application/json",
@@ -221,9 +223,11 @@ class ServiceClient:
 
     def _read(self, status: int, data: bytes) -> Result:
         document = _json_object(data)
-        code = str(document.get("code", ""))
         if 200 <= status < 300:
+            if document is None:
+                raise _Failure(UnknownOutcome(self._service, "unreadable answer"))
             return Answered(status, document)
+        code = str((document or {}).get("code", ""))
         if status >= 500:
             # Even a 503 may hide a write whose acknowledgement was lost behind it.
             raise _Failure(UnknownOutcome(self._service, f"status {status}"))
@@ -232,9 +236,13 @@ class ServiceClient:
         if status in (401, 403):
             logger().error("service token refused", extra={"target": self._service, "status": status})
             return Unavailable(self._service, f"status {status}")
+        if status == 404 and code in _NOT_OF_THE_SERVICE:
+            # Its API is deployed differently at the moment; whether the thing exists nobody has looked up.
+            logger().error("no such route", extra={"target": self._service})
+            return Unavailable(self._service, "no such route")
         if status == 404:
             return NotFound(code)
-        return Refused(status, code, str(document.get("detail", "")))
+        return Refused(status, code, str((document or {}).get("detail", "")))
 
 
 class _BreakerMetrics(pybreaker.CircuitBreakerListener):
@@ -258,12 +266,13 @@ def _full_jitter(state: RetryCallState) -> float:
     return random.uniform(0, min(0.5, 0.05 * 2**state.attempt_number))  # noqa: S311 - spreading, not secrecy
 
 
-def _json_object(data: bytes) -> dict[str, Any]:
+def _json_object(data: bytes) -> dict[str, Any] | None:
+    """An empty body is an empty object; None for anything that is no JSON object."""
     try:
         document = json.loads(data) if data else {}
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def path_segment(value: str) -> str:

@@ -48,7 +48,8 @@ type LanguageCode = Annotated[
 
 def fold(value: str) -> str:
     """For comparing and indexing: case and accents removed, spaces collapsed."""
-    decomposed = unicodedata.normalize("NFKD", value.casefold())
+    # Twice: case folding undoes decompositions, and a decomposition may bring capitals to light (℡, ᴬ).
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", value.casefold()).casefold())
     bare = "".join(c for c in decomposed if not unicodedata.combining(c))
     return " ".join(bare.split())
 

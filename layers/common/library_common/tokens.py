@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import jwt
 from jwt.algorithms import AllowedPublicKeys
+from jwt.exceptions import InvalidSignatureError
 from jwt.exceptions import InvalidTokenError as _JwtError
 
 from library_common.access import Role
@@ -127,7 +128,8 @@ class TokenVerifier:
             if isinstance(issuer, str) and issuer.startswith(_SERVICE_ISSUER_PREFIX):
                 return self._service_token(token, issuer.removeprefix(_SERVICE_ISSUER_PREFIX), now)
             return self._access_token(token, now)
-        except (_JwtError, KeyError, ValueError, TypeError) as exc:
+        except (_JwtError, KeyError, ValueError, TypeError, OverflowError, RecursionError) as exc:
+            # Also what PyJWT lets through: claims of any type, JSON of any depth.
             raise TokenRefused(type(exc).__name__) from exc
 
     def _access_token(self, token: str, now: datetime) -> VerifiedToken:
@@ -143,7 +145,7 @@ class TokenVerifier:
         for secret in secrets:
             try:
                 claims = _decode(token, secret, "HS256", f"{_SERVICE_ISSUER_PREFIX}{service}", now)
-            except _JwtError as exc:
+            except InvalidSignatureError as exc:
                 failure = exc
                 continue
             scopes = frozenset(str(claims.get("scope", "")).split())

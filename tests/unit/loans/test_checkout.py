@@ -161,7 +161,7 @@ def test_the_recovery_leaves_a_running_checkout_alone(library: Library) -> None:
     assert not library.recovering.recover(pending.id, attempt=0)
 
     assert len(library.shelf.calls) == calls
-    assert library.recoveries.queued == [(pending.id, 30, 1)]
+    assert library.recoveries.queued == [(pending.id, LEASE.seconds + 1, 0)]
 
 
 def test_a_refusal_after_a_lost_attempt_tells_books_to_take_nothing_any_more(library: Library) -> None:

@@ -105,5 +105,5 @@ def test_flattened_package_holds_function_and_layers_and_the_function_wins(tmp_p
 
 
 def test_packaging_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="no folder .*nowhere"):
+    with pytest.raises(Refusal, match=r"no folder .*nowhere"):
         function_entries(tmp_path / "nowhere")

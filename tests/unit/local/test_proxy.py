@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from localstack.embedded.ports import pick_free
-from localstack.embedded.proxy import make_app
+from localstack.embedded.proxy import CONCURRENT_REQUESTS, make_app
 
 pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
 
@@ -141,7 +141,8 @@ def test_the_api_sees_who_called_and_not_what_the_caller_claims() -> None:
 def test_the_answer_comes_back_unchanged() -> None:
     answer = (
         b"HTTP/1.1 409 Conflict\r\nContent-Type: application/problem+json\r\nContent-Encoding: br\r\n"
-        b"Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nRetry-After: 3\r\nContent-Length: 4\r\nKeep-Alive: 9\r\n\r\n\x0b\x01\x80\x03"
+        b"Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nRetry-After: 3\r\nContent-Length: 4\r\nKeep-Alive: 9\r\n\r\n"
+        b"\x0b\x01\x80\x03"
     )
 
     _, back = exchange(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n", answer)
@@ -167,7 +168,8 @@ def test_a_redirect_is_for_the_client_to_follow() -> None:
 
 def test_an_answer_without_content_stays_one() -> None:
     _, back = exchange(
-        b"OPTIONS / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n", b"HTTP/1.1 204 No Content\r\nAllow: GET\r\n\r\n"
+        b"OPTIONS / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nAllow: GET\r\n\r\n",
     )
 
     assert back.startswith(b"HTTP/1.1 204 ")
@@ -208,16 +210,19 @@ def test_an_upstream_that_hangs_up_is_the_same() -> None:
     _assert_unavailable(back, "/x")
 
 
-def test_requests_in_numbers_are_served_at_the_same_time() -> None:
-    waiting = 64
-
-    async def go() -> list[bytes]:
-        barrier = asyncio.Barrier(waiting)
+def test_a_burst_is_served_as_many_at_a_time_as_the_limit_allows() -> None:
+    async def go() -> tuple[list[bytes], int]:
+        underway = most = 0
+        barrier = asyncio.Barrier(CONCURRENT_REQUESTS)
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal underway, most
             await reader.readuntil(b"\r\n\r\n")
-            # Nobody is answered before everybody has been heard.
+            underway += 1
+            most = max(most, underway)
+            # Nobody is answered before as many as the limit are there at once.
             await barrier.wait()
+            underway -= 1
             writer.write(ANSWER)
             await writer.drain()
             writer.close()
@@ -225,6 +230,9 @@ def test_requests_in_numbers_are_served_at_the_same_time() -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         async with server, _proxy(server.sockets[0].getsockname()[1]) as port:
             request = b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
-            return await asyncio.gather(*(_talk(port, request) for _ in range(waiting)))
+            return await asyncio.gather(*(_talk(port, request) for _ in range(4 * CONCURRENT_REQUESTS))), most
 
-    assert all(back.startswith(b"HTTP/1.1 201 ") for back in asyncio.run(go()))
+    answers, most = asyncio.run(go())
+
+    assert all(answer.startswith(b"HTTP/1.1 201 ") for answer in answers)
+    assert most == CONCURRENT_REQUESTS

@@ -128,7 +128,7 @@ def test_an_account_that_is_not_there_is_not_changed(community: Community, user_
 
 def test_two_changes_at_once_are_both_kept(community: Community) -> None:
     member = community.join()
-    community.members.meanwhile.append(lambda: _edit(community, member, name="Faster") and None)
+    community.members.meanwhile.append(lambda: _edit(community, member, name="Faster"))
 
     user = _edit(community, member, phone="+441632960001")
 
@@ -137,7 +137,7 @@ def test_two_changes_at_once_are_both_kept(community: Community) -> None:
 
 def test_a_client_that_names_a_version_does_not_overwrite_another_one(community: Community) -> None:
     member = community.join()
-    community.members.meanwhile.append(lambda: _edit(community, member, name="Faster") and None)
+    community.members.meanwhile.append(lambda: _edit(community, member, name="Faster"))
 
     with pytest.raises(StaleVersion):
         _edit(community, member, accept=partial(require_version, frozenset({1})), name="Slower")
@@ -162,7 +162,7 @@ def test_an_account_that_never_holds_still_is_given_up_on(community: Community) 
 
 def test_an_account_that_vanishes_meanwhile_is_not_found(community: Community) -> None:
     member = community.join()
-    community.members.meanwhile.append(lambda: community.members.accounts.clear())
+    community.members.meanwhile.append(community.members.accounts.clear)
 
     with pytest.raises(UserNotFound):
         _edit(community, member, name="New")
@@ -175,7 +175,7 @@ def test_of_two_who_suspend_at_once_one_is_told_about(community: Community) -> N
     def suspend(caller: Caller) -> UserView:
         return community.use_cases.change_status(member.id, wish, caller=caller, accept=any_version)
 
-    community.members.meanwhile.append(lambda: suspend(ADMIN) and None)
+    community.members.meanwhile.append(lambda: suspend(ADMIN))
 
     assert suspend(LIBRARIAN).version == 2
     assert community.told == [("MemberStatusChanged", {"user_id": member.id, "old": "active", "new": "suspended"})]

@@ -1,5 +1,6 @@
 """Registering: once per address, once per idempotency key, and only in the roles one may have."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -63,7 +64,8 @@ def test_the_library_is_told_who_came_but_not_their_name_or_address(community: C
     assert envelope.data == {"user_id": user.id, "role": "patron", "status": "active"}
     assert (envelope.subject, envelope.correlation_id, envelope.actor) == (f"user:{user.id}", "corr-1", "anonymous")
     assert envelope.occurred_at == "2026-11-21T12:00:00Z"
-    assert not {"Ann", "ann@", "1632"} & set(envelope.model_dump_json().split())
+    for personal in ("Ann", "ann@", "1632"):
+        assert personal not in envelope.model_dump_json()
 
 
 def test_where_addresses_are_verified_first_a_new_member_is_pending() -> None:
@@ -134,7 +136,7 @@ def test_an_address_is_taken_in_every_writing(local: str, rewrite: Any) -> None:
 
 
 def test_of_two_at_once_one_gets_the_address(community: Community) -> None:
-    community.members.meanwhile.append(lambda: _register(community, name="Bob") and None)
+    community.members.meanwhile.append(lambda: _register(community, name="Bob"))
 
     with pytest.raises(EmailTaken):
         _register(community, email="ANN@example.com", password="secret123")
@@ -157,7 +159,7 @@ def test_the_same_request_again_is_answered_the_same(community: Community) -> No
 def test_the_answer_stays_what_it_was_when_the_account_has_changed(community: Community) -> None:
     first = _register(community, ticket=_ticket())
     member = community.members.accounts[first.user.id]
-    community.members.accounts[member.id] = community.join(name="Changed")
+    community.members.accounts[member.id] = replace(member, name="Changed", version=2)
 
     assert _register(community, ticket=_ticket()).user == first.user
 
@@ -179,8 +181,8 @@ def test_a_repeat_is_not_refused_for_the_address_it_took_itself(community: Commu
     look = community.members.holder_of
     others: list[Registered] = []
 
-    def look_and_let_the_original_finish(key: str) -> str | None:
-        seen = look(key)
+    def look_and_let_the_original_finish(email_key: str) -> str | None:
+        seen = look(email_key)
         if not others:
             community.members.holder_of = look  # type: ignore[method-assign]
             others.append(_register(community, ticket=_ticket()))

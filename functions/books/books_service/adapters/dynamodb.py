@@ -13,12 +13,14 @@ Items
 `BOOK#<id>` / `STOCK`
     All copies in one item, because lending must be one UpdateItem: no transaction (twice the price, and
     a TransactionConflict whenever members race), and counts that are readable with the title.
-    `copies` {barcode: {s: status, f: shelf}}, `held` {loan id: {c: barcode, t: epoch seconds}},
-    `gone` {loan id: epoch seconds at which it may be forgotten}, `total`, `available`, `out`, `archived`,
-    `title` (cut to 120 characters, to be answered by a reservation), `version`, `events`
-    (CopyStatusChanged). A copy takes about 35 bytes, 55 more while it is lent; so the item stays below 1 KB up
-    to three copies, and grows linearly: 500 copies, the most a title may have (TooManyCopies), are some
-    45 KB, far from DynamoDB's 400 KB, but then every reservation of that title costs some 45 write units.
+    `copies` {barcode: {status, shelf, and while a loan holds it: loan, since (epoch seconds)}}, `held`
+    {loan id: barcode}, `gone` {loan id: epoch seconds at which it may be forgotten}, `total`, `available`,
+    `out` (for those who read the stream or the console; this service counts), `archived`, `title` (cut to
+    100 characters, to be answered by a reservation), `version`, `events` (CopyStatusChanged).
+    A copy takes about 45 bytes, 85 more while it is lent. So with three copies, all of them lent, the item
+    stays below 1 KB, one write unit. It grows linearly: 500 copies, the most a title may have (TooManyCopies),
+    are 24 KB, 65 KB when all are lent. That is far from DynamoDB's 400 KB, but a reservation of such a title
+    costs as many write units. Remembered releases come to 35 bytes each for an hour.
 `BARCODE#<barcode>` / `BARCODE`
     Says whose copy a barcode is (`book_id`), and keeps it unique. Made and deleted in the transaction that
     changes `copies`.
@@ -72,7 +74,8 @@ A title's partition bears 1000 write units a second: 1000 reservations of one ti
 bulk import does. Reading a common word's list leaps over what rarer words exclude.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from books_service.adapters.field_update import FieldUpdate
@@ -84,7 +87,6 @@ from books_service.adapters.items import (
     entries_in,
     entries_of,
     entry_key,
-    held_to_value,
     meta_key,
     stock_from_item,
     stock_key,
@@ -107,10 +109,12 @@ from library_common.dynamodb import (
     Item,
     Put,
     Table,
+    TransactionBusy,
     Write,
 )
 from library_common.events import OUTBOX_ATTRIBUTE, Envelope, to_outbox
 from library_common.idempotency import Ticket
+from library_common.problems import ServiceUnavailable
 
 MAX_CANDIDATES = 400
 """Titles looked at per list request: nine BatchGetItems."""
@@ -189,7 +193,9 @@ class DynamoCatalogue:
     def _books(self, book_ids: Sequence[str]) -> dict[str, Book]:
         keys = [key for book_id in dict.fromkeys(book_ids) for key in (meta_key(book_id), stock_key(book_id))]
         parts: dict[str, dict[str, Item]] = {}
-        for item in self._table.get_many(keys):
+        with _unless_busy():
+            items = self._table.get_many(keys)
+        for item in items:
             parts.setdefault(item["pk"], {})[item["sk"]] = item
         books = [_book(found) for found in parts.values() if len(found) == 2]
         return {book.title.id: book for book in books}
@@ -219,7 +225,8 @@ class DynamoCatalogue:
 
     def save_stock(self, before: Stock, after: Stock, events: Sequence[Envelope]) -> None:
         try:
-            self._table.put(stock_to_item(after, events), _version(before.version))
+            with _unless_busy():
+                self._table.put(stock_to_item(after, events), _version(before.version))
         except ConditionFailed as failed:
             raise LostRace(_stock(failed.item)) from failed
 
@@ -245,7 +252,8 @@ class DynamoCatalogue:
         if len(writes) > MAX_TRANSACTION_ITEMS:
             raise ChangeTooLarge
         try:
-            self._table.transact(writes)
+            with _unless_busy():
+                self._table.transact(writes)
         except ConditionFailed as failed:
             lost = writes[failed.index]
             if answer is not None and failed.index == 0:
@@ -260,14 +268,16 @@ class DynamoCatalogue:
 
     def reserve(self, book_id: str, reservation: Reservation, events: Sequence[Envelope]) -> None:
         loan_id, held = reservation.loan_id, reservation.held
-        status = ("copies", held.barcode, "s")
+        copy = ("copies", held.barcode)
         change = FieldUpdate()
-        change.require(status, CopyStatus.AVAILABLE.value)
+        change.require((*copy, "status"), CopyStatus.AVAILABLE.value)
         change.require_absent(("held", loan_id))
         change.require_absent(("gone", loan_id))
         change.require(("archived",), value=False)
-        change.set(status, CopyStatus.ON_LOAN.value)
-        change.set(("held", loan_id), held_to_value(held))
+        change.set((*copy, "status"), CopyStatus.ON_LOAN.value)
+        change.set((*copy, "loan"), loan_id)
+        change.set((*copy, "since"), held.since)
+        change.set(("held", loan_id), held.barcode)
         _count(change, CopyStatus.AVAILABLE, CopyStatus.ON_LOAN)
         self._lend(book_id, change, reservation.forget, events)
 
@@ -275,12 +285,14 @@ class DynamoCatalogue:
         loan_id, held = release.loan_id, release.held
         change = FieldUpdate()
         if held is not None and release.before is not None and release.after is not None:
-            status = ("copies", held.barcode, "s")
-            change.require(("held", loan_id, "c"), held.barcode)
-            change.require(status, release.before.value)
+            copy = ("copies", held.barcode)
+            change.require(("held", loan_id), held.barcode)
+            change.require((*copy, "status"), release.before.value)
             change.remove(("held", loan_id))
+            change.remove((*copy, "loan"))
+            change.remove((*copy, "since"))
             if release.after is not release.before:
-                change.set(status, release.after.value)
+                change.set((*copy, "status"), release.after.value)
                 _count(change, release.before, release.after)
         else:
             change.require_present(("pk",))
@@ -299,9 +311,19 @@ class DynamoCatalogue:
         else:
             change.set((OUTBOX_ATTRIBUTE,), outbox)
         try:
-            self._table.update(stock_key(book_id), change.update(), change.condition())
+            with _unless_busy():
+                self._table.update(stock_key(book_id), change.update(), change.condition())
         except ConditionFailed as failed:
             raise LostRace(_stock(failed.item)) from failed
+
+
+@contextmanager
+def _unless_busy() -> Iterator[None]:
+    """Conflicts that outlast the table's own retries are a 503, not a defect."""
+    try:
+        yield
+    except TransactionBusy as busy:
+        raise ServiceUnavailable("The catalogue is busy. Try again shortly.", retry_after=1) from busy
 
 
 def _count(change: FieldUpdate, before: CopyStatus, after: CopyStatus) -> None:

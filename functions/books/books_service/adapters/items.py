@@ -104,15 +104,16 @@ def title_from_item(item: Item) -> Title:
 # -- STOCK ----------------------------------------------------------------------------------------
 
 
-def held_to_value(held: Held) -> dict[str, Any]:
-    return {"c": held.barcode, "t": held.since}
-
-
 def stock_to_item(stock: Stock, events: Sequence[Envelope]) -> Item:
+    copies: dict[str, dict[str, Any]] = {
+        copy.barcode: {"status": copy.status.value, "shelf": copy.shelf} for copy in stock.copies.values()
+    }
+    for loan_id, held in stock.held.items():
+        copies[held.barcode] |= {"loan": loan_id, "since": held.since}
     return stock_key(stock.book_id) | {
         "title": stock.title,
-        "copies": {c.barcode: {"s": c.status.value, "f": c.shelf} for c in stock.copies.values()},
-        "held": {loan_id: held_to_value(held) for loan_id, held in stock.held.items()},
+        "copies": copies,
+        "held": {loan_id: held.barcode for loan_id, held in stock.held.items()},
         "gone": dict(stock.gone),
         "total": stock.total,
         "available": stock.available,
@@ -124,14 +125,15 @@ def stock_to_item(stock: Stock, events: Sequence[Envelope]) -> Item:
 
 
 def stock_from_item(item: Item) -> Stock:
+    copies: dict[str, dict[str, Any]] = item["copies"]
     return Stock(
         book_id=item["pk"].removeprefix("BOOK#"),
         title=item["title"],
         copies={
-            barcode: Copy(barcode, CopyStatus(stored["s"]), stored.get("f"))
-            for barcode, stored in item["copies"].items()
+            barcode: Copy(barcode, CopyStatus(stored["status"]), stored.get("shelf"))
+            for barcode, stored in copies.items()
         },
-        held={loan_id: Held(stored["c"], stored["t"]) for loan_id, stored in item["held"].items()},
+        held={loan_id: Held(barcode, copies[barcode]["since"]) for loan_id, barcode in item["held"].items()},
         gone=item["gone"],
         archived=item["archived"],
         version=item["version"],

@@ -38,11 +38,14 @@ def _position(raw: Mapping[str, object] | None) -> Position | None:
     key, past = raw.get("key"), raw.get("past")
     # Cursors are not signed: what comes back may be anything.
     if not isinstance(key, str) or not MIN_SORT_KEY <= len(key) <= MAX_SORT_KEY or past not in {0, 1}:
-        raise _bad_cursor()
+        raise bad_cursor()
     if any("\ud800" <= char <= "\udfff" for char in key):
-        raise _bad_cursor()
+        raise bad_cursor()
     return Position(key, past=past == 1)
 
 
-def _bad_cursor() -> InvalidRequest:
-    return InvalidRequest("The cursor is not one of ours.", errors=[FieldError("cursor", "not a cursor of ours")])
+def bad_cursor() -> InvalidRequest:
+    """The client made a cursor up."""
+    return InvalidRequest(
+        "The cursor does not belong to this query.", errors=[FieldError("cursor", "not a cursor of this query")]
+    )

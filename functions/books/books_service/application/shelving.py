@@ -9,6 +9,7 @@ from books_service.application.cataloguing import VersionCheck
 from books_service.application.finding import announce_copies, the_book, the_stock
 from books_service.application.ports import Answer, AnsweredBefore, BarcodeExists, Catalogue, Happened, LostRace
 from books_service.application.racing import Patience
+from books_service.application.searching import bad_cursor
 from books_service.application.views import BookView, CopiesView, CopyView, FoundCopyView
 from books_service.domain.barcodes import is_barcode
 from books_service.domain.book import Book
@@ -29,20 +30,22 @@ class Shelving:
         self._patience = patience
 
     def copies(
-        self, book_id: str, *, status: CopyStatus | None, limit: int, after: str | None
-    ) -> tuple[list[CopyView], str | None]:
-        """Copies in the order of their barcodes, and the last barcode of the page when more follow.
+        self, book_id: str, *, status: CopyStatus | None, limit: int, position: Mapping[str, object] | None
+    ) -> tuple[list[CopyView], dict[str, str] | None]:
+        """A page of copies in the order of their barcodes, and where the next one starts (None at the end).
 
-        Raises BookNotFound.
+        Raises BookNotFound, InvalidRequest for a position that is none.
         """
+        after = _barcode_in(position)
         stock = the_stock(self._catalogue, book_id)
         wanted = [
-            stock.copies[barcode]
-            for barcode in sorted(stock.copies)
-            if (after is None or barcode > after) and (status is None or stock.copies[barcode].status is status)
+            copy
+            for barcode, copy in sorted(stock.copies.items())
+            if barcode > after and (status is None or copy.status is status)
         ]
         page = wanted[:limit]
-        return [CopyView.of(copy, stock) for copy in page], page[-1].barcode if len(wanted) > limit else None
+        following = {"after": page[-1].barcode} if len(wanted) > limit else None
+        return [CopyView.of(copy, stock) for copy in page], following
 
     def find(self, barcode: str) -> tuple[FoundCopyView, int]:
         """The copy with a barcode, its title, and the version of the title's stock. Raises CopyNotFound."""
@@ -132,3 +135,14 @@ class Shelving:
 
     def _changed(self, before: Stock, after: Stock) -> list[Envelope]:
         return announce_copies(after.book_id, after.changes_since(before), self._clock)
+
+
+def _barcode_in(position: Mapping[str, object] | None) -> str:
+    """The barcode a page starts after; before all others when there is no position."""
+    if position is None:
+        return ""
+    after = position.get("after")
+    # Cursors are not signed: what comes back may be anything.
+    if not isinstance(after, str):
+        raise bad_cursor()
+    return after

@@ -30,7 +30,8 @@ MAX_COPIES = 500
 """Per title. All copies of a title are one stored item; see adapters/dynamodb.py for what that costs."""
 
 MAX_SHELF = 40
-MAX_SHORT_TITLE = 120
+MAX_SHORT_TITLE = 100
+"""Characters of the title kept beside the copies, so that a reservation can answer it without reading more."""
 
 LATE_REQUEST_SECONDS = 3600
 """No reservation arrives later than this after it was sent.

@@ -43,6 +43,7 @@ KEEP_CANCELLED = timedelta(hours=24)
 """How long a refused checkout is remembered for repeats of its idempotency key."""
 
 _OPENING_ATTEMPTS = 5
+_EXPIRES = "expires_at_epoch"
 
 
 class DynamoLoans:
@@ -149,13 +150,14 @@ class DynamoLoans:
             self._table.update(_loan_key(loan.id), _set_all(loan, events), _was(LoanStatus.PENDING, loan.version - 1))
 
     def cancel(self, loan: Loan) -> None:
-        expires = loan.requested_at + KEEP_CANCELLED
+        # A settling loan must outlive any outage of books; it gets its end when it is settled.
+        expires = None if loan.settling else _expires(loan)
         with _stale():
             self._table.transact(
                 [
                     Update(
                         _loan_key(loan.id),
-                        _set_all(loan, (), expires_at_epoch=_epoch(expires)),
+                        _set_all(loan, (), **{_EXPIRES: expires}),
                         _was(LoanStatus.PENDING, loan.version - 1),
                     ),
                     _give_place_back(loan),
@@ -195,11 +197,15 @@ class DynamoLoans:
 
     def settled(self, loan: Loan) -> None:
         # The events were in an earlier image; left in place they would be published once more.
+        done = "REMOVE #settling, #events"
+        names = {"settling": "settling", "events": OUTBOX_ATTRIBUTE}
+        if loan.status is LoanStatus.RETURNED:
+            settle = Expression(done, names)
+        else:
+            settle = Expression(f"{done} SET #exp = :exp", {**names, "exp": _EXPIRES}, {"exp": _expires(loan)})
         try:
             self._table.update(
-                _loan_key(loan.id),
-                Expression("REMOVE #settling, #events", {"settling": "settling", "events": OUTBOX_ATTRIBUTE}),
-                Expression("attribute_exists(#settling)", {"settling": "settling"}),
+                _loan_key(loan.id), settle, Expression("attribute_exists(#settling)", {"settling": "settling"})
             )
         except ConditionFailed:
             return  # settled already
@@ -363,7 +369,13 @@ def unfinished_loan_id(image: Mapping[str, Any]) -> tuple[str, bool] | None:
     """For the stream: a loan's id and whether this image of it is unfinished; None for other items."""
     if image.get("sk") != "LOAN":
         return None
-    return str(image["pk"]).removeprefix("LOAN#"), _loan(image).is_unfinished
+    # As Loan.is_unfinished, from no more than it takes: a loan that is damaged otherwise must not hold up the stream.
+    unfinished = image.get("status") == LoanStatus.PENDING.value or bool(image.get("settling"))
+    return str(image["pk"]).removeprefix("LOAN#"), unfinished
+
+
+def _expires(loan: Loan) -> int:
+    return _epoch(loan.requested_at + KEEP_CANCELLED)
 
 
 def _epoch(moment: datetime) -> int:

@@ -98,7 +98,11 @@ class Checkout:
             pending = self._open_pending(loan_id, member, book_id, request, policy)
         except LoanExists as exists:
             return self._repeat(exists.loan, request, deadline)
-        return CheckedOut(self._finish(pending, deadline))
+        try:
+            return CheckedOut(self._finish(pending, deadline))
+        except Stale as stale:
+            # We were so slow that the recovery took over: what became of it is the answer.
+            return self._repeat(stale.loan, request, deadline)
 
     def resume(self, loan: Loan, deadline: float) -> Loan:
         """Finishes or cancels a PENDING loan whose process is gone.
@@ -127,8 +131,13 @@ class Checkout:
         assert request.barcode is not None  # noqa: S101 - the edge lets one of the two through
         open_loan = self.loans.open_loan_of_copy(request.barcode)
         if open_loan is not None and open_loan.user_id == request.user_id:
-            raise errors.AlreadyBorrowed("The member already has this copy.", extra={"loan_id": open_loan.id})
-        return self.shelf.locate(request.barcode, deadline).book_id
+            raise _already_borrowed(open_loan)
+        located = self.shelf.locate(request.barcode, deadline)
+        # Issued a moment ago, perhaps: the index lags, books does not.
+        holding = self.loans.get(located.loan_id) if located.loan_id else None
+        if holding is not None and holding.is_open and holding.user_id == request.user_id:
+            raise _already_borrowed(holding)
+        return located.book_id
 
     def _open_pending(
         self, loan_id: str, member: Member, book_id: str, request: CheckoutRequest, policy: LoanPolicy
@@ -187,8 +196,9 @@ class Checkout:
         try:
             self.loans.activate(active, [happened(event, subject=f"loan:{active.id}", at=now)])
         except Stale as stale:
-            if stale.loan is not None and stale.loan.status is LoanStatus.ACTIVE:
-                return stale.loan.as_issued()  # our own write, whose acknowledgement was lost
+            if stale.loan is not None and stale.loan.issued_at is not None:
+                # Our own write, whose acknowledgement was lost; the copy may be back already.
+                return stale.loan.as_issued()
             # Cancelled under us. The copy we took must not stay behind.
             self.settling.settle(pending, deadline)
             raise errors.CheckoutCancelled("The checkout took too long and was undone.") from stale
@@ -209,11 +219,11 @@ class Checkout:
 
     # -- repeated requests --------------------------------------------------------------------
 
-    def _repeat(self, earlier: Loan, request: CheckoutRequest, deadline: float) -> CheckedOut:
+    def _repeat(self, earlier: Loan | None, request: CheckoutRequest, deadline: float) -> CheckedOut:
         """The answer an earlier request with the same key got, or will get."""
-        if earlier.request_digest != request.digest:
+        if earlier is not None and earlier.request_digest != request.digest:
             raise IdempotencyMismatch("This Idempotency-Key was used for a different checkout.")
-        loan: Loan | None = earlier
+        loan = earlier
         while loan is not None and loan.status is LoanStatus.PENDING:
             if not loan.is_leased(self.clock.now()):
                 try:
@@ -224,10 +234,14 @@ class Checkout:
             if self.monotonic() >= deadline:
                 raise errors.StillInProgress("The same checkout is being worked on; ask again.")
             self.sleep(_POLL_SECONDS)
-            loan = self.loans.get(earlier.id)
+            loan = self.loans.get(loan.id)
         if loan is None:
             raise errors.DependencyUnavailable("The checkout was not carried out; try again.")
         if loan.status is LoanStatus.CANCELLED:
             code, detail = loan.refusal or (errors.CheckoutCancelled.code, "The checkout was undone.")
             raise errors.REPEATABLE_REFUSALS.get(code, errors.CheckoutCancelled)(detail)
         return CheckedOut(loan.as_issued(), replayed=True)
+
+
+def _already_borrowed(loan: Loan) -> errors.AlreadyBorrowed:
+    return errors.AlreadyBorrowed("The member already has this copy.", extra={"loan_id": loan.id})

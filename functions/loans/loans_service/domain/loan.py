@@ -54,7 +54,7 @@ class Copy:
 class Loan:
     """One loan. Moments are aware UTC datetimes.
 
-    role: the member's role when it was issued; it picks the policy for renewals. wanted_barcode: the
+    role: the member's role when it was issued (renewals go by the role at that time). wanted_barcode: the
     copy the member asked for, when they asked for one. request_digest: what an idempotent request
     asked for. refusal: code and sentence with which a CANCELLED checkout was answered.
     """

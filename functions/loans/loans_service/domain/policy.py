@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from loans_service.domain.errors import PolicyMissing
 from loans_service.domain.loan import Account, Loan, Member
 
-END_OF_DAY = time(23, 59, 59)
+END_OF_DAY = time(23, 59, 59, fold=1)
+"""Where clocks go back at midnight this moment comes twice; the day ends with the second (`fold`)."""
 
 
 class LoanRule(BaseModel):

@@ -1,0 +1,72 @@
+"""ISBNs are accepted as people write them and kept as thirteen digits."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from books_service.application.isbn import NotAnIsbn, isbn13_or_none, to_isbn13
+
+pytestmark = pytest.mark.unit
+
+
+def _isbn10(first_nine: str) -> str:
+    total = sum((10 - place) * int(digit) for place, digit in enumerate(first_nine))
+    check = -total % 11
+    return first_nine + ("X" if check == 10 else str(check))
+
+
+def _isbn13(first_twelve: str) -> str:
+    total = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(first_twelve))
+    return first_twelve + str(-total % 10)
+
+
+nine_digits = st.text("0123456789", min_size=9, max_size=9)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("0-306-40615-2", "9780306406157"),
+        ("0306406152", "9780306406157"),
+        ("978-0-306-40615-7", "9780306406157"),
+        ("978 0 306 40615 7", "9780306406157"),
+        ("080442957X", "9780804429573"),
+        ("080442957x", "9780804429573"),
+        ("9791090636071", "9791090636071"),
+    ],
+)
+def test_spellings(written: str, kept: str) -> None:
+    assert to_isbn13(written) == kept
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0306406153", "9780306406158", "978030640615", "9770306406150", "ISBN", "X" * 10, "٠٣٠٦٤٠٦١٥٢"]
+)
+def test_what_is_no_isbn(text: str) -> None:
+    with pytest.raises(NotAnIsbn):
+        to_isbn13(text)
+    assert isbn13_or_none(text) is None
+
+
+@given(nine_digits, st.lists(st.integers(0, 9), max_size=4), st.sampled_from("- "))
+def test_ten_and_thirteen_digits_with_any_separators_are_the_same_book(
+    body: str, cuts: list[int], separator: str
+) -> None:
+    short, long = _isbn10(body), _isbn13("978" + body)
+    for cut in sorted(set(cuts) - {0}, reverse=True):
+        short = short[:cut] + separator + short[cut:]
+    assert to_isbn13(short) == to_isbn13(long) == long
+
+
+@given(nine_digits, st.integers(0, 8), st.integers(1, 9))
+def test_one_wrong_digit_is_refused(body: str, place: int, off_by: int) -> None:
+    right = _isbn10(body)
+    wrong = right[:place] + str((int(right[place]) + off_by) % 10) + right[place + 1 :]
+    with pytest.raises(NotAnIsbn):
+        to_isbn13(wrong)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_an_isbn_or_is_not(text: str) -> None:
+    found = isbn13_or_none(text)
+    assert found is None or (len(found) == 13 and found.isascii() and found.isdigit())

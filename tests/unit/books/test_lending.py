@@ -1,0 +1,190 @@
+"""Reserving and releasing copies, one after the other; what happens at once is in test_lending_at_once."""
+
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from books_service.domain.errors import (
+    BookNotFound,
+    CopyNotAvailable,
+    LoanAlreadyReleased,
+    LoanHoldsAnotherCopy,
+    NoCopiesAvailable,
+)
+from books_service.domain.stock import LATE_REQUEST_SECONDS, CopyStatus
+from library_common.ids import new_id
+from library_common.problems import ServiceUnavailable
+from tests.fakes.books import Library
+
+pytestmark = pytest.mark.unit
+
+TRIES = 12
+HOUR = timedelta(seconds=LATE_REQUEST_SECONDS)
+
+
+class TestReserving:
+    def test_the_same_loan_gets_the_same_copy(self, library: Library) -> None:
+        book_id = library.add(copies=3)
+        first, repeated = library.use_cases.lending.reserve(book_id, "L1")
+        assert not repeated
+        assert first.title == "The Left Hand of Darkness"
+        for barcode in (None, first.barcode):
+            again, repeated = library.use_cases.lending.reserve(book_id, "L1", barcode)
+            assert repeated
+            assert again == first
+        assert library.stock(book_id).out == 1
+        assert [e.type for e in library.catalogue.published] == ["BookAdded", "CopyStatusChanged"]
+
+    def test_is_announced(self, library: Library) -> None:
+        book_id = library.add(copies=1)
+        view, _ = library.use_cases.lending.reserve(book_id, "L1")
+        event = library.catalogue.published[-1]
+        assert (event.type, event.subject) == ("CopyStatusChanged", f"book:{book_id}")
+        assert event.data == {
+            "book_id": book_id,
+            "copies": [{"barcode": view.barcode, "previous": "available", "status": "on_loan"}],
+            "loan_id": "L1",
+        }
+
+    def test_every_copy_once(self, library: Library) -> None:
+        book_id = library.add(copies=3)
+        lent = {library.use_cases.lending.reserve(book_id, loan)[0].barcode for loan in ("L1", "L2", "L3")}
+        assert lent == set(library.stock(book_id).copies)
+        with pytest.raises(NoCopiesAvailable):
+            library.use_cases.lending.reserve(book_id, "L4")
+
+    def test_when_somebody_takes_the_very_copy_another_is_taken(self, library: Library) -> None:
+        book_id = library.add(copies=2)
+        one, two = library.stock(book_id).copies
+        library.numbers = [0]
+        library.catalogue.meanwhile.append(lambda: library.use_cases.lending.reserve(book_id, "L1", one))
+        view, repeated = library.use_cases.lending.reserve(book_id, "L2")
+        assert (view.barcode, repeated) == (two, False)
+
+    def test_when_the_last_copy_goes_meanwhile(self, library: Library) -> None:
+        book_id = library.add(copies=1)
+        library.catalogue.meanwhile.append(lambda: library.use_cases.lending.reserve(book_id, "L1"))
+        with pytest.raises(NoCopiesAvailable):
+            library.use_cases.lending.reserve(book_id, "L2")
+
+    def test_when_the_very_copy_asked_for_goes_meanwhile(self, library: Library) -> None:
+        book_id = library.add(copies=2)
+        one, _ = library.stock(book_id).copies
+        library.catalogue.meanwhile.append(lambda: library.use_cases.lending.reserve(book_id, "L1", one))
+        with pytest.raises(CopyNotAvailable):
+            library.use_cases.lending.reserve(book_id, "L2", one)
+
+    def test_when_its_twin_was_faster_it_answers_the_twins_copy(self, library: Library) -> None:
+        book_id = library.add(copies=5)
+        twin: list[str] = []
+        reserve = library.use_cases.lending.reserve
+        library.catalogue.meanwhile.append(lambda: twin.append(reserve(book_id, "L1")[0].barcode))
+        view, repeated = reserve(book_id, "L1")
+        assert repeated
+        assert [view.barcode] == twin
+        assert library.stock(book_id).out == 1
+
+    def test_gives_up_when_somebody_is_always_faster(self, library: Library) -> None:
+        book_id = library.add(copies=2)
+        lending = library.use_cases.lending
+        one, two = library.stock(book_id).copies
+        lending.reserve(book_id, "X0", two)
+
+        def takes_the_free_copy_and_frees_the_other(n: int) -> None:
+            lending.reserve(book_id, f"X{n + 1}", (one, two)[n % 2])
+            lending.release(book_id, f"X{n}")
+
+        library.catalogue.meanwhile = [partial(takes_the_free_copy_and_frees_the_other, n) for n in range(100)]
+        with pytest.raises(ServiceUnavailable):
+            lending.reserve(book_id, "L1")
+        assert "L1" not in library.stock(book_id).held
+        assert len(library.catalogue.meanwhile) == 100 - TRIES
+
+    @pytest.mark.parametrize("book_id", [new_id(), "nonsense"])
+    def test_of_no_title(self, library: Library, book_id: str) -> None:
+        with pytest.raises(BookNotFound):
+            library.use_cases.lending.reserve(book_id, "L1")
+        with pytest.raises(BookNotFound):
+            library.use_cases.lending.release(book_id, "L1")
+
+
+class TestReleasing:
+    def test_brings_the_copy_back_once(self, library: Library) -> None:
+        book_id = library.add(copies=1)
+        reserved, _ = library.use_cases.lending.reserve(book_id, "L1")
+        view = library.use_cases.lending.release(book_id, "L1")
+        assert (view.released, view.barcode, view.status) == (True, reserved.barcode, "available")
+        version = library.stock(book_id).version
+        again = library.use_cases.lending.release(book_id, "L1")
+        assert (again.released, again.barcode, again.status) == (False, None, None)
+        stock = library.stock(book_id)
+        assert (stock.available, stock.version) == (1, version), "the repeat writes nothing"
+        assert [e.data.get("copies", [{}])[0].get("status") for e in library.catalogue.published[1:]] == [
+            "on_loan",
+            "available",
+        ]
+
+    def test_a_damaged_copy(self, library: Library) -> None:
+        book_id = library.add(copies=1)
+        library.use_cases.lending.reserve(book_id, "L1")
+        assert library.use_cases.lending.release(book_id, "L1", damaged=True).status == "damaged"
+        assert library.stock(book_id).by_status()[CopyStatus.DAMAGED] == 1
+
+    def test_the_release_of_a_loan_that_came_late_does_not_touch_the_next_loan(self, library: Library) -> None:
+        book_id = library.add(copies=1)
+        library.use_cases.lending.reserve(book_id, "L1")
+        library.use_cases.lending.release(book_id, "L1")
+        library.use_cases.lending.reserve(book_id, "L2")
+        assert not library.use_cases.lending.release(book_id, "L1").released
+        assert library.stock(book_id).out == 1
+
+    def test_with_the_wrong_copy(self, library: Library) -> None:
+        book_id = library.add(copies=2)
+        reserved, _ = library.use_cases.lending.reserve(book_id, "L1")
+        (other,) = set(library.stock(book_id).copies) - {reserved.barcode}
+        with pytest.raises(LoanHoldsAnotherCopy):
+            library.use_cases.lending.release(book_id, "L1", other)
+
+    def test_overtaking_its_reservation_voids_it(self, library: Library) -> None:
+        book_id = library.add(copies=1)
+        assert not library.use_cases.lending.release(book_id, "L1").released
+        with pytest.raises(LoanAlreadyReleased):
+            library.use_cases.lending.reserve(book_id, "L1")
+        assert library.stock(book_id).available == 1
+
+    def test_between_the_reservations_look_and_its_write_voids_it(self, library: Library) -> None:
+        book_id = library.add(copies=1)
+        library.catalogue.meanwhile.append(lambda: library.use_cases.lending.release(book_id, "L1"))
+        with pytest.raises(LoanAlreadyReleased):
+            library.use_cases.lending.reserve(book_id, "L1")
+
+    def test_between_the_releases_look_and_its_write_the_copy_still_comes_back(self, library: Library) -> None:
+        book_id = library.add(copies=1)
+        library.catalogue.meanwhile.append(lambda: library.use_cases.lending.reserve(book_id, "L1"))
+        assert library.use_cases.lending.release(book_id, "L1").released
+        assert library.stock(book_id).available == 1
+
+    def test_a_late_copy_of_the_reservation_is_refused_after_the_return(self, library: Library) -> None:
+        book_id = library.add(copies=1)
+        library.use_cases.lending.reserve(book_id, "L1")
+        library.clock.advance(timedelta(minutes=10))
+        library.use_cases.lending.release(book_id, "L1")
+        with pytest.raises(LoanAlreadyReleased):
+            library.use_cases.lending.reserve(book_id, "L1")
+
+    def test_an_ordinary_return_leaves_nothing_behind(self, library: Library) -> None:
+        book_id = library.add(copies=1)
+        library.use_cases.lending.reserve(book_id, "L1")
+        library.clock.advance(timedelta(days=14))
+        library.use_cases.lending.release(book_id, "L1")
+        assert library.stock(book_id).gone == {}
+
+    def test_what_was_remembered_is_forgotten_in_time(self, library: Library) -> None:
+        book_id = library.add(copies=2)
+        library.use_cases.lending.release(book_id, "old")
+        library.clock.advance(HOUR / 2)
+        library.use_cases.lending.release(book_id, "young")
+        library.clock.advance(HOUR / 2)
+        library.use_cases.lending.reserve(book_id, "L1")
+        assert set(library.stock(book_id).gone) == {"young"}

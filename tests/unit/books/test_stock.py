@@ -1,0 +1,304 @@
+"""The rules about the copies of one title."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from books_service.domain.errors import (
+    BookArchived,
+    CopiesInUse,
+    CopiesOut,
+    CopyNotAvailable,
+    CopyNotFound,
+    CopyOnLoan,
+    ExceedsStock,
+    LoanAlreadyReleased,
+    LoanHoldsAnotherCopy,
+    NoCopiesAvailable,
+    TooManyCopies,
+)
+from books_service.domain.stock import (
+    LATE_REQUEST_SECONDS,
+    MAX_COPIES,
+    MAX_FORGOTTEN_AT_ONCE,
+    OUT,
+    Change,
+    Copy,
+    CopyStatus,
+    Held,
+    Stock,
+)
+from tests.support.clock import NOON
+
+pytestmark = pytest.mark.unit
+
+NOW = int(NOON.timestamp())
+HOUR = timedelta(seconds=LATE_REQUEST_SECONDS)
+AVAILABLE, ON_LOAN, LOST = CopyStatus.AVAILABLE, CopyStatus.ON_LOAN, CopyStatus.LOST
+DAMAGED, WITHDRAWN = CopyStatus.DAMAGED, CopyStatus.WITHDRAWN
+
+
+def stock_of(*states: CopyStatus, archived: bool = False, gone: dict[str, int] | None = None) -> Stock:
+    """Copies c0, c1, …; those on loan are held by loans L0, L1, … since an age ago."""
+    copies = {f"c{n}": Copy(f"c{n}", state) for n, state in enumerate(states)}
+    held = {f"L{n}": Held(f"c{n}", NOW - 999_999) for n, state in enumerate(states) if state is ON_LOAN}
+    return Stock("b", "t", copies, held, gone or {}, archived)
+
+
+@st.composite
+def stocks(draw: st.DrawFn) -> Stock:
+    return stock_of(*draw(st.lists(st.sampled_from(list(CopyStatus)), max_size=12)))
+
+
+def first(barcodes: object) -> str:
+    assert isinstance(barcodes, list)
+    return str(barcodes[0])
+
+
+class TestReserving:
+    def test_takes_any_available_copy(self) -> None:
+        offered: list[str] = []
+
+        def last(barcodes: object) -> str:
+            assert isinstance(barcodes, list)
+            offered.extend(barcodes)
+            return str(barcodes[-1])
+
+        reservation = stock_of(AVAILABLE, LOST, AVAILABLE).reserve("L", barcode=None, choose=last, now=NOON)
+
+        assert offered == ["c0", "c2"]
+        assert reservation.held == Held("c2", NOW)
+        assert reservation.change == Change("c2", AVAILABLE, ON_LOAN)
+        assert not reservation.repeated
+
+    def test_takes_the_copy_asked_for(self) -> None:
+        reservation = stock_of(AVAILABLE, AVAILABLE).reserve("L", barcode="c1", choose=first, now=NOON)
+        assert reservation.held.barcode == "c1"
+
+    @pytest.mark.parametrize("barcode", [None, "c0"])
+    def test_a_loan_that_holds_a_copy_keeps_it_even_when_archived(self, barcode: str | None) -> None:
+        stock = stock_of(ON_LOAN, AVAILABLE, archived=True)
+        reservation = stock.reserve("L0", barcode=barcode, choose=first, now=NOON)
+        assert reservation.repeated
+        assert reservation.held.barcode == "c0"
+
+    def test_a_loan_never_gets_a_second_copy(self) -> None:
+        with pytest.raises(LoanHoldsAnotherCopy) as refused:
+            stock_of(ON_LOAN, AVAILABLE).reserve("L0", barcode="c1", choose=first, now=NOON)
+        assert refused.value.extra == {"held_barcode": "c0"}
+
+    @pytest.mark.parametrize("until", [NOW + 1, NOW - 1])
+    def test_a_released_loan_is_refused(self, until: int) -> None:
+        with pytest.raises(LoanAlreadyReleased):
+            stock_of(AVAILABLE, gone={"L": until}).reserve("L", barcode=None, choose=first, now=NOON)
+
+    def test_nothing_is_lent_of_an_archived_title(self) -> None:
+        with pytest.raises(BookArchived):
+            stock_of(AVAILABLE, archived=True).reserve("L", barcode=None, choose=first, now=NOON)
+
+    @pytest.mark.parametrize("state", [s for s in CopyStatus if s is not AVAILABLE])
+    def test_only_available_copies_are_lent(self, state: CopyStatus) -> None:
+        with pytest.raises(NoCopiesAvailable):
+            stock_of(state).reserve("L", barcode=None, choose=first, now=NOON)
+        with pytest.raises(CopyNotAvailable) as refused:
+            stock_of(state).reserve("L", barcode="c0", choose=first, now=NOON)
+        assert refused.value.extra == {"copy_status": state}
+
+    def test_another_titles_barcode_is_not_found(self) -> None:
+        with pytest.raises(CopyNotFound):
+            stock_of(AVAILABLE).reserve("L", barcode="c9", choose=first, now=NOON)
+
+    def test_forgets_what_is_too_old_a_little_at_a_time(self) -> None:
+        gone = {f"G{n}": NOW - n for n in range(MAX_FORGOTTEN_AT_ONCE + 5)} | {"young": NOW + 1}
+        reservation = stock_of(AVAILABLE, gone=gone).reserve("L", barcode=None, choose=first, now=NOON)
+        assert len(reservation.forget) == MAX_FORGOTTEN_AT_ONCE
+        assert "young" not in reservation.forget
+        assert "G0" not in reservation.forget, "the oldest go first"
+
+
+class TestReleasing:
+    def test_brings_the_copy_back(self) -> None:
+        release = stock_of(ON_LOAN).release("L0", barcode=None, damaged=False, now=NOON)
+        assert release.changes == [Change("c0", ON_LOAN, AVAILABLE)]
+        assert not release.idle
+
+    def test_a_damaged_copy_does_not_go_back_on_the_shelf(self) -> None:
+        release = stock_of(ON_LOAN).release("L0", barcode="c0", damaged=True, now=NOON)
+        assert release.changes == [Change("c0", ON_LOAN, DAMAGED)]
+
+    @pytest.mark.parametrize("state", [LOST, DAMAGED, WITHDRAWN])
+    @pytest.mark.parametrize("damaged", [False, True])
+    def test_what_was_said_of_the_copy_meanwhile_stays(self, state: CopyStatus, damaged: bool) -> None:
+        stock = Stock("b", "t", {"c0": Copy("c0", state)}, {"L0": Held("c0", NOW)})
+        release = stock.release("L0", barcode=None, damaged=damaged, now=NOON)
+        assert release.held == Held("c0", NOW)
+        assert release.after is state
+        assert release.changes == []
+
+    def test_of_another_copy_is_refused(self) -> None:
+        with pytest.raises(LoanHoldsAnotherCopy):
+            stock_of(ON_LOAN).release("L0", barcode="c7", damaged=False, now=NOON)
+
+    def test_of_nothing_is_remembered(self) -> None:
+        release = stock_of(AVAILABLE).release("L", barcode="c0", damaged=False, now=NOON)
+        assert release.held is None
+        assert release.remember_until == NOW + LATE_REQUEST_SECONDS
+        assert not release.idle
+
+    def test_of_nothing_again_writes_nothing(self) -> None:
+        assert stock_of(AVAILABLE, gone={"L": NOW - 5}).release("L", barcode=None, damaged=False, now=NOON).idle
+
+    @pytest.mark.parametrize(
+        ("age", "remembered"), [(timedelta(), True), (HOUR - timedelta(seconds=1), True), (HOUR, False)]
+    )
+    def test_is_remembered_while_a_late_reservation_is_possible(self, age: timedelta, remembered: bool) -> None:
+        stock = Stock("b", "t", {"c0": Copy("c0", ON_LOAN)}, {"L0": Held("c0", NOW)})
+        release = stock.release("L0", barcode=None, damaged=False, now=NOON + age)
+        assert (release.remember_until is not None) is remembered
+
+
+class TestTheNumberOfCopies:
+    def test_adding(self) -> None:
+        stock = stock_of(AVAILABLE).add([Copy("n1"), Copy("n2")])
+        assert stock.total == stock.available == 3
+
+    def test_a_title_has_a_bounded_number_of_copies(self) -> None:
+        full = Stock("b", "t", {str(n): Copy(str(n)) for n in range(MAX_COPIES)})
+        with pytest.raises(TooManyCopies):
+            full.add([Copy("one more")])
+        assert full.remove(1).add([Copy("one more")]).total == MAX_COPIES
+
+    def test_nothing_is_added_to_an_archived_title(self) -> None:
+        with pytest.raises(BookArchived):
+            stock_of(archived=True).add([Copy("n")])
+
+    def test_removing_starts_with_the_shelf(self) -> None:
+        stock = stock_of(DAMAGED, LOST, ON_LOAN, WITHDRAWN, AVAILABLE)
+        gone = []
+        for _ in range(4):
+            after = stock.remove(1)
+            gone += [change.previous for change in after.changes_since(stock)]
+            stock = after
+        assert gone == [AVAILABLE, WITHDRAWN, LOST, DAMAGED]
+        with pytest.raises(CopiesInUse) as refused:
+            stock.remove(1)
+        assert refused.value.extra == {"in_use": 1}
+
+    @given(stocks(), st.integers(0, 12))
+    def test_removing_is_exact_or_refused(self, stock: Stock, number: int) -> None:
+        if number > stock.total - stock.in_use:
+            with pytest.raises(CopiesInUse):
+                stock.remove(number)
+            return
+        after = stock.remove(number)
+        assert after.total == stock.total - number
+        assert after.out == stock.out, "lent copies stay"
+
+    def test_a_lost_copy_a_loan_answers_for_is_in_use(self) -> None:
+        stock = Stock("b", "t", {"c0": Copy("c0", LOST)}, {"L0": Held("c0", NOW)})
+        assert (stock.out, stock.in_use) == (0, 1)
+        with pytest.raises(CopiesInUse):
+            stock.remove(1)
+        with pytest.raises(ExceedsStock):
+            stock.with_available(1)
+        with pytest.raises(CopyOnLoan):
+            stock.with_copy(Copy("c0", AVAILABLE))
+        with pytest.raises(CopiesOut):
+            stock.archive()
+
+
+class TestTheShelfCount:
+    @given(stocks(), st.integers(0, 12))
+    def test_correcting_is_exact_or_refused(self, stock: Stock, number: int) -> None:
+        if number > stock.total - stock.out:
+            with pytest.raises(ExceedsStock) as refused:
+                stock.with_available(number)
+            assert refused.value.extra == {"at_most": stock.total - stock.out}
+            return
+        after = stock.with_available(number)
+        assert after.available == number
+        assert after.total == stock.total
+        assert {b for b, c in after.copies.items() if c.status in OUT} == {
+            b for b, c in stock.copies.items() if c.status in OUT
+        }
+        assert after.with_available(number) is after, "saying it again changes nothing"
+
+    def test_missing_copies_are_lost(self) -> None:
+        after = stock_of(AVAILABLE, AVAILABLE, AVAILABLE).with_available(1)
+        assert after.by_status()[LOST] == 2
+
+    def test_copies_that_turn_up_were_lost_first_of_all(self) -> None:
+        stock = stock_of(WITHDRAWN, DAMAGED, LOST)
+        turned_up = []
+        for number in (1, 2, 3):
+            after = stock.with_available(number)
+            turned_up += [change.previous for change in after.changes_since(stock)]
+            stock = after
+        assert turned_up == [LOST, DAMAGED, WITHDRAWN]
+
+    @given(stocks())
+    def test_every_copy_is_counted_once(self, stock: Stock) -> None:
+        counted = stock.by_status()
+        assert set(counted) == set(CopyStatus)
+        assert sum(counted.values()) == stock.total
+        assert counted[AVAILABLE] == stock.available
+        assert sum(counted[status] for status in OUT) == stock.out
+
+
+class TestSettingACopyRight:
+    def test_state_and_shelf(self) -> None:
+        after = stock_of(AVAILABLE).with_copy(Copy("c0", DAMAGED, "B 2"))
+        assert after.copies["c0"] == Copy("c0", DAMAGED, "B 2")
+
+    @pytest.mark.parametrize("state", sorted(OUT))
+    def test_not_while_it_is_lent_or_promised(self, state: CopyStatus) -> None:
+        with pytest.raises(CopyOnLoan):
+            stock_of(state).with_copy(Copy("c0", LOST))
+        assert stock_of(state).with_copy(Copy("c0", state, "B 2")).copies["c0"].shelf == "B 2"
+
+    def test_the_same_again_changes_nothing(self) -> None:
+        stock = stock_of(LOST)
+        assert stock.with_copy(Copy("c0", LOST)) is stock
+
+
+class TestArchiving:
+    def test_and_restoring(self) -> None:
+        archived = stock_of(AVAILABLE, LOST).archive()
+        assert archived.archived
+        assert archived.archive() is archived
+        assert not archived.restore().archived
+        assert (restored := archived.restore()).restore() is restored
+
+    @pytest.mark.parametrize("state", sorted(OUT))
+    def test_not_while_copies_are_out(self, state: CopyStatus) -> None:
+        with pytest.raises(CopiesOut):
+            stock_of(AVAILABLE, state).archive()
+
+
+def test_changes_say_what_is_new_what_is_gone_and_what_moved() -> None:
+    before = stock_of(AVAILABLE, LOST, ON_LOAN)
+    after = before.remove(1).with_copy(Copy("c1", AVAILABLE)).add([Copy("n")])
+    assert after.changes_since(before) == [
+        Change("c0", AVAILABLE, None),
+        Change("c1", LOST, AVAILABLE),
+        Change("n", None, AVAILABLE),
+    ]
+
+
+@given(stocks())
+def test_every_edit_is_a_new_version(stock: Stock) -> None:
+    edits: list[Callable[[], Stock]] = [
+        lambda: stock.add([Copy("n")]),
+        lambda: stock.remove(1),
+        lambda: stock.with_available(0),
+        lambda: stock.titled("another"),
+        stock.archive,
+    ]
+    for edit in edits:
+        with suppress(CopiesInUse, CopiesOut):
+            after = edit()
+            assert after is stock or after.version > stock.version

@@ -1,0 +1,63 @@
+"""Files that are generated and kept: written by a command, compared by `--check`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tools.services import ROOT
+
+type Files = Mapping[Path, str]
+"""What is to lie where, whole."""
+
+
+def as_json(document: Any) -> str:
+    """JSON as it is kept: readable in a diff, every character as it is."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def differences(wanted: Files, folders: Sequence[Path]) -> list[str]:
+    """What `command` would change: files missing, out of date, or not generated any more under `folders`."""
+    found = [f"{_name(path)} is missing" for path in wanted if not path.is_file()]
+    found += [
+        f"{_name(path)} is out of date"
+        for path, text in wanted.items()
+        if path.is_file() and path.read_text(encoding="utf-8") != text
+    ]
+    return found + [f"{_name(path)} is not generated any more" for path in _left_over(wanted, folders)]
+
+
+def command(description: str, generate: Callable[[], Files], folders: Sequence[Path], again: str) -> int:
+    """The command line of a generator: writes, or with `--check` compares and answers 1 for any difference.
+
+    folders: where nothing but generated JSON lies, so that what is left over is removed.
+    again: the command that brings everything up to date.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail when something would change")
+    check = parser.parse_args().check
+    wanted = generate()
+    changes = differences(wanted, folders)
+    if check:
+        for change in changes:
+            print(change, file=sys.stderr)
+        if changes:
+            print(f"Run: {again}", file=sys.stderr)
+        return 1 if changes else 0
+    for path, text in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    for path in _left_over(wanted, folders):
+        path.unlink()
+    print("\n".join(changes) or "Everything is up to date.")
+    return 0
+
+
+def _left_over(wanted: Files, folders: Sequence[Path]) -> list[Path]:
+    return [path for folder in folders for path in sorted(folder.rglob("*.json")) if path not in wanted]
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -1,0 +1,37 @@
+"""The services of this repository and their modules."""
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[1]
+FUNCTIONS = ROOT / "functions"
+
+
+def make_importable() -> None:
+    """Puts the packages of all services and library_common on the import path, as their layers and folders do."""
+    for folder in (ROOT / "layers" / "common", *sorted(path for path in FUNCTIONS.iterdir() if path.is_dir())):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+
+
+def with_module(path: str) -> list[str]:
+    """The services that have a module, like `http` or `domain.events`, in the order of their names."""
+    file = Path(*path.split(".")).with_suffix(".py")
+    return sorted(folder.name for folder in FUNCTIONS.iterdir() if (folder / _package(folder.name) / file).is_file())
+
+
+def module(service: str, path: str) -> ModuleType:
+    """A module of a service: `module("loans", "domain.events")`."""
+    make_importable()
+    return importlib.import_module(f"{_package(service)}.{path}")
+
+
+def package_folder(service: str) -> Path:
+    """Where a service's package lies."""
+    return FUNCTIONS / service / _package(service)
+
+
+def _package(service: str) -> str:
+    return f"{service}_service"
