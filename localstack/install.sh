@@ -29,8 +29,11 @@ say() {
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+quietly() {
+    "$@" >"$log" 2>&1 </dev/null
+}
 run() {
-    if ! "$@" >"$log" 2>&1 </dev/null; then
+    if ! quietly "$@"; then
         tail -n 20 "$log" >&2
         echo "Installing into $venv failed (see above): '$1' did not succeed; check the network and try again." >&2
         exit 1
@@ -48,5 +51,9 @@ fi
 say "installing $(grep -c '==' "$lock") locked packages into $venv"
 run "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 # uv takes the name of the venv to fill from the environment.
-VIRTUAL_ENV=$PWD/$venv run "$venv/bin/uv" pip sync --quiet --require-hashes "$lock"
+if ! VIRTUAL_ENV=$PWD/$venv quietly "$venv/bin/uv" pip sync --quiet --require-hashes "$lock"; then
+    # uv knows nothing of an index or a certificate that pip was set up with on this machine.
+    say "uv could not install ($(tail -n 1 "$log")), trying pip, which takes longer"
+    run "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+fi
 printf '%s' "$wanted" >"$stamp"

@@ -61,9 +61,9 @@ class _WithoutFieldTitles(GenerateJsonSchema):
 def event_types(events: ModuleType) -> Iterator[type[BaseModel]]:
     """The event models a module declares: those that name their `type`."""
     for value in vars(events).values():
-        if isinstance(value, type) and issubclass(value, BaseModel) and value.__module__ == events.__name__:
-            if isinstance(getattr(value, "type", None), str):
-                yield value
+        declared_here = isinstance(value, type) and value.__module__ == events.__name__
+        if declared_here and issubclass(value, BaseModel) and isinstance(getattr(value, "type", None), str):
+            yield value
 
 
 def schema_of(source: str, event: type[BaseModel]) -> dict[str, Any]:
@@ -91,13 +91,17 @@ def schema_of(source: str, event: type[BaseModel]) -> dict[str, Any]:
 
 
 def generate() -> Files:
-    """Every schema of every service."""
+    """Every schema of every service; those of a type's earlier versions stay as they are."""
     files: dict[Path, str] = {}
     for source in services.with_module("domain.events"):
         for event in event_types(services.module(source, "domain.events")):
             schema = schema_of(source, event)
-            name = f"{schema['properties']['type']['const']}.v{schema['properties']['version']['const']}.json"
-            files[SCHEMAS / source / name] = as_json(schema)
+            kind, version = (schema["properties"][name]["const"] for name in ("type", "version"))
+            files[SCHEMAS / source / f"{kind}.v{version}.json"] = as_json(schema)
+            for earlier in range(1, version):
+                path = SCHEMAS / source / f"{kind}.v{earlier}.json"
+                # Without its model it cannot be made again: if it is gone, this says so and git has it.
+                files[path] = path.read_text(encoding="utf-8")
     return files
 
 

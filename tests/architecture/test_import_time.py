@@ -24,7 +24,7 @@ HEAVY = ("boto3", "botocore.client", "botocore.session")
 which is next to nothing.)"""
 WEB = ("fastapi", "starlette", "mangum")
 
-HTTP_HANDLERS = [module.name for module in deployed() if module.layer == "http" and module.package in service_packages()]
+HTTP_HANDLERS = [m.name for m in deployed() if m.layer == "http" and m.package in service_packages()]
 
 
 def imported(modules: Sequence[str], *roots: Path) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StrictBool, field_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, StrictBool, field_validator
 
 from library_common.http import ListQuery, RequestBody
 from library_common.text import LanguageCode, Line, Prose
-from users_service.adapters.contacts import checked_email, e164
+from users_service.adapters.contacts import INTERNATIONAL, checked_email, e164
 from users_service.domain.decisions import ProfileWish
 from users_service.domain.identity import PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARACTERS, password_to_hash
 from users_service.domain.membership import Status
@@ -35,10 +35,19 @@ def _whole_seconds(moment: datetime) -> datetime:
 
 
 type Name = Annotated[Line, Field(min_length=1, max_length=200)]
-type Email = Annotated[Line, Field(min_length=3, max_length=254), AfterValidator(checked_email)]
+type Email = Annotated[
+    Line,
+    Field(min_length=3, max_length=254, json_schema_extra={"format": "email"}),
+    AfterValidator(checked_email),
+]
 type Phone = Annotated[
     Line,
-    Field(max_length=40, description="With country code; answered as E.164.", examples=["+44 1632 960001"]),
+    Field(
+        max_length=40,
+        description="With country code; answered as E.164.",
+        examples=["+44 1632 960001"],
+        json_schema_extra={"pattern": rf"^{INTERNATIONAL.pattern}$"},
+    ),
     AfterValidator(e164),
 ]
 type Password = Annotated[
@@ -87,15 +96,28 @@ class RegisterBody(RequestBody):
         return Preferences(**self.preferences.given())
 
 
+_NEVER_NULL = ("name", "email", "preferences")
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    for name in _NEVER_NULL:
+        described = schema["properties"][name]
+        described |= described.pop("anyOf")[0]
+        described.pop("default", None)
+
+
 class ProfileBody(RequestBody):
     """What to change of an account: what is missing stays as it is, `phone: null` removes the number."""
+
+    # None stands for "missing" in here; for a client null is another thing.
+    model_config = ConfigDict(json_schema_extra=_without_null)
 
     name: Name | None = None
     email: Email | None = None
     phone: Phone | None = None
     preferences: PreferencesBody | None = None
 
-    @field_validator("name", "email", "preferences", mode="before")
+    @field_validator(*_NEVER_NULL, mode="before")
     @classmethod
     def _not_null(cls, value: object) -> object:
         # Runs for what was sent only, not for the defaults.

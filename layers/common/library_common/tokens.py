@@ -5,6 +5,7 @@ signed with their own secret, which only they and the authorizer can read.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -171,8 +172,12 @@ def _decode(token: str, key: AllowedPublicKeys | str, algorithm: str, issuer: st
         },
     )
     moment = now.astimezone(UTC).timestamp()
-    if moment >= float(claims["exp"]) + CLOCK_SKEW_SECONDS:
+    expires, issued = float(claims["exp"]), float(claims["iat"])
+    if not math.isfinite(expires) or not math.isfinite(issued):
+        # Python's JSON knows NaN and Infinity; neither is ever over.
+        raise jwt.DecodeError("no moment")
+    if moment >= expires + CLOCK_SKEW_SECONDS:
         raise jwt.ExpiredSignatureError("expired")
-    if float(claims["iat"]) > moment + CLOCK_SKEW_SECONDS:
+    if issued > moment + CLOCK_SKEW_SECONDS:
         raise jwt.ImmatureSignatureError("issued in the future")
     return claims

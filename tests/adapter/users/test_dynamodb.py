@@ -11,16 +11,19 @@ from library_common.access import ANONYMOUS
 from library_common.dynamodb import Table, from_wire
 from library_common.events import from_outbox, happened
 from library_common.idempotency import Ticket
-from library_common.problems import ServiceUnavailable
 from tests.adapter.users.steps import TABLE, add, an_event, changed
-from tests.fakes.users import a_member
-from tests.support.clock import NOON
+from tests.fakes.users import LIBRARIAN, FakePasswords, a_member
+from tests.support.clock import NOON, FixedClock
+from tests.support.lambda_events import api_event, call, person
+from users_service import http
 from users_service.adapters import dynamodb as adapter
+from users_service.adapters.contacts import email_key
 from users_service.adapters.dynamodb import DynamoMembers
 from users_service.application.ports import ChangedMeanwhile
+from users_service.application.use_cases import UseCases
 from users_service.domain.directory import Filters
 from users_service.domain.events import MemberRoleChanged
-from users_service.domain.membership import Status
+from users_service.domain.membership import Status, Terms
 from users_service.domain.roles import Role
 
 pytestmark = pytest.mark.adapter
@@ -124,6 +127,9 @@ class _BusyClient:
         self._client = client
         self.exceptions = client.exceptions
 
+    def get_item(self, **request: Any) -> Any:
+        return self._client.get_item(**request)
+
     def put_item(self, **_: Any) -> Mapping[str, Any]:
         raise self.exceptions.TransactionConflictException(
             {"Error": {"Code": "TransactionConflictException", "Message": "busy"}}, "PutItem"
@@ -137,17 +143,31 @@ class _BusyClient:
         raise self.exceptions.TransactionCanceledException(refused, "TransactWriteItems")
 
 
-def test_an_account_that_others_keep_busy_is_unavailable_for_a_moment(dynamodb: DynamoDBClient) -> None:
+def test_an_account_that_others_keep_busy_is_unavailable_for_a_moment(
+    members: DynamoMembers, dynamodb: DynamoDBClient
+) -> None:
+    present = add(members)
     client: Any = _BusyClient(dynamodb)
-    members = DynamoMembers(Table(TABLE, lambda: client, sleep=lambda _: None))
-    member = a_member()
+    busy = UseCases.of(
+        members=DynamoMembers(Table(TABLE, lambda: client, sleep=lambda _: None)),
+        passwords=FakePasswords(),
+        email_key=email_key,
+        terms=Terms(starts_as=Status.ACTIVE, days=365),
+        clock=FixedClock(),
+    )
+    api = http.build(lambda: busy)
+    librarian = person(LIBRARIAN.id, "librarian")
+    before = _items(dynamodb)
 
-    with pytest.raises(ServiceUnavailable):
-        add(members, member)
-    with pytest.raises(ServiceUnavailable):
-        members.save(changed(member, name="New"), before=member, happened=[])
-    with pytest.raises(ServiceUnavailable):
-        members.save(changed(member, email="new@example.com"), before=member, happened=[])
+    for event in (
+        api_event("POST", "/api/users", body={"name": "Ann", "email": "ann@example.com"}),
+        api_event("PUT", f"/api/users/{present.id}", body={"name": "New"}, caller=librarian),
+        api_event("PUT", f"/api/users/{present.id}", body={"email": "new@example.com"}, caller=librarian),
+    ):
+        answer = call(api, event)
+        assert (answer.status, answer.json["code"]) == (503, "service_unavailable")
+        assert answer.headers["retry-after"]
+    assert _items(dynamodb) == before
 
 
 def test_a_condition_nobody_expected_is_not_taken_for_another_one(
@@ -160,6 +180,25 @@ def test_a_condition_nobody_expected_is_not_taken_for_another_one(
     with pytest.raises(Exception, match="condition of operation 2 failed"):
         members.save(changed(before, email="new@example.com"), before=before, happened=[])
     assert members.get(before.id) == before
+
+
+@pytest.mark.parametrize(("limit", "filters"), [(2, Filters()), (9, Filters()), (2, Filters(role=Role.PATRON))])
+def test_a_page_takes_one_query(
+    members: DynamoMembers, table: Table, monkeypatch: pytest.MonkeyPatch, limit: int, filters: Filters
+) -> None:
+    for _ in range(5):
+        add(members)
+    query, asked = table.query, []
+
+    def counted(condition: Any, **options: Any) -> Any:
+        asked.append(options)
+        return query(condition, **options)
+
+    monkeypatch.setattr(table, "query", counted)
+
+    members.page(filters, after=None, limit=limit, now=NOON)
+
+    assert len(asked) == 1
 
 
 def test_looking_for_few_among_many_stops_early_with_a_place_to_go_on(

@@ -24,5 +24,5 @@ def test_the_traffic_is_dense_enough_to_collide() -> None:
         taken += len(traffic.taken)
         released += len(traffic.released)
     assert lost > 100
-    assert taken > 100
-    assert released > 100
+    assert taken > 50
+    assert released > 50

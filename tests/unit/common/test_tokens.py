@@ -132,8 +132,8 @@ def test_a_token_lives_as_long_as_it_says_and_a_little_skew(mint: Callable[[], s
     token = mint()
     last = lifetime + timedelta(seconds=CLOCK_SKEW_SECONDS)
 
-    assert VERIFIER.verify(token, NOON + last - timedelta(seconds=1))
-    assert VERIFIER.verify(token, NOON - timedelta(seconds=CLOCK_SKEW_SECONDS))
+    for moment in (last - timedelta(seconds=1), -timedelta(seconds=CLOCK_SKEW_SECONDS)):
+        assert VERIFIER.verify(token, NOON + moment).token_id
     assert refused(token, last) == "ExpiredSignatureError"
     assert refused(token, -timedelta(seconds=CLOCK_SKEW_SECONDS + 1)) == "ImmatureSignatureError"
 

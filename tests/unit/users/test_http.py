@@ -653,6 +653,15 @@ def test_the_document_names_every_route_with_its_access_and_refusals(ask: Ask) -
     assert "password" not in json.dumps(document["components"]["schemas"]["UserView"])
 
 
+def test_the_document_says_of_an_edit_what_is_accepted(ask: Ask) -> None:
+    schemas = ask("GET", "/api/users/openapi.json").json["components"]["schemas"]
+
+    profile = schemas["ProfileBody"]
+    assert (profile["additionalProperties"], profile.get("required")) == (False, None)
+    assert '"null"' not in json.dumps([profile["properties"][name] for name in ("name", "email", "preferences")])
+    assert '"null"' in json.dumps(profile["properties"]["phone"])
+
+
 def test_what_belongs_to_the_identity_work_is_not_there_yet(ask: Ask, community: Community) -> None:
     member = community.join()
 

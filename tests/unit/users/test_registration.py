@@ -109,6 +109,7 @@ def test_the_password_is_kept_apart_and_answered_nowhere(community: Community) -
 
     assert community.members.hashes == {registered.user.id: "hash of caf\u00e9 secret"}
     assert "secret" not in repr(registered)
+    assert "secret" not in repr(Registration("Ann", "ann@example.com", Role.PATRON, password="secret123"))
     assert "secret" not in repr(community.members.accounts)
     assert "secret" not in repr(community.members.answers)
     assert "secret" not in repr(community.members.published)

@@ -11,7 +11,8 @@ from users_service.domain.identity import caseless
 if TYPE_CHECKING:
     from email_validator import ValidatedEmail
 
-_INTERNATIONAL = re.compile(r"\+[0-9][0-9 ().\-/]{2,38}")
+INTERNATIONAL = re.compile(r"\+[0-9][0-9 ().\-/]{2,38}")
+"""How a phone number with a country code may be written."""
 
 
 def checked_email(text: str) -> str:
@@ -45,7 +46,7 @@ def e164(text: str) -> str:
     """
     import phonenumbers  # noqa: PLC0415 - see above
 
-    if not _INTERNATIONAL.fullmatch(text):
+    if not INTERNATIONAL.fullmatch(text):
         raise ValueError("must begin with + and a country code, as in +44 1632 960001")
     try:
         number = phonenumbers.parse(text, None)

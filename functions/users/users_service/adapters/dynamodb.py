@@ -60,12 +60,10 @@ from library_common.dynamodb import (
     Item,
     Put,
     Table,
-    TransactionBusy,
     Write,
 )
 from library_common.events import OUTBOX_ATTRIBUTE, Envelope, to_outbox
 from library_common.idempotency import Ticket
-from library_common.problems import ServiceUnavailable
 from users_service.application.ports import AlreadyAnswered, ChangedMeanwhile
 from users_service.application.sorting import sort_name
 from users_service.domain.directory import Filters, Place
@@ -146,7 +144,7 @@ class DynamoMembers:
             writes.append(Put(credentials, ABSENT))
         hold = 1 if ticket is not None else 0
         try:
-            self._transact(writes)
+            self._table.transact(writes)
         except ConditionFailed as exc:
             if ticket is not None and exc.index == 0:
                 earlier = ticket.stored_answer(exc.item, now)
@@ -164,7 +162,7 @@ class DynamoMembers:
             return
         mine = Expression("#user_id = :user_id", names={"user_id": "user_id"}, values={"user_id": member.id})
         try:
-            self._transact(
+            self._table.transact(
                 [
                     Put(item, unchanged),
                     Put({**_hold_key(member.email_key), "user_id": member.id}, ABSENT),
@@ -187,18 +185,6 @@ class DynamoMembers:
             if exc.item == {name: value for name, value in item.items() if value is not None}:
                 return
             raise ChangedMeanwhile from exc
-        except TransactionBusy as exc:
-            raise _busy() from exc
-
-    def _transact(self, writes: Sequence[Write]) -> None:
-        try:
-            self._table.transact(writes)
-        except TransactionBusy as exc:
-            raise _busy() from exc
-
-
-def _busy() -> ServiceUnavailable:
-    return ServiceUnavailable("The account is being changed by others. Try again shortly.", retry_after=1)
 
 
 # -- keys -----------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ class Registration:
     name: str
     email: str
     role: Role
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     phone: str | None = None
     preferences: Preferences = field(default_factory=Preferences)
 

@@ -1,0 +1,153 @@
+"""The functions of the template in this process, on moto: with their tables, queues, secrets and environment.
+
+No Lambda, no API Gateway, no streams: handlers are called directly. What moto cannot do (capacity, concurrency,
+idempotency tokens) is not tested with this.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import boto3
+import moto
+
+from library_common.tokens import SigningKey
+from localstack.embedded import template as sam
+from localstack.embedded.layout import TEMPLATE
+
+REGION = "us-east-1"
+STACK_NAME = "library-in-process"
+NOBODY_LISTENS = "http://127.0.0.1:9"
+"""Where the services' address points to: the port of `discard`, on which connecting is refused."""
+
+type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+@dataclass
+class InProcess:
+    """The stack's resources in moto. Use inside of `running()`."""
+
+    template: Mapping[str, Any] = field(default_factory=lambda: sam.load(TEMPLATE))
+    signing_key: SigningKey = field(default_factory=SigningKey.generate)
+    refs: dict[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def running(self) -> Iterator["InProcess"]:
+        """Makes every resource the functions use; all is gone in the end."""
+        with moto.mock_aws(), only_environment({"AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION}):
+            self._make()
+            try:
+                yield self
+            finally:
+                forget_everything()
+
+    @contextmanager
+    def function(self, logical_id: str) -> Iterator[Handler]:
+        """A function's handler, with the environment the template gives it and nothing remembered."""
+        properties = self.functions[logical_id]
+        wanted = {
+            name: self.resolve(value)
+            for given in (self.template["Globals"]["Function"], properties)
+            for name, value in given["Environment"]["Variables"].items()
+        }
+        module, _, attribute = properties["Handler"].rpartition(".")
+        with only_environment({"AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION} | wanted):
+            forget_everything()
+            __import__(module)
+            yield getattr(sys.modules[module], attribute)
+            forget_everything()
+
+    @cached_property
+    def functions(self) -> dict[str, dict[str, Any]]:
+        return sam.resources_of(dict(self.template), sam.FUNCTION)
+
+    def client(self, service: str) -> Any:
+        make: Any = boto3.client  # the overloads want literal names
+        return make(service, region_name=REGION)
+
+    def resolve(self, value: object) -> str:
+        """A value of the template as CloudFormation would give it to the function."""
+        if isinstance(value, Mapping):
+            ((kind, argument),) = value.items()
+            if kind == "Ref":
+                return self.refs[argument]
+            if kind == "Fn::Sub":
+                text = str(argument)
+                for name, ref in self.refs.items():
+                    text = text.replace(f"${{{name}}}", ref)
+                assert "${" not in text, text
+                return text
+            raise NotImplementedError(kind)
+        return str(value)
+
+    def _make(self) -> None:
+        self.refs = {"AWS::StackName": STACK_NAME, "AWS::Region": REGION}
+        for name, parameter in self.template["Parameters"].items():
+            self.refs[name] = str(parameter.get("Default", ""))
+        for logical_id, resource in self.template["Resources"].items():
+            properties = resource.get("Properties", {})
+            match resource["Type"]:
+                case "AWS::DynamoDB::Table":
+                    self.refs[logical_id] = self._table(logical_id, properties)
+                case "AWS::SQS::Queue":
+                    self.refs[logical_id] = self.client("sqs").create_queue(QueueName=logical_id)["QueueUrl"]
+                case "AWS::Events::EventBus":
+                    self.refs[logical_id] = self.resolve(properties["Name"])
+                    self.client("events").create_event_bus(Name=self.refs[logical_id])
+                case "AWS::SecretsManager::Secret":
+                    made = self.client("secretsmanager").create_secret(
+                        Name=logical_id, SecretString='{"current": "' + "s" * 64 + '"}'
+                    )
+                    self.refs[logical_id] = made["ARN"]
+                case "AWS::SSM::Parameter":
+                    self.refs[logical_id] = self.resolve(properties["Name"])
+        # The two that are written after deployment, and the one whose value is a parameter of the template.
+        self._parameter("ServicesUrlParameter", NOBODY_LISTENS)
+        self._parameter("TokenVerificationKeysParameter", self.signing_key.public_jwks_json())
+        self._parameter("LoanPolicyParameter", self.refs["LoanPolicy"])
+
+    def _table(self, name: str, properties: Mapping[str, Any]) -> str:
+        taken = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+        self.client("dynamodb").create_table(
+            TableName=name, **{part: properties[part] for part in taken if part in properties}
+        )
+        return name
+
+    def _parameter(self, logical_id: str, value: str) -> None:
+        self.client("ssm").put_parameter(Name=self.refs[logical_id], Value=value, Type="String", Overwrite=True)
+
+    def items(self, table: str) -> list[dict[str, Any]]:
+        """Every item of a table, as it goes over the wire."""
+        found: list[dict[str, Any]] = []
+        for page in self.client("dynamodb").get_paginator("scan").paginate(TableName=self.refs[table]):
+            found.extend(page["Items"])
+        return found
+
+
+@contextmanager
+def only_environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """`wanted`, dummy credentials and nothing else of AWS or of ours."""
+    before = dict(os.environ)
+    kept = {name: value for name, value in before.items() if name in {"PATH", "HOME", "TMPDIR", "LANG"}}
+    credentials = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+    os.environ.clear()
+    os.environ.update({**kept, **credentials, **wanted})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def forget_everything() -> None:
+    """Empties every `functools.cache` of the services and of library_common, as a new process would start."""
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0].endswith("_service") or name.split(".")[0] == "library_common":
+            for value in vars(module).values():
+                clear = getattr(value, "cache_clear", None)
+                if clear is not None:
+                    clear()

@@ -1,0 +1,44 @@
+"""Hundreds of seeded histories of a library in which processes die and the network misbehaves."""
+
+import pytest
+
+from tests.resilience.simulation import Simulation
+
+pytestmark = pytest.mark.resilience
+
+BLOCKS = 30
+SEEDS_PER_BLOCK = 40
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_every_invariant_survives_every_history(block: int) -> None:
+    for seed in range(block * SEEDS_PER_BLOCK, (block + 1) * SEEDS_PER_BLOCK):
+        simulation = Simulation(seed)
+        try:
+            simulation.run()
+        except AssertionError as broken:
+            raise AssertionError(f"seed {seed}: {broken}; so far {simulation.happened}") from broken
+
+
+def test_the_histories_contain_what_they_are_meant_to() -> None:
+    # Otherwise the test above proves little.
+    happened: dict[str, int] = {}
+    for seed in range(200):
+        simulation = Simulation(seed)
+        simulation.run()
+        for what, times in simulation.happened.items():
+            happened[what] = happened.get(what, 0) + times
+    for expected in (
+        "_lend",
+        "_lend_with_key",
+        "_return",
+        "_extend",
+        "_edit",
+        "_recover",
+        "_lend:checkout_unresolved",
+        "_lend:service_unavailable",
+        "_lend:no_copies_available",
+        "_lend:loan_limit_reached",
+        "_lend_with_key:checkout_unresolved",
+    ):
+        assert happened.get(expected, 0) > 10, f"{expected}: {happened}"
