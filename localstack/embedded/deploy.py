@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -207,7 +207,6 @@ def _apply(aws: Aws, stack_name: str, template_url: str, parameters: Mapping[str
     given: list[ParameterTypeDef] = [
         {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
     ]
-    begun = time.time()
     try:
         change_set = cloudformation.create_change_set(
             StackName=stack_name,
@@ -225,7 +224,7 @@ def _apply(aws: Aws, stack_name: str, template_url: str, parameters: Mapping[str
     cloudformation.execute_change_set(ChangeSetName=change_set)
     reached = _settle(aws, stack_name)
     if reached not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
-        raise Refusal(f"Deploying {stack_name} ended in {reached}: {_first_failure(aws, stack_name, begun)}")
+        raise Refusal(f"Deploying {stack_name} ended in {reached}: {_first_failure(aws, stack_name)}")
     return True
 
 
@@ -265,22 +264,36 @@ def _status(aws: Aws, stack_name: str) -> str | None:
     return None if status == "DELETE_COMPLETE" else status
 
 
-def _first_failure(aws: Aws, stack_name: str, begun: float) -> str:
-    events: list[StackEventTypeDef] = []
-    for page in aws.cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_name):
-        events += page["StackEvents"]
-    failures = [
-        event
-        for event in events
-        if event.get("ResourceStatus", "").endswith("_FAILED")
-        # A stack's events go back to its first deployment; emulators give whole seconds.
-        and event["Timestamp"].timestamp() >= begun - 1
-        and "cancelled" not in event.get("ResourceStatusReason", "").lower()
-    ]
-    if not failures:
+def _first_failure(aws: Aws, stack_name: str) -> str:
+    """The resource that failed first in the stack's latest operation, and why."""
+    first: StackEventTypeDef | None = None
+    # Newest first, back to where the operation began.
+    for event in _events(aws, stack_name):
+        status = event.get("ResourceStatus", "")
+        if event.get("LogicalResourceId") == stack_name:
+            if status in {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"}:
+                break
+            if "DescribeEvents" in event.get("ResourceStatusReason", ""):
+                return _first_invalid(aws, stack_name)
+        elif status.endswith("_FAILED") and "cancelled" not in event.get("ResourceStatusReason", "").lower():
+            first = event
+    if first is None:
         return "no failing resource was reported."
-    first = min(failures, key=lambda event: event["Timestamp"])
     return f"{first.get('LogicalResourceId')} ({first.get('ResourceType')}): {first.get('ResourceStatusReason')}"
+
+
+def _first_invalid(aws: Aws, stack_name: str) -> str:
+    """Why CloudFormation did not even begin: what its validation of the latest operation found."""
+    for event in aws.cloudformation.describe_events(StackName=stack_name)["OperationEvents"]:
+        if event.get("EventType") == "VALIDATION_ERROR":
+            reason = event.get("ValidationStatusReason")
+            return f"{event.get('LogicalResourceId')} ({event.get('ResourceType')}): {reason}"
+    return "its validation failed."
+
+
+def _events(aws: Aws, stack_name: str) -> Iterator[StackEventTypeDef]:
+    for page in aws.cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_name):
+        yield from page["StackEvents"]
 
 
 def api_address(aws: Aws, deployment: Deployment) -> str:

@@ -120,6 +120,19 @@ class InProcess:
     def _parameter(self, logical_id: str, value: str) -> None:
         self.client("ssm").put_parameter(Name=self.refs[logical_id], Value=value, Type="String", Overwrite=True)
 
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """Everything in every table, for `put_back`."""
+        return {table: self.items(table) for table in sam.resources_of(dict(self.template), sam.TABLE)}
+
+    def put_back(self, tables: Mapping[str, list[dict[str, Any]]]) -> None:
+        """Makes the tables what they were."""
+        client = self.client("dynamodb")
+        for table, wanted in tables.items():
+            for item in self.items(table):
+                client.delete_item(TableName=self.refs[table], Key={name: item[name] for name in ("pk", "sk")})
+            for item in wanted:
+                client.put_item(TableName=self.refs[table], Item=item)
+
     def items(self, table: str) -> list[dict[str, Any]]:
         """Every item of a table, as it goes over the wire."""
         found: list[dict[str, Any]] = []

@@ -1,7 +1,6 @@
 """The OpenAPI documents and the page of problem codes: up to date, complete, and of one style."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,11 +46,13 @@ def api_of(service: str) -> ServiceApi:
     return api
 
 
-def operations() -> Iterator[Operation]:
-    for service in SERVICES:
-        for path, methods in api_of(service).openapi()["paths"].items():
-            for method, described in methods.items():
-                yield Operation(service, method, path, described)
+def operations() -> list[Operation]:
+    return [
+        Operation(service, method, path, described)
+        for service in SERVICES
+        for path, methods in api_of(service).openapi()["paths"].items()
+        for method, described in methods.items()
+    ]
 
 
 each_operation = pytest.mark.parametrize("operation", operations(), ids=str)

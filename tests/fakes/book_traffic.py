@@ -13,7 +13,7 @@ from books_service.application.criteria import Criteria
 from books_service.application.ports import Answer, Catalogue, Happened, LostRace, Position
 from books_service.bootstrap import compose
 from books_service.domain.book import Book
-from books_service.domain.errors import BooksError, LoanAlreadyReleased
+from books_service.domain.errors import BooksError
 from books_service.domain.stock import OUT, CopyStatus, Release, Reservation, Stock
 from books_service.domain.title import Metadata
 from library_common.events import Envelope
@@ -103,6 +103,7 @@ class Traffic:
             new_book_id=lambda: self.book_id,
         )
         self.taken: dict[str, set[str]] = {}
+        self.refused: set[str] = set()
         self.released: set[str] = set()
 
     def run(self) -> None:
@@ -134,6 +135,7 @@ class Traffic:
         assert sum(stock.by_status().values()) == stock.total
         assert not set(stock.held) & set(stock.gone), "a loan is held and released at once"
         assert not (stock.archived and stock.out), "archived with copies out"
+        assert not self.refused & set(stock.held), "a loan that was refused holds a copy"
         for barcode in stock.copies:
             assert self._catalogue.book_id_of(barcode) == self.book_id
 
@@ -163,8 +165,8 @@ class Traffic:
         def act() -> None:
             try:
                 view, _ = self._cases.lending.reserve(self.book_id, loan)
-            except LoanAlreadyReleased:
-                assert loan not in self._stock().held
+            except BooksError:
+                self.refused.add(loan)
                 raise
             self.taken.setdefault(loan, set()).add(view.barcode)
 

@@ -9,7 +9,6 @@ from loans_service.application.ports import (
     LimitReached,
     LoanExists,
     Located,
-    ShelfRefused,
     Stale,
 )
 from loans_service.domain import errors
@@ -153,30 +152,31 @@ class FakeShelf:
     def available(self, book_id: str) -> int:
         return sum(1 for loan in self.copies[book_id].values() if loan is None)
 
-    def take(self, book_id: str, loan_id: str, barcode: str | None, deadline: float) -> Copy:
-        self.calls.append(("take", loan_id))
+    def take(self, loan: Loan, deadline: float) -> Copy:
+        self.calls.append(("take", loan.id))
         failure = self.failures.pop(0) if self.failures else None
         if failure and not failure[1]:
             raise failure[0]
-        copy = self._take(book_id, loan_id, barcode)
+        copy = self._take(loan.book_id, loan.id, loan.wanted_barcode)
         if failure:
             raise failure[0]
         return copy
 
     def _take(self, book_id: str, loan_id: str, barcode: str | None) -> Copy:
         if book_id not in self.copies:
-            raise ShelfRefused(errors.BookNotFound("There is no such title."), in_doubt=False)
+            raise errors.BookNotFound("There is no such title.")
         shelf = self.copies[book_id]
         for code, holder in shelf.items():
             if holder == loan_id:
                 return Copy(barcode=code, title=f"Title of {book_id}")
         if loan_id in self.tombstones:
-            raise ShelfRefused(errors.CheckoutCancelled("released before"), in_doubt=False)
+            raise errors.CheckoutCancelled("released before")
         for code, holder in shelf.items():
             if holder is None and barcode in (None, code):
                 shelf[code] = loan_id
                 return Copy(barcode=code, title=f"Title of {book_id}")
-        raise ShelfRefused(errors.NoCopiesAvailable("No copy of this title is available."), in_doubt=False)
+        self.tombstones.add(loan_id)
+        raise errors.NoCopiesAvailable("No copy of this title is available.")
 
     def give_back(self, loan: Loan, deadline: float) -> None:
         self.calls.append(("give_back", loan.id))

@@ -20,6 +20,7 @@ from books_service.bootstrap import UseCases, compose
 from books_service.domain.errors import BooksError
 from books_service.domain.stock import OUT
 from books_service.domain.title import Metadata
+from library_common.clock import from_rfc3339
 from library_common.ids import new_id
 from library_common.problems import ProblemError
 from library_common.service_client import Answered, NotFound, Refused, Result, Unavailable, UnknownOutcome
@@ -84,7 +85,8 @@ class Network:
         result: Result = Unavailable("books", "not asked")
         if not self.calm and self._dice.random() < self._trouble / 3:
             self._step()
-            return self._dice.choice([Unavailable("books", "down"), UnknownOutcome("books", "down")])
+            outage: list[Result] = [Unavailable("books", "down"), UnknownOutcome("books", "down")]
+            return self._dice.choice(outage)
         for _ in range(3):
             result = self._attempt(path, body)
             lost = lost or isinstance(result, UnknownOutcome)
@@ -92,8 +94,6 @@ class Network:
                 break
         if lost and isinstance(result, Unavailable):
             return UnknownOutcome("books", result.why)
-        if lost and isinstance(result, Refused):
-            return Refused(result.status, result.code, result.detail, attempt_lost=True)
         return result
 
     def deliver_late(self) -> None:
@@ -126,7 +126,8 @@ class Network:
         _, _, _, book_id, act = path.split("/")
         try:
             if act == "reserve":
-                view, _ = self._books.lending.reserve(book_id, body["loan_id"], body.get("barcode"))
+                until = from_rfc3339(body["valid_until"])
+                view, _ = self._books.lending.reserve(book_id, body["loan_id"], body.get("barcode"), until)
                 return Answered(200, view.model_dump(mode="json"))
             damaged = body.get("condition") == "damaged"
             return Answered(
@@ -160,7 +161,7 @@ class Simulation:
             random_below=self.dice.randrange,
             sleep=lambda _: self.between.step(),
         )
-        self.network = Network(self.books, self.dice, self.between.step, self.dice.choice([0.0, 0.15, 0.4]))
+        self.network = Network(self.books, self.dice, self.between.step, self.dice.choice([0.0, 0.2, 0.5]))
         store: Loans = SteppedLoans(self.loans, self.between.step, self.check_always)
         # Only `post` is called; the type is the real client's.
         shelf = HttpShelf(self.network)  # type: ignore[arg-type]
@@ -243,13 +244,13 @@ class Simulation:
         self.answers.setdefault(key, set()).add(f"{loan.id} {loan.barcode} {loan.due_at} {loan.version}")
 
     def _return(self) -> None:
-        candidates = sorted(loan.id for loan in self.loans.loans.values() if loan.issued_at is not None)
+        candidates = [loan.id for loan in self.loans.loans.values() if loan.issued_at is not None]
         if candidates:
             loan = self.returning.find(self.dice.choice(candidates), None)
             self.returning.give_back(loan, condition=self.dice.choice(list(Condition)))
 
     def _extend(self) -> None:
-        candidates = sorted(loan.id for loan in self.loans.loans.values() if loan.is_open)
+        candidates = [loan.id for loan in self.loans.loans.values() if loan.is_open]
         if candidates:
             self.renewing.extend(self.loans.loans[self.dice.choice(candidates)])
 
@@ -261,7 +262,7 @@ class Simulation:
             self.books.cataloguing.change(book_id, Change.some({}, self.dice.randrange(1, 5)), _any_version)
 
     def _recover(self) -> None:
-        unfinished = sorted(loan.id for loan in self.loans.loans.values() if loan.is_unfinished)
+        unfinished = [loan.id for loan in self.loans.loans.values() if loan.is_unfinished]
         if unfinished:
             self.recovering.recover(self.dice.choice(unfinished), attempt=0)
 
@@ -277,7 +278,7 @@ class Simulation:
         self.network.calm = True
         for _ in range(5):
             self.clock.advance(LEASE + timedelta(seconds=1))
-            for loan_id in sorted(loan.id for loan in self.loans.loans.values() if loan.is_unfinished):
+            for loan_id in [loan.id for loan in self.loans.loans.values() if loan.is_unfinished]:
                 with suppress(LendingError):
                     self.recovering.recover(loan_id, attempt=0)
 

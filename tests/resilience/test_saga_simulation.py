@@ -41,4 +41,13 @@ def test_the_histories_contain_what_they_are_meant_to() -> None:
         "_lend:loan_limit_reached",
         "_lend_with_key:checkout_unresolved",
     ):
-        assert happened.get(expected, 0) > 10, f"{expected}: {happened}"
+        assert happened.get(expected, 0) > 5, f"{expected}: {happened}"
+
+
+def test_the_same_seed_gives_the_same_history() -> None:
+    # What makes a failure above worth anything.
+    for seed in range(20):
+        first, second = Simulation(seed), Simulation(seed)
+        first.run()
+        second.run()
+        assert first.happened == second.happened

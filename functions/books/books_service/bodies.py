@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from books_service.application.cataloguing import MAX_COPIES_AT_ONCE
 from books_service.application.criteria import Criteria, Sort
@@ -162,10 +162,11 @@ class CopyChanges(RequestBody):
 
 
 class Reserve(RequestBody):
-    """The loan that wants a copy, and which one if not any."""
+    """The loan that wants a copy, which one if not any, and until when it is any use to it."""
 
     loan_id: LoanId
     barcode: Barcode | None = None
+    valid_until: AwareDatetime | None = None
 
 
 class Release(RequestBody):

@@ -41,6 +41,7 @@ PROBLEMS: dict[type[Exception], int] = {
     e.CopyNotAvailable: 409,
     e.LoanAlreadyReleased: 409,
     e.LoanHoldsAnotherCopy: 409,
+    e.ReservationExpired: 409,
     e.BarcodeTaken: 409,
     e.CopyOnLoan: 409,
     e.CopiesInUse: 409,
@@ -233,11 +234,12 @@ def _lending(api: ServiceApi, provide: Provide) -> None:
             e.CopyNotAvailable,
             e.LoanAlreadyReleased,
             e.LoanHoldsAnotherCopy,
+            e.ReservationExpired,
         ],
     )
     def reserve_copy(book_id: str, body: bodies.Reserve, response: Response) -> ReservationView:
         """Takes one available copy for a loan. The same loan always gets the same copy."""
-        view, repeated = provide().lending.reserve(book_id, body.loan_id, body.barcode)
+        view, repeated = provide().lending.reserve(book_id, body.loan_id, body.barcode, body.valid_until)
         mark_replayed(response, repeated)
         return view
 

@@ -23,7 +23,7 @@ from library_common.http import (
 )
 from library_common.ids import is_id
 from library_common.paging import Cursors, Page
-from library_common.problems import FieldError, InvalidRequest, NotAllowed
+from library_common.problems import FieldError, InvalidRequest, NotAllowed, StaleVersion
 from library_common.text import Line
 from loans_service import bootstrap
 from loans_service.application.checkout import CheckoutRequest, IdempotencyMismatch
@@ -131,6 +131,7 @@ _RENEWAL_REFUSALS = (
     errors.MemberNotFound,
     errors.PolicyMissing,
     errors.DependencyUnavailable,
+    StaleVersion,
 )
 _RETURN_REFUSALS = (
     errors.LoanNotFound,

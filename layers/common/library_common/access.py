@@ -60,8 +60,10 @@ def caller_from_event(event: Mapping[str, Any]) -> Caller:
     """The caller that the authorizer put into an API Gateway proxy event."""
     claims = (event.get("requestContext") or {}).get("authorizer") or {}
     subject = claims.get("subject")
-    if claims.get("kind") == "person" and subject:
-        return Caller(kind="person", id=subject, role=Role(claims["role"]))
+    role = claims.get("role")
+    # A role this version does not know gives no rights at all.
+    if claims.get("kind") == "person" and subject and role in set(Role):
+        return Caller(kind="person", id=subject, role=Role(role))
     if claims.get("kind") == "service" and subject:
         return Caller(kind="service", id=subject, scopes=frozenset(claims.get("scope", "").split()))
     return ANONYMOUS

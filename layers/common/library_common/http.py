@@ -223,6 +223,7 @@ class ServiceApi:
 
         @self.get(path, access=Access(public=True))
         async def openapi_document() -> JSONResponse:
+            """This document."""
             return JSONResponse(self.openapi())
 
     # -- the OpenAPI document -----------------------------------------------------------------

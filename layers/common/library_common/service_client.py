@@ -10,7 +10,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -47,16 +47,11 @@ class NotFound:
 
 @dataclass(frozen=True)
 class Refused:
-    """A definite 4xx: this call changed nothing.
-
-    attempt_lost: an earlier attempt of the same call ended without an answer and may still be on its
-    way; the refusal says nothing about that one.
-    """
+    """A definite 4xx. Whether it also settles earlier attempts that were lost is the target's promise."""
 
     status: int
     code: str
     detail: str
-    attempt_lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,11 +182,8 @@ class ServiceClient:
             final = attempt()
         if safe and isinstance(final, UnknownOutcome):
             return Unavailable(final.service, final.why)
-        if not safe and lost:
-            if isinstance(final, Unavailable):
-                return UnknownOutcome(final.service, final.why)
-            if isinstance(final, Refused):
-                return replace(final, attempt_lost=True)
+        if not safe and lost and isinstance(final, Unavailable):
+            return UnknownOutcome(final.service, final.why)
         return final
 
     def _out_of_time(self, deadline: float) -> bool:

@@ -6,13 +6,16 @@ from functools import partial
 import pytest
 
 from books_service.domain.errors import (
+    BookArchived,
     BookNotFound,
     CopyNotAvailable,
+    CopyNotFound,
     LoanAlreadyReleased,
     LoanHoldsAnotherCopy,
     NoCopiesAvailable,
+    ReservationExpired,
 )
-from books_service.domain.stock import LATE_REQUEST_SECONDS, CopyStatus
+from books_service.domain.stock import CLOCK_MARGIN_SECONDS, LATE_REQUEST_SECONDS, CopyStatus
 from library_common.ids import new_id
 from library_common.problems import ServiceUnavailable
 from tests.fakes.books import Library
@@ -107,6 +110,74 @@ class TestReserving:
             library.use_cases.lending.reserve(book_id, "L1")
         with pytest.raises(BookNotFound):
             library.use_cases.lending.release(book_id, "L1")
+
+
+class TestRefusals:
+    """A refused loan is cancelled by its service, so no later delivery of the request may take a copy for it."""
+
+    def test_are_final_for_the_loan(self, library: Library) -> None:
+        book_id = library.add(copies=1)
+        library.use_cases.lending.reserve(book_id, "L1")
+        with pytest.raises(NoCopiesAvailable):
+            library.use_cases.lending.reserve(book_id, "L2")
+        library.use_cases.lending.release(book_id, "L1")
+        with pytest.raises(LoanAlreadyReleased):
+            library.use_cases.lending.reserve(book_id, "L2")
+        assert library.stock(book_id).available == 1
+        assert library.use_cases.lending.reserve(book_id, "L3")[0].book_id == book_id, "others are not concerned"
+
+    def test_for_a_copy_or_an_archived_title_are_too(self, library: Library) -> None:
+        book_id = library.add(copies=1)
+        with pytest.raises(CopyNotFound):
+            library.use_cases.lending.reserve(book_id, "L1", "another titles")
+        library.use_cases.cataloguing.archive(book_id)
+        with pytest.raises(BookArchived):
+            library.use_cases.lending.reserve(book_id, "L2")
+        library.use_cases.cataloguing.restore(book_id)
+        for loan in ("L1", "L2"):
+            with pytest.raises(LoanAlreadyReleased):
+                library.use_cases.lending.reserve(book_id, loan)
+
+    def test_repeated_write_nothing_more(self, library: Library) -> None:
+        book_id = library.add(copies=0)
+        for _ in range(3):
+            with pytest.raises(NoCopiesAvailable):
+                library.use_cases.lending.reserve(book_id, "L1")
+        assert library.stock(book_id).version == 2
+        assert [event.type for event in library.catalogue.published] == ["BookAdded"]
+
+    def test_are_none_if_the_twin_got_a_copy_meanwhile(self, library: Library) -> None:
+        book_id = library.add(copies=1)
+        lending = library.use_cases.lending
+
+        def comes_back_and_goes_to_the_twin() -> None:
+            lending.release(book_id, "L0")
+            lending.reserve(book_id, "L1")
+
+        lending.reserve(book_id, "L0")
+        library.catalogue.meanwhile.append(comes_back_and_goes_to_the_twin)
+        _, repeated = lending.reserve(book_id, "L1")
+        assert repeated
+
+    def test_are_forgotten_when_the_request_is_no_longer_valid(self, library: Library) -> None:
+        book_id = library.add(copies=0)
+        until = library.clock.now() + timedelta(seconds=30)
+        with pytest.raises(NoCopiesAvailable):
+            library.use_cases.lending.reserve(book_id, "L1", valid_until=until)
+        library.clock.advance(timedelta(seconds=30 + CLOCK_MARGIN_SECONDS))
+        with pytest.raises(ReservationExpired):
+            library.use_cases.lending.reserve(book_id, "L1", valid_until=until)
+        assert set(library.stock(book_id).gone) == {"L1"}
+        library.use_cases.lending.release(book_id, "another")
+        assert set(library.stock(book_id).gone) == {"another"}
+
+    def test_of_an_expired_request_leave_no_trace(self, library: Library) -> None:
+        book_id = library.add(copies=1)
+        now = library.clock.now()
+        with pytest.raises(ReservationExpired):
+            library.use_cases.lending.reserve(book_id, "L1", valid_until=now - timedelta(seconds=1))
+        assert library.stock(book_id).version == 1
+        assert library.use_cases.lending.reserve(book_id, "L1", valid_until=now)
 
 
 class TestReleasing:

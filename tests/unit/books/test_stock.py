@@ -22,6 +22,7 @@ from books_service.domain.errors import (
     TooManyCopies,
 )
 from books_service.domain.stock import (
+    CLOCK_MARGIN_SECONDS,
     LATE_REQUEST_SECONDS,
     MAX_COPIES,
     MAX_FORGOTTEN_AT_ONCE,
@@ -118,6 +119,34 @@ class TestReserving:
         assert len(reservation.forget) == MAX_FORGOTTEN_AT_ONCE
         assert "young" not in reservation.forget
         assert "G0" not in reservation.forget, "the oldest go first"
+
+
+class TestRefusing:
+    """A refusal is final for its loan: the same request, delivered again, finds no copy either."""
+
+    @pytest.mark.parametrize(
+        ("valid_for", "remembered_for"),
+        [
+            (None, LATE_REQUEST_SECONDS),
+            (timedelta(seconds=30), 30 + CLOCK_MARGIN_SECONDS),
+            (HOUR * 5, LATE_REQUEST_SECONDS),
+        ],
+    )
+    def test_is_remembered_as_long_as_the_request_may_come_again(
+        self, valid_for: timedelta | None, remembered_for: int
+    ) -> None:
+        valid_until = NOON + valid_for if valid_for is not None else None
+        refused = stock_of(ON_LOAN).refuse("L", valid_until=valid_until, now=NOON)
+        assert refused.remember_until == NOW + remembered_for
+        assert refused.held is None
+        assert not refused.idle
+
+    def test_is_remembered_once(self) -> None:
+        assert stock_of(ON_LOAN, gone={"L": NOW + 1}).refuse("L", valid_until=None, now=NOON).idle
+
+    def test_says_the_same_again_while_it_is_so(self) -> None:
+        with pytest.raises(NoCopiesAvailable):
+            stock_of(ON_LOAN, gone={"L": NOW + 1}).reserve("L", barcode=None, choose=first, now=NOON)
 
 
 class TestReleasing:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from loans_service.application.checkout import CheckoutRequest, IdempotencyMismatch
-from loans_service.application.ports import ShelfRefused, ShelfUnavailable, ShelfUnknown
+from loans_service.application.ports import ShelfUnavailable, ShelfUnknown
 from loans_service.domain import errors
 from loans_service.domain.loan import LEASE, PATIENCE, Condition, LoanStatus, Member
 from tests.fakes.lending import Library
@@ -162,19 +162,6 @@ def test_the_recovery_leaves_a_running_checkout_alone(library: Library) -> None:
 
     assert len(library.shelf.calls) == calls
     assert library.recoveries.queued == [(pending.id, LEASE.seconds + 1, 0)]
-
-
-def test_a_refusal_after_a_lost_attempt_tells_books_to_take_nothing_any_more(library: Library) -> None:
-    member, book = library.member(), library.title(copies=0)
-    refusal = ShelfRefused(errors.NoCopiesAvailable("none"), in_doubt=True)
-    library.shelf.failures.append((refusal, False))
-
-    with pytest.raises(errors.NoCopiesAvailable):
-        library.lend(member, book)
-
-    (loan,) = library.loans.loans.values()
-    assert loan.id in library.shelf.tombstones
-    library.assert_nothing_left_behind()
 
 
 def test_a_repeat_with_the_same_key_is_the_same_loan_and_the_same_answer(library: Library) -> None:

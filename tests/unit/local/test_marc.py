@@ -12,8 +12,10 @@ import pytest
 from pymarc import Field, Indicators, Subfield
 from stdnum import isbn as isbn_number
 
+from books_service.bodies import NewBook
 from localstack.embedded.layout import SAMPLE_BOOKS
 from localstack.embedded.marc import BookRequest, UnusableRecord, read_books, to_book
+from localstack.embedded.seed import copies_of
 
 pytestmark = pytest.mark.unit
 
@@ -49,6 +51,13 @@ def test_every_sample_record_becomes_a_request_within_the_limits() -> None:
     assert [(item.control_number, item.reason) for item in records if item.reason is not None] == []
     assert [number for number, book in sample().items() if list(_violations(book))] == []
     assert len(sample()) == 500
+
+
+def test_the_books_service_takes_every_sample_record() -> None:
+    for control_number, book in sample().items():
+        taken = NewBook.model_validate({**book, "copies": copies_of(control_number)})
+
+        assert taken.title == book["title"]
 
 
 def _violations(book: BookRequest) -> list[str]:

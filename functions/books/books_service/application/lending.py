@@ -6,13 +6,25 @@ released.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
 
 from books_service.application.finding import announce_copies, the_stock
 from books_service.application.ports import Catalogue, LostRace
 from books_service.application.racing import Patience
 from books_service.application.views import ReleaseView, ReservationView
 from books_service.domain.barcodes import RandomBelow
+from books_service.domain.errors import (
+    BookArchived,
+    CopyNotAvailable,
+    CopyNotFound,
+    NoCopiesAvailable,
+    ReservationExpired,
+)
+from books_service.domain.stock import Reservation, Stock
 from library_common.clock import Clock
+
+_FINAL: Final = (BookArchived, CopyNotAvailable, CopyNotFound, NoCopiesAvailable)
 
 
 class Lending:
@@ -24,28 +36,46 @@ class Lending:
         self._random_below = random_below
         self._patience = patience
 
-    def reserve(self, book_id: str, loan_id: str, barcode: str | None = None) -> tuple[ReservationView, bool]:
+    def reserve(
+        self, book_id: str, loan_id: str, barcode: str | None = None, valid_until: datetime | None = None
+    ) -> tuple[ReservationView, bool]:
         """Takes an available copy (the one with `barcode` if given) for a loan; and whether it had it already.
 
+        A refusal is final for the loan: it is remembered as long as the request may be delivered again,
+        which is `valid_until` where the request says so.
+
         Raises BookNotFound, CopyNotFound, BookArchived, NoCopiesAvailable, CopyNotAvailable,
-        LoanAlreadyReleased, LoanHoldsAnotherCopy.
+        LoanAlreadyReleased, LoanHoldsAnotherCopy, ReservationExpired.
         """
+        if valid_until is not None and self._clock.now() > valid_until:
+            raise ReservationExpired
         stock = the_stock(self._catalogue, book_id)
         tries = self._patience.tries()
         while True:
-            reservation = stock.reserve(loan_id, barcode=barcode, choose=self._any, now=self._clock.now())
-            if not reservation.repeated:
-                events = announce_copies(book_id, [reservation.change], self._clock, loan_id)
-                try:
-                    self._catalogue.reserve(book_id, reservation, events)
-                except LostRace as lost:
-                    tries.again()
-                    stock = lost.stock or the_stock(self._catalogue, book_id)
-                    continue
+            try:
+                reservation = self._reserve(stock, loan_id, barcode, valid_until)
+            except LostRace as lost:
+                tries.again()
+                stock = lost.stock or the_stock(self._catalogue, book_id)
+                continue
             return (
                 ReservationView(loan_id=loan_id, book_id=book_id, barcode=reservation.held.barcode, title=stock.title),
                 reservation.repeated,
             )
+
+    def _reserve(self, stock: Stock, loan_id: str, barcode: str | None, valid_until: datetime | None) -> Reservation:
+        now = self._clock.now()
+        try:
+            reservation = stock.reserve(loan_id, barcode=barcode, choose=self._any, now=now)
+        except _FINAL:
+            refused = stock.refuse(loan_id, valid_until=valid_until, now=now)
+            if not refused.idle:
+                self._catalogue.release(stock.book_id, refused, ())
+            raise
+        if not reservation.repeated:
+            events = announce_copies(stock.book_id, [reservation.change], self._clock, loan_id)
+            self._catalogue.reserve(stock.book_id, reservation, events)
+        return reservation
 
     def release(self, book_id: str, loan_id: str, barcode: str | None = None, *, damaged: bool = False) -> ReleaseView:
         """Gives the loan's copy back. Raises BookNotFound, LoanHoldsAnotherCopy."""

@@ -64,12 +64,21 @@ class CopyNotAvailable(BooksError):
 
 
 class LoanAlreadyReleased(BooksError):
-    """The release of this loan came before its reservation, so the reservation is void."""
+    """The loan was released or refused before, so its reservation is void."""
 
     code = "loan_already_released"
 
     def __init__(self) -> None:
-        super().__init__("This loan has already given its copy back.")
+        super().__init__("This loan was released or refused before.")
+
+
+class ReservationExpired(BooksError):
+    """The reservation arrived after the moment until which it was valid."""
+
+    code = "reservation_expired"
+
+    def __init__(self) -> None:
+        super().__init__("This reservation is not valid any more.")
 
 
 class LoanHoldsAnotherCopy(BooksError):

@@ -34,12 +34,15 @@ MAX_SHORT_TITLE = 100
 """Characters of the title kept beside the copies, so that a reservation can answer it without reading more."""
 
 LATE_REQUEST_SECONDS = 3600
-"""No reservation arrives later than this after it was sent.
+"""No reservation arrives later than this after it was sent, unless it says itself until when it is valid.
 
 A Lambda function lives at most 15 minutes and the retries of a call a few seconds; after giving a
 loan up its service sends no further reservation for it. An hour leaves room for clocks that differ.
 So that long a release is remembered, to refuse the reservation it overtook.
 """
+
+CLOCK_MARGIN_SECONDS = 60
+"""How far the clocks of two functions may differ. So much longer than valid a refused reservation is remembered."""
 
 MAX_FORGOTTEN_AT_ONCE = 50
 """More than one write adds, so the remembered releases do not pile up; few enough for one update expression."""
@@ -198,9 +201,6 @@ class Stock:
         if already is not None:
             self._require_same(already, barcode)
             return Reservation(loan_id, already, repeated=True)
-        # However old: a loan that was released never asks again in earnest.
-        if loan_id in self.gone:
-            raise LoanAlreadyReleased
         if self.archived:
             raise BookArchived
         if barcode is None:
@@ -213,7 +213,21 @@ class Stock:
             if asked_for.status is not CopyStatus.AVAILABLE:
                 raise CopyNotAvailable(asked_for.status)
             chosen = barcode
+        # However old: a loan that was released or refused never asks again in earnest.
+        if loan_id in self.gone:
+            raise LoanAlreadyReleased
         return Reservation(loan_id, Held(chosen, _epoch(now)), forget=self._forgettable(now))
+
+    def refuse(self, loan_id: str, *, valid_until: datetime | None, now: datetime) -> Release:
+        """Makes a refusal final: the same reservation, delivered once more, finds no copy either.
+
+        Otherwise a copy that came back in between would be taken for a loan that was cancelled.
+        """
+        if loan_id in self.gone:
+            return Release(loan_id, idle=True)
+        latest = _epoch(now) + LATE_REQUEST_SECONDS
+        until = latest if valid_until is None else min(latest, _epoch(valid_until) + CLOCK_MARGIN_SECONDS)
+        return Release(loan_id, remember_until=until, forget=self._forgettable(now))
 
     def release(self, loan_id: str, *, barcode: str | None, damaged: bool, now: datetime) -> Release:
         """What becomes of the loan's copy. Never refuses for what the loan does not hold: the release of

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from library_common.clock import from_rfc3339
+from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.service_client import (
     Answered,
     NotFound,
@@ -13,15 +13,16 @@ from library_common.service_client import (
     UnknownOutcome,
     path_segment,
 )
-from loans_service.application.ports import Located, ShelfRefused, ShelfUnavailable, ShelfUnknown
+from loans_service.application.ports import Located, ShelfUnavailable, ShelfUnknown
 from loans_service.domain import errors
 from loans_service.domain.loan import Copy, Loan, Member
 
-_SHELF_REFUSALS: dict[str, tuple[type[errors.LendingError], str]] = {
+_SHELF_REFUSALS: dict[str, tuple[type[errors.RefusedByBooks], str]] = {
     "no_copies_available": (errors.NoCopiesAvailable, "No copy of this title is available."),
     "copy_not_available": (errors.CopyNotAvailable, "This copy is not available."),
     "book_archived": (errors.BookArchived, "This title is archived and not lent any more."),
     "loan_already_released": (errors.CheckoutCancelled, "The checkout was undone before it was completed."),
+    "reservation_expired": (errors.CheckoutCancelled, "The checkout took too long and was undone."),
 }
 
 
@@ -47,21 +48,24 @@ class HttpShelf:
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
 
-    def take(self, book_id: str, loan_id: str, barcode: str | None, deadline: float) -> Copy:
-        body = {"loan_id": loan_id} if barcode is None else {"loan_id": loan_id, "barcode": barcode}
-        match self._client.post(
-            f"/api/books/{path_segment(book_id)}/reserve", body, idempotent=True, deadline=deadline
-        ):
+    def take(self, loan: Loan, deadline: float) -> Copy:
+        body: dict[str, Any] = {"loan_id": loan.id}
+        if loan.wanted_barcode is not None:
+            body["barcode"] = loan.wanted_barcode
+        if loan.lease_until is not None:
+            # Arriving later than this it must not take a copy: somebody else may have the loan by then.
+            body["valid_until"] = to_rfc3339(loan.lease_until)
+        path = f"/api/books/{path_segment(loan.book_id)}/reserve"
+        match self._client.post(path, body, idempotent=True, deadline=deadline):
             case Answered(body=answer):
                 return Copy(barcode=answer["barcode"], title=answer.get("title") or "")
             case NotFound(code="copy_not_found"):
-                raise ShelfRefused(errors.CopyNotFound("There is no such copy of this title."), in_doubt=False)
+                raise errors.CopyNotFound("There is no such copy of this title.")
             case NotFound():
-                # Nothing that does not exist can have been taken.
-                raise ShelfRefused(errors.BookNotFound("There is no such title."), in_doubt=False)
-            case Refused(code=code, attempt_lost=lost):
+                raise errors.BookNotFound("There is no such title.")
+            case Refused(code=code):
                 error, sentence = _SHELF_REFUSALS.get(code, (errors.CopyNotAvailable, "The copy cannot be lent."))
-                raise ShelfRefused(error(sentence), in_doubt=lost)
+                raise error(sentence)
             case Unavailable(why=why):
                 raise ShelfUnavailable(why)
             case UnknownOutcome(why=why):

@@ -25,7 +25,6 @@ from loans_service.application.ports import (
     Members,
     Policies,
     Shelf,
-    ShelfRefused,
     ShelfUnavailable,
     ShelfUnknown,
     Stale,
@@ -115,9 +114,7 @@ class Checkout:
         leased = loan.leased(now)
         self.loans.take_over(loan, leased)
         if leased.is_given_up(now):
-            gave_up = errors.CheckoutCancelled("The checkout could not be completed in time and was undone.")
-            self._cancel(leased, gave_up, deadline, copy_in_doubt=True)
-            raise gave_up
+            raise self._give_up(leased, deadline)
         return self._finish(leased, deadline, resumed=True)
 
     # -- the steps ----------------------------------------------------------------------------
@@ -164,11 +161,10 @@ class Checkout:
 
     def _finish(self, pending: Loan, deadline: float, *, resumed: bool = False) -> Loan:
         try:
-            copy = self.shelf.take(pending.book_id, pending.id, pending.wanted_barcode, deadline)
-        except ShelfRefused as no:
-            # After a crash an attempt of the dead process counts as one that may still arrive.
-            self._cancel(pending, no.refusal, deadline, copy_in_doubt=no.in_doubt or resumed)
-            raise no.refusal from no
+            copy = self.shelf.take(pending, deadline)
+        except errors.RefusedByBooks as refusal:
+            self.loans.cancel(pending.cancelled((refusal.code, str(refusal)), copy_in_doubt=False))
+            raise
         except ShelfUnavailable as down:
             if not resumed:
                 self._withdraw(pending)
@@ -204,12 +200,12 @@ class Checkout:
             raise errors.CheckoutCancelled("The checkout took too long and was undone.") from stale
         return active
 
-    def _cancel(self, pending: Loan, refusal: Exception, deadline: float, *, copy_in_doubt: bool) -> None:
-        code = getattr(refusal, "code", errors.CheckoutCancelled.code)
-        cancelled = pending.cancelled((code, str(refusal)), copy_in_doubt=copy_in_doubt)
+    def _give_up(self, pending: Loan, deadline: float) -> errors.CheckoutCancelled:
+        gave_up = errors.CheckoutCancelled("The checkout could not be completed in time and was undone.")
+        cancelled = pending.cancelled((gave_up.code, str(gave_up)), copy_in_doubt=True)
         self.loans.cancel(cancelled)
-        if cancelled.settling:
-            self.settling.settle(cancelled, deadline)
+        self.settling.settle(cancelled, deadline)
+        return gave_up
 
     def _withdraw(self, pending: Loan) -> None:
         try:

@@ -36,10 +36,11 @@ class Located:
 class Shelf(Protocol):
     """The books service, as far as lending needs it."""
 
-    def take(self, book_id: str, loan_id: str, barcode: str | None, deadline: float) -> Copy:
-        """Takes one available copy, idempotently per loan id.
+    def take(self, loan: Loan, deadline: float) -> Copy:
+        """Takes one available copy for a leased loan. Idempotent per loan, refusals included: what was
+        refused once is never taken by a late or doubled delivery of the same request.
 
-        Raises ShelfRefused with the domain error, ShelfUnavailable, ShelfUnknown.
+        Raises RefusedByBooks, ShelfUnavailable, ShelfUnknown.
         """
         ...
 
@@ -53,15 +54,6 @@ class Shelf(Protocol):
     def locate(self, barcode: str, deadline: float) -> Located:
         """Raises CopyNotFound, DependencyUnavailable."""
         ...
-
-
-class ShelfRefused(Exception):
-    """A definite no from books. `in_doubt`: an earlier attempt of the same call may still take a copy."""
-
-    def __init__(self, refusal: Exception, *, in_doubt: bool) -> None:
-        super().__init__(str(refusal))
-        self.refusal = refusal
-        self.in_doubt = in_doubt
 
 
 class LoanExists(Exception):

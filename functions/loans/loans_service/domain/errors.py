@@ -24,23 +24,29 @@ class MemberNotFound(LendingError):
     code = "user_not_found"
 
 
-class BookNotFound(LendingError):
+class RefusedByBooks(LendingError):
+    """Base of what books answers to a reservation; final for the loan it was made for."""
+
+    code = "refused_by_books"
+
+
+class BookNotFound(RefusedByBooks):
     code = "book_not_found"
 
 
-class CopyNotFound(LendingError):
+class CopyNotFound(RefusedByBooks):
     code = "copy_not_found"
 
 
-class NoCopiesAvailable(LendingError):
+class NoCopiesAvailable(RefusedByBooks):
     code = "no_copies_available"
 
 
-class CopyNotAvailable(LendingError):
+class CopyNotAvailable(RefusedByBooks):
     code = "copy_not_available"
 
 
-class BookArchived(LendingError):
+class BookArchived(RefusedByBooks):
     code = "book_archived"
 
 
@@ -50,7 +56,7 @@ class AlreadyBorrowed(LendingError):
     code = "already_borrowed"
 
 
-class CheckoutCancelled(LendingError):
+class CheckoutCancelled(RefusedByBooks):
     """An earlier attempt with this idempotency key could not be completed in time and was undone."""
 
     code = "checkout_cancelled"

@@ -1,0 +1,253 @@
+"""Every sample in events/invoke goes through the real handler, in this process and on moto, and does what it shows."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import books_service.bootstrap
+import users_service.bootstrap
+from books_service.adapters.dynamodb import DynamoCatalogue
+from books_service.domain.title import Metadata
+from library_common import aws
+from library_common.access import ANONYMOUS
+from library_common.clock import SystemClock
+from library_common.dynamodb import Table
+from library_common.problems import PROBLEM_JSON
+from library_common.tokens import mint_access_token
+from loans_service.adapters.dynamodb import DynamoLoans
+from loans_service.domain.loan import Copy, Loan, LoanStatus
+from localstack.embedded import template
+from localstack.embedded.layout import TEMPLATE
+from tests.contract.in_process import InProcess
+from tests.support.lambda_events import call
+from tools import sample_invocations as samples
+from tools import services
+from tools.generated import differences
+from users_service.application.registration import Registration
+from users_service.domain.roles import Role
+
+pytestmark = pytest.mark.contract
+
+HTTP = {
+    "UsersFunction": {
+        "register": 201,
+        "register_refused": 422,
+        "list": 200,
+        "read_own": 200,
+        "read_as_service": 200,
+        "read_of_another": 404,
+        "update_own": 200,
+        "suspend": 200,
+        "promote": 200,
+        "openapi": 200,
+    },
+    "BooksFunction": {
+        "add": 201,
+        "search": 200,
+        "read": 200,
+        "availability": 200,
+        "change": 200,
+        "change_stale": 412,
+        "add_copies": 201,
+        "list_copies": 200,
+        "find_copy": 200,
+        "reserve": 200,
+        "release": 200,
+        "reserve_as_member": 403,
+        "archive": 409,
+    },
+    "LoansFunction": {
+        # Nobody listens where users and books should be: what needs them says so, and a return does not need them.
+        "check_out": 503,
+        "check_out_for_another": 403,
+        "read": 200,
+        "history": 200,
+        "history_by_path": 200,
+        "renew": 503,
+        "return": 200,
+        "return_by_path": 200,
+    },
+}
+RESULTS: dict[str, dict[str, Any]] = {
+    "UsersPublisher": {"changes": {"published": 2, "set_aside": 0}},
+    "BooksPublisher": {
+        "changes": {"published": 2, "set_aside": 0},
+        "not_an_envelope": {"published": 0, "set_aside": 1},
+    },
+    "LoansPublisher": {
+        "issued": {"published": 1, "set_aside": 0},
+        "unfinished": {"published": 0, "set_aside": 0},
+    },
+    "LoansRecovery": {
+        "look_again": {"batchItemFailures": []},
+        "one_unreadable": {"batchItemFailures": [{"itemIdentifier": "5a1e0c5e-0000-4000-8000-000000000001"}]},
+    },
+}
+SERVICE_OF = {"UsersFunction": "users", "BooksFunction": "books", "LoansFunction": "loans"}
+
+
+def event(function: str, name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((samples.INVOCATIONS / function / f"{name}.json").read_text(encoding="utf-8"))
+    return document
+
+
+@pytest.fixture(scope="module")
+def filled() -> Iterator[tuple[InProcess, dict[str, Any]]]:
+    """A stack with the samples' member, title, copy and loan, and what its tables hold then."""
+    with InProcess().running() as running:
+        fill(running)
+        yield running, running.tables()
+
+
+@pytest.fixture
+def stack(filled: tuple[InProcess, dict[str, Any]]) -> InProcess:
+    """The stack as it was filled, whatever the test before did."""
+    stack, tables = filled
+    stack.put_back(tables)
+    return stack
+
+
+def fill(stack: InProcess) -> None:
+    with stack.function("UsersFunction"):
+        register = replace(users_service.bootstrap.use_cases().register, ids=lambda: samples.MEMBER)
+        register(
+            Registration(name="Sam Ple", email="sample@example.org", role=Role.PATRON), caller=ANONYMOUS, ticket=None
+        )
+    catalogue = DynamoCatalogue(Table(stack.refs["BooksTable"], aws.dynamodb))
+    books = books_service.bootstrap.compose(catalogue, clock=SystemClock(), new_book_id=lambda: samples.BOOK)
+    books.cataloguing.add(Metadata(title="The Left Hand of Darkness", author="Ursula K. Le Guin"), 2, None)
+    books.shelving.add(samples.BOOK, count=1, barcode=samples.BARCODE, shelf=None, ticket=None)
+    books.lending.reserve(samples.BOOK, samples.LOAN, samples.BARCODE)
+    loans = DynamoLoans(stack.refs["LoansTable"], aws.dynamodb)
+    now = datetime.now(UTC).replace(microsecond=0)
+    pending = Loan(
+        id=samples.LOAN,
+        user_id=samples.MEMBER,
+        role="patron",
+        book_id=samples.BOOK,
+        status=LoanStatus.PENDING,
+        requested_at=now,
+        due_at=now + timedelta(days=14),
+    )
+    loans.open_pending(pending, limit=5)
+    loans.activate(pending.activated(Copy(samples.BARCODE, "The Left Hand of Darkness"), now), ())
+
+
+# -- the files ------------------------------------------------------------------------------------
+
+
+def test_the_committed_samples_are_the_generated_ones() -> None:
+    assert differences(samples.generate(), [samples.INVOCATIONS]) == [], "run: make events"
+
+
+def test_every_function_has_samples_and_every_sample_is_tried() -> None:
+    functions = template.resources_of(template.load(TEMPLATE), template.FUNCTION)
+    tried = {f: set(expected) for f, expected in (HTTP | RESULTS).items()}
+    tried["AuthorizerFunction"] = {"without_token", "with_token"}
+
+    assert functions.keys() == samples.FUNCTIONS.keys()
+    assert {f: {Path(p).stem for p in (samples.INVOCATIONS / f).glob("*.json")} for f in functions} == tried
+
+
+# -- HTTP -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("function", "name"), [(f, name) for f, expected in HTTP.items() for name in expected])
+def test_a_request_is_answered_as_shown_and_as_documented(stack: InProcess, function: str, name: str) -> None:
+    sample = event(function, name)
+
+    with stack.function(function) as handler:
+        answer = call(handler, sample)
+
+    assert answer.status == HTTP[function][name], answer.json
+    document = services.module(SERVICE_OF[function], "http").api.openapi()
+    described = document["paths"][sample["resource"]][sample["httpMethod"].lower()]["responses"][str(answer.status)]
+    if answer.status >= 400:
+        assert answer.headers["content-type"] == PROBLEM_JSON
+        assert f"`{answer.json['code']}`" in described["description"]
+    assert answer.headers["x-correlation-id"] == "sample-1"
+
+
+def test_the_same_request_again_is_replayed(stack: InProcess) -> None:
+    for function, name in (("UsersFunction", "register"), ("BooksFunction", "add")):
+        with stack.function(function) as handler:
+            first = call(handler, event(function, name))
+            again = call(handler, event(function, name))
+        assert "idempotency-replayed" not in first.headers
+        assert again.headers["idempotency-replayed"] == "true"
+        assert again.json == first.json
+
+
+# -- streams and queues ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("function", "name"), [(f, name) for f, expected in RESULTS.items() for name in expected])
+def test_a_batch_does_what_it_shows(stack: InProcess, function: str, name: str) -> None:
+    with stack.function(function) as handler:
+        assert handler(event(function, name), None) == RESULTS[function][name]
+
+
+def test_published_events_reach_the_bus() -> None:
+    with InProcess().running() as stack:
+        assert_the_loan_reaches_the_bus(stack)
+
+
+def assert_the_loan_reaches_the_bus(stack: InProcess) -> None:
+    sqs, events = stack.client("sqs"), stack.client("events")
+    queue = sqs.create_queue(QueueName="tap")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    bus = stack.refs["EventBus"]
+    events.put_rule(Name="tap", EventBusName=bus, EventPattern='{"source": [{"prefix": "library."}]}')
+    events.put_targets(Rule="tap", EventBusName=bus, Targets=[{"Id": "tap", "Arn": arn}])
+
+    with stack.function("LoansPublisher") as handler:
+        handler(event("LoansPublisher", "issued"), None)
+
+    (message,) = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    delivered = json.loads(message["Body"])
+    assert (delivered["source"], delivered["detail-type"]) == ("library.loans", "LoanCreated")
+    assert delivered["detail"] == json.loads((samples.SAMPLES / "loans" / "LoanCreated.v1.json").read_text())
+
+
+@pytest.mark.parametrize(("name", "queued"), [("issued", 0), ("unfinished", 1)])
+def test_unfinished_loans_are_queued_for_the_recovery(stack: InProcess, name: str, queued: int) -> None:
+    def waiting() -> int:
+        attribute = "ApproximateNumberOfMessagesDelayed"
+        found = stack.client("sqs").get_queue_attributes(
+            QueueUrl=stack.refs["LoanRecoveryQueue"], AttributeNames=[attribute]
+        )
+        return int(found["Attributes"][attribute])
+
+    before = waiting()
+    with stack.function("LoansPublisher") as handler:
+        handler(event("LoansPublisher", name), None)
+
+    assert waiting() == before + queued
+
+
+# -- the authorizer -------------------------------------------------------------------------------
+
+
+def test_the_authorizer_lets_nobody_through_as_nobody(stack: InProcess) -> None:
+    with stack.function("AuthorizerFunction") as handler:
+        answer = handler(event("AuthorizerFunction", "without_token"), None)
+
+    assert answer["context"] == {"kind": "anonymous"}
+
+
+def test_the_authorizer_knows_a_member_by_a_real_token_and_refuses_the_placeholder(stack: InProcess) -> None:
+    sample = event("AuthorizerFunction", "with_token")
+    with stack.function("AuthorizerFunction") as handler:
+        with pytest.raises(Exception, match=r"^Unauthorized$"):
+            handler(sample, None)
+        token = mint_access_token(stack.signing_key, subject=samples.MEMBER, role="patron", now=datetime.now(UTC))
+        sample["headers"]["Authorization"] = f"Bearer {token}"
+        answer = handler(sample, None)
+
+    assert answer["context"]["subject"] == samples.MEMBER
+    assert answer["policyDocument"]["Statement"][0]["Resource"] == f"{sample['methodArn'].partition('/')[0]}/v1/*"

@@ -1,0 +1,146 @@
+"""`make run` from the first start to the last: what a developer sees, with a small sample."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pymarc
+import pytest
+import urllib3
+
+from localstack.embedded import run
+from localstack.embedded.errors import Refusal
+from localstack.embedded.layout import ROOT, SAMPLE_BOOKS, WorkDir
+from localstack.embedded.ports import is_free, pick_free
+from localstack.embedded.state import StackFile
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkDir]:
+    sample = tmp_path / "few.mrc"
+    with SAMPLE_BOOKS.open("rb") as source:
+        few = [record.as_marc() for record, _ in zip(pymarc.MARCReader(source), range(5), strict=False) if record]
+    sample.write_bytes(b"".join(few))
+    monkeypatch.setattr(run, "SAMPLE_BOOKS", sample)
+    folder = WorkDir(tmp_path / "local")
+    yield folder
+    run.reset(folder)
+
+
+def _paste(command: str) -> dict[str, Any]:
+    """What a suggested command prints when pasted into a shell."""
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=60, check=True)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def _suggested(printed: str) -> list[str]:
+    return [line.strip() for line in printed.splitlines() if line.startswith("  curl ")]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the suggested commands use curl")
+def test_what_is_done_on_one_day_is_there_on_the_next(work: WorkDir, capsys: pytest.CaptureFixture[str]) -> None:
+    port, endpoint_port = pick_free(), pick_free()
+
+    run.run(port, endpoint_port, detach=True, work=work)
+    first = capsys.readouterr().out
+    assert "5 titles added, 0 left out" in first
+    assert f"http://127.0.0.1:{port}" in first
+    search, checkout, history = _suggested(first)
+    assert "items" in _paste(search)
+    loan = _paste(checkout)
+    assert loan["status"] == "ACTIVE"
+    assert [item["id"] for item in _paste(history)["items"]] == [loan["id"]]
+    with pytest.raises(Refusal, match="already running"):
+        run.run(port, endpoint_port, detach=True, work=work)
+
+    assert run.stop(work) is True
+    assert is_free(port)
+    assert is_free(endpoint_port)
+    assert not work.scratch.exists()
+
+    run.run(port, endpoint_port, detach=True, work=work)
+    second = capsys.readouterr().out
+    assert "titles added" not in second
+    # Yesterday's token is still good: the signing key was kept, too.
+    assert [item["id"] for item in _paste(history)["items"]] == [loan["id"]]
+    # And the suggestion is of a title the borrower does not have yet.
+    assert _paste(_suggested(second)[1])["status"] == "ACTIVE"
+
+    run.reset(work)
+    assert not work.path.exists()
+    assert is_free(port)
+
+
+def test_a_fresh_token_is_that_of_the_account(work: WorkDir) -> None:
+    run.run(pick_free(), pick_free(), detach=True, work=work)
+    stack = StackFile.read(work.stack_file)
+
+    for account in stack.accounts:
+        token = run.fresh_token(None, account.role, work)
+        answer = urllib3.request("GET", f"{stack.base_url}/api/users/me", headers={"Authorization": f"Bearer {token}"})
+        assert (answer.status, answer.json()["email"], answer.json()["role"]) == (200, account.email, account.role)
+    with pytest.raises(Refusal, match="Name a demo account"):
+        run.fresh_token(None, "king", work)
+
+    run.stop(work)
+    with pytest.raises(Refusal, match="Nothing that looks like an emulator answers"):
+        run.fresh_token(stack.accounts[0].email, None, work)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_in_the_foreground_ends_in_order_when_asked(work: WorkDir, how: signal.Signals) -> None:
+    port, endpoint_port = pick_free(), pick_free()
+    script = f"""
+from pathlib import Path
+from localstack.embedded import run
+from localstack.embedded.layout import WorkDir
+run.SAMPLE_BOOKS = Path({str(run.SAMPLE_BOOKS)!r})
+run.run({port}, {endpoint_port}, detach=False, work=WorkDir(Path({str(work.path)!r})))
+"""
+    runner = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert runner.stdout is not None
+        assert any("Ctrl-C stops it" in line for line in runner.stdout)
+
+        runner.send_signal(how)
+        rest, _ = runner.communicate(timeout=60)
+    finally:
+        runner.kill()
+
+    assert runner.returncode == 0
+    assert "stopping and saving state" in rest
+    assert is_free(port)
+    assert is_free(endpoint_port)
+    assert (work.state / "dynamodb.json").exists()
+    assert not work.scratch.exists()
+
+
+def test_a_run_whose_emulator_dies_says_so_and_leaves_nothing_running(work: WorkDir) -> None:
+    port, endpoint_port = pick_free(), pick_free()
+    run.run(port, endpoint_port, detach=True, work=work)
+    emulator = next(
+        process["pid"]
+        for process in json.loads(work.processes_file.read_text())["processes"]
+        if process["name"] == "ministack"
+    )
+    subprocess.run(["/bin/kill", "-KILL", str(emulator)], check=True)
+
+    deadline = time.monotonic() + 10
+    answer = None
+    while time.monotonic() < deadline and (answer is None or answer.status != 503):
+        answer = urllib3.request("GET", f"http://127.0.0.1:{port}/api/books", retries=False, timeout=10)
+    assert answer is not None
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    assert answer.json()["code"] == "service_unavailable"
+
+    assert run.stop(work) is True
+    assert is_free(port)

@@ -1,0 +1,42 @@
+"""What the services write into their log, as an operator would read it."""
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from library_common.telemetry import logger
+
+
+@dataclass(frozen=True)
+class OperatorLog:
+    """Everything logged since reading began."""
+
+    stream: io.StringIO
+
+    @property
+    def text(self) -> str:
+        return self.stream.getvalue()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+    @property
+    def invocations(self) -> list[dict[str, Any]]:
+        """The lines that invocations leave behind, one each."""
+        return [line for line in self.lines if line["message"] == "invocation"]
+
+
+@contextmanager
+def reading_the_log() -> Iterator[OperatorLog]:
+    """The process's logger outlives a test and its captured stdout; so its handler is pointed here meanwhile."""
+    handler = logger().registered_handler
+    stream = io.StringIO()
+    before = handler.setStream(stream)  # type: ignore[attr-defined]  # a StreamHandler, typed as its base
+    try:
+        yield OperatorLog(stream)
+    finally:
+        handler.setStream(before)  # type: ignore[attr-defined]  # as above

@@ -1,0 +1,538 @@
+"""Calling another service: against a real server, because what matters here is what sockets do."""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+import pytest
+
+from library_common.context import invocation
+from library_common.service_client import (
+    ATTEMPTS,
+    Answered,
+    NotFound,
+    Patience,
+    Refused,
+    Result,
+    ServiceClient,
+    ServiceToken,
+    Unavailable,
+    UnknownOutcome,
+    path_segment,
+)
+from library_common.tokens import SERVICE_LIFETIME, TokenVerifier
+from tests.support.clock import FixedClock
+from tests.support.neighbour import Does, Neighbour
+from tests.support.operator_log import OperatorLog
+
+pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
+
+SECRET = "s" * 64
+SCOPES = frozenset({"inventory:write"})
+PATIENT = Patience(connect=5.0, answer=5.0, breaker_failures=100, breaker_pause=10.0)
+HASTY = Patience(connect=5.0, answer=0.1, breaker_failures=100, breaker_pause=10.0)
+TOUCHY = Patience(connect=5.0, answer=5.0, breaker_failures=3, breaker_pause=10.0)
+LONG = 1000.0
+"""Seconds until a deadline that plays no part."""
+
+REFUSAL = Does(409, {"code": "no_copies_available", "detail": "None left."})
+LOST = Does(vanish=True)
+
+type Ask = Callable[[ServiceClient], Result]
+
+
+def get(client: ServiceClient) -> Result:
+    return client.get("/api/things/1", deadline=_deadline(client))
+
+
+def post(client: ServiceClient) -> Result:
+    """A call that may be repeated."""
+    return client.post("/api/things", {"a": 1}, idempotent=True, deadline=_deadline(client))
+
+
+def post_once(client: ServiceClient) -> Result:
+    return client.post("/api/things", {"a": 1}, idempotent=False, deadline=_deadline(client))
+
+
+def _deadline(client: ServiceClient) -> float:
+    return client._monotonic() + LONG
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FixedClock:
+    """For tokens, deadlines, pauses between attempts, and the breaker, which reads the wall clock by itself."""
+    clock = FixedClock()
+
+    class BreakersTime:
+        @staticmethod
+        def now(zone: tzinfo | None = None) -> datetime:
+            return clock.now().astimezone(zone)
+
+    monkeypatch.setattr("pybreaker.datetime", BreakersTime)
+    return clock
+
+
+@pytest.fixture
+def token(clock: FixedClock) -> ServiceToken:
+    return ServiceToken(service="loans", scopes=SCOPES, secret=lambda: SECRET, clock=clock)
+
+
+@pytest.fixture
+def calling(neighbour: Neighbour, token: ServiceToken, clock: FixedClock) -> Callable[[Patience], ServiceClient]:
+    def build(patience: Patience) -> ServiceClient:
+        return ServiceClient(
+            service="books",
+            base_url=lambda: neighbour.url,
+            token=token,
+            patience=patience,
+            monotonic=clock.monotonic,
+            sleep=clock.sleep,
+        )
+
+    return build
+
+
+@pytest.fixture
+def client(calling: Callable[[Patience], ServiceClient]) -> ServiceClient:
+    return calling(PATIENT)
+
+
+# -- the request ----------------------------------------------------------------------------------
+
+
+def test_a_call_goes_to_the_address_signed_and_with_the_correlation_id(
+    neighbour: Neighbour, client: ServiceClient, clock: FixedClock
+) -> None:
+    with invocation("order-7", actor="user:U") as record:
+        client.post("/api/books/1/reserve", {"loan_id": "L", "é": "ü"}, idempotent=True, deadline=_deadline(client))
+
+    (asked,) = neighbour.asked
+    assert (asked.method, asked.path) == ("POST", "/v1/api/books/1/reserve")
+    assert asked.body == {"loan_id": "L", "é": "ü"}
+    assert asked.headers["content-type"] == "application/json"
+    assert asked.headers["x-correlation-id"] == "order-7"
+    scheme, _, token = asked.headers["authorization"].partition(" ")
+    verifier = TokenVerifier({"keys": []}, {"loans": ((SECRET,), SCOPES)})
+    proven = verifier.verify(token, clock.now())
+    assert (scheme, proven.subject, proven.scopes) == ("Bearer", "loans", SCOPES)
+    assert record.outgoing_calls == 1
+
+
+def test_a_safe_call_has_no_body(neighbour: Neighbour, client: ServiceClient) -> None:
+    get(client)
+
+    (asked,) = neighbour.asked
+    assert (asked.method, asked.body) == ("GET", None)
+    assert "content-type" not in asked.headers
+
+
+@pytest.mark.parametrize(
+    ("value", "escaped"), [("a/b", "a%2Fb"), ("..", ".."), ("a?b#c", "a%3Fb%23c"), ("é", "%C3%A9")]
+)
+def test_a_value_in_a_path_stays_one_segment(value: str, escaped: str) -> None:
+    assert path_segment(value) == escaped
+
+
+# -- one answer -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("does", "result"),
+    [
+        (Does(200, {"a": 1}), Answered(200, {"a": 1})),
+        (Does(201, {"a": 1}), Answered(201, {"a": 1})),
+        (Does(204, b""), Answered(204, {})),
+        (Does(404, {"code": "book_not_found"}), NotFound("book_not_found")),
+        (REFUSAL, Refused(409, "no_copies_available", "None left.")),
+        (Does(422, {"code": "invalid_request"}), Refused(422, "invalid_request", "")),
+        (Does(400, b"<html>"), Refused(400, "", "")),
+        (Does(302, {}, {"Location": "http://127.0.0.1:1/elsewhere"}), Refused(302, "", "")),
+    ],
+)
+@pytest.mark.parametrize("ask", [get, post, post_once])
+def test_a_definite_answer_is_taken_at_once(
+    neighbour: Neighbour, client: ServiceClient, does: Does, result: Result, ask: Ask
+) -> None:
+    neighbour.script = [does]
+
+    assert ask(client) == result
+    assert len(neighbour.asked) == 1
+
+
+NO_ANSWER = [
+    Does(500, {"code": "internal_error"}),
+    Does(502, b""),
+    Does(503, {"code": "service_unavailable"}),
+    Does(504, b"<html>"),
+    Does(200, b"<html>not what was asked for"),
+    Does(200, b'["a", "list"]'),
+    Does(200, b"[" * 100_000),
+    Does(200, {"barcode": "B-1"}, cut=5),
+    Does(200, {"barcode": "B-1"}, cut=0),
+    LOST,
+]
+
+
+@pytest.mark.parametrize("does", NO_ANSWER)
+def test_a_call_without_a_usable_answer_may_have_been_carried_out(
+    neighbour: Neighbour, client: ServiceClient, does: Does
+) -> None:
+    neighbour.script = [does]
+
+    assert isinstance(post_once(client), UnknownOutcome)
+    assert isinstance(post(client), UnknownOutcome)
+    # Reading changes nothing, so there is nothing to be in doubt about.
+    assert isinstance(get(client), Unavailable)
+
+
+@pytest.mark.parametrize(
+    ("does", "why"),
+    [
+        (Does(429, {"code": "too_many_requests"}), "throttled"),
+        (Does(401, {"message": "Unauthorized"}), "status 401"),
+        (Does(403, {"message": "User is not authorized"}), "status 403"),
+        (Does(404, {"code": "no_such_route"}), "no such route"),
+        (Does(404, {"message": "Not Found"}), "no such route"),
+        (Does(404, b"nginx"), "no such route"),
+    ],
+)
+@pytest.mark.parametrize("ask", [get, post, post_once])
+def test_who_stands_in_front_of_the_service_turning_a_call_away_means_nothing_was_done(
+    neighbour: Neighbour, client: ServiceClient, does: Does, why: str, ask: Ask
+) -> None:
+    neighbour.script = [does]
+
+    assert ask(client) == Unavailable("books", why)
+
+
+def test_a_refused_token_is_worth_an_operators_attention(
+    neighbour: Neighbour, client: ServiceClient, log: OperatorLog
+) -> None:
+    neighbour.script = [Does(401)]
+
+    post_once(client)
+
+    assert [(line["level"], line["target"], line["status"]) for line in log.lines] == [("ERROR", "books", 401)]
+
+
+@pytest.mark.parametrize("ask", [get, post, post_once])
+def test_a_refused_connection_means_nothing_was_done(clock: FixedClock, token: ServiceToken, ask: Ask) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    client = ServiceClient(
+        service="books", base_url=lambda: url, token=token, monotonic=clock.monotonic, sleep=clock.sleep
+    )
+
+    assert ask(client) == Unavailable("books", "NewConnectionError")
+
+
+def test_a_connection_that_was_left_meanwhile_is_no_trouble(neighbour: Neighbour, client: ServiceClient) -> None:
+    neighbour.script = [Does(200, {"n": 1}, leave=True), Does(200, {"n": 2})]
+
+    assert post(client) == Answered(200, {"n": 1})
+    assert post(client) == Answered(200, {"n": 2})
+
+
+# -- trying again ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("does", [*NO_ANSWER, Does(429)])
+@pytest.mark.parametrize(("ask", "attempts"), [(get, ATTEMPTS), (post, ATTEMPTS), (post_once, 1)])
+def test_only_what_may_be_repeated_is_tried_again(
+    neighbour: Neighbour, client: ServiceClient, does: Does, ask: Ask, attempts: int
+) -> None:
+    neighbour.script = [does]
+
+    ask(client)
+
+    assert len(neighbour.asked) == attempts
+
+
+@pytest.mark.parametrize("first", [*NO_ANSWER, Does(429)])
+@pytest.mark.parametrize("ask", [get, post])
+def test_the_answer_to_a_later_attempt_counts(
+    neighbour: Neighbour, client: ServiceClient, first: Does, ask: Ask
+) -> None:
+    neighbour.script = [first, Does(200, {"a": 1})]
+
+    assert ask(client) == Answered(200, {"a": 1})
+
+
+@pytest.mark.parametrize("first", [LOST, Does(429)])
+@pytest.mark.parametrize("ask", [get, post])
+def test_a_refusal_of_a_later_attempt_counts(
+    neighbour: Neighbour, client: ServiceClient, first: Does, ask: Ask
+) -> None:
+    neighbour.script = [first, REFUSAL]
+
+    assert ask(client) == Refused(409, "no_copies_available", "None left.")
+
+
+@pytest.mark.parametrize("then", [Does(429), Does(404, b""), Does(403)])
+def test_a_lost_attempt_stays_in_doubt_whatever_turned_away_the_later_ones(
+    neighbour: Neighbour, client: ServiceClient, then: Does
+) -> None:
+    neighbour.script = [LOST, then]
+
+    assert isinstance(post(client), UnknownOutcome)
+
+
+def test_attempts_are_spread(neighbour: Neighbour, token: ServiceToken, clock: FixedClock) -> None:
+    pauses: list[float] = []
+    client = ServiceClient(
+        service="books",
+        base_url=lambda: neighbour.url,
+        token=token,
+        patience=PATIENT,
+        monotonic=clock.monotonic,
+        sleep=pauses.append,
+    )
+    neighbour.script = [LOST]
+
+    for _ in range(5):
+        post(client)
+
+    assert len(pauses) == 5 * (ATTEMPTS - 1)
+    assert all(0 <= pause <= 0.5 for pause in pauses)
+    assert len(set(pauses)) > 1
+
+
+# -- time -----------------------------------------------------------------------------------------
+
+
+def test_a_silent_neighbour_is_waited_for_no_longer_than_the_patience_for_one_answer(
+    neighbour: Neighbour, calling: Callable[[Patience], ServiceClient]
+) -> None:
+    neighbour.script = [Does(silent=True)]
+    started = time.monotonic()
+
+    assert post_once(calling(HASTY)) == UnknownOutcome("books", "ReadTimeoutError")
+    assert time.monotonic() - started < 2
+
+
+def test_a_slow_first_attempt_is_made_good_by_the_second(
+    neighbour: Neighbour, calling: Callable[[Patience], ServiceClient]
+) -> None:
+    neighbour.script = [Does(silent=True), Does(200, {"a": 1})]
+
+    assert post(calling(HASTY)) == Answered(200, {"a": 1})
+
+
+@pytest.mark.parametrize(("ask_safely", "kind"), [(True, Unavailable), (False, UnknownOutcome)])
+def test_the_deadline_holds_over_all_attempts_together(
+    neighbour: Neighbour, token: ServiceToken, ask_safely: bool, kind: type[Result]
+) -> None:
+    patience = Patience(connect=0.05, answer=0.2, breaker_failures=100)
+    client = ServiceClient(service="books", base_url=lambda: neighbour.url, token=token, patience=patience)
+    neighbour.script = [Does(silent=True)]
+    started = time.monotonic()
+    deadline = started + 0.3
+
+    if ask_safely:
+        result = client.get("/api/things", deadline=deadline)
+    else:
+        result = client.post("/api/things", {}, idempotent=True, deadline=deadline)
+
+    assert isinstance(result, kind)
+    # Sockets are cut at the deadline; the rest is what a busy machine needs to notice.
+    assert time.monotonic() - started < 0.3 + 1.0
+    assert len(neighbour.asked) < ATTEMPTS
+
+
+def test_no_further_attempt_begins_that_could_not_connect_in_time(
+    neighbour: Neighbour, client: ServiceClient, clock: FixedClock
+) -> None:
+    neighbour.script = [LOST]
+
+    client.get("/api/things", deadline=clock.monotonic() + PATIENT.connect)
+
+    assert len(neighbour.asked) == 1
+
+
+@pytest.mark.parametrize("late", [0.0, 5.0])
+def test_after_the_deadline_nothing_is_sent(
+    neighbour: Neighbour, client: ServiceClient, clock: FixedClock, late: float
+) -> None:
+    deadline = clock.monotonic() - late
+
+    assert client.post("/api/things", {}, idempotent=True, deadline=deadline) == Unavailable("books", "deadline passed")
+    assert client.get("/api/things", deadline=deadline) == Unavailable("books", "deadline passed")
+    assert neighbour.asked == []
+
+
+# -- the breaker ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def touchy(calling: Callable[[Patience], ServiceClient]) -> ServiceClient:
+    return calling(TOUCHY)
+
+
+def trip(client: ServiceClient, neighbour: Neighbour) -> None:
+    neighbour.script = [Does(500)]
+    for _ in range(TOUCHY.breaker_failures):
+        post_once(client)
+    neighbour.asked.clear()
+
+
+def test_a_neighbour_that_keeps_failing_is_left_alone(neighbour: Neighbour, touchy: ServiceClient) -> None:
+    trip(touchy, neighbour)
+
+    for ask in (get, post, post_once):
+        # Nothing was sent, so nothing is in doubt.
+        assert ask(touchy) == Unavailable("books", "circuit open")
+    assert neighbour.asked == []
+
+
+def test_fewer_failures_do_not_matter(neighbour: Neighbour, touchy: ServiceClient) -> None:
+    failing, working = Does(500), Does(200)
+    neighbour.script = [failing, failing, working, failing, failing, working]
+
+    results = [post_once(touchy) for _ in range(6)]
+
+    assert [isinstance(result, Answered) for result in results] == [False, False, True, False, False, True]
+
+
+def test_after_a_pause_one_probe_goes_through_and_success_closes_the_breaker(
+    neighbour: Neighbour, touchy: ServiceClient, clock: FixedClock
+) -> None:
+    trip(touchy, neighbour)
+    neighbour.script = [Does(200)]
+
+    clock.sleep(TOUCHY.breaker_pause - 0.1)
+    assert post_once(touchy) == Unavailable("books", "circuit open")
+    clock.sleep(0.1)
+    assert isinstance(post_once(touchy), Answered)
+
+    # Closed for good: it takes as many failures as at first to open it again.
+    neighbour.script = [Does(500)]
+    for _ in range(TOUCHY.breaker_failures):
+        assert isinstance(post_once(touchy), UnknownOutcome)
+    assert post_once(touchy) == Unavailable("books", "circuit open")
+
+
+def test_a_probe_that_fails_opens_the_breaker_for_another_pause(
+    neighbour: Neighbour, touchy: ServiceClient, clock: FixedClock
+) -> None:
+    trip(touchy, neighbour)
+    clock.sleep(TOUCHY.breaker_pause)
+
+    # Even a call that may be repeated sends no more than the probe; and that one is in doubt.
+    assert isinstance(post(touchy), UnknownOutcome)
+    assert len(neighbour.asked) == 1
+    assert post(touchy) == Unavailable("books", "circuit open")
+    clock.sleep(TOUCHY.breaker_pause)
+    neighbour.script = [Does(200)]
+    assert isinstance(post(touchy), Answered)
+
+
+def test_a_breaker_that_opens_between_attempts_leaves_them_in_doubt(
+    neighbour: Neighbour, calling: Callable[[Patience], ServiceClient]
+) -> None:
+    neighbour.script = [LOST]
+    client = calling(Patience(connect=5.0, answer=5.0, breaker_failures=2))
+
+    assert post(client) == UnknownOutcome("books", "circuit open")
+    assert len(neighbour.asked) == 2
+
+
+@pytest.mark.parametrize("does", [REFUSAL, Does(404, {"code": "book_not_found"}), Does(429), Does(403), Does(404, b"")])
+def test_a_neighbour_that_says_no_is_not_down(neighbour: Neighbour, touchy: ServiceClient, does: Does) -> None:
+    neighbour.script = [does]
+
+    for _ in range(3 * TOUCHY.breaker_failures):
+        post_once(touchy)
+
+    assert len(neighbour.asked) == 3 * TOUCHY.breaker_failures
+
+
+def test_a_refused_connection_counts_as_a_failure(token: ServiceToken, clock: FixedClock) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    client = ServiceClient(
+        service="books",
+        base_url=lambda: url,
+        token=token,
+        patience=TOUCHY,
+        monotonic=clock.monotonic,
+        sleep=clock.sleep,
+    )
+
+    results = [post_once(client) for _ in range(TOUCHY.breaker_failures + 1)]
+
+    assert results[-1] == Unavailable("books", "circuit open")
+
+
+def test_our_own_lateness_says_nothing_about_the_neighbour(
+    neighbour: Neighbour, touchy: ServiceClient, clock: FixedClock
+) -> None:
+    neighbour.script = [Does(500)]
+    for _ in range(TOUCHY.breaker_failures - 1):
+        post_once(touchy)
+    touchy.get("/api/things", deadline=clock.monotonic())
+    post_once(touchy)
+    assert post_once(touchy) == Unavailable("books", "circuit open"), "lateness is no success that closes the breaker"
+
+    clock.sleep(TOUCHY.breaker_pause)
+    touchy.get("/api/things", deadline=clock.monotonic())
+
+    neighbour.asked.clear()
+    post(touchy)
+    assert len(neighbour.asked) == 1, "nor is it the probe"
+
+
+def test_the_state_of_the_breaker_can_be_seen(
+    neighbour: Neighbour,
+    touchy: ServiceClient,
+    clock: FixedClock,
+    log: OperatorLog,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trip(touchy, neighbour)
+    clock.sleep(TOUCHY.breaker_pause)
+    neighbour.script = [Does(200)]
+    post_once(touchy)
+
+    metrics: list[dict[str, Any]] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [m["state"] for m in metrics if "BreakerState" in m] == ["open", "half-open", "closed"]
+    assert [line["state"] for line in log.lines if line["message"] == "circuit breaker"] == [
+        "open",
+        "half-open",
+        "closed",
+    ]
+
+
+# -- the token ------------------------------------------------------------------------------------
+
+
+def test_a_token_is_used_again_until_a_minute_before_it_expires(clock: FixedClock, token: ServiceToken) -> None:
+    first = token.get()
+
+    clock.advance(SERVICE_LIFETIME - timedelta(seconds=61))
+    assert token.get() == first
+    clock.advance(timedelta(seconds=1))
+    assert token.get() != first
+
+
+def test_a_renewed_token_is_signed_with_the_secret_as_it_is_then(clock: FixedClock) -> None:
+    secrets = ["o" * 64, "n" * 64]
+    token = ServiceToken(service="loans", scopes=SCOPES, secret=lambda: secrets[0], clock=clock)
+    token.get()
+    secrets.pop(0)
+    clock.advance(SERVICE_LIFETIME)
+
+    verifier = TokenVerifier({"keys": []}, {"loans": (("n" * 64,), SCOPES)})
+
+    assert verifier.verify(token.get(), clock.now()).subject == "loans"
+
+
+def test_all_calls_of_a_while_carry_the_same_token(neighbour: Neighbour, client: ServiceClient) -> None:
+    for _ in range(3):
+        get(client)
+
+    assert len({asked.headers["authorization"] for asked in neighbour.asked}) == 1

@@ -1,0 +1,372 @@
+"""Writes events/invoke: what `sam local invoke` hands to every function, as AWS hands it.
+
+The ids are those of the sample events, so that all samples tell one story: a member, a title, a copy, a loan.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from tools import services
+from tools.event_schemas import SCHEMAS
+from tools.generated import Files, as_json, command
+
+INVOCATIONS = services.ROOT / "events" / "invoke"
+SAMPLES = SCHEMAS.parent / "samples"
+
+MEMBER = "01JD8Y3V5QWZ6X7R8T9B0C1D2E"
+LIBRARIAN = "01JD8X0000000000000000000A"
+ADMIN = "01JD8X0000000000000000000B"
+BOOK = "01JD8Y5M2N3P4Q5R6S7T8V9W0X"
+LOAN = "01JD8Z1A2B3C4D5E6F7G8H9J0K"
+BARCODE = "30001000012347"
+
+ACCOUNT = "000000000000"
+API_ID = "library000"
+HOST = "library.example.org"
+MOMENT_MS = 1_795_262_400_000
+"""2026-11-21T12:00:00Z."""
+
+type Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """What the authorizer says of a caller. Without `kind` the route has no authorizer."""
+
+    kind: str | None = None
+    subject: str = ""
+    role: str = ""
+    scope: str = ""
+
+    def context(self) -> dict[str, str] | None:
+        """For `requestContext.authorizer`."""
+        if self.kind is None:
+            return None
+        claims = {"kind": self.kind, "subject": self.subject, "role": self.role, "scope": self.scope}
+        told = {name: value for name, value in claims.items() if value}
+        return {"principalId": f"{self.kind}:{self.subject}" if self.subject else self.kind, **told}
+
+
+NO_AUTHORIZER = Caller()
+ANONYMOUS = Caller("anonymous")
+AS_MEMBER = Caller("person", MEMBER, role="patron")
+AS_LIBRARIAN = Caller("person", LIBRARIAN, role="librarian")
+AS_ADMIN = Caller("person", ADMIN, role="admin")
+AS_LOANS = Caller("service", "loans", scope="inventory:write users:read")
+
+
+def request(
+    method: str,
+    resource: str,
+    caller: Caller,
+    *,
+    path: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    body: object = None,
+    headers: Mapping[str, str] | None = None,
+) -> Event:
+    """A REST API proxy event. `resource` is the path as the template writes it, `path` fills its braces."""
+    filled = resource
+    for name, value in (path or {}).items():
+        filled = filled.replace(f"{{{name}}}", quote(value, safe=""))
+    sent = {
+        "Accept": "application/json",
+        "Host": HOST,
+        "X-Correlation-Id": "sample-1",
+        "X-Forwarded-For": "203.0.113.7",
+        "X-Forwarded-Proto": "https",
+        **({"Content-Type": "application/json"} if body is not None else {}),
+        **(headers or {}),
+    }
+    context: Event = {
+        "accountId": ACCOUNT,
+        "apiId": API_ID,
+        "domainName": HOST,
+        "httpMethod": method,
+        "identity": {"sourceIp": "203.0.113.7", "userAgent": "sample"},
+        "path": f"/v1{filled}",
+        "protocol": "HTTP/1.1",
+        "requestId": "5a1e0c5e-0000-4000-8000-000000000001",
+        "requestTime": "21/Nov/2026:12:00:00 +0000",
+        "requestTimeEpoch": MOMENT_MS,
+        "resourceId": "abc123",
+        "resourcePath": resource,
+        "stage": "v1",
+    }
+    if (claims := caller.context()) is not None:
+        context["authorizer"] = claims
+    return {
+        "resource": resource,
+        "path": filled,
+        "httpMethod": method,
+        "headers": sent,
+        "multiValueHeaders": {name: [value] for name, value in sent.items()},
+        "queryStringParameters": dict(query) if query else None,
+        "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} if query else None,
+        "pathParameters": dict(path) if path else None,
+        "stageVariables": None,
+        "requestContext": context,
+        "body": json.dumps(body) if body is not None else None,
+        "isBase64Encoded": False,
+    }
+
+
+def authorization(method: str, path: str, token: str | None, query: Mapping[str, str] | None = None) -> Event:
+    """What API Gateway hands to a REQUEST authorizer."""
+    event = request(method, path, NO_AUTHORIZER, query=query)
+    if token is not None:
+        for headers, value in (("headers", f"Bearer {token}"), ("multiValueHeaders", [f"Bearer {token}"])):
+            event[headers]["Authorization"] = value
+    arn = f"arn:aws:execute-api:us-east-1:{ACCOUNT}:{API_ID}/v1/{method}{path}"
+    kept = {name: value for name, value in event.items() if name not in {"body", "isBase64Encoded"}}
+    return {"type": "REQUEST", "methodArn": arn, **kept}
+
+
+def stream(table: str, *images: Mapping[str, Any]) -> Event:
+    """A batch of a table's stream: the items as they are after a write each."""
+    return {"Records": [_record(table, number, image) for number, image in enumerate(images, 1)]}
+
+
+def _record(table: str, number: int, image: Mapping[str, Any]) -> Event:
+    from library_common.dynamodb import to_wire  # noqa: PLC0415 - importable only once the path is set
+
+    wire = to_wire(image)
+    return {
+        "eventID": f"{number:032x}",
+        "eventName": "MODIFY",
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-1",
+        "dynamodb": {
+            "ApproximateCreationDateTime": MOMENT_MS / 1000,
+            "Keys": {name: wire[name] for name in ("pk", "sk")},
+            "NewImage": wire,
+            "SequenceNumber": f"{number:021d}",
+            "SizeBytes": len(json.dumps(wire)),
+            "StreamViewType": "NEW_IMAGE",
+        },
+        "eventSourceARN": f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/{table}/stream/2026-11-21T00:00:00.000",
+    }
+
+
+def queue(name: str, *bodies: object) -> Event:
+    """A batch of queue messages."""
+    texts = [body if isinstance(body, str) else json.dumps(body) for body in bodies]
+    return {
+        "Records": [
+            {
+                "messageId": f"5a1e0c5e-0000-4000-8000-{number:012d}",
+                "receiptHandle": base64.b64encode(f"receipt {number}".encode()).decode(),
+                "body": text,
+                "attributes": {
+                    "ApproximateReceiveCount": "1",
+                    "SentTimestamp": str(MOMENT_MS),
+                    "SenderId": ACCOUNT,
+                    "ApproximateFirstReceiveTimestamp": str(MOMENT_MS),
+                },
+                "messageAttributes": {},
+                "md5OfBody": hashlib.md5(text.encode(), usedforsecurity=False).hexdigest(),
+                "eventSource": "aws:sqs",
+                "eventSourceARN": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}",
+                "awsRegion": "us-east-1",
+            }
+            for number, text in enumerate(texts, 1)
+        ]
+    }
+
+
+def outbox(source: str, *kinds: str) -> str:
+    """The `events` attribute of an item that was just written, with these sample events in it."""
+    listed = [json.loads((SAMPLES / source / f"{kind}.v1.json").read_text(encoding="utf-8")) for kind in kinds]
+    return json.dumps(listed, separators=(",", ":"), ensure_ascii=False)
+
+
+# -- the samples ----------------------------------------------------------------------------------
+
+
+def authorizer() -> Iterator[tuple[str, Event]]:
+    """Who is calling."""
+    yield "without_token", authorization("GET", "/api/books", None, {"search": "darkness"})
+    yield "with_token", authorization("GET", "/api/users/me", "PASTE-A-TOKEN-HERE")
+
+
+def users() -> Iterator[tuple[str, Event]]:
+    """Accounts."""
+    one = "/api/users/{user_id}"
+    user = {"user_id": MEMBER}
+    yield (
+        "register",
+        request(
+            "POST",
+            "/api/users",
+            ANONYMOUS,
+            body={"name": "Grace Gray", "email": "grace@example.org", "password": "correct horse battery staple"},
+            headers={"Idempotency-Key": "sample-register-1"},
+        ),
+    )
+    yield "register_refused", request("POST", "/api/users", ANONYMOUS, body={"name": "", "email": "nowhere"})
+    yield "list", request("GET", "/api/users", AS_LIBRARIAN, query={"role": "patron", "limit": "10"})
+    yield "read_own", request("GET", "/api/users/me", AS_MEMBER)
+    yield "read_as_service", request("GET", one, AS_LOANS, path=user)
+    yield "read_of_another", request("GET", one, AS_MEMBER, path={"user_id": LIBRARIAN})
+    yield "update_own", request("PUT", "/api/users/me", AS_MEMBER, body={"preferences": {"keep_history": True}})
+    yield (
+        "suspend",
+        request("PUT", f"{one}/status", AS_LIBRARIAN, path=user, body={"status": "suspended", "reason": "Lost card."}),
+    )
+    yield "promote", request("POST", f"{one}/promote", AS_ADMIN, path=user, body={"role": "faculty"})
+    yield "openapi", request("GET", "/api/users/openapi.json", NO_AUTHORIZER)
+
+
+def books() -> Iterator[tuple[str, Event]]:
+    """Titles and copies."""
+    one = "/api/books/{book_id}"
+    book = {"book_id": BOOK}
+    yield (
+        "add",
+        request(
+            "POST",
+            "/api/books",
+            AS_LIBRARIAN,
+            body={
+                "title": "A Wizard of Earthsea",
+                "author": "Ursula K. Le Guin",
+                "isbn": "978-0-547-72202-3",
+                "published_year": 1968,
+                "genre": "fantasy",
+                "language": "en",
+                "subjects": ["magic", "coming of age"],
+                "copies": 2,
+            },
+            headers={"Idempotency-Key": "sample-add-1"},
+        ),
+    )
+    yield "search", request("GET", "/api/books", ANONYMOUS, query={"search": "darkness", "available": "true"})
+    yield "read", request("GET", one, NO_AUTHORIZER, path=book)
+    yield "availability", request("GET", f"{one}/availability", NO_AUTHORIZER, path=book)
+    yield "change", request("PATCH", one, AS_LIBRARIAN, path=book, body={"genre": "science fiction"})
+    yield (
+        "change_stale",
+        request("PATCH", one, AS_LIBRARIAN, path=book, body={"genre": "novel"}, headers={"If-Match": 'W/"99"'}),
+    )
+    yield "add_copies", request("POST", f"{one}/copies", AS_LIBRARIAN, path=book, body={"count": 2, "shelf": "SF 3"})
+    yield "list_copies", request("GET", f"{one}/copies", AS_LIBRARIAN, path=book)
+    yield "find_copy", request("GET", "/api/books/copies/{barcode}", AS_LOANS, path={"barcode": BARCODE})
+    yield "reserve", request("POST", f"{one}/reserve", AS_LOANS, path=book, body={"loan_id": LOAN})
+    yield "release", request("POST", f"{one}/release", AS_LOANS, path=book, body={"loan_id": LOAN})
+    yield "reserve_as_member", request("POST", f"{one}/reserve", AS_MEMBER, path=book, body={"loan_id": LOAN})
+    yield "archive", request("DELETE", one, AS_LIBRARIAN, path=book)
+
+
+def loans() -> Iterator[tuple[str, Event]]:
+    """Loans."""
+    one = "/api/loans/{loan_id}"
+    loan = {"loan_id": LOAN}
+    yield (
+        "check_out",
+        request(
+            "POST",
+            "/api/loans",
+            AS_LIBRARIAN,
+            body={"user_id": MEMBER, "book_id": BOOK},
+            headers={"Idempotency-Key": "sample-checkout-1"},
+        ),
+    )
+    yield (
+        "check_out_for_another",
+        request("POST", "/api/loans", AS_MEMBER, body={"user_id": LIBRARIAN, "book_id": BOOK}),
+    )
+    yield "read", request("GET", one, AS_MEMBER, path=loan)
+    yield "history", request("GET", "/api/loans", AS_MEMBER, query={"user_id": MEMBER, "status": "active"})
+    yield "history_by_path", request("GET", "/api/loans/user/{user_id}", AS_LIBRARIAN, path={"user_id": MEMBER})
+    yield "renew", request("PUT", f"{one}/extend", AS_MEMBER, path=loan)
+    yield "return", request("POST", "/api/returns", AS_LIBRARIAN, body={"barcode": BARCODE})
+    yield "return_by_path", request("POST", f"{one}/return", AS_LIBRARIAN, path=loan, body={"condition": "damaged"})
+
+
+def users_stream() -> Iterator[tuple[str, Event]]:
+    """Images of accounts."""
+    account = {"pk": f"USER#{MEMBER}", "sk": "PROFILE", "user_id": MEMBER, "name": "Grace Gray", "version": 1}
+    registered = account | {"events": outbox("users", "MemberRegistered")}
+    suspended = account | {"version": 2, "events": outbox("users", "MemberStatusChanged")}
+    yield "changes", stream("UsersTable", registered, suspended, account | {"version": 3})
+
+
+def books_stream() -> Iterator[tuple[str, Event]]:
+    """Images of titles and of their copies."""
+    title = {"pk": f"BOOK#{BOOK}", "sk": "META", "title": "The Left Hand of Darkness", "version": 1}
+    stock = {"pk": f"BOOK#{BOOK}", "sk": "STOCK", "total": 3, "available": 2, "version": 2}
+    yield (
+        "changes",
+        stream(
+            "BooksTable",
+            title | {"events": outbox("books", "BookAdded")},
+            stock | {"events": outbox("books", "CopyStatusChanged")},
+        ),
+    )
+    yield "not_an_envelope", stream("BooksTable", title | {"events": '[{"type":"BookAdded"}]'})
+
+
+def loans_stream() -> Iterator[tuple[str, Event]]:
+    """Images of loans: an issued one, and one whose checkout is not finished."""
+    pending = {
+        "pk": f"LOAN#{LOAN}",
+        "sk": "LOAN",
+        "member": MEMBER,
+        "role": "patron",
+        "book": BOOK,
+        "status": "PENDING",
+        "requested": "2026-11-21T12:00:00Z",
+        "due": "2026-12-05T23:59:59Z",
+        "v": 1,
+        "lease": MOMENT_MS // 1000 + 30,
+    }
+    active = {name: value for name, value in pending.items() if name != "lease"} | {
+        "status": "ACTIVE",
+        "barcode": BARCODE,
+        "title": "The Left Hand of Darkness",
+        "issued": "2026-11-21T12:00:00Z",
+        "open_copy": BARCODE,
+        "v": 2,
+        "events": outbox("loans", "LoanCreated"),
+    }
+    yield "issued", stream("LoansTable", pending, active)
+    yield "unfinished", stream("LoansTable", pending)
+
+
+def recovery() -> Iterator[tuple[str, Event]]:
+    """Loans to look at again."""
+    yield "look_again", queue("LoanRecoveryQueue", {"loan_id": LOAN, "attempt": 0})
+    yield "one_unreadable", queue("LoanRecoveryQueue", "not JSON", {"loan_id": LOAN, "attempt": 3})
+
+
+FUNCTIONS = {
+    "AuthorizerFunction": authorizer,
+    "UsersFunction": users,
+    "UsersPublisher": users_stream,
+    "BooksFunction": books,
+    "BooksPublisher": books_stream,
+    "LoansFunction": loans,
+    "LoansPublisher": loans_stream,
+    "LoansRecovery": recovery,
+}
+
+
+def generate() -> Files:
+    """Every sample of every function."""
+    services.make_importable()
+    files: dict[Path, str] = {}
+    for function, samples in FUNCTIONS.items():
+        for name, event in samples():
+            files[INVOCATIONS / function / f"{name}.json"] = as_json(event)
+    return files
+
+
+if __name__ == "__main__":
+    raise SystemExit(command(__doc__.splitlines()[0], generate, [INVOCATIONS], "make events"))
