@@ -36,7 +36,7 @@ test-unit: venv ## the fast tests: no emulator
 	$(PY) -m pytest -m "not integration and not resilience and not performance" $(ARGS)
 
 bench: venv ## measure the budgets
-	$(PY) -m tests.performance.bench $(ARGS)
+	PYTHONPATH=.:layers/common $(PY) -m tests.performance.bench $(ARGS)
 
 lint: venv ## style, types, template, import rules
 	$(VENV)/bin/ruff check .

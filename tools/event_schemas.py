@@ -122,4 +122,4 @@ def _close(described: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(command(__doc__.splitlines()[0], generate, [SCHEMAS], "make schemas"))
+    raise SystemExit(command(__doc__.splitlines()[0], generate, [SCHEMAS], "make events"))

@@ -86,7 +86,7 @@ def run(port: int, endpoint_port: int | None, *, detach: bool, work: WorkDir = L
     myself = StartedProcess("runner", os.getpid(), psutil.Process().create_time())
     running = _Running(work, f"http://{LOOPBACK}:{port}", runner=myself)
     running.record()
-    with _stop_on_signals():
+    with stopping_on_signals():
         try:
             stack = _bring_up(running, port, endpoint_port, progress)
             _print_ready(stack, time.monotonic() - begun, detach=detach)
@@ -265,7 +265,7 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def _stop_on_signals() -> Iterator[None]:
+def stopping_on_signals() -> Iterator[None]:
     """Turns every usual way of ending a process into KeyboardInterrupt for the length of the block."""
 
     def interrupt(_number: int, _frame: object) -> NoReturn:

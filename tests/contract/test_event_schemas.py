@@ -22,7 +22,7 @@ each_sample = pytest.mark.parametrize("path", sample_files(), ids=lambda path: f
 
 
 def test_the_committed_schemas_are_those_of_the_code() -> None:
-    assert differences(generator.generate(), [generator.SCHEMAS]) == [], "run: make schemas"
+    assert differences(generator.generate(), [generator.SCHEMAS]) == [], "run: make events"
 
 
 def test_an_envelope_schema_has_the_fields_of_the_envelope() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -154,6 +154,11 @@ def test_every_function_has_samples_and_every_sample_is_tried() -> None:
     assert {f: {Path(p).stem for p in (samples.INVOCATIONS / f).glob("*.json")} for f in functions} == tried
 
 
+def test_the_readme_names_every_sample() -> None:
+    readme = (samples.INVOCATIONS.parent / "README.md").read_text(encoding="utf-8")
+    assert [path.stem for path in samples.INVOCATIONS.rglob("*.json") if f"`{path.stem}`" not in readme] == []
+
+
 # -- HTTP -----------------------------------------------------------------------------------------
 
 
@@ -171,6 +176,28 @@ def test_a_request_is_answered_as_shown_and_as_documented(stack: InProcess, func
         assert answer.headers["content-type"] == PROBLEM_JSON
         assert f"`{answer.json['code']}`" in described["description"]
     assert answer.headers["x-correlation-id"] == "sample-1"
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        ("UsersFunction", "openapi"),
+        ("UsersFunction", "register_refused"),
+        ("UsersFunction", "read_of_another"),
+        ("BooksFunction", "reserve_as_member"),
+        ("LoansFunction", "check_out_for_another"),
+    ],
+)
+def test_some_need_nothing_of_aws(stack: InProcess, monkeypatch: pytest.MonkeyPatch, function: str, name: str) -> None:
+    """As the README says."""
+
+    def no_client(service: str) -> NoReturn:
+        pytest.fail(f"{service} was asked")
+
+    with stack.function(function) as handler:
+        monkeypatch.setattr(aws, "_client", no_client)
+        assert call(handler, event(function, name)).status == HTTP[function][name]
+        monkeypatch.undo()
 
 
 def test_the_same_request_again_is_replayed(stack: InProcess) -> None:
@@ -192,12 +219,7 @@ def test_a_batch_does_what_it_shows(stack: InProcess, function: str, name: str) 
         assert handler(event(function, name), None) == RESULTS[function][name]
 
 
-def test_published_events_reach_the_bus() -> None:
-    with InProcess().running() as stack:
-        assert_the_loan_reaches_the_bus(stack)
-
-
-def assert_the_loan_reaches_the_bus(stack: InProcess) -> None:
+def test_published_events_reach_the_bus(stack: InProcess) -> None:
     sqs, events = stack.client("sqs"), stack.client("events")
     queue = sqs.create_queue(QueueName="tap")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

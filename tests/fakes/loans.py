@@ -46,8 +46,8 @@ class FakeLoans:
         self.accounts[loan.user_id] = Account(open={**account.open, loan.id: loan.due_at})
 
     def take_over(self, loan: Loan, leased: Loan) -> None:
-        self._require(loan.id, LoanStatus.PENDING, lease_until=loan.lease_until)
-        self.loans[loan.id] = replace(self.loans[loan.id], lease_until=leased.lease_until)
+        self._require(loan.id, LoanStatus.PENDING, version=loan.version, lease_until=loan.lease_until)
+        self.loans[loan.id] = replace(self.loans[loan.id], lease_until=leased.lease_until, version=leased.version)
 
     def activate(self, loan: Loan, events: Sequence[Envelope]) -> None:
         self._require(loan.id, LoanStatus.PENDING, version=loan.version - 1)

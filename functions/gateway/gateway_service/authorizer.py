@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway_service.keyring import Keyring
 from gateway_service.settings import GatewaySettings
+from library_common.access import caller_from_event
 from library_common.clock import Clock, SystemClock
 from library_common.context import invocation
 from library_common.telemetry import count, log_invocation
@@ -38,7 +39,8 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         status = 500
         try:
             answer = authorize(headers.get("authorization"), event["methodArn"], _keyring(), SystemClock())
-            record.actor = str(answer["principalId"])
+            # Named as the services name the same caller in their logs and events.
+            record.actor = caller_from_event({"requestContext": {"authorizer": answer["context"]}}).actor
             status = 200
         except Unauthorized:
             status = 401

@@ -131,16 +131,18 @@ class DynamoLoans:
             self._table.update(
                 _loan_key(loan.id),
                 Expression(
-                    "SET #lease = :lease REMOVE #events",
-                    {"lease": "lease", "events": OUTBOX_ATTRIBUTE},
-                    {"lease": _epoch(leased.lease_until)},
+                    "SET #lease = :lease, #v = :v REMOVE #events",
+                    {"lease": "lease", "v": "v", "events": OUTBOX_ATTRIBUTE},
+                    {"lease": _epoch(leased.lease_until), "v": leased.version},
                 ),
+                # The lease too: withdrawn and asked for again with the same key, a loan begins at version 1 again.
                 Expression(
-                    "#status = :pending AND (attribute_not_exists(#lease) OR #lease = :before)",
-                    {"status": "status", "lease": "lease"},
+                    "#status = :pending AND #v = :was_v AND (attribute_not_exists(#lease) OR #lease = :was_lease)",
+                    {"status": "status", "v": "v", "lease": "lease"},
                     {
                         "pending": LoanStatus.PENDING.value,
-                        "before": _epoch(loan.lease_until) if loan.lease_until else 0,
+                        "was_v": loan.version,
+                        "was_lease": _epoch(loan.lease_until) if loan.lease_until else 0,
                     },
                 ),
             )

@@ -195,6 +195,8 @@ class Checkout:
             if stale.loan is not None and stale.loan.issued_at is not None:
                 # Our own write, whose acknowledgement was lost; the copy may be back already.
                 return stale.loan.as_issued()
+            if stale.loan is not None and stale.loan.status is LoanStatus.PENDING:
+                raise  # taken over by another process, and the copy with it
             # Cancelled under us. The copy we took must not stay behind.
             self.settling.settle(pending, deadline)
             raise errors.CheckoutCancelled("The checkout took too long and was undone.") from stale

@@ -5,7 +5,8 @@ Invariants, kept by conditional writes on exactly these states:
 * A loan holds a place under its member's limit from PENDING until it is closed.
 * A loan that is closed while its copy or place is still to be given back is `settling`; the recovery
   finishes what the closing process did not.
-* Only one process works on a PENDING loan: the holder of the lease.
+* Only one process works on a PENDING loan: the holder of the lease. Taking a lease over is a new version,
+  so whoever held it before fails at its next write.
 """
 
 from dataclasses import dataclass, replace
@@ -19,10 +20,6 @@ sent off (10 s) can live together, so when a lease has run out nothing of its ho
 PATIENCE = timedelta(minutes=2)
 """An unfinished checkout is completed only this long after it was asked for; later it is cancelled,
 because whoever stood at the desk has left without the book."""
-
-
-ISSUED_VERSION = 2
-"""PENDING is version 1, issuing it makes 2; taking over a lease is not a new version."""
 
 
 class LoanStatus(StrEnum):
@@ -110,8 +107,8 @@ class Loan:
     # -- transitions --------------------------------------------------------------------------
 
     def leased(self, now: datetime) -> "Loan":
-        """Taken over by the process that asks."""
-        return replace(self, lease_until=now + LEASE)
+        """Taken over by the process that asks. A new version: what the one before still tries to write fails."""
+        return replace(self, lease_until=now + LEASE, version=self.version + 1)
 
     def activated(self, copy: Copy, now: datetime) -> "Loan":
         return replace(
@@ -168,7 +165,8 @@ class Loan:
             extensions=0,
             settling=False,
             damaged=False,
-            version=ISSUED_VERSION,
+            # Each renewal was one version since then, and the return one.
+            version=self.version - self.extensions - (self.status is LoanStatus.RETURNED),
         )
 
 

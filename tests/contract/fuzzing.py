@@ -1,0 +1,256 @@
+"""Fuzzing an API by its own OpenAPI document, whether it runs in this process or is deployed somewhere.
+
+Two kinds of requests per operation: the boundaries of every field (schemathesis' coverage phase), and random ones
+(Hypothesis, derandomised). Each goes out once with ids that exist, so that the code behind the id is reached, and
+once as drawn.
+"""
+
+import copy
+import io
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from requests.adapters import BaseAdapter, HTTPAdapter
+from schemathesis import APIOperation, Case, CheckContext, GenerationMode, Response
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    missing_required_header,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+from urllib3 import HTTPHeaderDict, HTTPResponse
+
+from tests.support.lambda_events import api_event
+from tools.openapi_documents import DOCUMENTS
+
+type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+type Known = Mapping[str, str]
+"""Field or parameter name -> a value that names something existing."""
+
+type AnyCase = Case[Any]
+type AnyOperation = APIOperation[Any, Any, Any, Any]
+
+HERE = "http://api.test"
+
+
+def a_problem_is_one_the_operation_documents(ctx: CheckContext, response: Response, case: AnyCase) -> None:
+    """Not only the status: `code` is among those the document lists for it."""
+    if response.status_code < 400:
+        return
+    document = response.json()
+    codes = str(case.operation.definition.raw["responses"].get(str(response.status_code), {}).get("description", ""))
+    # These two the gateway gives before an operation is found. A single rule of a policy answers with its own code.
+    reasons = [reason["code"] for reason in document.get("reasons") or ()]
+    known = document["code"] in {"no_such_route", "method_not_allowed"} or reasons == [document["code"]]
+    assert known or f"`{document['code']}`" in codes, f"{response.status_code} {document['code']} is not documented"
+    assert document["status"] == response.status_code
+    assert document["correlation_id"] == response.headers["x-correlation-id"][0]
+
+
+CHECKS: list[Any] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    missing_required_header,
+    negative_data_rejection,
+    unsupported_method,
+    a_problem_is_one_the_operation_documents,
+]
+"""Not among them: positive_data_acceptance, because a JSON Schema cannot say all of our rules (an ISBN's check
+digit, one of two fields, a visible character, a phone number that exists)."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where requests go. known: what exists there, by the name of the field that names it."""
+
+    session: requests.Session
+    base_url: str
+    known: Known = field(default_factory=dict)
+
+
+def deployed(base_url: str, token: str, known: Known | None = None) -> Target:
+    """A deployed API, as the caller with this token."""
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {token}"
+    return Target(session, base_url.rstrip("/"), known or {})
+
+
+def in_process(handler: Handler, caller: Mapping[str, str], known: Known) -> Target:
+    """A Lambda handler in this process, as this caller (see `tests.support.lambda_events`)."""
+    session = requests.Session()
+    session.trust_env = False
+    session.mount(HERE, _LambdaAdapter(handler, caller))
+    return Target(session, HERE, known)
+
+
+# -- operations -----------------------------------------------------------------------------------
+
+
+def document(service: str) -> dict[str, Any]:
+    """The committed OpenAPI document of a service."""
+    read: dict[str, Any] = json.loads((DOCUMENTS / f"{service}.json").read_text(encoding="utf-8"))
+    return read
+
+
+def labels(service: str) -> list[str]:
+    """Every operation of a service, like `POST /api/users`."""
+    return [f"{method.upper()} {path}" for path, methods in document(service)["paths"].items() for method in methods]
+
+
+def operation(service: str, label: str) -> AnyOperation:
+    """One operation as schemathesis knows it."""
+    schema = schemathesis.openapi.from_dict(document(service), config=schemathesis.Config())
+    found = schema.find_operation_by_label(label)
+    assert found is not None, label
+    return found
+
+
+def access_of(fuzzed: AnyOperation) -> dict[str, Any]:
+    declared: dict[str, Any] = fuzzed.definition.raw["x-access"]
+    return declared
+
+
+# -- fuzzing --------------------------------------------------------------------------------------
+
+
+def fuzz(fuzzed: AnyOperation, target: Target, *, examples: int) -> int:
+    """Sends boundaries and `examples` random requests of each kind; answers how many went out.
+
+    Raises schemathesis' FailureGroup with a curl command for the first answer that is not as it should be.
+    """
+    sent = 0
+
+    def send(case: AnyCase) -> None:
+        nonlocal sent
+        sent += 1
+        case.call_and_validate(base_url=target.base_url, session=target.session, checks=CHECKS)
+
+    for known in (target.known, {}) if target.known else ({},):
+        for case in _boundaries(fuzzed):
+            send(_with_known(case, known))
+        for mode in GenerationMode:
+            _at_random(fuzzed, mode, known, examples, send)
+    return sent
+
+
+def _boundaries(fuzzed: AnyOperation) -> Iterator[AnyCase]:
+    schema = fuzzed.schema
+    yield from schema.iter_coverage_cases(
+        fuzzed,
+        generation_modes=list(GenerationMode),
+        generation_config=schema.config.generation_for(operation=fuzzed),
+    )
+
+
+def _at_random(
+    fuzzed: AnyOperation,
+    mode: GenerationMode,
+    known: Known,
+    examples: int,
+    send: Callable[[AnyCase], None],
+) -> None:
+    if mode.is_negative and not (list(fuzzed.iter_parameters()) or fuzzed.body):
+        return  # nothing that could be wrong
+
+    @settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=fuzzed.as_strategy(generation_mode=mode), keep=st.integers(0, 3))
+    def run(case: AnyCase, keep: int) -> None:
+        send(_with_known(case, known if keep else {}))
+
+    run()
+
+
+def _with_known(case: AnyCase, known: Known) -> AnyCase:
+    """Puts existing ids where the case has drawn ones, unless being wrong there is its point."""
+    meta = case.meta
+    for location, container in (
+        (ParameterLocation.PATH, case.path_parameters),
+        (ParameterLocation.QUERY, case.query),
+        (ParameterLocation.BODY, case.body),
+    ):
+        if not isinstance(container, dict) or (meta is not None and meta.is_negative_at(location)):
+            continue
+        for name in container.keys() & known.keys():
+            container[name] = known[name]
+    return case
+
+
+# -- a Lambda handler behind `requests` -----------------------------------------------------------
+
+
+class _LambdaAdapter(BaseAdapter):
+    """Turns a request into API Gateway's event for the handler, and its answer into a response."""
+
+    def __init__(self, handler: Handler, caller: Mapping[str, str]) -> None:
+        super().__init__()
+        self._handler = handler
+        self._caller = dict(caller)
+
+    def send(self, request: requests.PreparedRequest, *_: object, **__: object) -> requests.Response:
+        """What `requests` calls."""
+        answer = self._handler(self._event(request), None)
+        body = (answer.get("body") or "").encode()
+        headers = [
+            (name, value) for name, values in (answer.get("multiValueHeaders") or {}).items() for value in values
+        ]
+        headers += [(name, value) for name, value in (answer.get("headers") or {}).items()]
+        status = int(answer["statusCode"])
+        raw = HTTPResponse(
+            body=io.BytesIO(body),
+            headers=headers,
+            status=status,
+            reason=HTTPStatus(status).phrase,
+            preload_content=False,
+            request_method=request.method,
+        )
+        # requests' own adapter knows how to make a response of this; it does no I/O here.
+        return HTTPAdapter().build_response(request, raw)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _event(self, request: requests.PreparedRequest) -> dict[str, Any]:
+        parts = urlsplit(str(request.url))
+        headers = {name: _text(value) for name, value in request.headers.items()}
+        event = api_event(
+            str(request.method),
+            parts.path + (f"?{parts.query}" if parts.query else ""),
+            caller=self._caller,
+            headers=headers,
+            raw_body="" if request.body is not None else None,
+        )
+        if not any(name.lower() == "content-type" for name in headers):
+            for kind in ("headers", "multiValueHeaders"):
+                event[kind].pop("Content-Type", None)
+        if request.body is not None:
+            body = request.body.encode() if isinstance(request.body, str) else bytes(request.body)  # type: ignore[arg-type]  # cases are never streams
+            event |= {"body": b64encode(body).decode(), "isBase64Encoded": True}
+        return copy.deepcopy(event)
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")

@@ -1,0 +1,64 @@
+"""`make bench`: measures the budgets, prints them and writes `.local/bench.json`. Fails when one does not hold.
+
+`--seconds N` sets how long the load lasts (60), `--clients N` how many there are (16).
+"""
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from localstack.embedded.layout import LOCAL
+from localstack.embedded.stack import LocalStack
+from tests.performance import measuring
+from tests.performance.measuring import Measurement
+from tests.support.invariants import violations
+from tests.support.library_client import LibraryClient
+
+
+def main() -> int:
+    """Prints each measurement as it is made. Exit status 1 when a budget is exceeded."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--clients", type=int, default=16)
+    arguments = parser.parse_args()
+
+    done: list[Measurement] = []
+    print(f"Python {platform.python_version()}, MiniStack {version('ministack')}, {platform.machine()}")
+    for measurement in _everything(arguments.clients, arguments.seconds):
+        print(measurement.line(), flush=True)
+        done.append(measurement)
+    LOCAL.path.mkdir(exist_ok=True)
+    target = LOCAL.path / "bench.json"
+    target.write_text(json.dumps([asdict(m) | {"holds": m.holds} for m in done], indent=2) + "\n")
+    over = [m.what for m in done if not m.holds]
+    print(f"{len(done)} measured, {len(over)} over budget; written to {target.name}")
+    for what in over:
+        print(f"over budget: {what}")
+    return 1 if over else 0
+
+
+def _everything(clients: int, seconds: float) -> Iterator[Measurement]:
+    yield from measuring.import_ratios()
+    yield from measuring.unzipped_sizes()
+    yield measuring.seconds_to_run()
+    with tempfile.TemporaryDirectory() as scratch, LocalStack.start(Path(scratch)) as stack:
+        library = LibraryClient(base_url=stack.base_url, mint=stack.mint_token)
+        yield from measuring.request_units(stack, library)
+        load = measuring.hold_under_load(library, clients=clients, seconds=seconds)
+        yield from load.measurements(clients)
+        for line in load.unexplained[:20]:
+            print("     ", line)
+        broken = violations(stack)
+        for line in broken[:20]:
+            print("     ", line)
+        yield Measurement("invariants broken after the load", len(broken), "sentences", 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
