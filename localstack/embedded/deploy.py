@@ -18,7 +18,7 @@ from localstack.embedded.errors import Refusal
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.literals import CapabilityType, ChangeSetTypeType
-    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackEventTypeDef
+    from mypy_boto3_cloudformation.type_defs import CreateChangeSetInputTypeDef, ParameterTypeDef, StackEventTypeDef
 
 _CAPABILITIES: list[CapabilityType] = [
     "CAPABILITY_IAM",
@@ -27,6 +27,8 @@ _CAPABILITIES: list[CapabilityType] = [
 ]
 _POLL_SECONDS = 0.2
 _DEADLINE_SECONDS = 300.0
+# CloudFormation's limit for a template inside a request.
+_LONGEST_BODY_BYTES = 51_200
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +95,7 @@ def deploy(
     body = template.dump(template.with_uploaded_code(source, uploads.put)).encode()
     build.mkdir(parents=True, exist_ok=True)
     (build / "packaged.json").write_bytes(body)
-    # By address, not in the request: a template in a request may have 51,200 bytes only.
-    key = f"{stack_name}/template.json"
-    aws.s3.put_object(Bucket=bucket, Key=key, Body=body)
-    template_url = f"{aws.endpoint_url.rstrip('/')}/{bucket}/{key}"
-
-    changed = _apply(aws, stack_name, template_url, parameters)
+    changed = _apply(aws, stack_name, bucket, body, parameters)
     return Deployment(
         stack_name=stack_name, outputs=outputs(aws, stack_name), resources=_resources(aws, stack_name), changed=changed
     )
@@ -194,7 +191,7 @@ def _artifact_bucket(aws: Aws, stack_name: str) -> str:
     return bucket
 
 
-def _apply(aws: Aws, stack_name: str, template_url: str, parameters: Mapping[str, str]) -> bool:
+def _apply(aws: Aws, stack_name: str, bucket: str, body: bytes, parameters: Mapping[str, str]) -> bool:
     """Runs a change set to its end; returns False when there was nothing to change."""
     cloudformation = aws.cloudformation
     status = _status(aws, stack_name)
@@ -207,15 +204,21 @@ def _apply(aws: Aws, stack_name: str, template_url: str, parameters: Mapping[str
     given: list[ParameterTypeDef] = [
         {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
     ]
+    request: CreateChangeSetInputTypeDef = {
+        "StackName": stack_name,
+        "ChangeSetName": f"deploy-{time.time_ns()}",
+        "ChangeSetType": kind,
+        "Parameters": given,
+        "Capabilities": _CAPABILITIES,
+    }
+    if len(body) <= _LONGEST_BODY_BYTES:
+        request["TemplateBody"] = body.decode()
+    else:
+        key = f"{stack_name}/template.json"
+        aws.s3.put_object(Bucket=bucket, Key=key, Body=body)
+        request["TemplateURL"] = f"{aws.endpoint_url.rstrip('/')}/{bucket}/{key}"
     try:
-        change_set = cloudformation.create_change_set(
-            StackName=stack_name,
-            ChangeSetName=f"deploy-{time.time_ns()}",
-            ChangeSetType=kind,
-            TemplateURL=template_url,
-            Parameters=given,
-            Capabilities=_CAPABILITIES,
-        )["Id"]
+        change_set = cloudformation.create_change_set(**request)["Id"]
     except ClientError as error:
         raise Refusal(f"The template was refused: {error.response['Error']['Message']}") from error
     if not _change_set_ready(aws, change_set):

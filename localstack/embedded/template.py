@@ -40,7 +40,7 @@ def load(path: Path) -> Template:
 
 
 def dump(template: Template) -> str:
-    """The template as JSON text."""
+    """The template as JSON text, as short as it gets."""
 
     def plain(value: object) -> str:
         # YAML reads an unquoted 2010-09-09 as a date.
@@ -48,7 +48,7 @@ def dump(template: Template) -> str:
             return value.isoformat()
         raise TypeError(f"{value!r} has no place in a template")
 
-    return json.dumps(template, indent=1, default=plain)
+    return json.dumps(template, separators=(",", ":"), default=plain)
 
 
 def resources_of(template: Template, resource_type: str) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from fastapi import Query, Response
-from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, field_validator, model_validator
 
 from library_common.access import Access, Caller
 from library_common.clock import is_rfc3339, to_rfc3339
@@ -78,6 +78,14 @@ class ReturnDetails(RequestBody):
 
     returned_at: AwareDatetime | None = None
     condition: Condition = Condition.GOOD
+
+    @field_validator("returned_at", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        # Numbers, and digits alone in a string, would be taken for seconds since 1970.
+        if value is not None and not (isinstance(value, str) and ":" in value):
+            raise ValueError("must be a timestamp like 2026-11-21T20:32:51Z")
+        return value
 
 
 class ReturnBody(ReturnDetails):

@@ -15,6 +15,7 @@ from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from mangum import Mangum
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import MutableHeaders
@@ -529,7 +530,10 @@ async def _http_exception_problem(request: Request, exc: Exception) -> JSONRespo
     if exc.status_code == 404:
         return _from_problem_error(request, p.NoSuchRoute("There is nothing at this path."))
     if exc.status_code == 405:
-        return _from_problem_error(request, p.MethodNotAllowed("This path does not take that method."))
+        routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
+        taken = {m for route in routes if route.path_regex.match(request.scope["path"]) for m in route.methods}
+        allow = {"Allow": ", ".join(sorted(taken))}
+        return _from_problem_error(request, p.MethodNotAllowed("This path does not take that method.", headers=allow))
     # What FastAPI raises itself while reading a body: bad UTF-8, nesting too deep, numbers too long.
     return _from_problem_error(request, p.MalformedJson("The body could not be read as JSON."))
 

@@ -121,6 +121,14 @@ def test_a_stack_from_its_first_deployment_to_its_removal(aws: Aws, work: WorkDi
     assert aws.s3.list_buckets()["Buckets"] == []
 
 
+def test_a_template_too_long_for_a_request_is_deployed_all_the_same(
+    aws: Aws, work: WorkDir, template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "_LONGEST_BODY_BYTES", 100)
+
+    assert _get(aws, _deploy(aws, work, template), "/echo").status == 200
+
+
 def test_what_the_emulator_leaves_out_is_put_in_place_once(aws: Aws, work: WorkDir, template: Path) -> None:
     deployed = _deploy(aws, work, template)
     found = engine.identify(aws.endpoint_url)

@@ -1,6 +1,5 @@
 """Every usual way of ending a run lets it stop in order."""
 
-import os
 import signal
 
 import pytest
@@ -15,7 +14,6 @@ def test_a_signal_becomes_an_interruption_that_can_be_handled(how: signal.Signal
     before = signal.getsignal(how)
 
     with stopping_on_signals(), pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), how)
-        signal.pause()
+        signal.raise_signal(how)
 
     assert signal.getsignal(how) is before
