@@ -9,7 +9,7 @@ import copy
 import io
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -47,6 +47,7 @@ type AnyCase = Case[Any]
 type AnyOperation = APIOperation[Any, Any, Any, Any]
 
 HERE = "http://api.test"
+EITHER = (("book_id", "barcode"), ("loan_id", "barcode"))
 
 
 def a_problem_is_one_the_operation_documents(ctx: CheckContext, response: Response, case: AnyCase) -> None:
@@ -79,11 +80,16 @@ digit, one of two fields, a visible character, a phone number that exists)."""
 
 @dataclass(frozen=True)
 class Target:
-    """Where requests go. known: what exists there, by the name of the field that names it."""
+    """Where requests go.
+
+    known: what exists there, by the name of the field that names it. either: fields of which a body takes one, which
+    no schema of ours says.
+    """
 
     session: requests.Session
     base_url: str
     known: Known = field(default_factory=dict)
+    either: Sequence[tuple[str, str]] = EITHER
 
 
 def deployed(base_url: str, token: str, known: Known | None = None) -> Target:
@@ -147,9 +153,9 @@ def fuzz(fuzzed: AnyOperation, target: Target, *, examples: int) -> int:
         case.call_and_validate(base_url=target.base_url, session=target.session, checks=CHECKS)
 
     for case in _boundaries(fuzzed):
-        send(_with_known(case, target.known))
+        send(_with_known(case, target))
     for mode in GenerationMode:
-        _at_random(fuzzed, mode, target.known, examples, send)
+        _at_random(fuzzed, mode, target, examples, send)
     return sent
 
 
@@ -165,7 +171,7 @@ def _boundaries(fuzzed: AnyOperation) -> Iterator[AnyCase]:
 def _at_random(
     fuzzed: AnyOperation,
     mode: GenerationMode,
-    known: Known,
+    target: Target,
     examples: int,
     send: Callable[[AnyCase], None],
 ) -> None:
@@ -179,18 +185,16 @@ def _at_random(
     )
     @given(case=fuzzed.as_strategy(generation_mode=mode), as_drawn=st.integers(0, 2))
     def run(case: AnyCase, as_drawn: int) -> None:
-        send(case if as_drawn == 0 else _with_known(case, known))
+        send(case if as_drawn == 0 else _with_known(case, target))
 
     # Where any text will do nothing can be wrong.
     with suppress(Unsatisfiable) if mode.is_negative else nullcontext():
         run()
 
 
-def _with_known(case: AnyCase, known: Known) -> AnyCase:
+def _with_known(case: AnyCase, target: Target) -> AnyCase:
     """Puts what exists where the case has drawn something, unless being wrong there is its point."""
-    if not known:
-        return case
-    here = {**known, "if-match": "*", "idempotency-key": new_id()}
+    here = {**target.known, "if-match": "*", "idempotency-key": new_id(), "email": f"{new_id()}@example.org"}
     meta = case.meta
     for location, container in (
         (ParameterLocation.PATH, case.path_parameters),
@@ -201,7 +205,12 @@ def _with_known(case: AnyCase, known: Known) -> AnyCase:
         if not isinstance(container, MutableMapping) or (meta is not None and meta.is_negative_at(location)):
             continue
         for name in set(container) & here.keys():
-            container[name] = here[name]
+            if container[name] is not None:
+                container[name] = here[name]
+        if location is ParameterLocation.BODY:
+            for one, other in target.either:
+                if container.get(one) is not None and container.get(other) is not None:
+                    del container[one if len(str(container)) % 2 else other]
     return case
 
 

@@ -120,6 +120,16 @@ class InProcess:
     def _parameter(self, logical_id: str, value: str) -> None:
         self.client("ssm").put_parameter(Name=self.refs[logical_id], Value=value, Type="String", Overwrite=True)
 
+    def indexes(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """Table -> index -> its key attributes, partition key first."""
+        return {
+            self.refs[table]: {
+                index["IndexName"]: tuple(key["AttributeName"] for key in index["KeySchema"])
+                for index in properties.get("GlobalSecondaryIndexes", ())
+            }
+            for table, properties in sam.resources_of(dict(self.template), sam.TABLE).items()
+        }
+
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Everything in every table, for `put_back`."""
         return {table: self.items(table) for table in sam.resources_of(dict(self.template), sam.TABLE)}

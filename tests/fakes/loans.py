@@ -85,17 +85,19 @@ class FakeLoans:
     def history(
         self, user_id: str, limit: int, after: dict[str, object] | None
     ) -> tuple[list[Loan], dict[str, object] | None]:
-        issued = [loan for loan in self.loans.values() if loan.user_id == user_id and loan.issued_at is not None]
-        issued.sort(key=lambda loan: (str(loan.issued_at), loan.id), reverse=True)
-        start = 0
-        if after is not None:
-            start = next(i for i, loan in enumerate(issued) if loan.id == after["id"]) + 1
-        page = issued[start : start + limit]
-        if start + limit >= len(issued):
-            return page, None
-        last = page[-1]
-        assert last.issued_at is not None
-        return page, {"issued": to_rfc3339(last.issued_at), "id": last.id}
+        places = {
+            (to_rfc3339(loan.issued_at), loan.id): loan
+            for loan in self.loans.values()
+            if loan.user_id == user_id and loan.issued_at is not None
+        }
+        # A position need not be a loan's: the table goes on from wherever it is told.
+        left = [place for place in places if after is None or place < (str(after["issued"]), str(after["id"]))]
+        page = sorted(left, reverse=True)[:limit]
+        loans = [places[place] for place in page]
+        if len(left) <= limit:
+            return loans, None
+        issued, loan_id = page[-1]
+        return loans, {"issued": issued, "id": loan_id}
 
     def _write(self, loan: Loan, events: Sequence[Envelope]) -> None:
         self.loans[loan.id] = loan

@@ -531,7 +531,7 @@ async def _http_exception_problem(request: Request, exc: Exception) -> JSONRespo
         return _from_problem_error(request, p.NoSuchRoute("There is nothing at this path."))
     if exc.status_code == 405:
         routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
-        taken = {m for route in routes if route.path_regex.match(request.scope["path"]) for m in route.methods}
+        taken = {m for route in routes if route.path_regex.match(request.scope["path"]) for m in route.methods or ()}
         allow = {"Allow": ", ".join(sorted(taken))}
         return _from_problem_error(request, p.MethodNotAllowed("This path does not take that method.", headers=allow))
     # What FastAPI raises itself while reading a body: bad UTF-8, nesting too deep, numbers too long.

@@ -287,6 +287,16 @@ class TestReleasing:
             catalogue.release(book.title.id, release, [])
         assert stock_in(catalogue, book) == stock
 
+    def test_not_of_a_copy_that_another_loan_has_by_now(self, catalogue: Catalogue) -> None:
+        book = in_catalogue(catalogue, a_book([Copy("c1")]))
+        reserve(catalogue, book.stock, "L1")
+        late = stock_in(catalogue, book).release("L1", barcode=None, damaged=False, now=NOON)
+        catalogue.release(book.title.id, late, [])
+        reserve(catalogue, stock_in(catalogue, book), "L2")
+        with pytest.raises(LostRace):
+            catalogue.release(book.title.id, late, [])
+        assert stock_in(catalogue, book).held == {"L2": Held("c1", NOW)}
+
     def test_a_lost_copy_stays_lost(self, catalogue: Catalogue) -> None:
         book = in_catalogue(catalogue, a_book([Copy("c1", CopyStatus.LOST)], held={"L1": Held("c1", NOW)}))
         catalogue.release(book.title.id, book.stock.release("L1", barcode=None, damaged=False, now=NOON), [])

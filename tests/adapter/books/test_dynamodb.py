@@ -149,6 +149,7 @@ class TestStoredCounts:
                 stored, stock = item(dynamodb, self.book_id, "STOCK"), self._stock()
                 counted = (stock.total, stock.available, stock.out)
                 assert (stored["total"], stored["available"], stored["out"]) == counted
+                assert all(("loan" in copy) == ("since" in copy) for copy in stored["copies"].values())
                 lent = {b: copy["loan"] for b, copy in stored["copies"].items() if "loan" in copy}
                 assert lent == {barcode: loan for loan, barcode in stored["held"].items()}
 

@@ -14,13 +14,15 @@ Items
     All copies in one item, because lending must be one UpdateItem: no transaction (twice the price, and
     a TransactionConflict whenever members race), and counts that are readable with the title.
     `copies` {barcode: {status, shelf, and while a loan holds it: loan, since (epoch seconds)}}, `held`
-    {loan id: barcode}, `gone` {loan id: epoch seconds at which it may be forgotten}, `total`, `available`,
-    `out` (for those who read the stream or the console; this service counts), `archived`, `title` (cut to
-    100 characters, to be answered by a reservation), `version`, `events` (CopyStatusChanged).
+    {loan id: barcode}, `gone` {loan id released or refused: epoch seconds at which it may be forgotten},
+    `total`, `available`, `out` (for those who read the stream or the console; this service counts),
+    `archived`, `title` (cut to 100 characters, to be answered by a reservation), `version`, `events`
+    (CopyStatusChanged).
     A copy takes about 45 bytes, 85 more while it is lent. So with three copies, all of them lent, the item
     stays below 1 KB, one write unit. It grows linearly: 500 copies, the most a title may have (TooManyCopies),
     are 24 KB, 65 KB when all are lent. That is far from DynamoDB's 400 KB, but a reservation of such a title
-    costs as many write units. Remembered releases come to 35 bytes each for an hour.
+    costs as many write units. What is in `gone` takes 35 bytes each for an hour at most; every reservation
+    and release forgets what is old.
 `BARCODE#<barcode>` / `BARCODE`
     Says whose copy a barcode is (`book_id`), and keeps it unique. Made and deleted in the transaction that
     changes `copies`.
@@ -41,7 +43,8 @@ list, search                              strong Queries of TERM partitions (<= 
 add a title                               one transaction: META, STOCK, <= 44 TERM, <= 50 BARCODE, answer
 change, archive, restore a title          one transaction: META, differing TERM, STOCK and BARCODE if need be
 set copies right, correct availability    one PutItem of STOCK, on its version
-reserve, release                          one GetItem and one UpdateItem of STOCK: 1 write unit up to 1 KB
+reserve, release                          one GetItem and one UpdateItem of STOCK: 1 write unit up to 1 KB; a
+                                          refused reservation is remembered by such an UpdateItem, too
 ========================================  =================================================================
 
 A transaction has at most 100 operations. A new name for a title rewrites all its entries, 44 to delete and 44 to
@@ -58,7 +61,7 @@ One loan must never get two copies, however often and however simultaneously its
 on the copy alone does not ensure that: two tries may choose different copies. Hence `held`, by loan:
 `attribute_not_exists(held.<loan>)` lets one try of a loan through, while other loans pass freely. The
 same write checks that the copy is still available (two loans never get one copy), that the loan is
-not in `gone` (a release that came first wins), and that the title is not archived. A failed
+not in `gone` (a release or a refusal that came first wins), and that the title is not archived. A failed
 condition hands back the item as it is, which is decided upon afresh: mostly the answer then is
 "this loan has its copy", "no copy left", or another copy to try.
 

@@ -1,0 +1,11 @@
+"""What is under test, and on what: printed at the head of every run."""
+
+import os
+from importlib.metadata import version
+
+
+def pytest_report_header() -> list[str]:
+    """The engines and their versions. A run on MiniStack is never called one on LocalStack."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    deployed = f"whatever answers at {endpoint}" if endpoint else f"MiniStack {version('ministack')}, embedded"
+    return [f"deployed stack: {deployed}", f"adapters: moto {version('moto')}"]

@@ -1,0 +1,103 @@
+"""The three services on their real storage adapters in moto, each with something in it to find.
+
+What loans asks of users and books comes from fakes. DynamoDB's own rules that moto does not know are enforced.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import books_service.http
+import loans_service.http
+import users_service.http
+from books_service.adapters.dynamodb import DynamoCatalogue
+from books_service.bootstrap import compose
+from books_service.domain.title import Metadata
+from library_common import aws
+from library_common.clock import SystemClock
+from library_common.dynamodb import Table
+from library_common.http import ServiceApi
+from library_common.ids import new_id
+from loans_service.adapters.dynamodb import DynamoLoans
+from tests.contract import strict_dynamodb
+from tests.contract.in_process import InProcess
+from tests.fakes.lending import Library
+from tests.fakes.users import ADMIN, LIBRARIAN, FakePasswords
+from tests.support.clock import FixedClock
+from tests.support.lambda_events import person, service
+from users_service.adapters.contacts import email_key
+from users_service.adapters.dynamodb import DynamoMembers
+from users_service.application.registration import Registration
+from users_service.application.use_cases import UseCases
+from users_service.domain.membership import Status, Terms
+from users_service.domain.roles import Role
+
+
+@dataclass(frozen=True)
+class Running:
+    """One service, and what exists in it by the name of the field that names it."""
+
+    api: ServiceApi
+    known: dict[str, str]
+
+    def caller_for(self, access: Mapping[str, Any]) -> dict[str, str]:
+        """A librarian wherever librarians may; else who may."""
+        if access.get("librarian") or access.get("public"):
+            return person(LIBRARIAN.id, "librarian")
+        if access.get("admin"):
+            return person(ADMIN.id, "admin")
+        if "scope" in access:
+            return service("loans", access["scope"])
+        return person(self.known["user_id"], "patron")
+
+
+@contextmanager
+def running(stack: InProcess, name: str) -> Iterator[Running]:
+    """A service as its handler would run it, with a client of its own."""
+    aws._client.cache_clear()
+    strict_dynamodb.enforce(stack.indexes())
+    try:
+        yield SERVICES[name](stack)
+    finally:
+        aws._client.cache_clear()
+
+
+def users(stack: InProcess) -> Running:
+    """The users service with one member."""
+    use_cases = UseCases.of(
+        members=DynamoMembers(Table(stack.refs["UsersTable"], aws.dynamodb)),
+        passwords=FakePasswords(),  # bcrypt takes a quarter of a second on purpose
+        email_key=email_key,
+        terms=Terms(starts_as=Status.ACTIVE, days=365),
+        clock=SystemClock(),
+    )
+    member = use_cases.register(
+        Registration(name="Ann Lee", email=f"{new_id()}@example.org", role=Role.PATRON), caller=LIBRARIAN, ticket=None
+    )
+    return Running(users_service.http.build(lambda: use_cases), {"user_id": member.user.id})
+
+
+def books(stack: InProcess) -> Running:
+    """The books service with one title, some copies of which are lent."""
+    catalogue = DynamoCatalogue(Table(stack.refs["BooksTable"], aws.dynamodb))
+    use_cases = compose(catalogue, clock=SystemClock())
+    title, _ = use_cases.cataloguing.add(Metadata(title="The Dispossessed", author="Ursula K. Le Guin"), 3, None)
+    loan_id = new_id()
+    held = use_cases.lending.reserve(title.id, loan_id)[0]
+    known = {"book_id": title.id, "barcode": held.barcode, "loan_id": loan_id}
+    return Running(books_service.http.build(lambda: use_cases), known)
+
+
+def loans(stack: InProcess) -> Running:
+    """The loans service with one member, one title and one open loan."""
+    library = Library(
+        clock=FixedClock(), loans=cast("Any", DynamoLoans(stack.refs["LoansTable"], aws.dynamodb))
+    )  # the fake's place is taken by the real thing, which implements the same port
+    member, book = library.member(), library.title(copies=50)
+    loan = library.lend(member, book)
+    known = {"user_id": member.id, "book_id": book, "loan_id": loan.id, "barcode": loan.barcode or ""}
+    return Running(loans_service.http.build(lambda: library.lending), known)
+
+
+SERVICES: dict[str, Callable[[InProcess], Running]] = {"users": users, "books": books, "loans": loans}

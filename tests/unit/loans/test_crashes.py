@@ -1,0 +1,339 @@
+"""Death at every step: before and after every single call a checkout or return makes to the outside.
+
+The positions are not listed anywhere: a first run that nothing happens to counts the calls, and then every
+one of them kills its process twice, once before it had its effect and once after. What comes next is what comes
+in life: the lease passes, then the recovery, or two of them, or the client with its key.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from loans_service.application.ports import ShelfUnavailable, ShelfUnknown
+from loans_service.domain import errors
+from loans_service.domain.loan import LEASE, PATIENCE, Condition, Loan, LoanStatus, Member
+from tests.fakes.lending import Library
+
+pytestmark = pytest.mark.unit
+
+SECOND = timedelta(seconds=1)
+
+
+class ProcessDied(BaseException):
+    """No `except Exception` survives the process."""
+
+
+@dataclass
+class Mortality:
+    """Counts calls to the outside; the process dies at call `number`, before or after its effect."""
+
+    number: int | None = None
+    after: bool = False
+    calls: list[str] = field(default_factory=list)
+
+    def step(self, name: str, call: Callable[[], Any]) -> Any:
+        self.calls.append(name)
+        dies = self.number is not None and len(self.calls) == self.number
+        if dies and not self.after:
+            raise ProcessDied(name)
+        try:
+            return call()
+        finally:
+            # Whether it was answered or refused: nobody is left to read it.
+            if dies:
+                raise ProcessDied(name)
+
+
+class Mortal:
+    """A port whose every call may be the process's last."""
+
+    def __init__(self, port: Any, name: str, mortality: Mortality) -> None:
+        self._port, self._name, self._mortality = port, name, mortality
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+
+        def stepped(*args: Any, **kwargs: Any) -> Any:
+            return self._mortality.step(f"{self._name}.{name}", lambda: method(*args, **kwargs))
+
+        return stepped
+
+
+def mortal_process(library: Library, mortality: Mortality) -> Library:
+    """Another process of the same library: same stores, its own death."""
+    return Library(
+        clock=library.clock,
+        members=Mortal(library.members, "members", mortality),  # type: ignore[arg-type]  # stands in for all ports
+        loans=Mortal(library.loans, "loans", mortality),  # type: ignore[arg-type]
+        shelf=Mortal(library.shelf, "shelf", mortality),  # type: ignore[arg-type]
+        policies=Mortal(library.policies, "policies", mortality),  # type: ignore[arg-type]
+        recoveries=Mortal(library.recoveries, "recoveries", mortality),  # type: ignore[arg-type]
+    )
+
+
+# -- what is done while death may come ------------------------------------------------------------
+
+
+@dataclass
+class World:
+    """A library with one member, one title, and something going on."""
+
+    library: Library = field(default_factory=Library)
+    member: Member = field(init=False)
+    book: str = field(init=False)
+    copies: int = 1
+
+    def __post_init__(self) -> None:
+        self.member = self.library.member()
+        self.book = self.library.title(self.copies)
+
+    def check_out(self, process: Library) -> Loan:
+        return process.check_out(self.member, self.book, key="k").loan
+
+    @property
+    def loan(self) -> Loan | None:
+        return next(iter(self.library.loans.loans.values()), None)
+
+
+def fine() -> World:
+    return World()
+
+
+def no_copy() -> World:
+    return World(copies=0)
+
+
+def books_down() -> World:
+    world = World()
+    world.library.shelf.failures.append((ShelfUnavailable("down"), False))
+    return world
+
+
+def answer_lost() -> World:
+    world = World()
+    world.library.shelf.failures.append((ShelfUnknown("timeout"), True))
+    return world
+
+
+def request_lost() -> World:
+    world = World()
+    world.library.shelf.failures.append((ShelfUnknown("timeout"), False))
+    return world
+
+
+CIRCUMSTANCES = [fine, no_copy, books_down, answer_lost, request_lost]
+
+
+def checking_out(world: World, process: Library) -> None:
+    try:
+        world.check_out(process)
+    except errors.LendingError:
+        return
+
+
+def checking_out_after_a_crash(world: World, process: Library) -> None:
+    """The second attempt at the same checkout is a process too, and dies as well as the first."""
+    leave_half_done(world)
+    world.library.clock.advance(LEASE)
+    checking_out(world, process)
+
+
+def recovering(world: World, process: Library) -> None:
+    """So is the recovery."""
+    loan = leave_half_done(world)
+    world.library.clock.advance(LEASE)
+    process.recovering.recover(loan.id, attempt=0)
+
+
+def recovering_while_books_is_down(world: World, process: Library) -> None:
+    loan = leave_half_done(world)
+    world.library.clock.advance(LEASE)
+    world.library.shelf.failures.append((ShelfUnavailable("down"), False))
+    process.recovering.recover(loan.id, attempt=0)
+
+
+def undoing(world: World, process: Library) -> None:
+    """And the recovery of what nobody waits for any more."""
+    loan = leave_half_done(world)
+    world.library.clock.advance(PATIENCE + SECOND)
+    process.recovering.recover(loan.id, attempt=0)
+
+
+def undoing_while_books_is_down(world: World, process: Library) -> None:
+    loan = leave_half_done(world)
+    world.library.clock.advance(PATIENCE + SECOND)
+    world.library.shelf.failures += [(ShelfUnavailable("down"), False)] * 2
+    process.recovering.recover(loan.id, attempt=0)
+
+
+def returning(world: World, process: Library) -> None:
+    loan = world.check_out(world.library)
+    process.returning.give_back(loan, condition=Condition.DAMAGED)
+
+
+def returning_while_books_is_down(world: World, process: Library) -> None:
+    loan = world.check_out(world.library)
+    world.library.shelf.failures.append((ShelfUnavailable("down"), False))
+    process.returning.give_back(loan, condition=Condition.DAMAGED)
+
+
+def leave_half_done(world: World) -> Loan:
+    """A checkout whose process died with the copy in its hand."""
+    counted = Mortality()
+    unharmed = World()
+    unharmed.check_out(mortal_process(unharmed.library, counted))
+    fate = Mortality(number=counted.calls.index("loans.activate") + 1)
+    with pytest.raises(ProcessDied):
+        world.check_out(mortal_process(world.library, fate))
+    assert world.loan is not None
+    return world.loan
+
+
+type Act = Callable[[World, Library], None]
+type Circumstance = Callable[[], World]
+
+CHECKOUTS: list[tuple[Circumstance, Act]] = [
+    *((circumstance, checking_out) for circumstance in CIRCUMSTANCES),
+    (fine, checking_out_after_a_crash),
+    (fine, recovering),
+    (fine, recovering_while_books_is_down),
+    (fine, undoing),
+    (fine, undoing_while_books_is_down),
+]
+RETURNS: list[tuple[Circumstance, Act]] = [(fine, returning), (fine, returning_while_books_is_down)]
+
+
+def deaths(scenes: list[tuple[Circumstance, Act]]) -> list[Any]:
+    """Every call position of every scene, before and after."""
+    return list(_deaths(scenes))
+
+
+def _deaths(scenes: list[tuple[Circumstance, Act]]) -> Iterator[Any]:
+    for circumstance, act in scenes:
+        counted = Mortality()
+        world = circumstance()
+        act(world, mortal_process(world.library, counted))
+        for number, name in enumerate(counted.calls, start=1):
+            for after in (False, True):
+                when = "after" if after else "before"
+                yield pytest.param(
+                    circumstance,
+                    act,
+                    Mortality(number, after),
+                    id=f"{circumstance.__name__}-{act.__name__}-{when}-{number}-{name}",
+                )
+
+
+def die(world: World, act: Act, mortality: Mortality) -> None:
+    # A death counts calls while it comes nearer; every test needs its own.
+    fate = Mortality(mortality.number, mortality.after)
+    with pytest.raises(ProcessDied):
+        act(world, mortal_process(world.library, fate))
+
+
+def heal(world: World, *, recoveries: int = 1, after: timedelta = LEASE) -> None:
+    """The lease passes and the messages arrive, each as often as queues may deliver it."""
+    library = world.library
+    library.shelf.failures.clear()
+    library.clock.advance(after)
+    for loan_id in list(library.loans.loans):
+        for _ in range(recoveries):
+            assert library.recovering.recover(loan_id, attempt=0)
+
+
+# -- what must hold afterwards --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("circumstance", "act", "mortality"), deaths([*CHECKOUTS, *RETURNS]))
+@pytest.mark.parametrize("recoveries", [1, 2])
+@pytest.mark.parametrize("later", [LEASE, PATIENCE + SECOND], ids=["at once", "long after"])
+def test_the_recovery_leaves_nothing_behind(
+    circumstance: Circumstance, act: Act, mortality: Mortality, recoveries: int, later: timedelta
+) -> None:
+    world = circumstance()
+    die(world, act, mortality)
+
+    heal(world, recoveries=recoveries, after=later)
+
+    world.library.assert_nothing_left_behind()
+
+
+@pytest.mark.parametrize(("circumstance", "act", "mortality"), deaths(CHECKOUTS))
+@pytest.mark.parametrize("later", [LEASE, PATIENCE + SECOND], ids=["at once", "long after"])
+def test_the_client_repeating_its_key_leaves_nothing_behind_either(
+    circumstance: Circumstance, act: Act, mortality: Mortality, later: timedelta
+) -> None:
+    world = circumstance()
+    die(world, act, mortality)
+    world.library.shelf.failures.clear()
+    world.library.clock.advance(later)
+
+    outcomes = set()
+    for _ in range(2):
+        try:
+            outcomes.add(world.check_out(world.library).id)
+        except errors.LendingError as refusal:
+            outcomes.add(refusal.code)
+
+    assert len(outcomes) == 1, "the same key has one answer"
+    if world.loan is not None and world.loan.settling:
+        # What died was undoing it, so it is undone; only its end was not written down.
+        assert world.loan.status is LoanStatus.CANCELLED
+        heal(world)
+    world.library.assert_nothing_left_behind()
+
+
+@pytest.mark.parametrize(("circumstance", "act", "mortality"), deaths(CHECKOUTS))
+def test_client_and_recovery_together_leave_nothing_behind(
+    circumstance: Circumstance, act: Act, mortality: Mortality
+) -> None:
+    world = circumstance()
+    die(world, act, mortality)
+
+    heal(world)
+    checking_out(world, world.library)
+    heal(world)
+
+    world.library.assert_nothing_left_behind()
+    assert len([loan for loan in world.library.loans.loans.values() if loan.is_open]) <= 1
+
+
+@pytest.mark.parametrize(("circumstance", "act", "mortality"), deaths(RETURNS))
+def test_a_repeated_return_leaves_nothing_behind(circumstance: Circumstance, act: Act, mortality: Mortality) -> None:
+    world = circumstance()
+    die(world, act, mortality)
+    world.library.shelf.failures.clear()
+    assert world.loan is not None
+
+    done = world.library.returning.give_back(world.loan, condition=Condition.DAMAGED)
+
+    assert (done.status, done.settling) == (LoanStatus.RETURNED, False)
+    world.library.assert_nothing_left_behind()
+    assert world.library.shelf.damaged == {done.barcode}
+    assert [event.type for event in world.library.loans.published] == ["LoanCreated", "LoanReturned"]
+
+
+def test_the_matrix_covers_every_step_of_the_saga() -> None:
+    """Were a port called without passing through here, its deaths would be missing unnoticed."""
+    names = {str(param.id).rsplit("-", 1)[1] for param in deaths([*CHECKOUTS, *RETURNS])}
+
+    assert names >= {
+        "members.find",
+        "policies.current",
+        "loans.get",
+        "loans.account",
+        "loans.open_pending",
+        "loans.take_over",
+        "loans.activate",
+        "loans.cancel",
+        "loans.withdraw",
+        "loans.close",
+        "loans.give_back_place",
+        "loans.settled",
+        "shelf.take",
+        "shelf.give_back",
+        "recoveries.look_again",
+    }

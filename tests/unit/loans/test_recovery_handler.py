@@ -1,0 +1,111 @@
+"""The recovery queue's entry: one bad message does not hold up the others."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from loans_service import bootstrap, recovery
+from loans_service.application.ports import ShelfUnavailable
+from loans_service.domain.loan import Condition, Loan
+from tests.fakes.lending import Library
+from tests.support.operator_log import OperatorLog
+
+pytestmark = pytest.mark.unit
+
+
+def message(body: object, message_id: str = "m1") -> dict[str, Any]:
+    return {"messageId": message_id, "body": body if isinstance(body, str) else json.dumps(body)}
+
+
+def deliver(library: Library, *records: Mapping[str, Any]) -> list[str]:
+    """The ids of the messages that are to come again."""
+    answer = recovery.recover_batch(list(records), library.recovering)
+    assert set(answer) == {"batchItemFailures"}
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+@pytest.fixture
+def settling(library: Library) -> Loan:
+    loan = library.lend(library.member(), library.title())
+    library.shelf.failures.append((ShelfUnavailable("down"), False))
+    return library.returning.give_back(loan, condition=Condition.GOOD)
+
+
+def test_a_loan_is_finished_and_its_message_done(library: Library, settling: Loan, log: OperatorLog) -> None:
+    assert deliver(library, message({"loan_id": settling.id, "attempt": 0})) == []
+
+    library.assert_nothing_left_behind()
+    (line,) = log.invocations
+    assert (line["route"], line["status"], line["loan_id"]) == ("recovery", "finished", settling.id)
+    assert line["actor"] == "service:loans"
+
+
+def test_a_loan_that_cannot_be_finished_yet_is_queued_anew_and_its_message_done(
+    library: Library, settling: Loan, log: OperatorLog
+) -> None:
+    library.shelf.failures.append((ShelfUnavailable("down"), False))
+
+    assert deliver(library, message({"loan_id": settling.id, "attempt": 2})) == []
+
+    assert library.recoveries.queued == [(settling.id, 120, 3)]
+    assert [line["status"] for line in log.invocations] == ["later"]
+
+
+BAD = ["not json", "[]", "7", "null", "{}", {"loan_id": "L"}, {"attempt": 0}, {"loan_id": "L", "attempt": "soon"}]
+
+
+@pytest.mark.parametrize("body", BAD)
+def test_a_bad_message_comes_again_alone(library: Library, settling: Loan, body: object, log: OperatorLog) -> None:
+    good = message({"loan_id": settling.id, "attempt": 0}, "good")
+
+    assert deliver(library, message(body, "bad"), good) == ["bad"]
+
+    library.assert_nothing_left_behind()
+    assert [line["status"] for line in log.invocations] == ["failed", "finished"]
+    assert [line["message"] for line in log.lines if line["level"] == "ERROR"] == ["recovery failed"]
+
+
+def test_a_failure_of_the_storage_brings_only_its_own_message_again(
+    library: Library, settling: Loan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = library.loans.get
+
+    def failing_once(loan_id: str) -> Loan | None:
+        if loan_id == "broken":
+            raise ConnectionError("storage")
+        return get(loan_id)
+
+    monkeypatch.setattr(library.loans, "get", failing_once)
+
+    records = [message({"loan_id": loan, "attempt": 0}, loan) for loan in ("broken", settling.id)]
+    assert deliver(library, *records) == ["broken"]
+    library.assert_nothing_left_behind()
+
+
+def test_a_queue_that_is_down_brings_the_message_again(
+    library: Library, settling: Loan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object, **__: object) -> None:
+        raise ConnectionError("queue")
+
+    monkeypatch.setattr(library.recoveries, "look_again", down)
+    library.shelf.failures.append((ShelfUnavailable("down"), False))
+
+    assert deliver(library, message({"loan_id": settling.id, "attempt": 0})) == ["m1"]
+
+
+def test_the_same_message_twice_changes_nothing_more(library: Library, settling: Loan) -> None:
+    twice = [message({"loan_id": settling.id, "attempt": 0}, name) for name in ("m1", "m2")]
+
+    assert deliver(library, *twice) == []
+    assert deliver(library, *twice) == []
+    library.assert_nothing_left_behind()
+
+
+@pytest.mark.parametrize("event", [{}, {"Records": []}])
+def test_an_empty_batch_is_no_trouble(library: Library, event: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "recovering", lambda: library.recovering)
+
+    assert recovery.handler(event, None) == {"batchItemFailures": []}
