@@ -64,6 +64,9 @@ sam-validate: sam-cli ## check the template with the SAM CLI
 sam-build: sam-cli ## build as for AWS
 	$(WITH_VENV) $(SAM) build $(ARGS)
 
+sam-local: sam-cli ## functions in containers on the stack of `make run` (ARGS="start-api", ARGS="invoke ...")
+	@$(PY) -m localstack.embedded sam-local $(ARGS)
+
 deploy: sam-build ## deploy to the AWS account of the current credentials
 	$(WITH_VENV) $(SAM) deploy $(ARGS)
 
@@ -72,4 +75,4 @@ clean: ## remove environments, caches and builds; local state stays (see reset)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
-	sam-validate sam-build deploy clean
+	sam-validate sam-build sam-local deploy clean

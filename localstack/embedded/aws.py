@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mypy_boto3_apigateway import APIGatewayClient
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_ssm import SSMClient
@@ -75,6 +76,11 @@ class Aws:
     def dynamodb(self) -> DynamoDBClient:
         """Tables."""
         return self.client("dynamodb")  # type: ignore[no-any-return]
+
+    @property
+    def lambda_(self) -> LambdaClient:
+        """Functions."""
+        return self.client("lambda")  # type: ignore[no-any-return]
 
     @property
     def s3(self) -> S3Client:

@@ -1,4 +1,4 @@
-"""The commands: ``python -m localstack.embedded run|stop|reset|token|deploy``.
+"""The commands: ``python -m localstack.embedded run|stop|reset|token|deploy|sam-local``.
 
 Settings come as options or, for ``make``, as variables of the same meaning in the environment.
 """
@@ -17,16 +17,15 @@ _DEFAULT_PORT = 8080
 def main() -> int:
     """Runs one command; returns its exit code. A refusal is one sentence on standard error."""
     try:
-        _command(_parser().parse_args())
+        return _command(_parser().parse_args())
     except Refusal as refusal:
         sys.stderr.write(f"{refusal}\n")
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
-def _command(arguments: argparse.Namespace) -> None:
+def _command(arguments: argparse.Namespace) -> int:
     # Imported only now: boto3 takes longer to import than `stop` takes to run.
     from localstack.embedded import run  # noqa: PLC0415
 
@@ -43,18 +42,24 @@ def _command(arguments: argparse.Namespace) -> None:
             run.reset()
             sys.stdout.write("all local state is gone\n")
         case "token":
-            sys.stdout.write(run.fresh_token(arguments.email, arguments.role) + "\n")
+            sys.stdout.write(run.fresh_token(arguments.email, arguments.role, arguments.stack_file) + "\n")
         case "deploy":
             if not arguments.endpoint_url:
                 raise Refusal("Name the emulator: make deploy-local AWS_ENDPOINT_URL=http://127.0.0.1:4566")
             stack_file = None if arguments.no_stack_file else arguments.stack_file
             run.deploy_to(arguments.endpoint_url, stack_file)
+        case "sam-local":
+            from localstack.embedded import sam  # noqa: PLC0415
+
+            return sam.run_local(arguments.arguments, arguments.stack_file, arguments.container_url)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     environment = os.environ.get
     parser = argparse.ArgumentParser(prog="python -m localstack.embedded", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    stack_file = Path(environment("STACK_FILE") or LOCAL.stack_file)
 
     run = commands.add_parser("run", help="start the whole system")
     run.add_argument("--port", default=environment("PORT"), help="public address of the API (8080)")
@@ -71,16 +76,26 @@ def _parser() -> argparse.ArgumentParser:
     token = commands.add_parser("token", help="print a fresh access token of a demo account")
     token.add_argument("--email", default=environment("EMAIL"))
     token.add_argument("--role", default=environment("ROLE"))
+    token.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
 
     deploy = commands.add_parser("deploy", help="deploy to an emulator that is running already")
     deploy.add_argument("--endpoint-url", default=environment("AWS_ENDPOINT_URL"))
-    deploy.add_argument("--stack-file", type=Path, default=LOCAL.stack_file, help="where to note the stack")
+    deploy.add_argument("--stack-file", type=Path, default=stack_file, help="where to note the stack")
     deploy.add_argument(
         "--no-stack-file",
         action="store_true",
         default=environment("NO_STACK_FILE", "") not in {"", "0"},
         help="note nothing",
     )
+
+    sam = commands.add_parser("sam-local", help="run functions in containers, on a deployed stack")
+    sam.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
+    sam.add_argument(
+        "--container-url",
+        default=environment("CONTAINER_ENDPOINT_URL"),
+        help="where containers reach the emulator (found out by itself)",
+    )
+    sam.add_argument("arguments", nargs=argparse.REMAINDER, help="what `sam local` is to do: start-api, invoke ...")
     return parser
 
 

@@ -127,12 +127,12 @@ def reset(work: WorkDir = LOCAL) -> None:
     shutil.rmtree(work.path, ignore_errors=True)
 
 
-def fresh_token(email: str | None, role: str | None, work: WorkDir = LOCAL) -> str:
+def fresh_token(email: str | None, role: str | None, stack_file: Path = LOCAL.stack_file) -> str:
     """A new access token of the demo account with this e-mail or role.
 
     Refuses when neither or an unknown one is named, or no stack is running.
     """
-    stack = StackFile.read(work.stack_file)
+    stack = StackFile.read(stack_file)
     for account in stack.accounts:
         if account.email == (email or "").lower() or (email is None and account.role == role):
             aws = Aws(stack.endpoint_url)

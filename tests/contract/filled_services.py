@@ -36,10 +36,14 @@ from users_service.domain.roles import Role
 
 @dataclass(frozen=True)
 class Running:
-    """One service, and what exists in it by the name of the field that names it."""
+    """One service, and what exists in it by the name of the field that names it.
+
+    either: pairs of fields of which a body takes one.
+    """
 
     api: ServiceApi
     known: dict[str, str]
+    either: tuple[tuple[str, str], ...] = ()
 
     def caller_for(self, access: Mapping[str, Any]) -> dict[str, str]:
         """A librarian wherever librarians may; else who may."""
@@ -97,7 +101,9 @@ def loans(stack: InProcess) -> Running:
     member, book = library.member(), library.title(copies=50)
     loan = library.lend(member, book)
     known = {"user_id": member.id, "book_id": book, "loan_id": loan.id, "barcode": loan.barcode or ""}
-    return Running(loans_service.http.build(lambda: library.lending), known)
+    return Running(
+        loans_service.http.build(lambda: library.lending), known, (("book_id", "barcode"), ("loan_id", "barcode"))
+    )
 
 
 SERVICES: dict[str, Callable[[InProcess], Running]] = {"users": users, "books": books, "loans": loans}

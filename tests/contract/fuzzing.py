@@ -47,7 +47,15 @@ type AnyCase = Case[Any]
 type AnyOperation = APIOperation[Any, Any, Any, Any]
 
 HERE = "http://api.test"
-EITHER = (("book_id", "barcode"), ("loan_id", "barcode"))
+
+PLAUSIBLE: Known = {
+    "isbn": "978-0-441-47812-5",
+    "phone": "+44 1632 960001",
+    "language": "en",
+    "cover_url": "https://covers.example.org/1.jpg",
+    "if-match": "*",
+}
+"""For fields of which a schema cannot say what is right, so that hardly any drawn value is."""
 
 
 def a_problem_is_one_the_operation_documents(ctx: CheckContext, response: Response, case: AnyCase) -> None:
@@ -82,29 +90,36 @@ digit, one of two fields, a visible character, a phone number that exists)."""
 class Target:
     """Where requests go.
 
-    known: what exists there, by the name of the field that names it. either: fields of which a body takes one, which
-    no schema of ours says.
+    known: what exists there, by the name of the field that names it. either: pairs of fields of which a body takes
+    one, which no schema of ours says. checks: what every answer is held to.
     """
 
     session: requests.Session
     base_url: str
     known: Known = field(default_factory=dict)
-    either: Sequence[tuple[str, str]] = EITHER
+    either: Sequence[tuple[str, str]] = ()
+    checks: Sequence[Any] = tuple(CHECKS)
 
 
-def deployed(base_url: str, token: str, known: Known | None = None) -> Target:
-    """A deployed API, as the caller with this token."""
+def deployed(base_url: str, token: str, known: Known | None = None, either: Sequence[tuple[str, str]] = ()) -> Target:
+    """A deployed API, as the caller with this token.
+
+    Without `unsupported_method`: API Gateway answers 404 for a method that a path does not have.
+    """
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {token}"
-    return Target(session, base_url.rstrip("/"), known or {})
+    checks = [check for check in CHECKS if check is not unsupported_method]
+    return Target(session, base_url.rstrip("/"), known or {}, either, checks)
 
 
-def in_process(handler: Handler, caller: Mapping[str, str], known: Known) -> Target:
+def in_process(
+    handler: Handler, caller: Mapping[str, str], known: Known, either: Sequence[tuple[str, str]] = ()
+) -> Target:
     """A Lambda handler in this process, as this caller (see `tests.support.lambda_events`)."""
     session = requests.Session()
     session.trust_env = False
     session.mount(HERE, _LambdaAdapter(handler, caller))
-    return Target(session, HERE, known)
+    return Target(session, HERE, known, either)
 
 
 # -- operations -----------------------------------------------------------------------------------
@@ -140,7 +155,7 @@ def access_of(fuzzed: AnyOperation) -> dict[str, Any]:
 # -- fuzzing --------------------------------------------------------------------------------------
 
 
-def fuzz(fuzzed: AnyOperation, target: Target, *, examples: int) -> int:
+def fuzz(fuzzed: AnyOperation, target: Target, *, examples: int, boundaries: bool = True) -> int:
     """Sends boundaries and `examples` random requests of each kind; answers how many went out.
 
     Raises schemathesis' FailureGroup with a curl command for the first answer that is not as it should be.
@@ -150,9 +165,9 @@ def fuzz(fuzzed: AnyOperation, target: Target, *, examples: int) -> int:
     def send(case: AnyCase) -> None:
         nonlocal sent
         sent += 1
-        case.call_and_validate(base_url=target.base_url, session=target.session, checks=CHECKS)
+        case.call_and_validate(base_url=target.base_url, session=target.session, checks=list(target.checks))
 
-    for case in _boundaries(fuzzed):
+    for case in _boundaries(fuzzed) if boundaries else ():
         send(_with_known(case, target))
     for mode in GenerationMode:
         _at_random(fuzzed, mode, target, examples, send)
@@ -194,7 +209,8 @@ def _at_random(
 
 def _with_known(case: AnyCase, target: Target) -> AnyCase:
     """Puts what exists where the case has drawn something, unless being wrong there is its point."""
-    here = {**target.known, "if-match": "*", "idempotency-key": new_id(), "email": f"{new_id()}@example.org"}
+    fresh = {"idempotency-key": new_id(), "email": f"{new_id()}@example.org"}
+    here = {**PLAUSIBLE, **fresh, **target.known}
     meta = case.meta
     for location, container in (
         (ParameterLocation.PATH, case.path_parameters),
@@ -207,6 +223,8 @@ def _with_known(case: AnyCase, target: Target) -> AnyCase:
         for name in set(container) & here.keys():
             if container[name] is not None:
                 container[name] = here[name]
+        if location is ParameterLocation.QUERY:
+            container.pop("cursor", None)  # there is no second page of what was never listed
         if location is ParameterLocation.BODY:
             for one, other in target.either:
                 if container.get(one) is not None and container.get(other) is not None:

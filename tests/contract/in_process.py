@@ -24,6 +24,8 @@ STACK_NAME = "library-in-process"
 NOBODY_LISTENS = "http://127.0.0.1:9"
 """Where the services' address points to: the port of `discard`, on which connecting is refused."""
 
+NO_VALUE = {"Ref": "AWS::NoValue"}
+
 type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
@@ -53,6 +55,7 @@ class InProcess:
             name: self.resolve(value)
             for given in (self.template["Globals"]["Function"], properties)
             for name, value in given["Environment"]["Variables"].items()
+            if value != NO_VALUE
         }
         module, _, attribute = properties["Handler"].rpartition(".")
         with only_environment({"AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION} | wanted):

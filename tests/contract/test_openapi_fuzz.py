@@ -13,7 +13,7 @@ from tools import services
 
 pytestmark = pytest.mark.contract
 
-EXAMPLES = 12
+EXAMPLES = 8
 """Random requests of each kind per operation, beside the boundaries: seconds, not minutes."""
 
 OPERATIONS = [(name, label) for name in filled_services.SERVICES for label in fuzzing.labels(name)]
@@ -34,6 +34,7 @@ def test_an_operation_withstands(stack: InProcess, name: str, label: str) -> Non
     fuzzed = fuzzing.operation(name, label)
     with filled_services.running(stack, name) as service:
         caller = service.caller_for(fuzzing.access_of(fuzzed))
-        sent = fuzzing.fuzz(fuzzed, fuzzing.in_process(service.api, caller, service.known), examples=EXAMPLES)
+        target = fuzzing.in_process(service.api, caller, service.known, service.either)
+        sent = fuzzing.fuzz(fuzzed, target, examples=EXAMPLES)
 
     assert sent > 1

@@ -119,6 +119,7 @@ def problem_document(
 ) -> dict[str, Any]:
     """The body of a problem answer. `type` is a relative reference into the published list of codes."""
     document: dict[str, Any] = {
+        **(extra or {}),  # first: a further member never replaces a standard one
         "type": f"/docs/problems#{code}",
         "title": code.replace("_", " ").capitalize(),
         "status": status,
@@ -131,6 +132,4 @@ def problem_document(
         document["errors"] = [{"field": e.field, "message": e.message} for e in errors]
     if reasons:
         document["reasons"] = [{"code": r.code, "detail": r.detail} for r in reasons]
-    if extra:
-        document.update(extra)
     return document

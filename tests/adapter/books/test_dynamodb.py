@@ -18,10 +18,9 @@ from books_service.domain.book import Book
 from books_service.domain.errors import ChangeTooLarge
 from books_service.domain.stock import MAX_COPIES, MAX_SHORT_TITLE, Copy, CopyStatus
 from library_common.context import invocation
-from library_common.dynamodb import Item, Table, from_wire
+from library_common.dynamodb import Item, Table, TransactionBusy, from_wire
 from library_common.events import from_outbox
 from library_common.ids import new_id
-from library_common.problems import ServiceUnavailable
 from tests.adapter.books.conftest import TABLE
 from tests.fakes.book_traffic import Traffic
 from tests.fakes.books import a_book, a_description
@@ -349,6 +348,6 @@ class TestWhenTransactionsConflict:
     def test_for_long_it_is_unavailable(self, dynamodb: "DynamoDBClient") -> None:
         book_id = add(service_on(dynamodb), 1)
         service = service_on(Wrapped(dynamodb, "update_item", self._refusing(dynamodb, 1000)))
-        with pytest.raises(ServiceUnavailable):
+        with pytest.raises(TransactionBusy):  # 503 at the edge
             service.lending.reserve(book_id, "L1")
         assert item(dynamodb, book_id, "STOCK")["available"] == 1

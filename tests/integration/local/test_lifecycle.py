@@ -74,7 +74,7 @@ def test_what_is_done_on_one_day_is_there_on_the_next(work: WorkDir, capsys: pyt
     assert is_free(endpoint_port)
     assert not work.scratch.exists()
     with pytest.raises(Refusal, match="Nothing that looks like an emulator answers"):
-        run.fresh_token(None, "student", work)
+        run.fresh_token(None, "student", work.stack_file)
 
     run.run(port, endpoint_port, detach=True, work=work)
     second = capsys.readouterr().out
@@ -93,11 +93,11 @@ def _assert_fresh_tokens_are_those_of_the_accounts(work: WorkDir) -> None:
     stack = StackFile.read(work.stack_file)
     assert [account.role for account in stack.accounts] == ["student", "faculty", "patron", "librarian", "admin"]
     for account in stack.accounts:
-        token = run.fresh_token(None, account.role, work)
+        token = run.fresh_token(None, account.role, work.stack_file)
         answer = urllib3.request("GET", f"{stack.base_url}/api/users/me", headers={"Authorization": f"Bearer {token}"})
         assert (answer.status, answer.json()["email"], answer.json()["role"]) == (200, account.email, account.role)
     with pytest.raises(Refusal, match="Name a demo account"):
-        run.fresh_token(None, "king", work)
+        run.fresh_token(None, "king", work.stack_file)
 
 
 def test_a_run_in_the_foreground_ends_in_order_when_asked(work: WorkDir, sample: Path) -> None:

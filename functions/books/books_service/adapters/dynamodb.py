@@ -77,8 +77,7 @@ A title's partition bears 1000 write units a second: 1000 reservations of one ti
 bulk import does. Reading a common word's list leaps over what rarer words exclude.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 
 from books_service.adapters.field_update import FieldUpdate
@@ -112,12 +111,10 @@ from library_common.dynamodb import (
     Item,
     Put,
     Table,
-    TransactionBusy,
     Write,
 )
 from library_common.events import OUTBOX_ATTRIBUTE, Envelope, to_outbox
 from library_common.idempotency import Ticket
-from library_common.problems import ServiceUnavailable
 
 MAX_CANDIDATES = 400
 """Titles looked at per list request: nine BatchGetItems."""
@@ -196,8 +193,7 @@ class DynamoCatalogue:
     def _books(self, book_ids: Sequence[str]) -> dict[str, Book]:
         keys = [key for book_id in dict.fromkeys(book_ids) for key in (meta_key(book_id), stock_key(book_id))]
         parts: dict[str, dict[str, Item]] = {}
-        with _unless_busy():
-            items = self._table.get_many(keys)
+        items = self._table.get_many(keys)
         for item in items:
             parts.setdefault(item["pk"], {})[item["sk"]] = item
         books = [_book(found) for found in parts.values() if len(found) == 2]
@@ -228,8 +224,7 @@ class DynamoCatalogue:
 
     def save_stock(self, before: Stock, after: Stock, events: Sequence[Envelope]) -> None:
         try:
-            with _unless_busy():
-                self._table.put(stock_to_item(after, events), _version(before.version))
+            self._table.put(stock_to_item(after, events), _version(before.version))
         except ConditionFailed as failed:
             raise LostRace(_stock(failed.item)) from failed
 
@@ -255,8 +250,7 @@ class DynamoCatalogue:
         if len(writes) > MAX_TRANSACTION_ITEMS:
             raise ChangeTooLarge
         try:
-            with _unless_busy():
-                self._table.transact(writes)
+            self._table.transact(writes)
         except ConditionFailed as failed:
             lost = writes[failed.index]
             if answer is not None and failed.index == 0:
@@ -314,19 +308,9 @@ class DynamoCatalogue:
         else:
             change.set((OUTBOX_ATTRIBUTE,), outbox)
         try:
-            with _unless_busy():
-                self._table.update(stock_key(book_id), change.update(), change.condition())
+            self._table.update(stock_key(book_id), change.update(), change.condition())
         except ConditionFailed as failed:
             raise LostRace(_stock(failed.item)) from failed
-
-
-@contextmanager
-def _unless_busy() -> Iterator[None]:
-    """Conflicts that outlast the table's own retries are a 503, not a defect."""
-    try:
-        yield
-    except TransactionBusy as busy:
-        raise ServiceUnavailable("The catalogue is busy. Try again shortly.", retry_after=1) from busy
 
 
 def _count(change: FieldUpdate, before: CopyStatus, after: CopyStatus) -> None:

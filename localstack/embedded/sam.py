@@ -1,0 +1,184 @@
+"""``sam local`` on a deployed stack: the same tables, bus and queues, with the function under work in a container.
+
+SAM knows the template, but none of the names a deployment gave to what is in it. They are read from the
+deployed functions and handed over in a file, together with an address at which containers reach the emulator.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+from botocore.exceptions import BotoCoreError, ClientError
+
+from localstack.embedded import deploy, engine, template
+from localstack.embedded.aws import DUMMY_CREDENTIALS, REGION, Aws
+from localstack.embedded.errors import Refusal
+from localstack.embedded.layout import ROOT
+from localstack.embedded.relay import relay
+from localstack.embedded.run import stopping_on_signals
+from localstack.embedded.state import StackFile
+
+COMMANDS = ("invoke", "start-api", "start-lambda")
+
+_SAM = ROOT / ".venv-sam" / "bin" / "sam"
+_BUILT_TEMPLATE = ROOT / ".aws-sam" / "build" / "template.yaml"
+# Beside the built one, which names what was built by relative paths.
+_LEVELLED_TEMPLATE = _BUILT_TEMPLATE.with_name("start-api.json")
+_OPTIONAL_AUTHORIZER = "OptionalToken"
+_DOCKERS_INTERFACE = "docker0"
+# How a container calls the machine it runs on, where the engine lives in a virtual machine.
+_ENGINES_NAME_FOR_THIS_MACHINE = "host.docker.internal"
+_LOOPBACK_NAMES = {"127.0.0.1", "localhost", "::1"}
+
+
+def run_local(arguments: Sequence[str], stack_file: Path, container_url: str | None) -> int:
+    """Runs ``sam local`` with ``arguments`` on the stack noted in ``stack_file``; returns its exit code.
+
+    ``container_url``: where containers reach the emulator; None finds out. Ctrl-C ends SAM in order. Refuses
+    when something is missing: a command, the SAM CLI, a build, a stack that answers.
+    """
+    if not arguments or arguments[0] not in COMMANDS:
+        raise Refusal(f"Say what to run: make sam-local ARGS='start-api' (one of {', '.join(COMMANDS)}).")
+    if not _SAM.exists():
+        raise Refusal("The SAM CLI is not installed: run `make sam-cli`.")
+    if not _BUILT_TEMPLATE.exists():
+        raise Refusal(f"Nothing is built for containers: run `{build_command(platform.machine())}`.")
+    stack = StackFile.read(stack_file)
+    engine.identify(stack.endpoint_url)
+    aws = Aws(stack.endpoint_url)
+    with (
+        _reachable(stack.endpoint_url, container_url) as endpoint,
+        _services_url(aws, stack.stack_name, endpoint) as parameter,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        variables = environment(_deployed_variables(aws, stack), endpoint, parameter)
+        environment_file = Path(folder) / "environment.json"
+        environment_file.write_text(json.dumps(variables), encoding="utf-8")
+        if arguments[0] == "start-api":
+            _LEVELLED_TEMPLATE.write_text(template.dump(levelled(template.load(_BUILT_TEMPLATE))), encoding="utf-8")
+        sys.stderr.write(f"Functions find {stack.stack_name} at {endpoint}\n")
+        return _run(sam_command(arguments, environment_file, platform.machine()))
+
+
+def build_command(machine: str) -> str:
+    """The command that builds for containers on a processor of this name."""
+    return f'make sam-build ARGS="--config-env {_configuration(machine)}"'
+
+
+def sam_command(arguments: Sequence[str], environment_file: Path, machine: str) -> list[str]:
+    """The command line; options given in ``arguments`` come last and so win."""
+    subcommand, *rest = arguments
+    described_by = ["--template-file", str(_LEVELLED_TEMPLATE)] if subcommand == "start-api" else []
+    return [
+        str(_SAM), "local", subcommand, "--config-env", _configuration(machine), "--region", REGION,
+        "--env-vars", str(environment_file), *described_by, *rest,
+    ]  # fmt: skip
+
+
+def levelled(built: template.Template) -> template.Template:
+    """The template with one authorizer for all routes, the one that looks at a token when there is one.
+
+    ``sam local start-api`` takes the authorizer of any one method of a path for all its methods, another one at
+    each start. With this one a call without a token reaches the function, which refuses it as the gateway would.
+    """
+    changed = copy.deepcopy(built)
+    for api in template.resources_of(changed, template.API).values():
+        api["Auth"]["DefaultAuthorizer"] = _OPTIONAL_AUTHORIZER
+    for function in template.resources_of(changed, template.FUNCTION).values():
+        for event in function.get("Events", {}).values():
+            event.get("Properties", {}).pop("Auth", None)
+    return changed
+
+
+def environment(
+    deployed: Mapping[str, Mapping[str, str]], endpoint: str, services_url_parameter: str
+) -> dict[str, dict[str, str]]:
+    """What ``--env-vars`` reads: for every function what it was deployed with, and the endpoint for all.
+
+    A function that calls other services is pointed to ``services_url_parameter``: the address in the parameter
+    it was deployed with may mean nothing inside a container.
+    """
+    functions = {}
+    for logical_id, variables in deployed.items():
+        own = {name: value for name, value in variables.items() if name != "AWS_ENDPOINT_URL"}
+        if "SERVICES_URL_PARAMETER" in own:
+            own["SERVICES_URL_PARAMETER"] = services_url_parameter
+        functions[logical_id] = own
+    return {"Parameters": {"AWS_ENDPOINT_URL": endpoint}, **functions}
+
+
+def _configuration(machine: str) -> str:
+    """The environment in samconfig.toml for a processor: the template's default is arm64."""
+    return "local" if machine.lower() in {"x86_64", "amd64"} else "default"
+
+
+def _deployed_variables(aws: Aws, stack: StackFile) -> dict[str, dict[str, str]]:
+    """Logical id of a function → the variables it was deployed with."""
+    found = {}
+    for logical_id, name in stack.functions.items():
+        configuration = aws.lambda_.get_function_configuration(FunctionName=name)
+        found[logical_id] = dict(configuration.get("Environment", {}).get("Variables", {}))
+    return found
+
+
+@contextmanager
+def _services_url(aws: Aws, stack_name: str, endpoint: str) -> Iterator[str]:
+    """The name of a parameter that holds, for the length of the block, the API's address for containers."""
+    outputs = deploy.outputs(aws, stack_name)
+    # A name of its own: another `sam local` may run beside this one, with another relay.
+    name = f"/{stack_name}/services-url-in-containers/{os.getpid()}"
+    address = f"{endpoint}/_aws/execute-api/{outputs['ApiId']}/{outputs['ApiStage']}"
+    aws.ssm.put_parameter(Name=name, Value=address, Type="String", Overwrite=True)
+    try:
+        yield name
+    finally:
+        # The emulator may have been stopped meanwhile, and the parameter is gone with it.
+        with suppress(BotoCoreError, ClientError):
+            aws.ssm.delete_parameter(Name=name)
+
+
+@contextmanager
+def _reachable(endpoint_url: str, container_url: str | None) -> Iterator[str]:
+    """Where containers reach the emulator for the length of the block, without a slash at the end."""
+    address = urlsplit(endpoint_url)
+    if container_url or address.hostname not in _LOOPBACK_NAMES:
+        yield (container_url or endpoint_url).rstrip("/")
+        return
+    host, port = _ENGINES_NAME_FOR_THIS_MACHINE, address.port or 80
+    with ExitStack() as opened:
+        bridge = _bridge_address()
+        if bridge is not None:
+            host, port = bridge, opened.enter_context(relay(bridge, port))
+        yield f"http://{host}:{port}"
+
+
+def _bridge_address() -> str | None:
+    """This machine's address on the network of Docker's containers; None where Docker does not run on it directly."""
+    addresses = psutil.net_if_addrs().get(_DOCKERS_INTERFACE, [])
+    return next((address.address for address in addresses if address.family == socket.AF_INET), None)
+
+
+def _run(command: Sequence[str]) -> int:
+    # No credentials or profile of the developer get into a container, and none are needed.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    env = own | DUMMY_CREDENTIALS | {"SAM_CLI_TELEMETRY": "0"}
+    # A session of its own: Ctrl-C reaches SAM once, from here, and not in the middle of its cleaning up.
+    with stopping_on_signals(), subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True) as sam:
+        try:
+            return sam.wait()
+        except KeyboardInterrupt:
+            sam.send_signal(signal.SIGINT)
+            return sam.wait()
