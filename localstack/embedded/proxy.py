@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import secrets
+import signal
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -23,6 +24,7 @@ from localstack.embedded.ports import LOOPBACK
 CONCURRENT_REQUESTS = 4 * (os.cpu_count() or 2)
 # API Gateway takes bodies up to 10 MB; a refusal of larger ones is the API's business, not the proxy's.
 _LARGEST_BODY_BYTES = 64 * 1024 * 1024
+_LONGEST_LINE_BYTES = 256 * 1024
 # Above the longest a Lambda behind API Gateway may take (29 s), so that the API's own answer comes first.
 _UPSTREAM_SECONDS = 60
 
@@ -147,15 +149,27 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("upstream")
     arguments = parser.parse_args()
-    web.run_app(
-        make_app(arguments.upstream),
-        host=LOOPBACK,
-        port=arguments.port,
+    asyncio.run(_serve(make_app(arguments.upstream), arguments.port))
+
+
+async def _serve(app: web.Application, port: int) -> None:
+    runner = web.AppRunner(
+        app,
         access_log=None,
-        print=None,
         shutdown_timeout=5,
-        loop=asyncio.new_event_loop(),
+        # What is too long is for the API to say, in its own words.
+        max_line_size=_LONGEST_LINE_BYTES,
+        max_field_size=_LONGEST_LINE_BYTES,
     )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, LOOPBACK, port).start()
+        asked_to_end = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
+        await asked_to_end.wait()
+    finally:
+        await runner.cleanup()
 
 
 if __name__ == "__main__":

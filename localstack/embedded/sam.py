@@ -34,6 +34,7 @@ from localstack.embedded.state import StackFile
 COMMANDS = ("invoke", "start-api", "start-lambda")
 
 _SAM = ROOT / ".venv-sam" / "bin" / "sam"
+_CONFIGURATIONS = ROOT / "samconfig.toml"
 _BUILT_TEMPLATE = ROOT / ".aws-sam" / "build" / "template.yaml"
 # Beside the built one, which names what was built by relative paths.
 _LEVELLED_TEMPLATE = _BUILT_TEMPLATE.with_name("start-api.json")
@@ -83,7 +84,8 @@ def sam_command(arguments: Sequence[str], environment_file: Path, machine: str) 
     subcommand, *rest = arguments
     described_by = ["--template-file", str(_LEVELLED_TEMPLATE)] if subcommand == "start-api" else []
     return [
-        str(_SAM), "local", subcommand, "--config-env", _configuration(machine), "--region", REGION,
+        str(_SAM), "local", subcommand, "--config-file", str(_CONFIGURATIONS),
+        "--config-env", _configuration(machine), "--region", REGION,
         "--env-vars", str(environment_file), *described_by, *rest,
     ]  # fmt: skip
 

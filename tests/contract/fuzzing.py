@@ -36,6 +36,7 @@ from schemathesis.specs.openapi.checks import (
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from library_common.ids import new_id
+from library_common.problems import PROBLEM_JSON
 from tests.support.lambda_events import api_event
 from tools.openapi_documents import DOCUMENTS
 
@@ -62,6 +63,8 @@ def a_problem_is_one_the_operation_documents(ctx: CheckContext, response: Respon
     """Not only the status: `code` is among those the document lists for it."""
     if response.status_code < 400:
         return
+    kind = response.headers.get("content-type", ["nothing"])[0]
+    assert kind.startswith(PROBLEM_JSON), f"{response.status_code} comes as {kind}"
     document = response.json()
     codes = str(case.operation.definition.raw["responses"].get(str(response.status_code), {}).get("description", ""))
     # These two the gateway gives before an operation is found. A single rule of a policy answers with its own code.

@@ -76,7 +76,20 @@ HEADERS: dict[str, dict[str, str]] = {
     "Origin": {"Origin": "https://elsewhere.example"},
 }
 
-SEGMENTS = ["%00", "a%2Fb", "..", "%2e%2e", "%20", "%F0%9F%93%96", "%ff", "%ed%a0%80", "me", "x" * 3000, "0" * 26]
+SEGMENTS = [
+    "%00",
+    "%0A",
+    "a%2Fb",
+    "..",
+    "%2e%2e",
+    "%20",
+    "%F0%9F%93%96",
+    "%ff",
+    "%ed%a0%80",
+    "me",
+    "x" * 3000,
+    "0" * 26,
+]
 
 POSITIONS: list[dict[str, Any]] = [
     {},

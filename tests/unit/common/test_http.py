@@ -209,7 +209,7 @@ def test_an_absent_body_is_422(api: ServiceApi) -> None:
     assert_problem(call(api, api_event("POST", "/api/things")), 422, "invalid_request")
 
 
-@pytest.mark.parametrize("key", ["\ud800", "\x00", "x" * 100_000])
+@pytest.mark.parametrize("key", ["\ud800", "\x00", pytest.param("x" * 100_000, id="a name without end")])
 def test_field_names_may_be_anything(api: ServiceApi, key: str) -> None:
     answer = post(api, {"name": "a", key: 1})
 
@@ -289,9 +289,9 @@ def test_a_query_is_decoded(api: ServiceApi) -> None:
         ("limit=101", "limit"),
         ("limit=ten", "limit"),
         ("limit=1.5", "limit"),
-        (f"limit={'9' * 5000}", "limit"),
+        pytest.param(f"limit={'9' * 5000}", "limit", id="a limit without end"),
         ("limti=5", "limti"),
-        (f"cursor={'x' * 2001}", "cursor"),
+        pytest.param(f"cursor={'x' * 2001}", "cursor", id="a cursor without end"),
         ("q=%00", "q"),
     ],
 )

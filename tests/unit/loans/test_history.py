@@ -77,6 +77,7 @@ def all_pages(library: Library, shown: Shown | None, limit: int) -> list[Loan]:
     position: Position | None = None
     for _ in range(1000):
         page, position = library.history.of_member(MEMBER, shown, limit, position)
+        assert len(page) <= limit
         listed += page
         if position is None:
             return listed

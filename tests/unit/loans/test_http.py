@@ -23,6 +23,8 @@ pytestmark = pytest.mark.unit
 STAFF = person(new_id(), "librarian")
 ADMIN = person(new_id(), "admin")
 SERVICE = service("fines", "loans:read")
+UNKNOWN = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+"""The id of nobody and nothing."""
 ODD_IDS = [
     "x",
     "0" * 25,
@@ -33,7 +35,7 @@ ODD_IDS = [
     "%00",
     "..",
     "%F0%9F%93%9A",
-    "x" * 5000,
+    "x" * 100,
 ]
 
 type Caller = Mapping[str, str]
@@ -435,7 +437,7 @@ def test_a_return_names_one_thing(ask: Ask, path: str, body: dict[str, object]) 
     assert_problem(ask("POST", path, body, as_=STAFF), 422, "invalid_request")
 
 
-@pytest.mark.parametrize("odd", ["x", "01arz3ndektsv4rrffq69g5fav", new_id()])
+@pytest.mark.parametrize("odd", ["x", "01arz3ndektsv4rrffq69g5fav", UNKNOWN])
 def test_a_loan_that_is_none_cannot_be_returned(ask: Ask, odd: str) -> None:
     assert_problem(ask("POST", "/api/returns", {"loan_id": odd}, as_=STAFF), 404, "loan_not_found")
     assert_problem(ask("POST", f"/api/loans/{odd}/return", as_=STAFF), 404, "loan_not_found")
@@ -523,7 +525,7 @@ def test_a_renewal_that_is_refused_says_why(library: Library, ask: Ask, loan: Lo
     assert_problem(ask("PUT", url, as_=me), 409, "loan_not_open")
 
 
-@pytest.mark.parametrize("odd", ["x", new_id()])
+@pytest.mark.parametrize("odd", ["x", UNKNOWN])
 def test_a_loan_that_is_none_cannot_be_renewed(ask: Ask, odd: str) -> None:
     assert_problem(ask("PUT", f"/api/loans/{odd}/extend", as_=STAFF), 404, "loan_not_found")
 
@@ -589,7 +591,7 @@ def test_staff_say_whose(ask: Ask) -> None:
     assert answer.json["errors"][0]["field"] == "user_id"
 
 
-@pytest.mark.parametrize("odd", ["x", "0" * 26, new_id()])
+@pytest.mark.parametrize("odd", ["x", "0" * 26, UNKNOWN])
 def test_nobody_has_no_loans(ask: Ask, odd: str) -> None:
     for url in (f"/api/loans?user_id={odd}", f"/api/loans/user/{odd}"):
         assert ask("GET", url, as_=STAFF).json == {"items": [], "next_cursor": None}

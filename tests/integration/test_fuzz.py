@@ -1,0 +1,38 @@
+"""The deployed API, fuzzed by its own OpenAPI documents for a short while: no 5xx, nothing undocumented.
+
+The long run over every boundary is in tests/contract, in one process. This one adds API Gateway and the authorizer.
+"""
+
+import pytest
+
+from localstack.embedded.stack import LocalStack
+from tests.contract import filled_services, fuzzing
+from tests.support.library_client import LibraryClient, created
+
+pytestmark = [pytest.mark.integration, pytest.mark.contract]
+
+EXAMPLES = 3
+_FOR_SERVICES = "scope"
+
+
+def _operations() -> list[tuple[str, str]]:
+    """What people may call; the operations of services only are fuzzed in process."""
+    listed = [(name, label) for name in filled_services.SERVICES for label in fuzzing.labels(name)]
+    return [(n, label) for n, label in listed if set(fuzzing.access_of(fuzzing.operation(n, label))) != {_FOR_SERVICES}]
+
+
+@pytest.fixture(scope="module")
+def known(library: LibraryClient) -> dict[str, str]:
+    member, book = library.add_member(), library.add_book(copies=5)
+    loan = created(library.lend(member["id"], book["id"]))
+    return {"user_id": member["id"], "book_id": book["id"], "loan_id": loan["id"], "barcode": loan["barcode"]}
+
+
+@pytest.mark.parametrize(("name", "label"), _operations())
+def test_an_operation_withstands(stack: LocalStack, known: dict[str, str], name: str, label: str) -> None:
+    token = stack.mint_token("01JADM0N000000000000000000", "admin")
+    target = fuzzing.deployed(stack.base_url, token, known)
+
+    sent = fuzzing.fuzz(fuzzing.operation(name, label), target, examples=EXAMPLES, boundaries=False)
+
+    assert sent > 1
