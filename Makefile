@@ -45,6 +45,14 @@ lint: venv ## style, types, template, import rules
 	$(VENV)/bin/cfn-lint template.yaml
 	$(PY) -m pytest -q tests/architecture
 
+openapi: venv ## write the OpenAPI documents and the page of problem codes
+	$(PY) -m tools.openapi_documents
+	$(PY) -m tools.problem_codes
+
+events: venv ## write the event schemas and the sample invocations
+	$(PY) -m tools.event_schemas
+	$(PY) -m tools.sample_invocations
+
 format: venv ## format the code and fix what ruff can fix
 	$(VENV)/bin/ruff check --fix --exit-zero .
 	$(VENV)/bin/ruff format .
@@ -74,5 +82,5 @@ clean: ## remove environments, caches and builds; local state stays (see reset)
 	rm -rf $(VENV) .venv-sam .aws-sam .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
+.PHONY: openapi events help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
 	sam-validate sam-build sam-local deploy clean

@@ -72,7 +72,7 @@ def make_app(upstream: str) -> web.Application:
     app.on_response_prepare.append(unsigned)
     app.on_startup.append(hold_session)
     app.on_cleanup.append(close_session)
-    app.router.add_route("*", "/{path:.*}", _pass_on)
+    app.router.add_route("*", r"/{path:[\s\S]*}", _pass_on)
     return app
 
 

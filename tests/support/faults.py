@@ -68,7 +68,7 @@ class FaultProxy:
                     return await self._handle(request, session)
 
                 app = web.Application(client_max_size=2**24)
-                app.router.add_route("*", "/{tail:.*}", handle)
+                app.router.add_route("*", r"/{tail:[\s\S]*}", handle)
                 runner = web.AppRunner(app, access_log=None)
                 await runner.setup()
                 site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -92,12 +92,6 @@ class IdempotencyKeyReused(ProblemError):
     status, code = 422, "idempotency_key_reused"
 
 
-class StillWorking(ProblemError):
-    """The same idempotency key is being worked on and did not finish within this request's deadline."""
-
-    status, code = 409, "still_working"
-
-
 class ServiceUnavailable(ProblemError):
     """A needed service or table cannot be reached. Nothing half-done is left behind that is not recovered."""
 
