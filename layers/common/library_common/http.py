@@ -496,6 +496,8 @@ def _field_error(error: Mapping[str, Any]) -> p.FieldError:
     # Pydantic's first part says where (body, query, path, header); the field is what follows.
     parts = [str(part) for part in location][1:]
     message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] in {"too_short", "too_long"} and isinstance(error.get("input"), str):
+        message = message.replace(" item", " character")
     # Keys of the client's own making may hold anything; keep them printable and short.
     field = _printable(".".join(parts))[:200]
     return p.FieldError(field=field or "body", message=_printable(message)[:300])

@@ -38,7 +38,8 @@ class StreamPublisher:
     """Publishes the outbox attribute of every new image of a table's stream.
 
     source: the service's name. bus: event bus name. dead_letters_url: SQS queue for what can never be
-    published. on_image: called with every new image, for what else a service hangs on its stream.
+    published. on_images: called with all new images of a batch, for what else a service hangs on its stream;
+    it may see an image again.
     """
 
     def __init__(
@@ -94,10 +95,11 @@ class StreamPublisher:
                     set_aside += 1
                 else:
                     entries.append(entry)
-        for request in _requests(entries):
-            self._put(request)
+        # First, so that it happens even while the bus refuses; done again with every retry of the batch.
         if self._on_images is not None:
             self._on_images(images)
+        for request in _requests(entries):
+            self._put(request)
         return Published(published=len(entries), set_aside=set_aside)
 
     def _entry(self, envelope: Envelope) -> dict[str, Any]:

@@ -45,7 +45,3 @@ class Remembered[T]:
         self._fetched_at = now
         self._good_until = now + self._seconds
         return self._value
-
-    def forget(self) -> None:
-        """The next `get` fetches again (after a key turned out to be unknown, for instance)."""
-        self._fetched_at = None

@@ -133,12 +133,3 @@ def test_waiting_for_the_next_try_never_outlives_the_grace(source: Source, clock
 
     with pytest.raises(ConnectionError):
         remembered.get()
-
-
-def test_forgetting_fetches_again(source: Source, remembered: Remembered[str]) -> None:
-    remembered.get()
-    source.value = "second"
-
-    remembered.forget()
-
-    assert remembered.get() == "second"

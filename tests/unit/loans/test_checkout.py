@@ -235,3 +235,12 @@ def test_one_very_copy_is_lent_by_its_barcode(library: Library) -> None:
 
     assert loan.barcode == wanted
     assert loan.book_id == book
+
+
+def test_a_key_of_yesterday_does_not_pass_an_old_loan_for_a_new_one(library: Library) -> None:
+    member, book = library.member(), library.title(copies=2)
+    library.lend(member, book, key="k")
+    library.clock.advance(timedelta(hours=24, seconds=1))
+
+    with pytest.raises(IdempotencyMismatch):
+        library.lend(member, book, key="k")

@@ -14,6 +14,7 @@ what is in the table then is PENDING or settling, and that is what the recovery 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from library_common.clock import Clock, to_rfc3339
 from library_common.events import happened
@@ -37,6 +38,9 @@ from loans_service.domain.policy import LoanPolicy, borrowing_refusals, limit_re
 
 DEADLINE_SECONDS = 8.0
 """For the whole checkout, well below API Gateway's 29 s and the function's timeout."""
+
+REPEATABLE_FOR = timedelta(hours=24)
+"""How long an idempotency key gives the same answer, as everywhere in the system."""
 
 _POLL_SECONDS = 0.1
 
@@ -221,6 +225,9 @@ class Checkout:
         """The answer an earlier request with the same key got, or will get."""
         if earlier is not None and earlier.request_digest != request.digest:
             raise IdempotencyMismatch("This Idempotency-Key was used for a different checkout.")
+        if earlier is not None and self.clock.now() > earlier.requested_at + REPEATABLE_FOR:
+            # An old loan must not pass for a new one.
+            raise IdempotencyMismatch("This Idempotency-Key was used for an earlier checkout; take a new one.")
         loan = earlier
         while loan is not None and loan.status is LoanStatus.PENDING:
             if not loan.is_leased(self.clock.now()):
