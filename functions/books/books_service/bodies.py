@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from books_service.application.cataloguing import MAX_COPIES_AT_ONCE
 from books_service.application.criteria import Criteria, Sort
@@ -13,6 +13,7 @@ from books_service.domain.barcodes import BARCODE_PATTERN
 from books_service.domain.stock import MAX_COPIES, MAX_SHELF, CopyStatus
 from books_service.domain.title import Metadata, Price
 from library_common.http import ListQuery, RequestBody
+from library_common.moments import Moment
 from library_common.money import Money
 from library_common.text import LanguageCode, Line, Prose
 
@@ -166,7 +167,7 @@ class Reserve(RequestBody):
 
     loan_id: LoanId
     barcode: Barcode | None = None
-    valid_until: AwareDatetime | None = None
+    valid_until: Moment | None = None
 
 
 class Release(RequestBody):

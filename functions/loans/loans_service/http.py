@@ -2,11 +2,10 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from fastapi import Query, Response
-from pydantic import AwareDatetime, BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from library_common.access import Access, Caller
 from library_common.clock import is_rfc3339, to_rfc3339
@@ -22,6 +21,7 @@ from library_common.http import (
     set_etag,
 )
 from library_common.ids import is_id
+from library_common.moments import Moment
 from library_common.paging import Cursors, Page
 from library_common.problems import FieldError, InvalidRequest, NotAllowed, StaleVersion
 from library_common.text import Line
@@ -76,16 +76,8 @@ class CheckoutBody(RequestBody):
 class ReturnDetails(RequestBody):
     """How and when a copy came back. `returned_at` takes a librarian."""
 
-    returned_at: AwareDatetime | None = None
+    returned_at: Moment | None = None
     condition: Condition = Condition.GOOD
-
-    @field_validator("returned_at", mode="before")
-    @classmethod
-    def _as_text(cls, value: object) -> object:
-        # Numbers, and digits alone in a string, would be taken for seconds since 1970.
-        if value is not None and not (isinstance(value, str) and ":" in value):
-            raise ValueError("must be a timestamp like 2026-11-21T20:32:51Z")
-        return value
 
 
 class ReturnBody(ReturnDetails):
@@ -199,9 +191,7 @@ def build(lending: Callable[[], Lending]) -> ServiceApi:  # noqa: PLR0915 - a li
         _require_own(caller, loan)
         if details.returned_at is not None and not caller.is_staff:
             raise errors.OnlyStaffMay("Only a librarian may say when a copy came back.")
-        done = lending().returning.give_back(
-            loan, condition=details.condition, returned_at=details.returned_at and _whole_second(details.returned_at)
-        )
+        done = lending().returning.give_back(loan, condition=details.condition, returned_at=details.returned_at)
         return _view(done, done.status)
 
     def return_by_reference(body: ReturnBody, caller: CurrentCaller, response: Response) -> LoanView:
@@ -281,13 +271,6 @@ def _known_id(text: str, unknown: errors.LendingError) -> str:
     if not is_id(text):
         raise unknown
     return text
-
-
-def _whole_second(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC).replace(microsecond=0)
-    except OverflowError:
-        raise errors.InvalidMoment("There is no such moment.") from None
 
 
 def _is_position(position: Mapping[str, Any]) -> bool:

@@ -1,11 +1,11 @@
 """Request bodies and queries of the users API. Everything a format alone can refuse is refused here."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, StrictBool, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool, field_validator
 
 from library_common.http import ListQuery, RequestBody
+from library_common.moments import Moment
 from library_common.text import LanguageCode, Line, Prose
 from users_service.adapters.contacts import INTERNATIONAL, checked_email, e164
 from users_service.domain.decisions import ProfileWish
@@ -18,20 +18,6 @@ from users_service.domain.roles import Role
 def _as_hashed(password: str) -> str:
     password_to_hash(password)
     return password
-
-
-def _as_text(value: object) -> object:
-    # Numbers would be taken for seconds since 1970.
-    if not isinstance(value, str):
-        raise ValueError("must be a timestamp like 2026-11-21T20:32:51Z")  # noqa: TRY004 - pydantic's contract
-    return value
-
-
-def _whole_seconds(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC).replace(microsecond=0)
-    except OverflowError as exc:
-        raise ValueError("is beyond the calendar") from exc
 
 
 type Name = Annotated[Line, Field(min_length=1, max_length=200)]
@@ -60,7 +46,6 @@ type Password = Annotated[
     AfterValidator(_as_hashed),
 ]
 type Reason = Annotated[Prose, Field(min_length=1, max_length=500)]
-type Moment = Annotated[AwareDatetime, BeforeValidator(_as_text), AfterValidator(_whole_seconds)]
 
 
 class PreferencesBody(RequestBody):

@@ -366,8 +366,6 @@ def test_a_member_may_not_say_when_but_staff_may(
         "2026-11-21T11:59:59Z",
         "2026-11-21T12:00:01Z",
         "1999-01-01T00:00:00Z",
-        "9999-12-31T23:59:59-14:00",
-        "0001-01-01T00:00:00+14:00",
     ],
 )
 def test_a_moment_at_which_it_cannot_have_come_back_is_422(
@@ -382,6 +380,9 @@ def test_a_moment_at_which_it_cannot_have_come_back_is_422(
     [
         ({"returned_at": "2026-11-21T12:00:00"}, "returned_at"),
         ({"returned_at": "yesterday"}, "returned_at"),
+        ({"returned_at": 0}, "returned_at"),
+        ({"returned_at": "9999-12-31T23:59:59-14:00"}, "returned_at"),
+        ({"returned_at": "0001-01-01T00:00:00+14:00"}, "returned_at"),
         ({"condition": "eaten"}, "condition"),
         ({"condition": None}, "condition"),
         ({"fine": 0}, "fine"),
