@@ -4,6 +4,7 @@ Powertools does the formatting; which fields a line has is decided here. No pers
 ever logged: ids only.
 """
 
+import logging
 import os
 from functools import cache
 
@@ -13,6 +14,11 @@ from aws_lambda_powertools.metrics import MetricUnit
 from library_common.context import current
 
 NAMESPACE = "SmartLibrary"
+
+# They tell of every request and of where credentials come from, at INFO, through the runtime's own handler:
+# lines beside the one an invocation is to leave.
+for _talkative in ("mangum", "botocore"):
+    logging.getLogger(_talkative).setLevel(logging.WARNING)
 
 
 @cache
