@@ -33,7 +33,7 @@ test: venv ## all tests (AWS_ENDPOINT_URL=... runs them on that emulator, ARGS=.
 	$(PY) -m pytest $(ARGS)
 
 test-unit: venv ## the fast tests: no emulator
-	$(PY) -m pytest -m "not integration and not resilience and not performance" $(ARGS)
+	$(PY) -m pytest -n auto -m "unit or architecture" $(ARGS)
 
 bench: venv ## measure the budgets
 	PYTHONPATH=.:layers/common $(PY) -m tests.performance.bench $(ARGS)

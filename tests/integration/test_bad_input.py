@@ -103,7 +103,7 @@ def test_bad_paths_and_queries(library: LibraryClient, path: str, status: int, c
 @pytest.mark.parametrize(
     ("header", "value", "status", "code"),
     [
-        ("Idempotency-Key", "x" * 129, 422, "invalid_request"),
+        ("Idempotency-Key", "x" * 129, 400, "malformed_header"),
         ("Idempotency-Key", "with space", 400, "malformed_header"),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from fastapi import Query, Response
 from pydantic import BaseModel, Field, model_validator
 
-from library_common.access import Access, Caller
+from library_common.access import Access, Caller, NotYours
 from library_common.clock import is_rfc3339, to_rfc3339
 from library_common.http import (
     CurrentCaller,
@@ -225,7 +225,7 @@ def build(lending: Callable[[], Lending]) -> ServiceApi:  # noqa: PLR0915 - a li
         if user_id is None:
             raise InvalidRequest("Say whose loans.", errors=[FieldError("user_id", "is needed")])
         if not caller.is_staff and user_id != caller.id:
-            raise NotAllowed("Members see their own loans only.")
+            raise NotYours("There is no such thing.")
         return _page(user_id, query.status, query.limit, query.cursor)
 
     @api.get("/api/loans/user/{user_id}", access=Access(member=True, own="user_id", librarian=True))

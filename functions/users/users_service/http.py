@@ -132,7 +132,8 @@ def build(provide: Callable[[], UseCases]) -> ServiceApi:
     def change_user_status(
         user_id: str, body: StatusBody, caller: CurrentCaller, if_match: IfMatch, response: Response
     ) -> UserView:
-        """Activate, suspend or expire a membership. The status it has already changes nothing."""
+        """Activate, suspend or expire a membership. A suspension can be given another reason or end; any other
+        status it has already changes nothing."""
         wish = StatusWish(Status(body.status), reason=body.reason, until=body.until)
         changed = provide().change_status(user_id, wish, caller=caller, accept=partial(require_version, if_match))
         return _tagged(changed, response)

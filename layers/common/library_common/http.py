@@ -110,12 +110,12 @@ IfMatch = Annotated[frozenset[int] | None, Depends(_if_match)]
 
 async def _idempotency_key(
     idempotency_key: Annotated[
-        str | None, Header(description="The same key and body give the same answer.", max_length=128)
+        str | None, Header(description="1 to 128 visible ASCII characters. The same key and body: the same answer.")
     ] = None,
 ) -> str | None:
     if idempotency_key is None:
         return None
-    if not idempotency_key or not all("\x21" <= c <= "\x7e" for c in idempotency_key):
+    if not 1 <= len(idempotency_key) <= 128 or not all("\x21" <= c <= "\x7e" for c in idempotency_key):
         raise p.MalformedHeader("Idempotency-Key must be 1 to 128 visible ASCII characters.")
     return idempotency_key
 
@@ -185,6 +185,9 @@ class ServiceApi:
             record = current()
             record.route = f"{method} {path}"
             access.check(caller, request.path_params)
+            route = request.scope.get("route")
+            if isinstance(route, APIRoute) and route.body_field is None and method in _WITH_BODY:
+                _require_no_body(await request.body())
 
         def register(endpoint: Callable[..., Any]) -> Callable[..., Any]:
             self.app.add_api_route(
@@ -418,6 +421,18 @@ def _refused_body(scope: Scope, request: Request, body: bytes) -> JSONResponse |
     ):
         return _from_problem_error(request, p.NotJson("Send the body as application/json."))
     return None
+
+
+def _require_no_body(body: bytes) -> None:
+    """A body where none is read would be taken for granted by whoever sent it. An empty object says nothing."""
+    if not body.strip():
+        return
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise p.MalformedJson("The body is not valid JSON.") from None
+    if document != {}:
+        raise p.InvalidRequest("This takes no body.", errors=[p.FieldError("body", "is not read here")])
 
 
 def _unexpected(request: Request, exc: Exception) -> JSONResponse:

@@ -159,9 +159,10 @@ class TestTheShelfCount:
         library.use_cases.lending.reserve(book_id, "L1")
         correct = library.use_cases.shelving.correct_availability
         view = correct(book_id, 1, any_version)
-        assert (view.total_copies, view.available_copies, view.version) == (4, 1, 1)
+        assert (view.total_copies, view.available_copies, view.version) == (4, 1, 2)
         assert library.stock(book_id).by_status()[CopyStatus.LOST] == 2
         assert correct(book_id, 3, any_version).available_copies == 3
+        assert correct(book_id, 3, any_version).version == 3, "right already: no new version"
         with pytest.raises(ExceedsStock):
             correct(book_id, 4, any_version)
 

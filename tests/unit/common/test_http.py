@@ -338,12 +338,11 @@ def test_a_malformed_if_match_is_400(api: ServiceApi, value: str) -> None:
     assert_problem(post(api, headers={"If-Match": value}), 400, "malformed_header")
 
 
-@pytest.mark.parametrize("header", ["If-Match", "Idempotency-Key"])
-def test_a_header_without_end_is_422(api: ServiceApi, header: str) -> None:
-    answer = post(api, headers={header: "1" * 201})
+def test_a_header_without_end_is_422(api: ServiceApi) -> None:
+    answer = post(api, headers={"If-Match": "1" * 201})
 
     assert_problem(answer, 422, "invalid_request")
-    assert answer.json["errors"][0]["field"] == header.lower()
+    assert answer.json["errors"][0]["field"] == "if-match"
 
 
 @pytest.mark.parametrize("key", ["k", "x" * 128, "4f1d-~!", "user:1/order:2"])

@@ -581,7 +581,7 @@ def test_who_may_list_whose_loans(ask: Ask, member: Member, me: Caller, somebody
         assert_problem(ask("GET", url, as_=SERVICE), 403, "not_allowed")
         assert ask("GET", url, as_=me).status == 200
         assert ask("GET", url, as_=STAFF).status == 200
-    assert_problem(ask("GET", mine, as_=somebody_else), 403, "not_allowed")
+    assert_problem(ask("GET", mine, as_=somebody_else), 404, "not_found")
     assert_problem(ask("GET", by_path, as_=somebody_else), 404, "not_found")
 
 
@@ -696,3 +696,11 @@ def test_an_invocation_leaves_one_line_with_its_route(ask: Ask, loan: Loan, me: 
     assert [line["route"] for line in log.lines] == ["GET /api/loans/{loan_id}"]
     assert loan.title is not None
     assert loan.title not in log.text
+
+
+@pytest.mark.parametrize("body", [{"days": 7}, [], 0, "text"])
+def test_a_renewal_takes_no_body(ask: Ask, library: Library, loan: Loan, me: Caller, body: object) -> None:
+    for method, act in (("PUT", "extend"), ("POST", "renew")):
+        assert_problem(ask(method, f"/api/loans/{loan.id}/{act}", body, as_=me), 422, "invalid_request")
+    assert library.history.one(loan.id).extensions == 0
+    assert ask("PUT", f"/api/loans/{loan.id}/extend", {}, as_=me).status == 200

@@ -111,6 +111,8 @@ class Cataloguing:
             stock = before.stock.titled(title.metadata.title)
             if change.copies is not None:
                 stock = self._with_count(stock, change.copies)
+            if stock.total != before.stock.total and title.version == before.title.version:
+                title = title.recounted(now)
             after = Book(title, stock)
             try:
                 self._save(before, after)
@@ -157,7 +159,7 @@ class Cataloguing:
         if after.title.archived != before.title.archived:
             turned = BookRemoved if after.title.archived else BookRestored
             event = turned(book_id=book_id, book_version=version)
-        elif after.title != before.title:
+        elif after.title.metadata != before.title.metadata:
             event = BookUpdated.of(after.title, before.title.metadata)
         changes = after.stock.changes_since(before.stock)
         happened = Happened(

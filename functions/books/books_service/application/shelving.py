@@ -121,13 +121,16 @@ class Shelving:
         while True:
             book = the_book(self._catalogue, book_id)
             check(book.title.version)
-            after = book.stock.with_available(number)
+            stock = book.stock.with_available(number)
+            if stock == book.stock:
+                return BookView.of(book)
+            after = Book(book.title.recounted(self._clock.now()), stock)
             try:
-                self._save(book.stock, after)
+                self._catalogue.save(book, after, Happened(stock=self._changed(book.stock, stock)))
             except LostRace:
                 tries.again()
             else:
-                return BookView.of(Book(book.title, after))
+                return BookView.of(after)
 
     def _save(self, before: Stock, after: Stock) -> None:
         if after != before:

@@ -149,5 +149,5 @@ class ChangeTooLarge(BooksError):
 
     def __init__(self) -> None:
         super().__init__(
-            "This is too much for one request: change the description and the copies separately, in steps."
+            "This is too much for one request: at most 50 copies more or fewer, and a new description separately."
         )

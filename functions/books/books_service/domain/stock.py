@@ -63,7 +63,7 @@ class CopyStatus(StrEnum):
 OUT = frozenset({CopyStatus.ON_LOAN, CopyStatus.AWAITING_PICKUP, CopyStatus.IN_TRANSIT})
 """Lent or promised: changed by circulation only, never by hand."""
 
-_REMOVED_FIRST = (CopyStatus.AVAILABLE, CopyStatus.WITHDRAWN, CopyStatus.LOST, CopyStatus.DAMAGED)
+_REMOVED_FIRST = (CopyStatus.WITHDRAWN, CopyStatus.LOST, CopyStatus.DAMAGED, CopyStatus.AVAILABLE)
 _RESTORED_FIRST = (CopyStatus.LOST, CopyStatus.DAMAGED, CopyStatus.WITHDRAWN)
 
 
@@ -277,7 +277,7 @@ class Stock:
         return self._next(copies=after)
 
     def remove(self, number: int) -> "Stock":
-        """Removes copies: first those on the shelf, then withdrawn, lost and damaged ones.
+        """Removes copies: first withdrawn, lost and damaged ones, then those on the shelf.
 
         Raises CopiesInUse when that would reach for lent or promised copies.
         """

@@ -58,7 +58,8 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Title:
-    """A catalogued title. `version` counts changes of the metadata and of `archived`, not of the copies."""
+    """A catalogued title. `version` counts what librarians change: the metadata, `archived`, the number of
+    copies of the title or on the shelf. Lending is not among it."""
 
     id: str
     metadata: Metadata
@@ -70,6 +71,10 @@ class Title:
     def described_as(self, metadata: Metadata, now: datetime) -> "Title":
         """The title with other metadata; the very same when nothing differs."""
         return self if metadata == self.metadata else self._next(now, metadata=metadata)
+
+    def recounted(self, now: datetime) -> "Title":
+        """The number of its copies was set: whoever set it by what they had read before is to be told."""
+        return self._next(now)
 
     def archive(self, now: datetime) -> "Title":
         """Out of lists and lending; idempotent."""

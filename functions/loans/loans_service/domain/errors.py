@@ -86,10 +86,10 @@ class PolicyRefused(LendingError):
     code = "policy_refused"
 
     def __init__(self, detail: str, reasons: Sequence[tuple[str, str]]) -> None:
-        super().__init__(detail)
+        # With a single reason its own code and sentence are the more useful ones.
+        super().__init__(reasons[0][1] if len(reasons) == 1 else detail)
         self.reasons = tuple(reasons)
         if len(self.reasons) == 1:
-            # With a single reason its own code is the more useful one.
             self.code = self.reasons[0][0]
 
 
