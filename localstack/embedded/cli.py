@@ -1,4 +1,4 @@
-"""The commands: ``python -m localstack.embedded run|stop|reset|token|deploy|sam-local``.
+"""The commands: ``python -m localstack.embedded run|stop|reset|token|logs|deploy|sam-local``.
 
 Settings come as options or, for ``make``, as variables of the same meaning in the environment.
 """
@@ -43,6 +43,10 @@ def _command(arguments: argparse.Namespace) -> int:
             sys.stdout.write("all local state is gone\n")
         case "token":
             sys.stdout.write(run.fresh_token(arguments.email, arguments.role, arguments.stack_file) + "\n")
+        case "logs":
+            from localstack.embedded import logs  # noqa: PLC0415
+
+            sys.stdout.writelines(f"{line}\n" for line in logs.lines(arguments.stack_file, arguments.id))
         case "deploy":
             if not arguments.endpoint_url:
                 raise Refusal("Name the emulator: make deploy-local AWS_ENDPOINT_URL=http://127.0.0.1:4566")
@@ -77,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--email", default=environment("EMAIL"))
     token.add_argument("--role", default=environment("ROLE"))
     token.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
+
+    logs = commands.add_parser("logs", help="what a request left in the logs of all functions")
+    logs.add_argument("--id", default=environment("ID"), help="its correlation id; without one the last fifty lines")
+    logs.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
 
     deploy = commands.add_parser("deploy", help="deploy to an emulator that is running already")
     deploy.add_argument("--endpoint-url", default=environment("AWS_ENDPOINT_URL"))

@@ -1,0 +1,58 @@
+"""What requests leave in the logs: one line per invocation, found by correlation id, without personal data."""
+
+from pathlib import Path
+
+import pytest
+
+from localstack.embedded import logs
+from localstack.embedded.aws import REGION
+from localstack.embedded.stack import LocalStack
+from localstack.embedded.state import StackFile
+from tests.support.library_client import LibraryClient, created, eventually
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_checkout_is_found_in_every_service_by_its_correlation_id(
+    library: LibraryClient, stack: LocalStack, tmp_path: Path
+) -> None:
+    known = tmp_path / "stack.json"
+    StackFile(
+        base_url=stack.base_url,
+        endpoint_url=stack.endpoint_url,
+        region=REGION,
+        accounts=[],
+        tables=stack.tables,
+        functions=stack.functions,
+        stack_name=stack.stack_name,
+        engine={"name": stack.engine.name, "version": stack.engine.version},
+    ).write(known)
+    member = library.add_member(name="Wilhelmina Personal", email="wilhelmina@personal.example", phone="+441214960123")
+    headers = {**library.as_librarian(), "X-Correlation-Id": "followed-through"}
+    body = {"user_id": member["id"], "book_id": library.add_book()["id"]}
+    created(library.http.post("/api/loans", json=body, headers=headers))
+
+    def followed() -> list[str]:
+        found = logs.lines(known, "followed-through")
+        return found if {"users", "books", "loans"} <= {line.split()[2] for line in found} else []
+
+    lines = eventually(followed, "a line in each service")
+
+    assert any("POST /api/loans  201" in line for line in lines)
+    everything = "\n".join(
+        event["message"]
+        for name in stack.functions.values()
+        for page in _events(stack, name)
+        for event in page["events"]
+    )
+    for personal in ("Wilhelmina", "personal.example", "4960123"):
+        assert personal not in everything
+    assert "Bearer" not in everything
+
+
+def _events(stack: LocalStack, function: str) -> list[dict[str, list[dict[str, str]]]]:
+    client = stack.client("logs")
+    try:
+        return list(client.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function}"))
+    except client.exceptions.ResourceNotFoundException:
+        return []
