@@ -21,7 +21,7 @@ from localstack.embedded.ports import LOOPBACK
 
 # Each request that runs at the same time is a worker process in the emulator, and a checkout three. More
 # than the cores can start within a request's deadline would only time out; the others wait their turn here.
-CONCURRENT_REQUESTS = 4 * (os.cpu_count() or 2)
+CONCURRENT_REQUESTS = 2 * (os.cpu_count() or 2)
 # API Gateway takes bodies up to 10 MB; a refusal of larger ones is the API's business, not the proxy's.
 _LARGEST_BODY_BYTES = 64 * 1024 * 1024
 _LONGEST_LINE_BYTES = 256 * 1024

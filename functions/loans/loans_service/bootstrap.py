@@ -21,7 +21,8 @@ from loans_service.application.settling import Settling
 from loans_service.settings import LoansSettings
 
 _SCOPES = frozenset({"users:read", "inventory:write"})
-_PATIENCE = Patience(connect=0.5, answer=2.5, breaker_failures=5, breaker_pause=10.0)
+# Long enough for a neighbour that starts cold, twice over on a good day.
+_PATIENCE = Patience(connect=0.5, answer=4.0, breaker_failures=5, breaker_pause=10.0)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from loans_service.domain.events import LoanCreated
 from loans_service.domain.loan import LEASE, Account, Copy, Loan, LoanStatus, Member
 from loans_service.domain.policy import LoanPolicy, borrowing_refusals, limit_reached
 
-DEADLINE_SECONDS = 8.0
+DEADLINE_SECONDS = 10.0
 """For the whole checkout, well below API Gateway's 29 s and the function's timeout."""
 
 REPEATABLE_FOR = timedelta(hours=24)
