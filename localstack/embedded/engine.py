@@ -1,5 +1,6 @@
 """The emulator: starting and stopping MiniStack, and recognising what answers at an endpoint."""
 
+import json
 import shutil
 import sys
 import time
@@ -80,6 +81,7 @@ def start_ministack(work: WorkDir, port: int, *, persist: bool) -> StartedProces
             "PYTHONUNBUFFERED": "1",
         }
     )
+    _forget_stream_positions(work)
     log = work.logs / "ministack.log"
     process = StartedProcess.start("ministack", [sys.executable, "-m", "ministack"], env=env, cwd=work.path, log=log)
     try:
@@ -98,6 +100,24 @@ def stop_ministack(process: StartedProcess, work: WorkDir) -> bool:
     orderly = process.stop(patience=_STOP_PATIENCE)
     shutil.rmtree(work.scratch, ignore_errors=True)
     return orderly
+
+
+def _forget_stream_positions(work: WorkDir) -> None:
+    """Lets stream consumers begin anew after a restart.
+
+    MiniStack saves how far each consumer had read, but not the records themselves: after a restart it
+    would skip as many new records as there had been old ones, and no event of them would ever go out.
+    """
+    saved = work.state / "lambda.json"
+    if not saved.exists():
+        return
+    try:
+        document = json.loads(saved.read_text())
+        positions = document["payload"]["dynamodb_stream_positions"]["data"]
+    except (ValueError, KeyError, TypeError):
+        return  # not as this version writes it; MiniStack says itself what it makes of that
+    positions.clear()
+    saved.write_text(json.dumps(document))
 
 
 def _wait_until_healthy(process: StartedProcess, endpoint_url: str, work: WorkDir) -> None:

@@ -50,7 +50,7 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=100, description="Items per page.")] = 20
-    cursor: Annotated[str | None, Field(max_length=2000, description="`next_cursor` of the page before.")] = None
+    cursor: Annotated[str | None, Field(max_length=4000, description="`next_cursor` of the page before.")] = None
 
 
 class FieldProblem(BaseModel):

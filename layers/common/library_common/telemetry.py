@@ -15,9 +15,9 @@ from library_common.context import current
 
 NAMESPACE = "SmartLibrary"
 
-# They tell of every request and of where credentials come from, at INFO, through the runtime's own handler:
-# lines beside the one an invocation is to leave.
-for _talkative in ("mangum", "botocore"):
+# They tell of every request and of where credentials come from, at DEBUG even what requests contain, through the
+# runtime's own handler: lines beside the one an invocation is to leave, and personal data in them.
+for _talkative in ("mangum", "botocore", "urllib3"):
     logging.getLogger(_talkative).setLevel(logging.WARNING)
 
 

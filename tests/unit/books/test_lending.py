@@ -18,6 +18,7 @@ from books_service.domain.errors import (
 from books_service.domain.stock import CLOCK_MARGIN_SECONDS, LATE_REQUEST_SECONDS, CopyStatus
 from library_common.problems import ServiceUnavailable
 from tests.fakes.books import Library
+from tests.support.clock import NOON
 
 pytestmark = pytest.mark.unit
 
@@ -258,3 +259,15 @@ class TestReleasing:
         library.clock.advance(HOUR / 2)
         library.use_cases.lending.reserve(book_id, "L1")
         assert set(library.stock(book_id).gone) == {"young"}
+
+
+def test_a_loan_that_has_its_copy_is_told_so_however_late_it_asks() -> None:
+    library = Library()
+    book_id = library.add(copies=1)
+    first, _ = library.use_cases.lending.reserve(book_id, "L1", valid_until=NOON + timedelta(seconds=30))
+
+    again, repeated = library.use_cases.lending.reserve(book_id, "L1", valid_until=NOON - timedelta(seconds=1))
+
+    assert (again, repeated) == (first, True)
+    with pytest.raises(ReservationExpired):
+        library.use_cases.lending.reserve(book_id, "L2", valid_until=NOON - timedelta(seconds=1))

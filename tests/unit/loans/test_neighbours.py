@@ -128,7 +128,6 @@ def test_one_very_copy_is_asked_for_by_its_barcode() -> None:
         (Refused(409, "book_archived", ""), errors.BookArchived),
         (Refused(409, "loan_already_released", ""), errors.CheckoutCancelled),
         (Refused(409, "reservation_expired", ""), errors.CheckoutCancelled),
-        (Refused(422, "something_new", ""), errors.CopyNotAvailable),
     ],
 )
 def test_a_refusal_is_final_and_can_be_repeated_to_the_client(
@@ -143,7 +142,13 @@ def test_a_refusal_is_final_and_can_be_repeated_to_the_client(
 
 @pytest.mark.parametrize(
     ("result", "error"),
-    [(Unavailable("books", "throttled"), ShelfUnavailable), (UnknownOutcome("books", "timeout"), ShelfUnknown)],
+    [
+        (Unavailable("books", "throttled"), ShelfUnavailable),
+        (UnknownOutcome("books", "timeout"), ShelfUnknown),
+        # Refused by whoever stands in front of books, or for a reason that says nothing about copies.
+        (Refused(400, "bad_request", ""), ShelfUnknown),
+        (Refused(409, "loan_holds_another_copy", ""), ShelfUnknown),
+    ],
 )
 def test_no_answer_is_not_a_refusal(result: Result, error: type[Exception]) -> None:
     with pytest.raises(error):

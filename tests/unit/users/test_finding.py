@@ -15,7 +15,7 @@ from library_common.problems import InvalidRequest
 from tests.fakes.users import Community
 from tests.support.clock import NOON
 from users_service.application.reading import UserSearch
-from users_service.application.sorting import SORT_NAME_BYTES, sort_name
+from users_service.application.sorting import SORT_NAME_BYTES, is_sort_name, sort_name
 from users_service.application.views import UserView
 from users_service.domain.errors import InvalidFields
 from users_service.domain.membership import Status
@@ -188,3 +188,14 @@ def test_what_a_member_is_sorted_by_follows_their_name(community: Community) -> 
     community.members.accounts[member.id] = replace(member, name="Zoë")
 
     assert _names(community) == ["Bob", "Zoë"]
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=200))
+def test_every_name_can_end_a_page(name: str) -> None:
+    sorted_by = sort_name(name)
+    assert is_sort_name(sorted_by)
+    cursors = Cursors({"list": "users"})
+    cursor = cursors.encode({"name": sorted_by, "id": "01ARZ3NDEKTSV4RRFFQ69G5FAV"})
+    assert cursor is not None
+    assert len(cursor) <= 4000, "as long as a list takes one"
+    assert cursors.decode(cursor) == {"name": sorted_by, "id": "01ARZ3NDEKTSV4RRFFQ69G5FAV"}

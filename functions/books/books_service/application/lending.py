@@ -47,11 +47,12 @@ class Lending:
         Raises BookNotFound, CopyNotFound, BookArchived, NoCopiesAvailable, CopyNotAvailable,
         LoanAlreadyReleased, LoanHoldsAnotherCopy, ReservationExpired.
         """
-        if valid_until is not None and self._clock.now() > valid_until:
-            raise ReservationExpired
         stock = the_stock(self._catalogue, book_id)
         tries = self._patience.tries()
         while True:
+            # A loan that has its copy is told so, however late; only nothing new is taken for it.
+            if valid_until is not None and self._clock.now() > valid_until and loan_id not in stock.held:
+                raise ReservationExpired
             try:
                 reservation = self._reserve(stock, loan_id, barcode, valid_until)
             except LostRace as lost:

@@ -63,9 +63,12 @@ class HttpShelf:
                 raise errors.CopyNotFound("There is no such copy of this title.")
             case NotFound():
                 raise errors.BookNotFound("There is no such title.")
-            case Refused(code=code):
-                error, sentence = _SHELF_REFUSALS.get(code, (errors.CopyNotAvailable, "The copy cannot be lent."))
+            case Refused(code=code) if code in _SHELF_REFUSALS:
+                error, sentence = _SHELF_REFUSALS[code]
                 raise error(sentence)
+            case Refused(code=code):
+                # Not an answer of books about copies: what became of the attempts before it, it does not say.
+                raise ShelfUnknown(code)
             case Unavailable(why=why):
                 raise ShelfUnavailable(why)
             case UnknownOutcome(why=why):

@@ -1,5 +1,7 @@
 """How names sort and are found: without case and accents."""
 
+import unicodedata
+
 from library_common.text import fold
 
 SORT_NAME_BYTES = 800
@@ -13,4 +15,6 @@ def sort_name(name: str) -> str:
 
 def is_sort_name(text: str) -> bool:
     """Whether the directory could hold `text`, not whether it does."""
-    return len(text.encode("utf-8", "replace")) <= SORT_NAME_BYTES and text.isprintable()
+    # As names themselves are checked: whatever they may contain can stand in a cursor, joiners and unassigned included.
+    fits = len(text.encode("utf-8", "replace")) <= SORT_NAME_BYTES
+    return fits and not any(unicodedata.category(char) in {"Cc", "Cs"} for char in text)
