@@ -21,7 +21,7 @@ Items
     A copy takes about 45 bytes, 85 more while it is lent. So with three copies, all of them lent, the item
     stays below 1 KB, one write unit. It grows linearly: 500 copies, the most a title may have (TooManyCopies),
     are 24 KB, 65 KB when all are lent. That is far from DynamoDB's 400 KB, but a reservation of such a title
-    costs as many write units. What is in `gone` takes 35 bytes each for an hour at most; every reservation
+    costs as many write units. What is in `gone` takes 35 bytes each for five minutes at most; every reservation
     and release forgets what is old.
 `BARCODE#<barcode>` / `BARCODE`
     Says whose copy a barcode is (`book_id`), and keeps it unique. Made and deleted in the transaction that

@@ -33,11 +33,12 @@ MAX_SHELF = 40
 MAX_SHORT_TITLE = 100
 """Characters of the title kept beside the copies, so that a reservation can answer it without reading more."""
 
-LATE_REQUEST_SECONDS = 3600
+LATE_REQUEST_SECONDS = 300
 """No reservation arrives later than this after it was sent, unless it says itself until when it is valid.
 
-A Lambda function lives at most 15 minutes and the retries of a call a few seconds; after giving a
-loan up its service sends no further reservation for it. An hour leaves room for clocks that differ.
+API Gateway gives a call up after 29 s, and loans sends none that is valid for longer than its lease of 30 s,
+nor any more after giving a loan up. Five minutes leave room for clocks that differ, and are short enough
+that nobody can fill a title's item with remembered releases by lending and returning in a loop.
 So that long a release is remembered, to refuse the reservation it overtook.
 """
 
