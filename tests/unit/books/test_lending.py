@@ -239,7 +239,7 @@ class TestReleasing:
     def test_a_late_copy_of_the_reservation_is_refused_after_the_return(self, library: Library) -> None:
         book_id = library.add(copies=1)
         library.use_cases.lending.reserve(book_id, "L1")
-        library.clock.advance(timedelta(minutes=10))
+        library.clock.advance(timedelta(seconds=LATE_REQUEST_SECONDS - 1))
         library.use_cases.lending.release(book_id, "L1")
         with pytest.raises(LoanAlreadyReleased):
             library.use_cases.lending.reserve(book_id, "L1")
