@@ -28,7 +28,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from library_common.clock import from_rfc3339, to_rfc3339
-from library_common.dynamodb import ConditionFailed, Delete, Expression, Item, Put, Table, TransactionBusy, Update
+from library_common.dynamodb import (
+    ABSENT,
+    PRESENT,
+    ConditionFailed,
+    Delete,
+    Expression,
+    Item,
+    Put,
+    Table,
+    TransactionBusy,
+    Update,
+)
 from library_common.events import OUTBOX_ATTRIBUTE, Envelope, to_outbox
 from loans_service.application.ports import LimitReached, LoanExists, Stale
 from loans_service.domain.loan import EMPTY_ACCOUNT, Account, Loan, LoanStatus
@@ -99,7 +110,7 @@ class DynamoLoans:
     # -- the life of a loan -------------------------------------------------------------------
 
     def open_pending(self, loan: Loan, limit: int) -> None:
-        put = Put(_item(loan), Expression("attribute_not_exists(#pk)", {"pk": "pk"}))
+        put = Put(_item(loan), ABSENT)
         account_is_new = False
         for _ in range(_OPENING_ATTEMPTS):
             place = self._new_account(loan, limit) if account_is_new else _take_place(loan, limit)
@@ -122,7 +133,7 @@ class DynamoLoans:
             raise LimitReached
         return Put(
             {**_account_key(loan.user_id), "open": {loan.id: to_rfc3339(loan.due_at)}},
-            Expression("attribute_not_exists(#pk)", {"pk": "pk"}),
+            ABSENT,
         )
 
     def take_over(self, loan: Loan, leased: Loan) -> None:
@@ -180,7 +191,7 @@ class DynamoLoans:
         due = Update(
             _account_key(loan.user_id),
             Expression("SET #open.#loan = :due", {"open": "open", "loan": loan.id}, {"due": to_rfc3339(loan.due_at)}),
-            Expression("attribute_exists(#open.#loan)", {"open": "open", "loan": loan.id}),
+            _holds_place(loan),
         )
         with _stale():
             self._table.transact(
@@ -241,7 +252,7 @@ def _give_place_back(loan: Loan) -> Update:
     return Update(
         _account_key(loan.user_id),
         Expression("REMOVE #open.#loan", {"open": "open", "loan": loan.id}),
-        Expression("attribute_exists(#pk)", {"pk": "pk"}),
+        PRESENT,
     )
 
 
