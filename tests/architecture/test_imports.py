@@ -71,7 +71,7 @@ def test_every_service_has_the_layers_the_rules_speak_of() -> None:
         layers = {module.layer for module in deployed() if module.package == package}
         assert {"domain", "application", "adapters", "bootstrap", "settings", "publisher"} <= layers, package
         only = {module.layer for module in deployed() if module.package == package and module.name.count(".") > 1}
-        assert only <= {"domain", "application", "adapters"}, package
+        assert only <= {"domain", "application", "adapters", "routes"}, package
 
 
 @pytest.mark.parametrize(

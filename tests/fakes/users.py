@@ -102,10 +102,15 @@ class FakePasswords:
 
     def __init__(self) -> None:
         self.hashed: list[str] = []
+        self.compared: list[str | None] = []
 
     def hash(self, password: str) -> str:
         self.hashed.append(password)
         return f"hash of {password}"
+
+    def matches(self, password: str, stored: str | None) -> bool:
+        self.compared.append(stored)
+        return stored == f"hash of {password}"
 
 
 LIBRARIAN = Caller(kind="person", id="01ARZ3NDEKTSV4RRFFQ69G5FAV", role=Role.LIBRARIAN)

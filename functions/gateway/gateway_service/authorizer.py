@@ -76,6 +76,8 @@ def _claims(verified: VerifiedToken) -> dict[str, str]:
     claims = {"kind": verified.kind, "subject": verified.subject, "token_id": verified.token_id}
     if verified.role is not None:
         claims["role"] = verified.role.value
+    if verified.session is not None:
+        claims["session"] = verified.session
     if verified.scopes:
         claims["scope"] = " ".join(sorted(verified.scopes))
     return claims

@@ -1,30 +1,10 @@
-"""The HTTP API of the users service: translation only."""
+"""The HTTP API of the users service: which refusal is which status, and the routes by subject."""
 
 from collections.abc import Callable
-from functools import partial
-from typing import Annotated
 
-from fastapi import Query, Response
-
-from library_common.access import Access
-from library_common.http import (
-    CurrentCaller,
-    IdempotencyKey,
-    IfMatch,
-    ServiceApi,
-    mark_replayed,
-    require_version,
-    set_etag,
-)
-from library_common.idempotency import Ticket
-from library_common.paging import Page
-from library_common.problems import IdempotencyKeyReused, StaleVersion
+from library_common.http import ServiceApi
 from users_service import bootstrap
-from users_service.application.reading import UserSearch
-from users_service.application.registration import Registration
 from users_service.application.use_cases import UseCases
-from users_service.application.views import UserView
-from users_service.domain.decisions import StatusWish
 from users_service.domain.errors import (
     AdminOnly,
     EmailTaken,
@@ -36,8 +16,7 @@ from users_service.domain.errors import (
     StillChanging,
     UserNotFound,
 )
-from users_service.domain.membership import Status
-from users_service.shapes import ProfileBody, PromoteBody, RegisterBody, StatusBody, UsersQuery
+from users_service.routes import accounts
 
 PROBLEMS: dict[type[Exception], int] = {
     UserNotFound: 404,
@@ -57,105 +36,8 @@ def build(provide: Callable[[], UseCases]) -> ServiceApi:
     api = ServiceApi(name="users", title="Users", problems=PROBLEMS)
     # Before the routes with an id in their path: the first that fits answers.
     api.publish_openapi("/api/users/openapi.json")
-
-    @api.post(
-        "/api/users",
-        access=Access(public=True),
-        raises=[RoleNotAllowed, EmailTaken, IdempotencyKeyReused],
-        status=201,
-    )
-    def register_user(
-        body: RegisterBody, caller: CurrentCaller, idempotency_key: IdempotencyKey, response: Response
-    ) -> UserView:
-        """Register. Without a password the account cannot be logged into yet."""
-        wanted = Registration(
-            name=body.name,
-            email=body.email,
-            role=body.role,
-            password=body.password,
-            phone=body.phone,
-            preferences=body.initial_preferences(),
-        )
-        ticket = Ticket.of(caller, "POST /api/users", idempotency_key, body.model_dump_json())
-        registered = provide().register(wanted, caller=caller, ticket=ticket)
-        response.headers["Location"] = f"/api/users/{registered.user.id}"
-        mark_replayed(response, registered.replayed)
-        return _tagged(registered.user, response)
-
-    @api.get("/api/users", access=Access(librarian=True), raises=[InvalidFields])
-    def list_users(query: Annotated[UsersQuery, Query()]) -> Page[UserView]:
-        """List and find accounts, by name. A page may be short, even empty, and still have a next one."""
-        search = UserSearch(name=query.name, email=query.email, role=query.role, status=query.status)
-        return provide().find(search, limit=query.limit, cursor=query.cursor)
-
-    @api.get("/api/users/me", access=Access(member=True), raises=[UserNotFound])
-    def read_me(caller: CurrentCaller, response: Response) -> UserView:
-        """The caller's own account."""
-        return _tagged(provide().read(caller.id), response)
-
-    @api.put(
-        "/api/users/me", access=Access(member=True), raises=[UserNotFound, EmailTaken, StaleVersion, StillChanging]
-    )
-    def update_me(body: ProfileBody, caller: CurrentCaller, if_match: IfMatch, response: Response) -> UserView:
-        """Update the caller's own account. What is missing from the body stays as it is."""
-        updated = provide().edit_profile(
-            caller.id, body.wish(), caller=caller, accept=partial(require_version, if_match)
-        )
-        return _tagged(updated, response)
-
-    @api.get(
-        "/api/users/{user_id}",
-        access=Access(member=True, own="user_id", librarian=True, scope="users:read"),
-        raises=[UserNotFound],
-    )
-    def read_user(user_id: str, response: Response) -> UserView:
-        """One account."""
-        return _tagged(provide().read(user_id), response)
-
-    @api.put(
-        "/api/users/{user_id}",
-        access=Access(member=True, own="user_id", librarian=True),
-        raises=[UserNotFound, AdminOnly, EmailTaken, StaleVersion, StillChanging],
-    )
-    def update_user(
-        user_id: str, body: ProfileBody, caller: CurrentCaller, if_match: IfMatch, response: Response
-    ) -> UserView:
-        """Update an account. What is missing from the body stays as it is."""
-        updated = provide().edit_profile(user_id, body.wish(), caller=caller, accept=partial(require_version, if_match))
-        return _tagged(updated, response)
-
-    @api.put(
-        "/api/users/{user_id}/status",
-        access=Access(librarian=True),
-        raises=[UserNotFound, AdminOnly, OwnStatus, StatusTransition, InvalidFields, StaleVersion, StillChanging],
-    )
-    def change_user_status(
-        user_id: str, body: StatusBody, caller: CurrentCaller, if_match: IfMatch, response: Response
-    ) -> UserView:
-        """Activate, suspend or expire a membership. A suspension can be given another reason or end; any other
-        status it has already changes nothing."""
-        wish = StatusWish(Status(body.status), reason=body.reason, until=body.until)
-        changed = provide().change_status(user_id, wish, caller=caller, accept=partial(require_version, if_match))
-        return _tagged(changed, response)
-
-    @api.post(
-        "/api/users/{user_id}/promote",
-        access=Access(admin=True),
-        raises=[UserNotFound, OwnRole, StaleVersion, StillChanging],
-    )
-    def promote_user(
-        user_id: str, body: PromoteBody, caller: CurrentCaller, if_match: IfMatch, response: Response
-    ) -> UserView:
-        """Give an account another role. The role it has already changes nothing."""
-        promoted = provide().promote(user_id, body.role, caller=caller, accept=partial(require_version, if_match))
-        return _tagged(promoted, response)
-
+    accounts.declare(api, provide)
     return api
-
-
-def _tagged(user: UserView, response: Response) -> UserView:
-    set_etag(response, user.version)
-    return user
 
 
 api = build(bootstrap.use_cases)

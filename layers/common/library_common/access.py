@@ -27,12 +27,13 @@ STAFF = frozenset({Role.LIBRARIAN, Role.ADMIN})
 
 @dataclass(frozen=True)
 class Caller:
-    """An authenticated person or service, or nobody (`anonymous`)."""
+    """An authenticated person or service, or nobody (`anonymous`). session: what a person logged in as, once."""
 
     kind: Literal["person", "service", "anonymous"]
     id: str
     role: Role | None = None
     scopes: frozenset[str] = frozenset()
+    session: str | None = None
 
     @property
     def is_staff(self) -> bool:
@@ -63,7 +64,7 @@ def caller_from_event(event: Mapping[str, Any]) -> Caller:
     role = claims.get("role")
     # A role this version does not know gives no rights at all.
     if claims.get("kind") == "person" and subject and role in set(Role):
-        return Caller(kind="person", id=subject, role=Role(role))
+        return Caller(kind="person", id=subject, role=Role(role), session=claims.get("session") or None)
     if claims.get("kind") == "service" and subject:
         return Caller(kind="service", id=subject, scopes=frozenset(claims.get("scope", "").split()))
     return ANONYMOUS

@@ -92,6 +92,16 @@ class IdempotencyKeyReused(ProblemError):
     status, code = 422, "idempotency_key_reused"
 
 
+class TooManyRequests(ProblemError):
+    """A limit is used up. `retry_after`: whole seconds until trying again makes sense."""
+
+    status, code = 429, "too_many_requests"
+
+    def __init__(self, detail: str, *, retry_after: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after), **(headers or {})})
+        self.retry_after = retry_after
+
+
 class ServiceUnavailable(ProblemError):
     """A needed service or table cannot be reached. Nothing half-done is left behind that is not recovered."""
 

@@ -40,6 +40,8 @@ class VerifiedToken:
     token_id: str
     role: Role | None = None
     scopes: frozenset[str] = frozenset()
+    session: str | None = None
+    epoch: int = 0
 
 
 class SigningKey:
@@ -78,15 +80,25 @@ class SigningKey:
 
 
 def mint_access_token(
-    key: SigningKey, *, subject: str, role: str, now: datetime, lifetime: timedelta = ACCESS_LIFETIME
+    key: SigningKey,
+    *,
+    subject: str,
+    role: str,
+    now: datetime,
+    session: str | None = None,
+    epoch: int = 0,
+    lifetime: timedelta = ACCESS_LIFETIME,
 ) -> str:
-    """A person's access token: `sub` is the user id."""
+    """A person's access token: `sub` is the user id, `sid` the session that it belongs to, `sep` the account's
+    session epoch at login: revoking all of somebody's sessions begins a new one."""
     return key.sign(
         {
+            **({"sid": session} if session is not None else {}),
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": subject,
             "role": Role(role).value,
+            "sep": epoch,
             "jti": new_id(),
             "iat": int(now.timestamp()),
             "exp": int((now + lifetime).timestamp()),
@@ -137,7 +149,12 @@ class TokenVerifier:
         key = self._keys[str(jwt.get_unverified_header(token).get("kid"))]
         claims = _decode(token, key.key, "ES256", ISSUER, now)
         return VerifiedToken(
-            kind="person", subject=str(claims["sub"]), token_id=str(claims["jti"]), role=Role(claims["role"])
+            kind="person",
+            subject=str(claims["sub"]),
+            token_id=str(claims["jti"]),
+            role=Role(claims["role"]),
+            session=str(claims["sid"]) if "sid" in claims else None,
+            epoch=int(claims.get("sep", 0)),
         )
 
     def _service_token(self, token: str, service: str, now: datetime) -> VerifiedToken:

@@ -70,6 +70,7 @@ def test_registering_answers_the_account_and_where_it_is(ask: Ask, community: Co
         "id": member.id,
         "name": "Ann   Lee",
         "email": "Ann@Example.com",
+        "email_verified": False,
         "role": "student",
         "status": "active",
         "status_reason": None,

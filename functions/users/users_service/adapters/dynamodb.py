@@ -11,8 +11,9 @@ Key design
 | answer to an idempotency key | `IDEMPOTENT#<digest>` | `IDEMPOTENT` | `digest`, `answer`, `expires_at_epoch` | 1 KB |
 
 Account: `user_id, name, email, email_key, role, status, status_reason, suspended_until, phone, preferences,
-expires_at, created_at, version, events`, and `directory` with `directory_name` for the index. Attributes without a
-value are absent. Timestamps are RFC 3339 in UTC with whole seconds, so that they compare as text.
+expires_at, email_verified_at, session_epoch, created_at, version, events`, and `directory` with `directory_name` for
+the index. Attributes without a value are absent. Timestamps are RFC 3339 in UTC with whole seconds, so that they
+compare as text.
 
 Index `by_name`: partition key `directory` (the constant `MEMBERS`), sort key `directory_name`
 (`<folded name>` TAB `<id>`; a tab sorts before every character of a name, so Ann comes before Ann Lee),
@@ -288,6 +289,8 @@ def _item(member: Member, happened: Sequence[Envelope]) -> Item:
             if value is not None
         },
         "expires_at": _text(member.expires_at),
+        "email_verified_at": _text(member.email_verified_at),
+        "session_epoch": member.session_epoch,
         "created_at": to_rfc3339(member.created_at),
         "version": member.version,
         OUTBOX_ATTRIBUTE: to_outbox(happened),
@@ -307,6 +310,8 @@ def _member(item: Mapping[str, Any]) -> Member:
         phone=item.get("phone"),
         preferences=Preferences(**item["preferences"]),
         expires_at=_moment(item.get("expires_at")),
+        email_verified_at=_moment(item.get("email_verified_at")),
+        session_epoch=item.get("session_epoch", 0),
         created_at=from_rfc3339(item["created_at"]),
         version=item["version"],
     )

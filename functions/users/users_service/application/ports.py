@@ -77,6 +77,10 @@ class Members(Protocol):
 
 
 class Passwords(Protocol):
-    """Turns passwords into what may be stored."""
+    """Turns passwords, and one-time codes, into what may be stored, and compares."""
 
     def hash(self, password: str) -> str: ...
+
+    def matches(self, password: str, stored: str | None) -> bool:
+        """Whether `password` is what was stored. Takes as long when nothing is (None), and is False then."""
+        ...

@@ -29,6 +29,7 @@ class UserView(BaseModel):
     id: str
     name: str
     email: str
+    email_verified: Annotated[bool, Field(description="Whether the member has proved that the address is theirs.")]
     role: Role
     status: Annotated[Status, Field(description="As it reads now: lapsed suspensions and memberships count as such.")]
     status_reason: str | None
@@ -49,6 +50,7 @@ class UserView(BaseModel):
             id=member.id,
             name=member.name,
             email=member.email,
+            email_verified=member.email_verified_at is not None,
             role=member.role,
             status=status,
             status_reason=member.status_reason if stands else None,

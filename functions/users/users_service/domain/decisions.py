@@ -6,7 +6,7 @@ A wish that is fulfilled already changes nothing, so any request may be repeated
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from users_service.domain.errors import (
     AdminOnly,
@@ -16,7 +16,13 @@ from users_service.domain.errors import (
     RoleNotAllowed,
     StatusTransition,
 )
-from users_service.domain.events import MemberEvent, MemberRegistered, MemberRoleChanged, MemberStatusChanged
+from users_service.domain.events import (
+    MemberEvent,
+    MemberRegistered,
+    MemberRoleChanged,
+    MemberStatusChanged,
+    SessionsRevoked,
+)
 from users_service.domain.membership import STEPS, Status, Terms
 from users_service.domain.model import Change, Member
 from users_service.domain.roles import Actor, Role
@@ -50,7 +56,10 @@ def edit_profile(member: Member, wish: ProfileWish, by: Actor) -> Change:
     """Raises AdminOnly when staff below an administrator edit one."""
     _require_may_touch(member, by)
     preferences = replace(member.preferences, **wish.preferences)
-    return Change(replace(member, **wish.fields, preferences=preferences))
+    changed = replace(member, **wish.fields, preferences=preferences)
+    if changed.email_key != member.email_key:
+        changed = replace(changed, email_verified_at=None)
+    return Change(changed)
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,10 @@ def change_status(member: Member, wish: StatusWish, by: Actor, terms: Terms, now
     )
     if wish.status is old and wish.until == member.suspended_until:
         return Change(changed)
-    return Change(changed, (MemberStatusChanged(user_id=member.id, old=old, new=wish.status, until=wish.until),))
+    change = Change(changed, (MemberStatusChanged(user_id=member.id, old=old, new=wish.status, until=wish.until),))
+    if wish.status is Status.SUSPENDED and old is not Status.SUSPENDED:
+        return sessions_revoked(change, "suspended")
+    return change
 
 
 def change_role(member: Member, role: Role, by: Actor, terms: Terms, now: datetime) -> Change:
@@ -111,7 +123,17 @@ def change_role(member: Member, role: Role, by: Actor, terms: Terms, now: dateti
     if old is not new:
         # Without an end, what had expired by the calendar is active again.
         happened.append(MemberStatusChanged(user_id=member.id, old=old, new=new))
-    return Change(changed, tuple(happened))
+    # Tokens carry the role they were made with.
+    return sessions_revoked(Change(changed, tuple(happened)), "role_changed")
+
+
+def sessions_revoked(
+    change: Change, reason: Literal["suspended", "role_changed", "password_changed", "erased"]
+) -> Change:
+    """The same change, which also ends whatever the member is logged in to."""
+    epoch = change.member.session_epoch + 1
+    revoked = SessionsRevoked(user_id=change.member.id, reason=reason, epoch=epoch)
+    return Change(replace(change.member, session_epoch=epoch), (*change.happened, revoked))
 
 
 def _require_may_touch(member: Member, by: Actor) -> None:

@@ -4,7 +4,7 @@ No name, address or phone number: events are kept and copied, and who needs an a
 """
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -53,3 +53,12 @@ class MemberRoleChanged(MemberEvent):
 
     old: Role
     new: Role
+
+
+class SessionsRevoked(MemberEvent):
+    """Whatever the member is logged in to ends: tokens of a session epoch before `epoch` are to be refused."""
+
+    type: ClassVar[str] = "SessionsRevoked"
+
+    reason: Literal["suspended", "role_changed", "password_changed", "erased"]
+    epoch: int

@@ -30,7 +30,9 @@ class Member:
     """One account, staff's too. Credentials are no part of it.
 
     email: as typed. email_key: what makes it unique, whatever the writing. phone: E.164. stored_status:
-    as last written; `status` says what it means now. version: one more with every change.
+    as last written; `status` says what it means now. email_verified_at: when the member proved that the address is
+    theirs. session_epoch: how often all sessions of the account were revoked; those of earlier epochs do not count.
+    version: one more with every change.
     """
 
     id: str
@@ -44,6 +46,8 @@ class Member:
     phone: str | None = None
     preferences: Preferences = Preferences()
     expires_at: datetime | None = None
+    email_verified_at: datetime | None = None
+    session_epoch: int = 0
     created_at: datetime
     version: int = 1
 
