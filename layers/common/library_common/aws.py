@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_ses import SESClient
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
 
@@ -53,4 +55,14 @@ def secretsmanager() -> "SecretsManagerClient":
 
 def ssm() -> "SSMClient":
     client: SSMClient = _client("ssm")
+    return client
+
+
+def ses() -> "SESClient":
+    client: SESClient = _client("ses")
+    return client
+
+
+def sns() -> "SNSClient":
+    client: SNSClient = _client("sns")
     return client
