@@ -86,8 +86,10 @@ def test_an_operation_says_what_it_does_and_who_may_call_it(operation: Operation
 
     assert access, "nobody could call it"
     assert access.keys() <= ROLES | {"own", "scope"}
-    assert ("own" in access) <= access.get("member", False), "own things are a member's"
-    assert f"{{{access['own']}}}" in operation.path if "own" in access else True
+    assert ("own" in access) == access.get("member", False), "own things are a member's"
+    place, _, name = access.get("own", "").partition(":")
+    assert place != "path" or f"{{{name}}}" in operation.path
+    assert place != "query" or name in [p["name"] for p in operation.described["parameters"] if p["in"] == "query"]
     assert bool(operation.described.get("security")) != bool(access.get("public"))
     assert operation.described.get("description"), "its endpoint has a docstring"
 

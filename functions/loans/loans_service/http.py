@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from fastapi import Query, Response
 from pydantic import BaseModel, Field, model_validator
 
-from library_common.access import Access, Caller, NotYours
+from library_common.access import Access, Caller
 from library_common.clock import is_rfc3339, to_rfc3339
 from library_common.http import (
     CurrentCaller,
@@ -23,7 +23,7 @@ from library_common.http import (
 from library_common.ids import is_id
 from library_common.moments import Moment
 from library_common.paging import Cursors, Page
-from library_common.problems import FieldError, InvalidRequest, NotAllowed, StaleVersion
+from library_common.problems import FieldError, InvalidRequest, StaleVersion
 from library_common.text import Line
 from loans_service import bootstrap
 from loans_service.application.checkout import CheckoutRequest, IdempotencyMismatch
@@ -122,7 +122,7 @@ class MemberLoansQuery(ListQuery):
     status: Shown | None = None
 
 
-_MEMBER_OR_STAFF = Access(member=True, librarian=True)
+_OWN_LOAN_OR_STAFF = Access(member=True, own="loan", librarian=True)
 _RENEWAL_REFUSALS = (
     errors.LoanNotFound,
     errors.LoanNotOpen,
@@ -151,7 +151,7 @@ def build(lending: Callable[[], Lending]) -> ServiceApi:  # noqa: PLR0915 - a li
 
     @api.post(
         "/api/loans",
-        access=_MEMBER_OR_STAFF,
+        access=Access(member=True, own="body:user_id", librarian=True),
         status=201,
         raises=[
             errors.PolicyRefused,
@@ -172,8 +172,6 @@ def build(lending: Callable[[], Lending]) -> ServiceApi:  # noqa: PLR0915 - a li
     )
     def check_out(body: CheckoutBody, caller: CurrentCaller, key: IdempotencyKey, response: Response) -> LoanView:
         """Lend a copy. Repeating it with the same Idempotency-Key gives the same loan."""
-        if not caller.is_staff and not caller.is_person(body.user_id):
-            raise NotAllowed("Members borrow for themselves only.")
         request = CheckoutRequest(
             user_id=_known_id(body.user_id, errors.MemberNotFound("There is no such member.")),
             book_id=body.book_id and _known_id(body.book_id, errors.BookNotFound("There is no such title.")),
@@ -203,12 +201,12 @@ def build(lending: Callable[[], Lending]) -> ServiceApi:  # noqa: PLR0915 - a li
         return view
 
     # Two descriptions of this system name this act differently; both are served by the same code.
-    api.post("/api/returns", access=_MEMBER_OR_STAFF, raises=_RETURN_REFUSALS)(return_by_reference)
-    api.post("/api/loans/returns", access=_MEMBER_OR_STAFF, raises=_RETURN_REFUSALS, operation="return_by_reference_2")(
-        return_by_reference
-    )
+    api.post("/api/returns", access=_OWN_LOAN_OR_STAFF, raises=_RETURN_REFUSALS)(return_by_reference)
+    api.post(
+        "/api/loans/returns", access=_OWN_LOAN_OR_STAFF, raises=_RETURN_REFUSALS, operation="return_by_reference_2"
+    )(return_by_reference)
 
-    @api.post("/api/loans/{loan_id}/return", access=_MEMBER_OR_STAFF, raises=_RETURN_REFUSALS)
+    @api.post("/api/loans/{loan_id}/return", access=_OWN_LOAN_OR_STAFF, raises=_RETURN_REFUSALS)
     def return_one(
         loan_id: str, caller: CurrentCaller, response: Response, body: ReturnDetails | None = None
     ) -> LoanView:
@@ -218,17 +216,15 @@ def build(lending: Callable[[], Lending]) -> ServiceApi:  # noqa: PLR0915 - a li
         set_etag(response, view.version)
         return view
 
-    @api.get("/api/loans", access=_MEMBER_OR_STAFF)
+    @api.get("/api/loans", access=Access(member=True, own="query:user_id", librarian=True))
     def list_loans(query: Annotated[LoansQuery, Query()], caller: CurrentCaller) -> Page[LoanView]:
         """A member's loans, newest first."""
         user_id = query.user_id or (None if caller.is_staff else caller.id)
         if user_id is None:
             raise InvalidRequest("Say whose loans.", errors=[FieldError("user_id", "is needed")])
-        if not caller.is_staff and user_id != caller.id:
-            raise NotYours("There is no such thing.")
         return _page(user_id, query.status, query.limit, query.cursor)
 
-    @api.get("/api/loans/user/{user_id}", access=Access(member=True, own="user_id", librarian=True))
+    @api.get("/api/loans/user/{user_id}", access=Access(member=True, own="path:user_id", librarian=True))
     def list_member_loans(user_id: str, query: Annotated[MemberLoansQuery, Query()]) -> Page[LoanView]:
         """A member's loans, newest first."""
         return _page(user_id, query.status, query.limit, query.cursor)
@@ -244,7 +240,7 @@ def build(lending: Callable[[], Lending]) -> ServiceApi:  # noqa: PLR0915 - a li
         now = lending().history.clock.now()
         return Page(items=[_view(loan, loan.status_at(now)) for loan in loans], next_cursor=cursors.encode(after))
 
-    @api.get("/api/loans/{loan_id}", access=_MEMBER_OR_STAFF, raises=[errors.LoanNotFound])
+    @api.get("/api/loans/{loan_id}", access=_OWN_LOAN_OR_STAFF, raises=[errors.LoanNotFound])
     def read_loan(loan_id: str, caller: CurrentCaller, response: Response) -> LoanView:
         """One loan."""
         loan = lending().history.one(_known_id(loan_id, errors.LoanNotFound()))
@@ -261,8 +257,10 @@ def build(lending: Callable[[], Lending]) -> ServiceApi:  # noqa: PLR0915 - a li
         set_etag(response, extended.version)
         return _view(extended, extended.status_at(lending().history.clock.now()))
 
-    api.put("/api/loans/{loan_id}/extend", access=_MEMBER_OR_STAFF, raises=_RENEWAL_REFUSALS)(extend)
-    api.post("/api/loans/{loan_id}/renew", access=_MEMBER_OR_STAFF, raises=_RENEWAL_REFUSALS, operation="renew")(extend)
+    api.put("/api/loans/{loan_id}/extend", access=_OWN_LOAN_OR_STAFF, raises=_RENEWAL_REFUSALS)(extend)
+    api.post("/api/loans/{loan_id}/renew", access=_OWN_LOAN_OR_STAFF, raises=_RENEWAL_REFUSALS, operation="renew")(
+        extend
+    )
     return api
 
 

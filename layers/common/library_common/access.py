@@ -4,7 +4,7 @@ The Lambda authorizer proves who the caller is and API Gateway hands that to the
 route declares an `Access` beside its path, checked before any of its code runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -23,6 +23,17 @@ class Role(StrEnum):
 
 
 STAFF = frozenset({Role.LIBRARIAN, Role.ADMIN})
+
+
+class Place(StrEnum):
+    """Where a request can name the owner of what it is about."""
+
+    PATH = "path"
+    QUERY = "query"
+    BODY = "body"
+
+
+_PLACES = {place.value: place for place in Place}
 
 
 @dataclass(frozen=True)
@@ -70,13 +81,21 @@ def caller_from_event(event: Mapping[str, Any]) -> Caller:
     return ANONYMOUS
 
 
+CALLERS_OWN = "caller"
+"""Value of `Access.own` for a route that knows nobody's things but the caller's."""
+
+
 @dataclass(frozen=True)
 class Access:
     """Who may use a route.
 
-    public: anybody, a token is optional. member: any person. own: with `member`, the path parameter
-    that must be the member's own id; another's is answered as if it did not exist. librarian: staff.
-    admin: administrators only. scope: services whose token carries this scope.
+    public: anybody, a token is optional. member: any person. librarian: staff. admin: administrators only.
+    scope: services whose token carries this scope.
+
+    own: whose things a member may touch; obligatory with `member`. `path:user_id`, `query:user_id`,
+    `body:user_id` name what must be the member's own id, and are checked before any of the route's code
+    runs. `caller`: the route knows nobody else's. Any other word names the thing that tells, once it is
+    read, whose it is (`loan`): the route refuses another member's as if it did not exist.
     """
 
     public: bool = False
@@ -86,8 +105,14 @@ class Access:
     admin: bool = False
     scope: str | None = None
 
-    def check(self, caller: Caller, path_params: Mapping[str, str]) -> None:
-        """Raises NotAuthenticated or NotAllowed; `NotYours` for another member's thing."""
+    def __post_init__(self) -> None:
+        if not (self.public or self.member or self.librarian or self.admin or self.scope):
+            raise ValueError("say who may use the route")
+        if self.member != (self.own is not None):
+            raise ValueError("a route for members says whose things it is about, and no other does")
+
+    def check(self, caller: Caller) -> None:
+        """Raises NotAuthenticated or NotAllowed. Says nothing yet about whose thing it is: see `require_own`."""
         if self.public:
             return
         if caller.kind == "anonymous":
@@ -96,14 +121,18 @@ class Access:
             if self.scope is None or self.scope not in caller.scopes:
                 raise NotAllowed("The service token lacks the scope for this.")
             return
-        if caller.is_admin and (self.admin or self.librarian):
-            return
-        if caller.is_staff and self.librarian:
-            return
-        if not self.member:
+        if not self.member and not self._as_staff(caller):
             raise NotAllowed("Your role does not allow this.")
-        if self.own is not None and path_params.get(self.own) != caller.id:
-            raise NotYours("There is no such thing.")
+
+    def owner_named_in(self, caller: Caller) -> tuple[Place, str] | None:
+        """Where the request names the owner of what it is about, if that has to be this caller; else None."""
+        if self.public or caller.kind != "person" or self._as_staff(caller) or self.own is None:
+            return None
+        place, _, name = self.own.partition(":")
+        return (_PLACES[place], name) if place in _PLACES else None
+
+    def _as_staff(self, caller: Caller) -> bool:
+        return (caller.is_admin and (self.admin or self.librarian)) or (caller.is_staff and self.librarian)
 
     def describe(self) -> dict[str, Any]:
         """For the OpenAPI document (`x-access`), from which the authorisation matrix is tested."""
@@ -122,3 +151,17 @@ class NotYours(NotAllowed):
     """Another member's thing is not distinguishable from one that does not exist."""
 
     status, code = 404, "not_found"
+
+
+def require_own(place: Place, named: Sequence[object], caller: Caller) -> None:
+    """Refuses a member whose request names somebody else.
+
+    named: every value given for the owner. Without one a path was declared wrongly and nobody is let in; a query
+    or body leaves it to the route what a missing owner means. Raises NotYours; NotAllowed for a body, which asks
+    to do something for somebody instead of asking for something there is.
+    """
+    if (named or place is not Place.PATH) and all(value == caller.id for value in named):
+        return
+    if place is Place.BODY:
+        raise NotAllowed("Members do this for themselves only.")
+    raise NotYours("There is no such thing.")

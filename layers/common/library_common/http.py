@@ -24,7 +24,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from library_common import problems as p
-from library_common.access import Access, Caller, caller_from_event
+from library_common.access import Access, Caller, Place, caller_from_event, require_own
 from library_common.context import current, invocation
 from library_common.dynamodb import TransactionBusy
 from library_common.telemetry import count, log_invocation, logger
@@ -184,7 +184,8 @@ class ServiceApi:
         async def guard(request: Request, caller: CurrentCaller) -> None:
             record = current()
             record.route = f"{method} {path}"
-            access.check(caller, request.path_params)
+            access.check(caller)
+            await _require_own(access, caller, request)
             route = request.scope.get("route")
             if isinstance(route, APIRoute) and route.body_field is None and method in _WITH_BODY:
                 _require_no_body(await request.body())
@@ -268,7 +269,7 @@ class ServiceApi:
             plumbing += [p.NotAuthenticated, p.NotAllowed]
         for plain in plumbing:
             add(plain.status, plain.code)
-        if access.own:
+        if access.own and access.own.startswith((f"{Place.PATH}:", f"{Place.QUERY}:")):
             add(404, "not_found")
         if access.public and not access.describe().keys() - {"public"}:
             # A public route with an optional token still refuses a bad one.
@@ -421,6 +422,32 @@ def _refused_body(scope: Scope, request: Request, body: bytes) -> JSONResponse |
     ):
         return _from_problem_error(request, p.NotJson("Send the body as application/json."))
     return None
+
+
+async def _require_own(access: Access, caller: Caller, request: Request) -> None:
+    asked = access.owner_named_in(caller)
+    if asked is None:
+        return
+    place, name = asked
+    named: Sequence[object]
+    match place:
+        case Place.PATH:
+            named = [request.path_params[name]] if name in request.path_params else []
+        case Place.QUERY:
+            named = request.query_params.getlist(name)
+        case Place.BODY:
+            document = _json_object(await request.body())
+            named = [document[name]] if name in document else []
+    require_own(place, named, caller)
+
+
+def _json_object(body: bytes) -> Mapping[str, object]:
+    """What is no JSON object names nobody; the route's own reading of the body refuses it."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _require_no_body(body: bytes) -> None:

@@ -1,10 +1,11 @@
 """Who may use a route: every combination of what a route declares and who calls."""
 
 from itertools import product
+from typing import Any
 
 import pytest
 
-from library_common.access import ANONYMOUS, Access, Caller, Role, caller_from_event
+from library_common.access import ANONYMOUS, Access, Caller, Role, caller_from_event, require_own
 from library_common.problems import NotAllowed, NotAuthenticated
 
 pytestmark = pytest.mark.unit
@@ -18,14 +19,19 @@ CALLERS = {
     "service without scopes": Caller(kind="service", id="loans"),
 }
 DECLARED = [
-    Access(public=public, member=member, own=own, librarian=librarian, admin=admin, scope=scope)
-    for public, member, own, librarian, admin, scope in product(
-        (False, True), (False, True), (None, "user_id"), (False, True), (False, True), (None, "users:read")
+    Access(public=public, member=own is not None, own=own, librarian=librarian, admin=admin, scope=scope)
+    for public, own, librarian, admin, scope in product(
+        (False, True),
+        (None, "path:user_id", "query:user_id", "body:user_id", "loan", "caller"),
+        (False, True),
+        (False, True),
+        (None, "users:read"),
     )
+    if public or own or librarian or admin or scope
 ]
 
 
-def expected(access: Access, who: str, *, path_names_me: bool) -> str:
+def expected(access: Access, who: str, *, names_me: bool) -> str:
     """The rules as the design states them, one sentence each."""
     if access.public:
         return "allowed"
@@ -38,34 +44,64 @@ def expected(access: Access, who: str, *, path_names_me: bool) -> str:
         return "allowed"
     if not access.member:
         return "403 not_allowed"
-    return "allowed" if access.own is None or path_names_me else "404 not_found"
+    # Of a loan only the loan itself can tell whose it is.
+    refusal = "403 not_allowed" if access.own == "body:user_id" else "404 not_found"
+    return "allowed" if access.own in {"loan", "caller"} or names_me else refusal
 
 
-def outcome(access: Access, caller: Caller, path_params: dict[str, str]) -> str:
+def outcome(access: Access, caller: Caller, named: list[object]) -> str:
     try:
-        access.check(caller, path_params)
+        access.check(caller)
+        if (asked := access.owner_named_in(caller)) is not None:
+            place, name = asked
+            assert f"{place}:{name}" == access.own
+            require_own(place, named, caller)
     except (NotAuthenticated, NotAllowed) as refused:
         return f"{refused.status} {refused.code}"
     return "allowed"
 
 
 @pytest.mark.parametrize("who", CALLERS)
-@pytest.mark.parametrize("path_id", [ME, SOMEBODY_ELSE])
-def test_every_route_lets_in_exactly_whom_it_declares(who: str, path_id: str) -> None:
+@pytest.mark.parametrize("named", [ME, SOMEBODY_ELSE])
+def test_every_route_lets_in_exactly_whom_it_declares(who: str, named: str) -> None:
     for access in DECLARED:
-        wanted = expected(access, who, path_names_me=path_id == ME)
-        assert outcome(access, CALLERS[who], {"user_id": path_id}) == wanted, access
+        wanted = expected(access, who, names_me=named == ME)
+        assert outcome(access, CALLERS[who], [named]) == wanted, access
+
+
+@pytest.mark.parametrize("named", [[ME, SOMEBODY_ELSE], [SOMEBODY_ELSE, ME], [""], [None], [[ME]], [ME.lower()]])
+def test_naming_oneself_beside_somebody_else_does_not_help(named: list[object]) -> None:
+    for own in ("path:user_id", "query:user_id", "body:user_id"):
+        assert outcome(Access(member=True, own=own), CALLERS["patron"], named) != "allowed"
 
 
 def test_a_route_that_forgets_to_name_its_path_parameter_lets_no_member_in() -> None:
-    access = Access(member=True, own="user_id")
+    assert outcome(Access(member=True, own="path:user_id"), CALLERS["patron"], []) == "404 not_found"
 
-    assert outcome(access, CALLERS["patron"], {"member_id": ME}) == "404 not_found"
+
+def test_what_a_query_or_body_leaves_out_is_for_the_route_to_understand() -> None:
+    for own in ("query:user_id", "body:user_id"):
+        assert outcome(Access(member=True, own=own), CALLERS["patron"], []) == "allowed"
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {},
+        {"own": "caller"},
+        {"member": True},
+        {"librarian": True, "own": "path:user_id"},
+        {"member": True, "own": None},
+    ],
+)
+def test_a_route_has_to_say_who_may_use_it_and_members_on_whose_things(declared: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="say"):
+        Access(**declared)
 
 
 def test_who_comes_without_a_token_is_told_what_kind_is_needed() -> None:
     with pytest.raises(NotAuthenticated) as refused:
-        Access(member=True).check(ANONYMOUS, {})
+        Access(librarian=True).check(ANONYMOUS)
 
     assert refused.value.headers == {"WWW-Authenticate": "Bearer"}
 
@@ -115,9 +151,9 @@ def test_logs_and_events_name_the_actor(caller: Caller, actor: str) -> None:
 
 
 def test_the_document_says_what_a_route_declares_and_nothing_else() -> None:
-    assert Access().describe() == {}
-    assert Access(member=True, own="user_id", scope="users:read").describe() == {
+    assert Access(public=True).describe() == {"public": True}
+    assert Access(member=True, own="path:user_id", scope="users:read").describe() == {
         "member": True,
-        "own": "user_id",
+        "own": "path:user_id",
         "scope": "users:read",
     }

@@ -88,7 +88,7 @@ def api() -> ServiceApi:
         current().read_units += 1.5
         return {"q": query.q, "limit": query.limit, "actor": caller.actor}
 
-    @built.get("/api/members/{user_id}", access=Access(member=True, own="user_id", scope="users:read"))
+    @built.get("/api/members/{user_id}", access=Access(member=True, own="path:user_id", scope="users:read"))
     def member(user_id: str) -> dict[str, str]:
         return {"id": user_id}
 
@@ -568,6 +568,6 @@ def test_the_document_tells_every_refusal_of_a_route(api: ServiceApi) -> None:
     assert "`broken`" in make["responses"]["409"]["description"]
     assert "security" not in make
     member = document["paths"]["/api/members/{user_id}"]["get"]
-    assert member["x-access"] == {"member": True, "own": "user_id", "scope": "users:read"}
+    assert member["x-access"] == {"member": True, "own": "path:user_id", "scope": "users:read"}
     assert member["security"] == [{"bearer": []}]
     assert set(member["responses"]) >= {"200", "401", "403", "404"}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from library_common.access import Access
+from library_common.access import CALLERS_OWN, Access
 from library_common.http import (
     CurrentCaller,
     IdempotencyKey,
@@ -72,13 +72,15 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
         search = UserSearch(name=query.name, email=query.email, role=query.role, status=query.status)
         return provide().find(search, limit=query.limit, cursor=query.cursor)
 
-    @api.get("/api/users/me", access=Access(member=True), raises=[UserNotFound])
+    @api.get("/api/users/me", access=Access(member=True, own=CALLERS_OWN), raises=[UserNotFound])
     def read_me(caller: CurrentCaller, response: Response) -> UserView:
         """The caller's own account."""
         return _tagged(provide().read(caller.id), response)
 
     @api.put(
-        "/api/users/me", access=Access(member=True), raises=[UserNotFound, EmailTaken, StaleVersion, StillChanging]
+        "/api/users/me",
+        access=Access(member=True, own=CALLERS_OWN),
+        raises=[UserNotFound, EmailTaken, StaleVersion, StillChanging],
     )
     def update_me(body: ProfileBody, caller: CurrentCaller, if_match: IfMatch, response: Response) -> UserView:
         """Update the caller's own account. What is missing from the body stays as it is."""
@@ -89,7 +91,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
 
     @api.get(
         "/api/users/{user_id}",
-        access=Access(member=True, own="user_id", librarian=True, scope="users:read"),
+        access=Access(member=True, own="path:user_id", librarian=True, scope="users:read"),
         raises=[UserNotFound],
     )
     def read_user(user_id: str, response: Response) -> UserView:
@@ -98,7 +100,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
 
     @api.put(
         "/api/users/{user_id}",
-        access=Access(member=True, own="user_id", librarian=True),
+        access=Access(member=True, own="path:user_id", librarian=True),
         raises=[UserNotFound, AdminOnly, EmailTaken, StaleVersion, StillChanging],
     )
     def update_user(
