@@ -1,0 +1,111 @@
+"""Who may call what, asked of the deployed system: every route by one caller of every kind.
+
+The whole matrix, every route by every caller, is asked of the handlers in `tests/contract/test_access_matrix.py`. Here
+API Gateway stands in front of them, and every worthless token meets a route of every service.
+"""
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from library_common.access import Role
+from library_common.tokens import SigningKey
+from localstack.embedded.stack import LocalStack
+from tests.architecture.deployment import service_identities
+from tests.support import access_matrix
+from tests.support.access_matrix import Caller, Route, Things, asked, expected, seen
+from tests.support.library_client import LibraryClient, created
+
+pytestmark = pytest.mark.integration
+
+WORKERS = 6
+ONE_OF_EVERY_KIND = {
+    "nobody",
+    "expired",
+    "a patron",
+    "a librarian",
+    "a admin",
+    "the owner, a patron",
+    "loans with ['inventory:write', 'users:read']",
+}
+
+
+@pytest.fixture(scope="module")
+def routes(library: LibraryClient) -> list[Route]:
+    paths = {
+        package: route.path
+        for (_, path), (package, route) in access_matrix.declared().items()
+        if path.endswith("/openapi.json")
+    }
+    return access_matrix.routes({package: library.http.get(path).json() for package, path in paths.items()})
+
+
+@pytest.fixture(scope="module")
+def things(library: LibraryClient) -> Things:
+    member, book = library.add_member(), library.add_book(copies=3)
+    loan = created(library.lend(member["id"], book["id"]))
+    return Things(
+        {"user_id": member["id"], "book_id": book["id"], "loan_id": loan["id"], "barcode": loan["barcode"]},
+    )
+
+
+@pytest.fixture(scope="module")
+def callers(stack: LocalStack, library: LibraryClient, things: Things) -> list[Caller]:
+    key = SigningKey.from_json(json.dumps(_secret(stack, "TokenSigningKey")))
+    secrets = {
+        service: str(_secret(stack, f"{service.capitalize()}ServiceSecret")["current"])
+        for service in service_identities()
+    }
+    strangers = {role.value: library.add_member()["id"] for role in Role}
+    return access_matrix.callers(key, secrets, things, strangers, datetime.now(UTC))
+
+
+def _secret(stack: LocalStack, logical_id: str) -> Mapping[str, Any]:
+    client = stack.client("cloudformation")
+    resource = client.describe_stack_resource(StackName=stack.stack_name, LogicalResourceId=logical_id)
+    arn = resource["StackResourceDetail"]["PhysicalResourceId"]
+    document: dict[str, Any] = json.loads(stack.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"])
+    return document
+
+
+def test_every_route_lets_in_exactly_whom_it_declares(
+    library: LibraryClient, routes: list[Route], callers: list[Caller], things: Things
+) -> None:
+    chosen = [caller for caller in callers if caller.name in ONE_OF_EVERY_KIND]
+    assert {caller.name for caller in chosen} == ONE_OF_EVERY_KIND
+    assert _differences(library, things, [(route, caller) for route in routes for caller in chosen]) == []
+
+
+def test_no_worthless_token_gets_past_the_authorizer(
+    library: LibraryClient, routes: list[Route], callers: list[Caller], things: Things
+) -> None:
+    one_of_every_service = {route.service: route for route in routes if route.authorizer == "Token"}.values()
+    optional = [route for route in routes if route.authorizer == "OptionalToken"][:1]
+    worthless = [caller for caller in callers if caller.proves is None]
+    assert len(one_of_every_service) >= 3
+    assert len(worthless) >= 15
+    pairs = [(route, caller) for route in [*one_of_every_service, *optional] for caller in worthless]
+    assert _differences(library, things, pairs) == []
+
+
+def _differences(library: LibraryClient, things: Things, pairs: list[tuple[Route, Caller]]) -> list[str]:
+    def one(pair: tuple[Route, Caller]) -> str | None:
+        route, caller = pair
+        request = asked(route, things)
+        response = library.http.request(
+            route.method,
+            request.path,
+            params=request.query,
+            json=request.body,
+            headers={"Authorization": f"Bearer {caller.token}"} if caller.token is not None else {},
+        )
+        document = response.json() if response.content else None
+        found, wanted = seen(response.status_code, document), expected(route, caller)
+        return None if found == wanted else f"{route} as {caller.name}: {found} instead of {wanted}: {document}"
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return [line for line in pool.map(one, pairs) if line is not None]
