@@ -220,6 +220,8 @@ def users() -> Iterator[tuple[str, Event]]:
         "suspend",
         request("PUT", f"{one}/status", AS_LIBRARIAN, path=user, body={"status": "suspended", "reason": "Lost card."}),
     )
+    yield "export", request("GET", f"{one}/export", AS_MEMBER, path=user)
+    yield "erase", request("DELETE", one, AS_MEMBER, path=user)
     yield "promote", request("POST", f"{one}/promote", AS_ADMIN, path=user, body={"role": "faculty"})
     yield "openapi", request("GET", "/api/users/openapi.json", NO_AUTHORIZER)
 

@@ -23,7 +23,7 @@ from loans_service.adapters.dynamodb import DynamoLoans
 from tests.contract import strict_dynamodb
 from tests.contract.in_process import InProcess
 from tests.fakes.lending import Library
-from tests.fakes.users import ADMIN, LIBRARIAN, FakePasswords
+from tests.fakes.users import ADMIN, LIBRARIAN, FakeMembersLoans, FakePasswords
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import person, service
 from users_service.adapters.contacts import email_key
@@ -72,6 +72,7 @@ def users(stack: InProcess) -> Running:
     use_cases = UseCases.of(
         members=DynamoMembers(Table(stack.refs["UsersTable"], aws.dynamodb)),
         passwords=FakePasswords(),  # bcrypt takes a quarter of a second on purpose
+        loans=FakeMembersLoans(),
         email_key=email_key,
         terms=Terms(starts_as=Status.ACTIVE, days=365),
         clock=SystemClock(),

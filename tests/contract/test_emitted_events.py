@@ -60,6 +60,7 @@ def test_users_emits_what_its_schemas_say() -> None:
     ):
         use_cases.change_status(user_id, wish, caller=LIBRARIAN, accept=any_version)
     use_cases.promote(user_id, Role.FACULTY, caller=ADMIN, accept=any_version)
+    use_cases.erase(user_id)
 
     assert_as_promised("users", community.members.published)
 

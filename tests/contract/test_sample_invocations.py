@@ -44,6 +44,9 @@ HTTP = {
         "update_own": 200,
         "suspend": 200,
         "promote": 200,
+        # Loans cannot be asked here: nobody listens at its address.
+        "export": 503,
+        "erase": 503,
         "openapi": 200,
     },
     "BooksFunction": {

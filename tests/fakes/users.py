@@ -1,6 +1,6 @@
 """Members in memory, and the users service on top of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from users_service.application.ports import AlreadyAnswered, ChangedMeanwhile
 from users_service.application.sorting import sort_name
 from users_service.application.use_cases import UseCases
 from users_service.domain.directory import Filters, Place
-from users_service.domain.errors import EmailTaken
+from users_service.domain.errors import EmailTaken, NeighbourUnavailable
 from users_service.domain.membership import Status, Terms
 from users_service.domain.model import Member
 from users_service.domain.roles import Role as MemberRole
@@ -79,6 +79,16 @@ class FakeMembers:
         self.accounts[member.id] = member
         self.published.extend(happened)
 
+    def erase(self, member: Member, *, happened: Sequence[Envelope], now: datetime) -> None:
+        self._let_others_go_first()
+        present = self.accounts.get(member.id)
+        if present is None or present.version != member.version:
+            raise ChangedMeanwhile
+        del self.accounts[member.id]
+        del self.holders[member.email_key]
+        self.hashes.pop(member.id, None)
+        self.published.extend(happened)
+
     def page(
         self, filters: Filters, *, after: Place | None, limit: int, now: datetime
     ) -> tuple[list[Member], Place | None]:
@@ -113,6 +123,29 @@ class FakePasswords:
         return stored == f"hash of {password}"
 
 
+class FakeMembersLoans:
+    """Implements `MembersLoans`. `meanwhile` is called before each answer; `down` answers nothing."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, int] = {}
+        self.loans: dict[str, list[dict[str, Any]]] = {}
+        self.down = False
+        self.asked = 0
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def open_loans(self, user_id: str, deadline: float) -> int:
+        self.asked += 1
+        self.meanwhile()
+        if self.down:
+            raise NeighbourUnavailable
+        return self.open.get(user_id, 0)
+
+    def history(self, user_id: str, deadline: float) -> list[Mapping[str, Any]]:
+        if self.down:
+            raise NeighbourUnavailable
+        return list(self.loans.get(user_id, []))
+
+
 LIBRARIAN = Caller(kind="person", id="01ARZ3NDEKTSV4RRFFQ69G5FAV", role=Role.LIBRARIAN)
 ADMIN = Caller(kind="person", id="01BX5ZZKBKACTAV9WEVGEMMVRZ", role=Role.ADMIN)
 
@@ -128,12 +161,14 @@ class Community:
     clock: FixedClock = field(default_factory=FixedClock)
     members: FakeMembers = field(default_factory=FakeMembers)
     passwords: FakePasswords = field(default_factory=FakePasswords)
+    loans: FakeMembersLoans = field(default_factory=FakeMembersLoans)
     terms: Terms = field(default_factory=lambda: Terms(starts_as=Status.ACTIVE, days=365))
 
     def __post_init__(self) -> None:
         self.use_cases = UseCases.of(
             members=self.members,
             passwords=self.passwords,
+            loans=self.loans,
             email_key=email_key,
             terms=self.terms,
             clock=self.clock,

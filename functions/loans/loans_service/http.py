@@ -109,6 +109,12 @@ class LoanView(BaseModel):
     version: int
 
 
+class ObligationsView(BaseModel):
+    """What still binds a member to the library."""
+
+    open_loans: Annotated[int, Field(description="Copies the member has, and checkouts that are not finished yet.")]
+
+
 class LoansQuery(ListQuery):
     """Whose loans, and which."""
 
@@ -224,7 +230,15 @@ def build(lending: Callable[[], Lending]) -> ServiceApi:  # noqa: PLR0915 - a li
             raise InvalidRequest("Say whose loans.", errors=[FieldError("user_id", "is needed")])
         return _page(user_id, query.status, query.limit, query.cursor)
 
-    @api.get("/api/loans/user/{user_id}", access=Access(member=True, own="path:user_id", librarian=True))
+    @api.get("/api/loans/obligations/{user_id}", access=Access(librarian=True, scope="loans:read"))
+    def read_obligations(user_id: str) -> ObligationsView:
+        """What still binds a member to the library. Counts checkouts under way, so that nobody leaves in between."""
+        return ObligationsView(open_loans=lending().history.places_taken(user_id) if is_id(user_id) else 0)
+
+    @api.get(
+        "/api/loans/user/{user_id}",
+        access=Access(member=True, own="path:user_id", librarian=True, scope="loans:read"),
+    )
     def list_member_loans(user_id: str, query: Annotated[MemberLoansQuery, Query()]) -> Page[LoanView]:
         """A member's loans, newest first."""
         return _page(user_id, query.status, query.limit, query.cursor)

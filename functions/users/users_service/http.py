@@ -9,14 +9,16 @@ from users_service.domain.errors import (
     AdminOnly,
     EmailTaken,
     InvalidFields,
+    NeighbourUnavailable,
     OwnRole,
     OwnStatus,
     RoleNotAllowed,
     StatusTransition,
     StillChanging,
+    StillObliged,
     UserNotFound,
 )
-from users_service.routes import accounts
+from users_service.routes import accounts, privacy
 
 PROBLEMS: dict[type[Exception], int] = {
     UserNotFound: 404,
@@ -28,6 +30,8 @@ PROBLEMS: dict[type[Exception], int] = {
     OwnRole: 409,
     InvalidFields: 422,
     StillChanging: 503,
+    StillObliged: 409,
+    NeighbourUnavailable: 503,
 }
 
 
@@ -37,6 +41,7 @@ def build(provide: Callable[[], UseCases]) -> ServiceApi:
     # Before the routes with an id in their path: the first that fits answers.
     api.publish_openapi("/api/users/openapi.json")
     accounts.declare(api, provide)
+    privacy.declare(api, provide)
     return api
 
 

@@ -12,7 +12,7 @@ from library_common.dynamodb import Table, from_wire
 from library_common.events import from_outbox, happened
 from library_common.idempotency import Ticket
 from tests.adapter.users.steps import TABLE, add, an_event, changed
-from tests.fakes.users import LIBRARIAN, FakePasswords, a_member
+from tests.fakes.users import LIBRARIAN, FakeMembersLoans, FakePasswords, a_member
 from tests.support.clock import NOON, FixedClock
 from tests.support.lambda_events import api_event, call, person
 from users_service import http
@@ -22,7 +22,7 @@ from users_service.adapters.dynamodb import DynamoMembers
 from users_service.application.ports import ChangedMeanwhile
 from users_service.application.use_cases import UseCases
 from users_service.domain.directory import Filters
-from users_service.domain.events import MemberRoleChanged
+from users_service.domain.events import MemberErased, MemberRoleChanged
 from users_service.domain.membership import Status, Terms
 from users_service.domain.roles import Role
 
@@ -151,6 +151,7 @@ def test_an_account_that_others_keep_busy_is_unavailable_for_a_moment(
     busy = UseCases.of(
         members=DynamoMembers(Table(TABLE, lambda: client, sleep=lambda _: None)),
         passwords=FakePasswords(),
+        loans=FakeMembersLoans(),
         email_key=email_key,
         terms=Terms(starts_as=Status.ACTIVE, days=365),
         clock=FixedClock(),
@@ -230,3 +231,18 @@ def test_a_table_that_is_not_there_is_no_empty_one(dynamodb: DynamoDBClient) -> 
 
     with pytest.raises(ClientError):
         members.get("01ARZ3NDEKTSV4RRFFQ69G5FAV")
+
+
+def test_an_erased_account_leaves_its_events_and_nothing_personal(
+    members: DynamoMembers, dynamodb: DynamoDBClient
+) -> None:
+    member = add(members, name="Ann Lee", email="ann@example.com", phone="+441632960001")
+    event = happened(MemberErased(user_id=member.id), subject=f"user:{member.id}", at=NOON)
+
+    members.erase(member, happened=[event], now=NOON)
+
+    (left,) = _items(dynamodb)
+    assert {name for name in left if name not in ("pk", "sk")} == {"erased", "version", "expires_at_epoch", "events"}
+    assert "Ann" not in str(left)
+    assert "example" not in str(left)
+    assert "MemberErased" in str(left["events"])

@@ -256,3 +256,41 @@ def test_a_status_is_looked_for_as_it_reads(members: Members, status: Status, ro
     assert rest is None
     assert {member.id for member in found} == {member.id for member in everybody if member.status(NOON) is status}
     assert found, "every status occurs"
+
+
+# -- erasing --------------------------------------------------------------------------------------
+
+
+def test_of_who_is_erased_nothing_is_found_any_more(members: Members) -> None:
+    member = add(members, email="ann@example.com")
+    other = add(members)
+
+    members.erase(member, happened=[], now=NOON)
+
+    assert members.get(member.id) is None
+    assert members.holder_of(member.email_key) is None
+    assert members.page(Filters(), after=None, limit=5, now=NOON) == ([other], None)
+    again = add(members, email="ann@example.com")
+    assert members.holder_of(member.email_key) == again.id, "the address is free"
+
+
+def test_erasing_a_version_that_is_no_more_erases_nothing(members: Members) -> None:
+    member = add(members)
+    members.save(changed(member, name="New"), before=member, happened=[])
+
+    with pytest.raises(ChangedMeanwhile):
+        members.erase(member, happened=[], now=NOON)
+
+    assert members.get(member.id) is not None
+    assert members.holder_of(member.email_key) == member.id
+
+
+def test_who_is_erased_cannot_be_erased_or_changed_again(members: Members) -> None:
+    member = add(members)
+    members.erase(member, happened=[], now=NOON)
+
+    with pytest.raises(ChangedMeanwhile):
+        members.erase(member, happened=[], now=NOON)
+    with pytest.raises(ChangedMeanwhile):
+        members.save(changed(member, name="New"), before=member, happened=[])
+    assert members.get(member.id) is None

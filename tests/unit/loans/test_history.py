@@ -227,3 +227,17 @@ def test_a_checkout_finished_by_the_recovery_is_history_like_any_other(library: 
 def test_an_unknown_loan_is_told_as_such(library: Library) -> None:
     with pytest.raises(errors.LoanNotFound):
         library.history.one("0" * 26)
+
+
+def test_checkouts_under_way_count_as_places_taken() -> None:
+    library = Library()
+    member = library.member()
+    loan = library.lend(member, library.title())
+    library.shelf.failures.append((ShelfUnknown("timeout"), True))
+    with pytest.raises(errors.CheckoutUnresolved):
+        library.lend(member, library.title())
+
+    assert library.history.places_taken(member.id) == 2
+    library.returning.give_back(library.history.one(loan.id), condition=Condition.GOOD)
+    assert library.history.places_taken(member.id) == 1
+    assert library.history.places_taken(MEMBER) == 0

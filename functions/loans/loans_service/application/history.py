@@ -37,6 +37,10 @@ class History:
             raise LoanNotFound
         return loan
 
+    def places_taken(self, user_id: str) -> int:
+        """How many of the member's places are taken, as of now: by open loans and by checkouts under way."""
+        return len(self.loans.account(user_id).open)
+
     def of_member(
         self, user_id: str, shown: Shown | None, limit: int, after: Position | None
     ) -> tuple[list[Loan], Position | None]:

@@ -31,9 +31,10 @@ projection ALL. Only accounts have the two attributes, so nothing of the credent
 |---|---|---|
 | register | hold, account, credentials (all absent), answer (absent or too old) | 2 each, index 1 |
 | change | account (of the version read); no transaction | 1, index 1 (2 when the name changes) |
+| erase | account becomes a tombstone (of the version read), address, everything else under `USER#<id>` | 2 each |
 | change with another address | account (of the version read), new hold (absent), old hold (mine) | 2 each, index 1 |
 
-No read of an account touches the credentials: they are another item, and nothing queries `USER#<id>`.
+No read of an account touches the credentials: they are another item, and only erasing queries `USER#<id>`.
 
 Uniqueness of addresses rests on the hold's key alone: whoever puts it first has the address, and it moves in
 the transaction that changes the account, so no crash or race leaves an address held twice or by nobody's account.
@@ -45,16 +46,18 @@ imports faster than that spreads `directory` over several values and merges on r
 by usually less than a second: a list may miss the newest account or show the state before the last change.
 
 Retention: the answer to an idempotency key contains the account's data as answered; TTL on `expires_at_epoch`
-removes it after 24 hours. Everything else stays until the account is erased.
+removes it after 24 hours. Everything else stays until the account is erased; then only a tombstone without
+personal data stays for a week (`erased`, `version`, its last events, `expires_at_epoch`).
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import (
     ABSENT,
+    PRESENT,
     ConditionFailed,
     Delete,
     Expression,
@@ -75,6 +78,8 @@ from users_service.domain.roles import Role
 
 INDEX = "by_name"
 DIRECTORY = "MEMBERS"
+TOMBSTONE_LIFETIME = timedelta(days=7)
+"""How long it is kept that there was an account: the stream reads its last events from it within a day."""
 MAX_QUERIES = 5
 FILTERED_QUERY_ITEMS = 100
 """Read per query when a filter will drop some: at most about 150 KB, far below a query's 1 MB."""
@@ -90,7 +95,7 @@ class DynamoMembers:
 
     def get(self, user_id: str) -> Member | None:
         item = self._table.get(_account_key(user_id))
-        return _member(item) if item is not None else None
+        return _member(item) if item is not None and not item.get("erased") else None
 
     def holder_of(self, email_key: str) -> str | None:
         item = self._table.get(_hold_key(email_key))
@@ -157,7 +162,7 @@ class DynamoMembers:
 
     def save(self, member: Member, *, before: Member, happened: Sequence[Envelope]) -> None:
         item = _item(member, happened)
-        unchanged = Expression("#version = :version", names={"version": "version"}, values={"version": before.version})
+        unchanged = _of_version(before.version)
         if member.email_key == before.email_key:
             self._replace(item, unchanged)
             return
@@ -177,6 +182,30 @@ class DynamoMembers:
                 raise EmailTaken from exc
             raise
 
+    def erase(self, member: Member, *, happened: Sequence[Envelope], now: datetime) -> None:
+        account = _account_key(member.id)
+        kept = self._table.query_all(
+            Expression("#pk = :pk", names={"pk": "pk"}, values={"pk": account["pk"]}), consistent=True
+        )
+        tombstone = {
+            **account,
+            "erased": True,
+            "version": member.version + 1,
+            "expires_at_epoch": int((now + TOMBSTONE_LIFETIME).timestamp()),
+            OUTBOX_ATTRIBUTE: to_outbox(happened),
+        }
+        mine = Expression("#user_id = :user_id", names={"user_id": "user_id"}, values={"user_id": member.id})
+        writes: list[Write] = [
+            Put(tombstone, _of_version(member.version)),
+            Delete(_hold_key(member.email_key), mine),
+            *(Delete({"pk": item["pk"], "sk": item["sk"]}, PRESENT) for item in kept if item["sk"] != account["sk"]),
+        ]
+        try:
+            self._table.transact(writes)
+        except ConditionFailed as exc:
+            # Also when a code or a password came or went meanwhile: looking again finds what there is now.
+            raise ChangedMeanwhile from exc
+
     def _replace(self, item: Item, condition: Expression) -> None:
         try:
             self._table.put(item, condition)
@@ -186,6 +215,10 @@ class DynamoMembers:
             if exc.item == {name: value for name, value in item.items() if value is not None}:
                 return
             raise ChangedMeanwhile from exc
+
+
+def _of_version(version: int) -> Expression:
+    return Expression("#version = :version", names={"version": "version"}, values={"version": version})
 
 
 # -- keys -----------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """What the use cases need from outside."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from library_common.events import Envelope
 from library_common.idempotency import Ticket
@@ -66,6 +66,13 @@ class Members(Protocol):
         """
         ...
 
+    def erase(self, member: Member, *, happened: Sequence[Envelope], now: datetime) -> None:
+        """Removes the account of this version, its address, its credentials and whatever else is kept of it, together.
+
+        What stays for some days is that there was an account of this id, with the events. Raises ChangedMeanwhile.
+        """
+        ...
+
     def page(
         self, filters: Filters, *, after: Place | None, limit: int, now: datetime
     ) -> tuple[list[Member], Place | None]:
@@ -73,6 +80,18 @@ class Members(Protocol):
 
         May lag a moment behind, and may stop early with a place to go on when few of many are looked for.
         """
+        ...
+
+
+class MembersLoans(Protocol):
+    """The loans service, as far as leaving the library needs it. Deadlines are moments on the monotonic clock."""
+
+    def open_loans(self, user_id: str, deadline: float) -> int:
+        """Copies the member has, and checkouts under way. Raises NeighbourUnavailable."""
+        ...
+
+    def history(self, user_id: str, deadline: float) -> list[Mapping[str, Any]]:
+        """All of the member's loans as the loans API writes them, newest first. Raises NeighbourUnavailable."""
         ...
 
 

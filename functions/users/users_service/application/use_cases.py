@@ -5,7 +5,8 @@ from typing import Self
 
 from library_common.clock import Clock
 from users_service.application.editing import ChangeStatus, Editing, EditProfile, Promote
-from users_service.application.ports import EmailKey, Members, Passwords
+from users_service.application.leaving import Erase, Export
+from users_service.application.ports import EmailKey, Members, MembersLoans, Passwords
 from users_service.application.reading import FindUsers, ReadUser
 from users_service.application.registration import Register
 from users_service.domain.membership import Terms
@@ -21,9 +22,20 @@ class UseCases:
     edit_profile: EditProfile
     change_status: ChangeStatus
     promote: Promote
+    export: Export
+    erase: Erase
 
     @classmethod
-    def of(cls, *, members: Members, passwords: Passwords, email_key: EmailKey, terms: Terms, clock: Clock) -> Self:
+    def of(
+        cls,
+        *,
+        members: Members,
+        passwords: Passwords,
+        loans: MembersLoans,
+        email_key: EmailKey,
+        terms: Terms,
+        clock: Clock,
+    ) -> Self:
         """The use cases on these parts."""
         editing = Editing(members, clock)
         return cls(
@@ -33,4 +45,6 @@ class UseCases:
             edit_profile=EditProfile(editing, email_key),
             change_status=ChangeStatus(editing, terms),
             promote=Promote(editing, terms),
+            export=Export(members, loans, clock),
+            erase=Erase(members, loans, clock),
         )

@@ -85,3 +85,23 @@ class StillChanging(UsersError):
 
     def __init__(self) -> None:
         super().__init__("The account is being changed by others. Try again shortly.")
+
+
+class StillObliged(UsersError):
+    """The member cannot leave yet. `reasons`: (code, sentence) pairs."""
+
+    code = "still_obliged"
+
+    def __init__(self, *reasons: tuple[str, str]) -> None:
+        super().__init__("The account cannot be erased yet.")
+        self.reasons: Sequence[tuple[str, str]] = reasons
+
+
+class NeighbourUnavailable(UsersError):
+    """Another service, whose word is needed, does not answer. Nothing was done."""
+
+    code = "service_unavailable"
+    retry_after = 5
+
+    def __init__(self) -> None:
+        super().__init__("The member's loans cannot be looked up at the moment; nothing was done.")

@@ -55,6 +55,12 @@ class MemberRoleChanged(MemberEvent):
     new: Role
 
 
+class MemberErased(MemberEvent):
+    """The account and everything personal about it is gone; whoever keeps something under its id forgets it, too."""
+
+    type: ClassVar[str] = "MemberErased"
+
+
 class SessionsRevoked(MemberEvent):
     """Whatever the member is logged in to ends: tokens of a session epoch before `epoch` are to be refused."""
 

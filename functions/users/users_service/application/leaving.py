@@ -1,0 +1,110 @@
+"""What the library knows about a person, as one archive; and forgetting it.
+
+Erasing asks loans twice: before anything is touched, because most refusals are found there, and once more when the
+account is closed and so cannot begin a checkout any more. A process that dies in between leaves a closed account, which
+asking again erases. A checkout that read the account before it was closed and takes its place after the second look
+gets through: milliseconds, and what is left is a loan without a name, which the desk takes back by its barcode.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from library_common.clock import Clock, to_rfc3339
+from library_common.events import happened
+from library_common.ids import is_id
+from users_service.application.editing import ATTEMPTS
+from users_service.application.ports import ChangedMeanwhile, Members, MembersLoans
+from users_service.application.views import UserView
+from users_service.domain import leaving
+from users_service.domain.errors import NeighbourUnavailable, StillChanging, StillObliged, UserNotFound
+from users_service.domain.model import Change, Member
+
+SECONDS = 8.0
+"""How long other services may take altogether."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Everything about one person. loans: as the loans API writes them, newest first."""
+
+    exported_at: str
+    account: UserView
+    loans: list[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Export:
+    """One person's data from every service."""
+
+    members: Members
+    loans: MembersLoans
+    clock: Clock
+    monotonic: Callable[[], float] = time.monotonic
+
+    def __call__(self, user_id: str) -> Archive:
+        """Raises UserNotFound, NeighbourUnavailable."""
+        now = self.clock.now()
+        member = self.members.get(user_id) if is_id(user_id) else None
+        if member is None:
+            raise UserNotFound
+        history = self.loans.history(member.id, self.monotonic() + SECONDS)
+        return Archive(exported_at=to_rfc3339(now), account=UserView.of(member, now), loans=history)
+
+
+@dataclass(frozen=True)
+class Erase:
+    """Forgets a person, unless something still binds them to the library."""
+
+    members: Members
+    loans: MembersLoans
+    clock: Clock
+    monotonic: Callable[[], float] = time.monotonic
+
+    def __call__(self, user_id: str) -> None:
+        """Raises UserNotFound, StillObliged, NeighbourUnavailable, StillChanging."""
+        deadline = self.monotonic() + SECONDS
+        before = self._member(user_id)
+        self._require_free(before, deadline)
+        shut = self._save(leaving.closed, user_id)
+        try:
+            self._require_free(shut, deadline)
+        except (StillObliged, NeighbourUnavailable):
+            if before.status_reason != leaving.CLOSING:
+                self._save(lambda member: leaving.reopened(member, before), user_id)
+            raise
+        now = self.clock.now().replace(microsecond=0)
+        envelopes = [happened(event, subject=f"user:{shut.id}", at=now) for event in leaving.erased(shut)]
+        try:
+            self.members.erase(shut, happened=envelopes, now=now)
+        except ChangedMeanwhile:
+            # Closed it stays; whoever asks again finishes it.
+            raise StillChanging from None
+
+    def _require_free(self, member: Member, deadline: float) -> None:
+        # A refusal that is certain needs nobody's word.
+        open_loans = 0 if member.role.is_staff else self.loans.open_loans(member.id, deadline)
+        leaving.require_free_to_leave(member, open_loans)
+
+    def _save(self, decide: Callable[[Member], Change], user_id: str) -> Member:
+        for _ in range(ATTEMPTS):
+            now = self.clock.now().replace(microsecond=0)
+            before = self._member(user_id)
+            change = decide(before)
+            if change.member == before:
+                return before
+            member = replace(change.member, version=before.version + 1)
+            told = [happened(event, subject=f"user:{member.id}", at=now) for event in change.happened]
+            try:
+                self.members.save(member, before=before, happened=told)
+            except ChangedMeanwhile:
+                continue
+            return member
+        raise StillChanging
+
+    def _member(self, user_id: str) -> Member:
+        member = self.members.get(user_id) if is_id(user_id) else None
+        if member is None:
+            raise UserNotFound
+        return member

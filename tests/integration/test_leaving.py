@@ -1,0 +1,29 @@
+"""Leaving the deployed library: the archive, the refusal while books are out, and being forgotten."""
+
+import pytest
+
+from tests.support.library_client import LibraryClient, created, ok, problem
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_member_takes_their_data_and_leaves(library: LibraryClient) -> None:
+    member = library.add_member()
+    me = library.bearer(member["id"], "patron")
+    loan = created(library.lend(member["id"], library.add_book()["id"]))
+    path = f"/api/users/{member['id']}"
+
+    archive = ok(library.http.get(f"{path}/export", headers=me))
+    assert archive["account"]["email"] == member["email"]
+    assert [entry["id"] for entry in archive["loans"]] == [loan["id"]]
+
+    refused = problem(library.http.delete(path, headers=me), 409, "still_obliged")
+    assert [reason["code"] for reason in refused["reasons"]] == ["open_loans"]
+
+    ok(library.give_back(loan["id"]))
+    assert library.http.delete(path, headers=me).status_code == 204
+    problem(library.http.get(path, headers=library.as_librarian()), 404, "user_not_found")
+    found = ok(library.http.get("/api/users", params={"email": member["email"]}, headers=library.as_librarian()))
+    assert found["items"] == []
+    again = library.http.post("/api/users", json={"name": "Again", "email": member["email"]})
+    assert created(again)["id"] != member["id"]
