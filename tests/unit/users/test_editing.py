@@ -177,7 +177,10 @@ def test_of_two_who_suspend_at_once_one_is_told_about(community: Community) -> N
     community.members.meanwhile.append(lambda: suspend(ADMIN))
 
     assert suspend(LIBRARIAN).version == 2
-    assert community.told == [("MemberStatusChanged", {"user_id": member.id, "old": "active", "new": "suspended"})]
+    assert community.told == [
+        ("MemberStatusChanged", {"user_id": member.id, "old": "active", "new": "suspended"}),
+        ("SessionsRevoked", {"user_id": member.id, "reason": "suspended", "epoch": 1}),
+    ]
 
 
 def test_a_step_is_judged_by_what_somebody_else_left(community: Community) -> None:
@@ -210,4 +213,7 @@ def test_a_promotion_is_told(community: Community) -> None:
     user = community.use_cases.promote(member.id, Role.LIBRARIAN, caller=ADMIN, accept=any_version)
 
     assert (user.role, user.version) == (Role.LIBRARIAN, 2)
-    assert community.told == [("MemberRoleChanged", {"user_id": member.id, "old": "patron", "new": "librarian"})]
+    assert community.told == [
+        ("MemberRoleChanged", {"user_id": member.id, "old": "patron", "new": "librarian"}),
+        ("SessionsRevoked", {"user_id": member.id, "reason": "role_changed", "epoch": 1}),
+    ]

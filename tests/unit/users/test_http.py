@@ -489,6 +489,7 @@ def test_a_suspension_and_its_end(ask: Ask, community: Community) -> None:
     assert (lifted.json["status"], lifted.json["status_reason"], lifted.json["version"]) == ("active", None, 3)
     assert [data for _, data in community.told] == [
         {"user_id": member.id, "old": "active", "new": "suspended", "until": "2026-12-01T00:00:00Z"},
+        {"user_id": member.id, "reason": "suspended", "epoch": 1},
         {"user_id": member.id, "old": "suspended", "new": "active"},
     ]
 
@@ -556,7 +557,7 @@ def test_administrators_change_roles(ask: Ask, community: Community) -> None:
 
     assert (promoted.status, promoted.json["role"]) == (200, "librarian")
     assert (again.status, again.json) == (200, promoted.json)
-    assert [kind for kind, _ in community.told] == ["MemberRoleChanged"]
+    assert [kind for kind, _ in community.told] == ["MemberRoleChanged", "SessionsRevoked"]
 
 
 @pytest.mark.parametrize("body", [{}, {"role": "owner"}, {"role": None}, {"role": "faculty", "status": "active"}])
