@@ -6,22 +6,34 @@ from library_common.http import ServiceApi
 from users_service import bootstrap
 from users_service.application.use_cases import UseCases
 from users_service.domain.errors import (
+    AccountExpired,
+    AccountSuspended,
     AdminOnly,
+    EmailNotVerified,
     EmailTaken,
+    InvalidCredentials,
     InvalidFields,
+    NoLongerAllowed,
     OwnRole,
     OwnStatus,
+    RefreshTokenInvalid,
     RoleNotAllowed,
     StatusTransition,
     StillChanging,
     UserNotFound,
 )
-from users_service.routes import accounts
+from users_service.routes import accounts, sessions
 
 PROBLEMS: dict[type[Exception], int] = {
     UserNotFound: 404,
     RoleNotAllowed: 403,
     AdminOnly: 403,
+    NoLongerAllowed: 403,
+    InvalidCredentials: 401,
+    RefreshTokenInvalid: 401,
+    AccountSuspended: 403,
+    AccountExpired: 403,
+    EmailNotVerified: 403,
     EmailTaken: 409,
     StatusTransition: 409,
     OwnStatus: 409,
@@ -37,6 +49,7 @@ def build(provide: Callable[[], UseCases]) -> ServiceApi:
     # Before the routes with an id in their path: the first that fits answers.
     api.publish_openapi("/api/users/openapi.json")
     accounts.declare(api, provide)
+    sessions.declare(api, provide)
     return api
 
 

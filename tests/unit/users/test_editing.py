@@ -93,6 +93,8 @@ def test_the_address_of_another_is_refused_and_nothing_changed(community: Commun
 @pytest.mark.parametrize("role", list(Role))
 def test_librarians_edit_everybody_but_administrators(community: Community, role: Role) -> None:
     member = community.join(role=role)
+    community.employ(LIBRARIAN)
+    community.employ(ADMIN)
 
     if role is Role.ADMIN:
         with pytest.raises(AdminOnly):
@@ -209,6 +211,7 @@ def test_a_suspension_that_is_over_is_not_shown_any_more(community: Community) -
 
 def test_a_promotion_is_told(community: Community) -> None:
     member = community.join()
+    community.employ(ADMIN)
 
     user = community.use_cases.promote(member.id, Role.LIBRARIAN, caller=ADMIN, accept=any_version)
 

@@ -5,9 +5,11 @@ from typing import Self
 
 from library_common.clock import Clock
 from users_service.application.editing import ChangeStatus, Editing, EditProfile, Promote
+from users_service.application.password_policy import PasswordPolicy
 from users_service.application.ports import EmailKey, Members, Passwords
 from users_service.application.reading import FindUsers, ReadUser
 from users_service.application.registration import Register
+from users_service.application.session_cases import SessionCases
 from users_service.domain.membership import Terms
 
 
@@ -21,16 +23,28 @@ class UseCases:
     edit_profile: EditProfile
     change_status: ChangeStatus
     promote: Promote
+    sessions: SessionCases
 
     @classmethod
-    def of(cls, *, members: Members, passwords: Passwords, email_key: EmailKey, terms: Terms, clock: Clock) -> Self:
+    def of(
+        cls,
+        *,
+        members: Members,
+        passwords: Passwords,
+        policy: PasswordPolicy,
+        email_key: EmailKey,
+        terms: Terms,
+        clock: Clock,
+        sessions: SessionCases,
+    ) -> Self:
         """The use cases on these parts."""
         editing = Editing(members, clock)
         return cls(
-            register=Register(members, passwords, email_key, terms, clock),
+            register=Register(members, passwords, policy, email_key, terms, clock),
             read=ReadUser(members, clock),
             find=FindUsers(members, email_key, clock),
             edit_profile=EditProfile(editing, email_key),
             change_status=ChangeStatus(editing, terms),
             promote=Promote(editing, terms),
+            sessions=sessions,
         )
