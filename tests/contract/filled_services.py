@@ -23,11 +23,14 @@ from loans_service.adapters.dynamodb import DynamoLoans
 from tests.contract import strict_dynamodb
 from tests.contract.in_process import InProcess
 from tests.fakes.lending import Library
-from tests.fakes.users import ADMIN, LIBRARIAN, FakeMembersLoans, FakePasswords
+from tests.fakes.users import ADMIN, LIBRARIAN, FakeMembersLoans, FakePasswords, a_member, session_cases
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import person, service
+from users_service.adapters.common_passwords import is_common
 from users_service.adapters.contacts import email_key
 from users_service.adapters.dynamodb import DynamoMembers
+from users_service.adapters.sessions import DynamoSessions
+from users_service.application.password_policy import PasswordPolicy
 from users_service.application.registration import Registration
 from users_service.application.use_cases import UseCases
 from users_service.domain.membership import Status, Terms
@@ -69,16 +72,27 @@ def running(stack: InProcess, name: str) -> Iterator[Running]:
 
 def users(stack: InProcess) -> Running:
     """The users service with one member."""
+    table = Table(stack.refs["UsersTable"], aws.dynamodb)
+    members, passwords = DynamoMembers(table), FakePasswords()  # bcrypt takes a quarter of a second on purpose
     use_cases = UseCases.of(
-        members=DynamoMembers(Table(stack.refs["UsersTable"], aws.dynamodb)),
-        passwords=FakePasswords(),  # bcrypt takes a quarter of a second on purpose
+        members=members,
+        passwords=passwords,
         loans=FakeMembersLoans(),
+        policy=PasswordPolicy(is_common),
         email_key=email_key,
         terms=Terms(starts_as=Status.ACTIVE, days=365),
         clock=SystemClock(),
+        sessions=session_cases(members, DynamoSessions(table), passwords=passwords, clock=SystemClock()),
     )
+    for staff in (LIBRARIAN, ADMIN):
+        # Their tokens are of accounts that exist, as in life: some changes look at the account itself.
+        if members.get(staff.id) is None:
+            account = a_member(id=staff.id, role=Role(str(staff.role)))
+            members.add(account, password_hash=None, happened=[], ticket=None, answer="", now=account.created_at)
     member = use_cases.register(
-        Registration(name="Ann Lee", email=f"{new_id()}@example.org", role=Role.PATRON), caller=LIBRARIAN, ticket=None
+        Registration(name="Ann Lee", email=f"{new_id()}@example.org", role=Role.PATRON, password="correct horse"),
+        caller=LIBRARIAN,
+        ticket=None,
     )
     return Running(users_service.http.build(lambda: use_cases), {"user_id": member.user.id})
 

@@ -108,7 +108,10 @@ class InProcess:
                     self.refs[logical_id] = made["ARN"]
                 case "AWS::SSM::Parameter":
                     self.refs[logical_id] = self.resolve(properties["Name"])
-        # The two that are written after deployment, and the one whose value is a parameter of the template.
+        # Those that are written after deployment, and the one whose value is a parameter of the template.
+        self.client("secretsmanager").put_secret_value(
+            SecretId=self.refs["TokenSigningKey"], SecretString=self.signing_key.to_json()
+        )
         self._parameter("ServicesUrlParameter", NOBODY_LISTENS)
         self._parameter("TokenVerificationKeysParameter", self.signing_key.public_jwks_json())
         self._parameter("LoanPolicyParameter", self.refs["LoanPolicy"])

@@ -1,17 +1,23 @@
 """Members in memory, and the users service on top of them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from library_common.access import Caller, Role
 from library_common.events import Envelope
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
+from library_common.problems import TooManyRequests
+from library_common.tokens import SigningKey
 from tests.support.clock import FixedClock
 from users_service.adapters.contacts import email_key
-from users_service.application.ports import AlreadyAnswered, ChangedMeanwhile
+from users_service.adapters.token_keys import PublishedVerificationKeys, SignedAccessTokens
+from users_service.application.password_policy import PasswordPolicy
+from users_service.application.ports import AlreadyAnswered, ChangedMeanwhile, Members, SessionMoved, Sessions
+from users_service.application.session_cases import SessionCases
 from users_service.application.sorting import sort_name
 from users_service.application.use_cases import UseCases
 from users_service.domain.directory import Filters, Place
@@ -19,6 +25,7 @@ from users_service.domain.errors import EmailTaken, NeighbourUnavailable
 from users_service.domain.membership import Status, Terms
 from users_service.domain.model import Member
 from users_service.domain.roles import Role as MemberRole
+from users_service.domain.sessions import EndedBy, Session
 
 
 class FakeMembers:
@@ -31,12 +38,19 @@ class FakeMembers:
         self.answers: dict[str, dict[str, Any]] = {}
         self.published: list[Envelope] = []
         self.meanwhile: list[Callable[[], object]] = []
+        self.reads: list[str] = []
 
     def get(self, user_id: str) -> Member | None:
+        self.reads.append("account")
         return self.accounts.get(user_id)
 
     def holder_of(self, email_key: str) -> str | None:
+        self.reads.append("address")
         return self.holders.get(email_key)
+
+    def password_hash(self, user_id: str) -> str | None:
+        self.reads.append("credentials")
+        return self.hashes.get(user_id)
 
     def answer_to(self, ticket: Ticket, now: datetime) -> str | None:
         return ticket.stored_answer(self.answers.get(ticket.record_key), now)
@@ -50,14 +64,16 @@ class FakeMembers:
         ticket: Ticket | None,
         answer: str,
         now: datetime,
+        voucher: Member | None = None,
     ) -> None:
-        self._let_others_go_first()
+        self.let_others_go_first()
         if ticket is not None:
             earlier = ticket.stored_answer(self.answers.get(ticket.record_key), now)
             if earlier is not None:
                 raise AlreadyAnswered(earlier)
         if member.email_key in self.holders:
             raise EmailTaken
+        self.require_still(voucher)
         if ticket is not None:
             self.answers[ticket.record_key] = ticket.record(answer, now).item
         if password_hash is not None:
@@ -66,11 +82,12 @@ class FakeMembers:
         self.accounts[member.id] = member
         self.published.extend(happened)
 
-    def save(self, member: Member, *, before: Member, happened: Sequence[Envelope]) -> None:
-        self._let_others_go_first()
-        present = self.accounts.get(member.id)
-        if present is None or present.version != before.version:
-            raise ChangedMeanwhile
+    def save(
+        self, member: Member, *, before: Member, happened: Sequence[Envelope], voucher: Member | None = None
+    ) -> None:
+        self.let_others_go_first()
+        self.require_still(before)
+        self.require_still(voucher)
         if member.email_key != before.email_key:
             if member.email_key in self.holders:
                 raise EmailTaken
@@ -80,7 +97,7 @@ class FakeMembers:
         self.published.extend(happened)
 
     def erase(self, member: Member, *, happened: Sequence[Envelope], now: datetime) -> None:
-        self._let_others_go_first()
+        self.let_others_go_first()
         present = self.accounts.get(member.id)
         if present is None or present.version != member.version:
             raise ChangedMeanwhile
@@ -101,10 +118,69 @@ class FakeMembers:
         page = found[:limit]
         return [member for _, member in page], Place(*page[-1][0]) if len(found) > limit else None
 
-    def _let_others_go_first(self) -> None:
+    def require_still(self, read: Member | None) -> None:
+        """What a condition on the version of an account does. Raises ChangedMeanwhile."""
+        if read is not None:
+            present = self.accounts.get(read.id)
+            if present is None or present.version != read.version:
+                raise ChangedMeanwhile
+
+    def let_others_go_first(self) -> None:
         others, self.meanwhile = self.meanwhile, []
         for other in others:
             other()
+
+
+class FakeSessions:
+    """Implements `Sessions`, beside the accounts as the real ones are."""
+
+    def __init__(self, members: FakeMembers) -> None:
+        self.kept: dict[str, Session] = {}
+        self._members = members
+
+    def get(self, session_id: str) -> Session | None:
+        return self.kept.get(session_id)
+
+    def begin(self, session: Session, *, member: Member) -> None:
+        self._members.let_others_go_first()
+        self._members.require_still(member)
+        self.kept[session.id] = session
+
+    def rotate(self, session: Session, *, before: Session, member: Member) -> None:
+        self._members.let_others_go_first()
+        present = self.kept.get(session.id)
+        if present is None or present.secret_hash != before.secret_hash or present.ended_at is not None:
+            raise SessionMoved
+        self._members.require_still(member)
+        self.kept[session.id] = session
+
+    def end(self, session_id: str, user_id: str, *, by: EndedBy, at: datetime) -> None:
+        present = self.kept.get(session_id)
+        if present is not None and present.user_id == user_id and present.ended_at is None:
+            self.kept[session_id] = replace(present, ended_at=at, ended_by=by)
+
+
+class FakeAttempts:
+    """Implements `Attempts`: notes what is taken, and refuses once `allowed` are."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, str]] = []
+        self.allowed = 10**9
+
+    def take(self, limit: str, key: str) -> None:
+        self.taken.append((limit, key))
+        if self.taken.count((limit, key)) > self.allowed:
+            raise TooManyRequests("Too many attempts.", retry_after=60)
+
+
+class Counted:
+    """Implements `Count`: every count with its dimensions, oldest first."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, dict[str, str]]] = []
+
+    def __call__(self, name: str, value: float = 1, **dimensions: str) -> None:
+        self.seen.append((name, dimensions))
 
 
 class FakePasswords:
@@ -150,6 +226,31 @@ LIBRARIAN = Caller(kind="person", id="01ARZ3NDEKTSV4RRFFQ69G5FAV", role=Role.LIB
 ADMIN = Caller(kind="person", id="01BX5ZZKBKACTAV9WEVGEMMVRZ", role=Role.ADMIN)
 
 
+POLICY = PasswordPolicy(is_common=lambda password: password in {"password1234", "letmein12345"})
+
+
+@cache
+def signing_key() -> SigningKey:
+    """The key that the tests' access tokens are signed with."""
+    return SigningKey.generate()
+
+
+def session_cases(members: Members, sessions: Sessions, **parts: Any) -> SessionCases:
+    """The use cases of sessions on these, with fakes and plausible values where nothing is given."""
+    key = signing_key()
+    defaults: dict[str, Any] = {
+        "passwords": FakePasswords(),
+        "attempts": FakeAttempts(),
+        "access_tokens": SignedAccessTokens(key.to_json),
+        "verification_keys": PublishedVerificationKeys(key.public_jwks_json),
+        "email_key": email_key,
+        "lifetime": timedelta(days=30),
+        "clock": FixedClock(),
+        "count": Counted(),
+    }
+    return SessionCases.of(members=members, sessions=sessions, **(defaults | parts))
+
+
 def any_version(_: int) -> None:
     """A client that did not say which version it means."""
 
@@ -163,15 +264,27 @@ class Community:
     passwords: FakePasswords = field(default_factory=FakePasswords)
     loans: FakeMembersLoans = field(default_factory=FakeMembersLoans)
     terms: Terms = field(default_factory=lambda: Terms(starts_as=Status.ACTIVE, days=365))
+    attempts: FakeAttempts = field(default_factory=FakeAttempts)
+    counted: Counted = field(default_factory=Counted)
 
     def __post_init__(self) -> None:
+        self.sessions = FakeSessions(self.members)
         self.use_cases = UseCases.of(
             members=self.members,
             passwords=self.passwords,
             loans=self.loans,
+            policy=POLICY,
             email_key=email_key,
             terms=self.terms,
             clock=self.clock,
+            sessions=session_cases(
+                self.members,
+                self.sessions,
+                passwords=self.passwords,
+                attempts=self.attempts,
+                clock=self.clock,
+                count=self.counted,
+            ),
         )
 
     @property
@@ -179,13 +292,28 @@ class Community:
         """Type and data of every event, oldest first."""
         return [(envelope.type, envelope.data) for envelope in self.members.published]
 
-    def join(self, name: str = "Ann Lee", email: str | None = None, **attributes: Any) -> Member:
+    def employ(self, caller: Caller, **attributes: Any) -> Member:
+        """The account behind a caller of the staff, of which nobody was told."""
+        assert caller.role is not None
+        return self.join("Staff", role=MemberRole(caller.role.value), user_id=caller.id, **attributes)
+
+    def join(
+        self,
+        name: str = "Ann Lee",
+        email: str | None = None,
+        *,
+        user_id: str | None = None,
+        password: str | None = None,
+        **attributes: Any,
+    ) -> Member:
         """A member who is there already, of which nobody was told."""
-        user_id = new_id()
+        user_id = user_id or new_id()
         address = email or f"{user_id.lower()}@example.org"
         member = a_member(id=user_id, name=name, email=address, created_at=self.clock.now(), **attributes)
         self.members.accounts[user_id] = member
         self.members.holders[member.email_key] = user_id
+        if password is not None:
+            self.members.hashes[user_id] = f"hash of {password}"
         return member
 
 

@@ -6,24 +6,36 @@ from library_common.http import ServiceApi
 from users_service import bootstrap
 from users_service.application.use_cases import UseCases
 from users_service.domain.errors import (
+    AccountExpired,
+    AccountSuspended,
     AdminOnly,
+    EmailNotVerified,
     EmailTaken,
+    InvalidCredentials,
     InvalidFields,
     NeighbourUnavailable,
+    NoLongerAllowed,
     OwnRole,
     OwnStatus,
+    RefreshTokenInvalid,
     RoleNotAllowed,
     StatusTransition,
     StillChanging,
     StillObliged,
     UserNotFound,
 )
-from users_service.routes import accounts, privacy
+from users_service.routes import accounts, privacy, sessions
 
 PROBLEMS: dict[type[Exception], int] = {
     UserNotFound: 404,
     RoleNotAllowed: 403,
     AdminOnly: 403,
+    NoLongerAllowed: 403,
+    InvalidCredentials: 401,
+    RefreshTokenInvalid: 401,
+    AccountSuspended: 403,
+    AccountExpired: 403,
+    EmailNotVerified: 403,
     EmailTaken: 409,
     StatusTransition: 409,
     OwnStatus: 409,
@@ -42,6 +54,7 @@ def build(provide: Callable[[], UseCases]) -> ServiceApi:
     api.publish_openapi("/api/users/openapi.json")
     accounts.declare(api, provide)
     privacy.declare(api, provide)
+    sessions.declare(api, provide)
     return api
 
 

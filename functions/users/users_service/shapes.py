@@ -45,6 +45,15 @@ type Password = Annotated[
     ),
     AfterValidator(_as_hashed),
 ]
+type PresentedEmail = Annotated[
+    Line,
+    Field(
+        min_length=1,
+        max_length=254,
+        description="In any writing. What is no address is answered as one that nobody has.",
+    ),
+]
+type PresentedPassword = Annotated[str, Field(description="Whatever it is: only the right one is right.")]
 type Reason = Annotated[Prose, Field(min_length=1, max_length=500)]
 
 
@@ -79,6 +88,22 @@ class RegisterBody(RequestBody):
     def initial_preferences(self) -> Preferences:
         """The defaults with what the client sent."""
         return Preferences(**self.preferences.given())
+
+
+class LoginBody(RequestBody):
+    """Who somebody says they are, and the proof."""
+
+    email: PresentedEmail
+    password: Annotated[PresentedPassword, Field(repr=False)]
+
+
+class RefreshBody(RequestBody):
+    """The newest refresh token of a session."""
+
+    refresh_token: Annotated[
+        # What a bearer token may consist of (RFC 6750, section 2.1). Whether it is one of ours is not said here.
+        str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._~+/=-]+$", repr=False)
+    ]
 
 
 _NEVER_NULL = ("name", "email", "preferences")

@@ -12,13 +12,14 @@ from library_common.dynamodb import Table, from_wire
 from library_common.events import from_outbox, happened
 from library_common.idempotency import Ticket
 from tests.adapter.users.steps import TABLE, add, an_event, changed
-from tests.fakes.users import LIBRARIAN, FakeMembersLoans, FakePasswords, a_member
+from tests.fakes.users import LIBRARIAN, POLICY, FakeMembersLoans, FakePasswords, a_member, session_cases
 from tests.support.clock import NOON, FixedClock
 from tests.support.lambda_events import api_event, call, person
 from users_service import http
 from users_service.adapters import dynamodb as adapter
 from users_service.adapters.contacts import email_key
 from users_service.adapters.dynamodb import DynamoMembers
+from users_service.adapters.sessions import DynamoSessions
 from users_service.application.ports import ChangedMeanwhile
 from users_service.application.use_cases import UseCases
 from users_service.domain.directory import Filters
@@ -152,9 +153,11 @@ def test_an_account_that_others_keep_busy_is_unavailable_for_a_moment(
         members=DynamoMembers(Table(TABLE, lambda: client, sleep=lambda _: None)),
         passwords=FakePasswords(),
         loans=FakeMembersLoans(),
+        policy=POLICY,
         email_key=email_key,
         terms=Terms(starts_as=Status.ACTIVE, days=365),
         clock=FixedClock(),
+        sessions=session_cases(members, DynamoSessions(Table(TABLE, lambda: client))),
     )
     api = http.build(lambda: busy)
     librarian = person(LIBRARIAN.id, "librarian")

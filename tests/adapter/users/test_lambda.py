@@ -9,11 +9,14 @@ import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
 from library_common import aws
+from library_common.dynamodb import Table
 from library_common.ids import new_id
 from library_common.publisher import PublishFailed
-from tests.adapter.users.steps import TABLE
+from tests.adapter.users.steps import TABLE, add
 from tests.support.lambda_events import Answer, api_event, call, person, service
 from users_service import bootstrap, http, publisher
+from users_service.adapters.dynamodb import DynamoMembers
+from users_service.domain.roles import Role
 
 pytestmark = pytest.mark.adapter
 
@@ -47,8 +50,9 @@ def _ask(method: str, url: str, **request: Any) -> Answer:
 ANN = {"name": "Ann Lee", "email": "Ann@Example.com", "password": "correct horse", "phone": "+44 1632 960001"}
 
 
-def test_a_member_from_registration_to_promotion(dynamodb: DynamoDBClient) -> None:
-    librarian, admin = person(new_id(), "librarian"), person(new_id(), "admin")
+def test_a_member_from_registration_to_promotion(dynamodb: DynamoDBClient, table: Table) -> None:
+    librarian, account = person(new_id(), "librarian"), add(DynamoMembers(table), name="Zoe", role=Role.ADMIN)
+    admin = person(account.id, "admin")
 
     registered = _ask("POST", "/api/users", body=ANN, headers={"Idempotency-Key": "k"})
     assert (registered.status, registered.json["status"]) == (201, "pending")

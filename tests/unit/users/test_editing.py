@@ -93,6 +93,8 @@ def test_the_address_of_another_is_refused_and_nothing_changed(community: Commun
 @pytest.mark.parametrize("role", list(Role))
 def test_librarians_edit_everybody_but_administrators(community: Community, role: Role) -> None:
     member = community.join(role=role)
+    community.employ(LIBRARIAN)
+    community.employ(ADMIN)
 
     if role is Role.ADMIN:
         with pytest.raises(AdminOnly):
@@ -177,7 +179,10 @@ def test_of_two_who_suspend_at_once_one_is_told_about(community: Community) -> N
     community.members.meanwhile.append(lambda: suspend(ADMIN))
 
     assert suspend(LIBRARIAN).version == 2
-    assert community.told == [("MemberStatusChanged", {"user_id": member.id, "old": "active", "new": "suspended"})]
+    assert community.told == [
+        ("MemberStatusChanged", {"user_id": member.id, "old": "active", "new": "suspended"}),
+        ("SessionsRevoked", {"user_id": member.id, "reason": "suspended", "epoch": 1}),
+    ]
 
 
 def test_a_step_is_judged_by_what_somebody_else_left(community: Community) -> None:
@@ -206,8 +211,12 @@ def test_a_suspension_that_is_over_is_not_shown_any_more(community: Community) -
 
 def test_a_promotion_is_told(community: Community) -> None:
     member = community.join()
+    community.employ(ADMIN)
 
     user = community.use_cases.promote(member.id, Role.LIBRARIAN, caller=ADMIN, accept=any_version)
 
     assert (user.role, user.version) == (Role.LIBRARIAN, 2)
-    assert community.told == [("MemberRoleChanged", {"user_id": member.id, "old": "patron", "new": "librarian"})]
+    assert community.told == [
+        ("MemberRoleChanged", {"user_id": member.id, "old": "patron", "new": "librarian"}),
+        ("SessionsRevoked", {"user_id": member.id, "reason": "role_changed", "epoch": 1}),
+    ]

@@ -18,7 +18,7 @@ from users_service.domain.errors import (
     OwnStatus,
     StatusTransition,
 )
-from users_service.domain.events import MemberRoleChanged, MemberStatusChanged
+from users_service.domain.events import MemberRoleChanged, MemberStatusChanged, SessionsRevoked
 from users_service.domain.membership import Status, Terms
 from users_service.domain.model import Member
 from users_service.domain.roles import Actor, Role
@@ -116,7 +116,11 @@ def test_the_lifecycle_has_these_steps_and_no_others(old: Status, new: Status, a
         return
     changed, happened = _status(member, wish)
     assert changed.status(NOON) is new
-    assert happened == (MemberStatusChanged(user_id=member.id, old=old, new=new),)
+    told = (MemberStatusChanged(user_id=member.id, old=old, new=new),)
+    if new is Status.SUSPENDED:
+        assert happened == (*told, SessionsRevoked(user_id=member.id, reason="suspended", epoch=1))
+    else:
+        assert happened == told
 
 
 @given(member=members, wish=wishes)
@@ -241,7 +245,10 @@ def test_an_account_that_becomes_staffs_no_longer_ends() -> None:
     change = change_role(a_member(expires_at=NOON + SECOND), Role.LIBRARIAN, ADMIN, TERMS, NOON)
 
     assert (change.member.role, change.member.expires_at) == (Role.LIBRARIAN, None)
-    assert change.happened == (MemberRoleChanged(user_id=change.member.id, old=Role.PATRON, new=Role.LIBRARIAN),)
+    assert change.happened == (
+        MemberRoleChanged(user_id=change.member.id, old=Role.PATRON, new=Role.LIBRARIAN),
+        SessionsRevoked(user_id=change.member.id, reason="role_changed", epoch=1),
+    )
 
 
 def test_staff_who_become_members_get_a_term() -> None:
@@ -262,7 +269,10 @@ def test_a_role_that_ends_an_expiry_tells_of_the_status_too() -> None:
     change = change_role(member, Role.LIBRARIAN, ADMIN, TERMS, NOON)
 
     assert change.member.status(NOON) is Status.ACTIVE
-    assert change.happened[1:] == (MemberStatusChanged(user_id=member.id, old=Status.EXPIRED, new=Status.ACTIVE),)
+    assert change.happened[1:] == (
+        MemberStatusChanged(user_id=member.id, old=Status.EXPIRED, new=Status.ACTIVE),
+        SessionsRevoked(user_id=member.id, reason="role_changed", epoch=1),
+    )
 
 
 @given(member=members, role=st.sampled_from(Role))

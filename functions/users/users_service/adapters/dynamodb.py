@@ -7,6 +7,7 @@ Key design
 |---|---|---|---|---|
 | account | `USER#<id>` | `PROFILE` | attributes below | 0.5-1.5 KB, 6 KB at the very most |
 | credentials | `USER#<id>` | `CREDENTIALS` | `password_hash`, `changed_at` | 0.2 KB |
+| session | `SESSION#<id>` | `SESSION` | see `adapters/sessions.py` | 0.5 KB |
 | hold on an address | `EMAIL#<email_key>` | `EMAIL` | `user_id` | 0.2 KB |
 | answer to an idempotency key | `IDEMPOTENT#<digest>` | `IDEMPOTENT` | `digest`, `answer`, `expires_at_epoch` | 1 KB |
 
@@ -24,6 +25,7 @@ projection ALL. Only accounts have the two attributes, so nothing of the credent
 | one account by id | GetItem, consistent | 1 (2 above 4 KB) |
 | one account by e-mail | GetItem of the hold, GetItem of the account, consistent | 2 |
 | is an address taken | GetItem of the hold, consistent | 1 |
+| the password of an account | GetItem of the credentials, consistent | 1 |
 | accounts by name, or name prefix | Query of `by_name` | 0.5 per 4 KB read |
 | the same with role, status | filtered, at most `MAX_QUERIES` queries, then a cursor | 0.5 per 4 KB read |
 
@@ -33,6 +35,7 @@ projection ALL. Only accounts have the two attributes, so nothing of the credent
 | change | account (of the version read); no transaction | 1, index 1 (2 when the name changes) |
 | erase | account becomes a tombstone (of the version read), address, everything else under `USER#<id>` | 2 each |
 | change with another address | account (of the version read), new hold (absent), old hold (mine) | 2 each, index 1 |
+| either, or registering, of a staff account | the same in a transaction with a check of the actor's account | 2 more |
 
 No read of an account touches the credentials: they are another item, and only erasing queries `USER#<id>`.
 
@@ -58,6 +61,7 @@ from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import (
     ABSENT,
     PRESENT,
+    Check,
     ConditionFailed,
     Delete,
     Expression,
@@ -101,6 +105,10 @@ class DynamoMembers:
         item = self._table.get(_hold_key(email_key))
         return str(item["user_id"]) if item is not None else None
 
+    def password_hash(self, user_id: str) -> str | None:
+        item = self._table.get(_credentials_key(user_id))
+        return str(item["password_hash"]) if item is not None else None
+
     def answer_to(self, ticket: Ticket, now: datetime) -> str | None:
         return ticket.stored_answer(self._table.get(ticket.key()), now)
 
@@ -134,6 +142,7 @@ class DynamoMembers:
         ticket: Ticket | None,
         answer: str,
         now: datetime,
+        voucher: Member | None = None,
     ) -> None:
         # The ticket comes first: a request racing with its own repeat is a repeat, not a taken address.
         writes: list[Write] = [ticket.record(answer, now)] if ticket is not None else []
@@ -148,6 +157,8 @@ class DynamoMembers:
                 "changed_at": to_rfc3339(now),
             }
             writes.append(Put(credentials, ABSENT))
+        if voucher is not None:
+            writes.append(still_as_read(voucher))
         hold = 1 if ticket is not None else 0
         try:
             self._table.transact(writes)
@@ -158,27 +169,34 @@ class DynamoMembers:
                     raise AlreadyAnswered(earlier) from exc
             if exc.index == hold:
                 raise EmailTaken from exc
+            if voucher is not None and exc.index == len(writes) - 1:
+                raise ChangedMeanwhile from exc
             raise
 
-    def save(self, member: Member, *, before: Member, happened: Sequence[Envelope]) -> None:
+    def save(
+        self, member: Member, *, before: Member, happened: Sequence[Envelope], voucher: Member | None = None
+    ) -> None:
         item = _item(member, happened)
-        unchanged = _of_version(before.version)
-        if member.email_key == before.email_key:
+        unchanged = _of_version(before)
+        writes: list[Write] = [Put(item, unchanged)]
+        moved = member.email_key != before.email_key
+        if moved:
+            mine = Expression("#user_id = :user_id", names={"user_id": "user_id"}, values={"user_id": member.id})
+            writes += [
+                Put({**_hold_key(member.email_key), "user_id": member.id}, ABSENT),
+                Delete(_hold_key(before.email_key), mine),
+            ]
+        if voucher is not None:
+            writes.append(still_as_read(voucher))
+        if len(writes) == 1:
             self._replace(item, unchanged)
             return
-        mine = Expression("#user_id = :user_id", names={"user_id": "user_id"}, values={"user_id": member.id})
         try:
-            self._table.transact(
-                [
-                    Put(item, unchanged),
-                    Put({**_hold_key(member.email_key), "user_id": member.id}, ABSENT),
-                    Delete(_hold_key(before.email_key), mine),
-                ]
-            )
+            self._table.transact(writes)
         except ConditionFailed as exc:
-            if exc.index == 0:
+            if exc.index == 0 or (voucher is not None and exc.index == len(writes) - 1):
                 raise ChangedMeanwhile from exc
-            if exc.index == 1:
+            if moved and exc.index == 1:
                 raise EmailTaken from exc
             raise
 
@@ -196,7 +214,7 @@ class DynamoMembers:
         }
         mine = Expression("#user_id = :user_id", names={"user_id": "user_id"}, values={"user_id": member.id})
         writes: list[Write] = [
-            Put(tombstone, _of_version(member.version)),
+            Put(tombstone, _of_version(member)),
             Delete(_hold_key(member.email_key), mine),
             *(Delete({"pk": item["pk"], "sk": item["sk"]}, PRESENT) for item in kept if item["sk"] != account["sk"]),
         ]
@@ -217,8 +235,16 @@ class DynamoMembers:
             raise ChangedMeanwhile from exc
 
 
-def _of_version(version: int) -> Expression:
-    return Expression("#version = :version", names={"version": "version"}, values={"version": version})
+# -- conditions -----------------------------------------------------------------------------------
+
+
+def _of_version(member: Member) -> Expression:
+    return Expression("#version = :version", names={"version": "version"}, values={"version": member.version})
+
+
+def still_as_read(member: Member) -> Check:
+    """For a transaction that must not overtake a change of this account: a suspension, another role, a new password."""
+    return Check(_account_key(member.id), _of_version(member))
 
 
 # -- keys -----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from library_common.access import Caller
 from library_common.clock import Clock
 from library_common.events import happened
 from library_common.ids import is_id
+from users_service.application.acting import Vouching
 from users_service.application.actors import actor_of
 from users_service.application.ports import ChangedMeanwhile, EmailKey, Members, VersionCheck
 from users_service.application.views import UserView
@@ -15,7 +16,7 @@ from users_service.domain.decisions import ProfileWish, StatusWish, change_role,
 from users_service.domain.errors import StillChanging, UserNotFound
 from users_service.domain.membership import Terms
 from users_service.domain.model import Change, Member
-from users_service.domain.roles import Role
+from users_service.domain.roles import Actor, Role
 
 ATTEMPTS = 5
 
@@ -27,11 +28,14 @@ class Editing:
     members: Members
     clock: Clock
 
-    def change(self, user_id: str, accept: VersionCheck, decide: Callable[[Member, datetime], Change]) -> UserView:
+    def change(
+        self, user_id: str, by: Actor, accept: VersionCheck, decide: Callable[[Member, datetime], Change]
+    ) -> UserView:
         """Writes what `decide` makes of the account; nothing when it leaves it as it was.
 
-        Raises UserNotFound, StillChanging, EmailTaken, and what `accept` and `decide` raise.
+        Raises UserNotFound, NoLongerAllowed, StillChanging, EmailTaken, and what `accept` and `decide` raise.
         """
+        vouching = Vouching(self.members)
         for _ in range(ATTEMPTS):
             now = self.clock.now().replace(microsecond=0)
             before = self.members.get(user_id) if is_id(user_id) else None
@@ -41,10 +45,11 @@ class Editing:
             change = decide(before, now)
             if change.member == before:
                 return UserView.of(before, now)
+            voucher = vouching.voucher(before, change.member, by, now)
             member = replace(change.member, version=before.version + 1)
             envelopes = [happened(event, subject=f"user:{member.id}", at=now) for event in change.happened]
             try:
-                self.members.save(member, before=before, happened=envelopes)
+                self.members.save(member, before=before, happened=envelopes, voucher=voucher)
             except ChangedMeanwhile:
                 continue
             return UserView.of(member, now)
@@ -59,12 +64,13 @@ class EditProfile:
     email_key: EmailKey
 
     def __call__(self, user_id: str, wish: ProfileWish, *, caller: Caller, accept: VersionCheck) -> UserView:
-        """Raises UserNotFound, AdminOnly, EmailTaken, StillChanging."""
+        """Raises UserNotFound, AdminOnly, NoLongerAllowed, EmailTaken, StillChanging."""
         fields = dict(wish.fields)
         if "email" in fields:
             fields["email_key"] = self.email_key(fields["email"])
         whole = replace(wish, fields=fields)
-        return self.editing.change(user_id, accept, lambda member, _: edit_profile(member, whole, actor_of(caller)))
+        by = actor_of(caller)
+        return self.editing.change(user_id, by, accept, lambda member, _: edit_profile(member, whole, by))
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,12 @@ class ChangeStatus:
     terms: Terms
 
     def __call__(self, user_id: str, wish: StatusWish, *, caller: Caller, accept: VersionCheck) -> UserView:
-        """Raises UserNotFound, AdminOnly, OwnStatus, InvalidFields, StatusTransition, StillChanging."""
+        """Raises UserNotFound, AdminOnly, OwnStatus, NoLongerAllowed, InvalidFields, StatusTransition,
+        StillChanging.
+        """
+        by = actor_of(caller)
         return self.editing.change(
-            user_id, accept, lambda member, now: change_status(member, wish, actor_of(caller), self.terms, now)
+            user_id, by, accept, lambda member, now: change_status(member, wish, by, self.terms, now)
         )
 
 
@@ -89,7 +98,8 @@ class Promote:
     terms: Terms
 
     def __call__(self, user_id: str, role: Role, *, caller: Caller, accept: VersionCheck) -> UserView:
-        """Raises UserNotFound, OwnRole, StillChanging."""
+        """Raises UserNotFound, OwnRole, NoLongerAllowed, StillChanging."""
+        by = actor_of(caller)
         return self.editing.change(
-            user_id, accept, lambda member, now: change_role(member, role, actor_of(caller), self.terms, now)
+            user_id, by, accept, lambda member, now: change_role(member, role, by, self.terms, now)
         )

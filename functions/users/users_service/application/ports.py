@@ -8,6 +8,7 @@ from library_common.events import Envelope
 from library_common.idempotency import Ticket
 from users_service.domain.directory import Filters, Place
 from users_service.domain.model import Member
+from users_service.domain.sessions import EndedBy, Session
 
 type EmailKey = Callable[[str], str]
 """What makes an e-mail address unique. Raises ValueError for what is no address."""
@@ -25,7 +26,11 @@ class AlreadyAnswered(Exception):
 
 
 class ChangedMeanwhile(Exception):
-    """Somebody else changed the member after it was read; nothing was written."""
+    """Somebody else changed a member after it was read; nothing was written."""
+
+
+class SessionMoved(Exception):
+    """Somebody else used or ended the session after it was read; nothing was written."""
 
 
 class Members(Protocol):
@@ -52,17 +57,21 @@ class Members(Protocol):
         ticket: Ticket | None,
         answer: str,
         now: datetime,
+        voucher: Member | None = None,
     ) -> None:
         """Writes account, address, credentials, events and the answer to `ticket` together or not at all.
 
-        Raises EmailTaken, AlreadyAnswered, IdempotencyKeyReused.
+        voucher: an account that must still be as it was read. Raises EmailTaken, AlreadyAnswered,
+        IdempotencyKeyReused, and ChangedMeanwhile when the voucher is not.
         """
         ...
 
-    def save(self, member: Member, *, before: Member, happened: Sequence[Envelope]) -> None:
+    def save(
+        self, member: Member, *, before: Member, happened: Sequence[Envelope], voucher: Member | None = None
+    ) -> None:
         """Replaces `before` by `member`, of the next version, and moves the hold on the address with it.
 
-        Raises ChangedMeanwhile, EmailTaken.
+        voucher: another account that must still be as it was read. Raises ChangedMeanwhile, EmailTaken.
         """
         ...
 
@@ -71,6 +80,10 @@ class Members(Protocol):
 
         What stays for some days is that there was an account of this id, with the events. Raises ChangedMeanwhile.
         """
+        ...
+
+    def password_hash(self, user_id: str) -> str | None:
+        """What was stored of the account's password, as of now; None without one."""
         ...
 
     def page(
@@ -102,4 +115,60 @@ class Passwords(Protocol):
 
     def matches(self, password: str, stored: str | None) -> bool:
         """Whether `password` is what was stored. Takes as long when nothing is (None), and is False then."""
+        ...
+
+
+type IsCommon = Callable[[str], bool]
+"""Whether a password is among those that everybody tries first, whatever its case."""
+
+
+class Count(Protocol):
+    """Adds one to a metric. Dimensions are few-valued: reasons, never ids."""
+
+    def __call__(self, name: str, value: float = 1, **dimensions: str) -> None: ...
+
+
+class Attempts(Protocol):
+    """How often something may be tried."""
+
+    def take(self, limit: str, key: str) -> None:
+        """Uses up one attempt of the named limit for `key`. Raises library_common.problems.TooManyRequests."""
+        ...
+
+
+class Sessions(Protocol):
+    """The sessions. Reading one is as of now."""
+
+    def get(self, session_id: str) -> Session | None: ...
+
+    def begin(self, session: Session, *, member: Member) -> None:
+        """Writes a new one. Raises ChangedMeanwhile when `member` is no longer as it was read."""
+        ...
+
+    def rotate(self, session: Session, *, before: Session, member: Member) -> None:
+        """Makes another token the current one, once per token.
+
+        Raises SessionMoved when `before` is not its state any more, ChangedMeanwhile when `member` is no longer as it
+        was read.
+        """
+        ...
+
+    def end(self, session_id: str, user_id: str, *, by: EndedBy, at: datetime) -> None:
+        """Ends the session if it is this member's and lasts; else nothing happens."""
+        ...
+
+
+class AccessTokens(Protocol):
+    """Makes access tokens."""
+
+    def mint(self, member: Member, *, session_id: str, now: datetime) -> tuple[str, int]:
+        """The token and how many seconds it lasts. Raises library_common.problems.ServiceUnavailable without a key."""
+        ...
+
+
+class VerificationKeys(Protocol):
+    """The public keys that access tokens are checked with."""
+
+    def jwks(self) -> Mapping[str, Any]:
+        """As published (RFC 7517). Raises library_common.problems.ServiceUnavailable when there are none yet."""
         ...

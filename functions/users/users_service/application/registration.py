@@ -8,15 +8,19 @@ from library_common.clock import Clock
 from library_common.events import happened
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
+from users_service.application.acting import Vouching
 from users_service.application.actors import actor_of
-from users_service.application.ports import AlreadyAnswered, EmailKey, Members, Passwords
+from users_service.application.password_policy import PasswordPolicy
+from users_service.application.ports import AlreadyAnswered, ChangedMeanwhile, EmailKey, Members, Passwords
 from users_service.application.views import UserView
 from users_service.domain.decisions import registered, require_may_register
-from users_service.domain.errors import EmailTaken
-from users_service.domain.identity import password_to_hash
+from users_service.domain.errors import EmailTaken, StillChanging
 from users_service.domain.membership import Terms
 from users_service.domain.model import Member, Preferences
 from users_service.domain.roles import Role
+
+ATTEMPTS = 5
+"""How often an account is written anew because the one that vouches for it changed meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,16 @@ class Register:
 
     members: Members
     passwords: Passwords
+    policy: PasswordPolicy
     email_key: EmailKey
     terms: Terms
     clock: Clock
     ids: Callable[[], str] = new_id
 
     def __call__(self, wanted: Registration, *, caller: Caller, ticket: Ticket | None) -> Registered:
-        """Raises RoleNotAllowed, EmailTaken, IdempotencyKeyReused."""
-        require_may_register(wanted.role, actor_of(caller))
+        """Raises RoleNotAllowed, NoLongerAllowed, InvalidFields, EmailTaken, IdempotencyKeyReused, StillChanging."""
+        by = actor_of(caller)
+        require_may_register(wanted.role, by)
         now = self.clock.now().replace(microsecond=0)
         email_key = self.email_key(wanted.email)
         # A password takes a quarter of a second to hash, so what is known to fail fails before. The address
@@ -61,6 +67,9 @@ class Register:
         taken = self.members.holder_of(email_key) is not None
         if ticket is not None and (earlier := self.members.answer_to(ticket, now)) is not None:
             return _replayed(earlier)
+        password = None
+        if wanted.password is not None:
+            password = self.policy.check(wanted.password, name=wanted.name, email=wanted.email)
         if taken:
             raise EmailTaken
 
@@ -80,21 +89,28 @@ class Register:
         )
         member = change.member
         user = UserView.of(member, now)
-        password_hash = None
-        if wanted.password is not None:
-            password_hash = self.passwords.hash(password_to_hash(wanted.password))
-        try:
-            self.members.add(
-                member,
-                password_hash=password_hash,
-                happened=[happened(event, subject=f"user:{member.id}", at=now) for event in change.happened],
-                ticket=ticket,
-                answer=user.model_dump_json(),
-                now=now,
-            )
-        except AlreadyAnswered as exc:
-            return _replayed(exc.answer)
-        return Registered(user, replayed=False)
+        vouching = Vouching(self.members)
+        voucher = vouching.voucher(None, member, by, now)
+        password_hash = self.passwords.hash(password) if password is not None else None
+        envelopes = [happened(event, subject=f"user:{member.id}", at=now) for event in change.happened]
+        for _ in range(ATTEMPTS):
+            try:
+                self.members.add(
+                    member,
+                    password_hash=password_hash,
+                    happened=envelopes,
+                    ticket=ticket,
+                    answer=user.model_dump_json(),
+                    now=now,
+                    voucher=voucher,
+                )
+            except AlreadyAnswered as exc:
+                return _replayed(exc.answer)
+            except ChangedMeanwhile:
+                voucher = vouching.voucher(None, member, by, now)
+                continue
+            return Registered(user, replayed=False)
+        raise StillChanging
 
 
 def _replayed(answer: str) -> Registered:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from users_service.domain.errors import (
     AdminOnly,
     InvalidFields,
+    NoLongerAllowed,
     OwnRole,
     OwnStatus,
     RoleNotAllowed,
@@ -34,6 +35,24 @@ def require_may_register(role: Role, by: Actor) -> None:
         return
     who = "an administrator" if role is Role.ADMIN else "a librarian or an administrator"
     raise RoleNotAllowed(f"An account with the role {role.value} is registered by {who}.")
+
+
+def takes_a_voucher(before: Member | None, after: Member, by: Actor) -> bool:
+    """Whether a change, or a registration (before: None), is one that only staff of this very moment may make.
+
+    Everything about a staff account by somebody else is: its address, too, which is where a new password is sent.
+    A token keeps its role for the rest of its life; a demoted or suspended member of staff must not use that to make
+    others staff, or to take over their accounts.
+    """
+    if before is not None and by.id == before.id:
+        return False
+    return after.role.is_staff or (before is not None and before.role.is_staff)
+
+
+def require_still_staff(by: Actor, account: Member | None, now: datetime) -> None:
+    """account: the actor's own, as stored now. Raises NoLongerAllowed unless it is as the token claims, and active."""
+    if account is None or by.role is None or account.role is not by.role or account.status(now) is not Status.ACTIVE:
+        raise NoLongerAllowed
 
 
 def registered(member: Member) -> Change:

@@ -1,6 +1,7 @@
 """What the service refuses, each with a code that clients can rely on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import ClassVar
 
 
@@ -42,6 +43,63 @@ class RoleNotAllowed(UsersError):
     """The caller may not register an account with this role."""
 
     code = "role_not_allowed"
+
+
+class NoLongerAllowed(UsersError):
+    """The account that acts no longer has the role its token claims, or is not active."""
+
+    code = "no_longer_allowed"
+
+    def __init__(self) -> None:
+        super().__init__("Your account does not have this role any more, or is not active. Log in again.")
+
+
+class InvalidCredentials(UsersError):
+    """No account has this e-mail address together with this password. Which of the two is wrong is not said."""
+
+    code = "invalid_credentials"
+
+    def __init__(self) -> None:
+        super().__init__("The e-mail address or the password is wrong.")
+
+
+class RefreshTokenInvalid(UsersError):
+    """The refresh token is no longer good: used before, revoked, too old, or none of ours."""
+
+    code = "refresh_token_invalid"
+
+    def __init__(self) -> None:
+        super().__init__("This refresh token is not good any more. Log in again.")
+
+
+class AccountSuspended(UsersError):
+    """The account is suspended. `status_reason` and `suspended_until` say why and how long."""
+
+    code = "account_suspended"
+
+    def __init__(self, reason: str | None, until: datetime | None) -> None:
+        super().__init__("The account is suspended.")
+        # As in an account's own document.
+        moment = until.isoformat().replace("+00:00", "Z") if until is not None else None
+        self.extra: Mapping[str, str | None] = {"status_reason": reason, "suspended_until": moment}
+
+
+class AccountExpired(UsersError):
+    """A staff account that has expired. An administrator makes it active again."""
+
+    code = "account_expired"
+
+    def __init__(self) -> None:
+        super().__init__("This staff account has expired.")
+
+
+class EmailNotVerified(UsersError):
+    """The account waits for its e-mail address to be verified."""
+
+    code = "email_not_verified"
+
+    def __init__(self) -> None:
+        super().__init__("Verify your e-mail address first.")
 
 
 class AdminOnly(UsersError):

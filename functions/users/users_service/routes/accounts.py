@@ -28,6 +28,7 @@ from users_service.domain.errors import (
     AdminOnly,
     EmailTaken,
     InvalidFields,
+    NoLongerAllowed,
     OwnRole,
     OwnStatus,
     RoleNotAllowed,
@@ -45,7 +46,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     @api.post(
         "/api/users",
         access=Access(public=True),
-        raises=[RoleNotAllowed, EmailTaken, IdempotencyKeyReused],
+        raises=[RoleNotAllowed, NoLongerAllowed, InvalidFields, EmailTaken, IdempotencyKeyReused, StillChanging],
         status=201,
     )
     def register_user(
@@ -101,7 +102,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     @api.put(
         "/api/users/{user_id}",
         access=Access(member=True, own="path:user_id", librarian=True),
-        raises=[UserNotFound, AdminOnly, EmailTaken, StaleVersion, StillChanging],
+        raises=[UserNotFound, AdminOnly, NoLongerAllowed, EmailTaken, StaleVersion, StillChanging],
     )
     def update_user(
         user_id: str, body: ProfileBody, caller: CurrentCaller, if_match: IfMatch, response: Response
@@ -113,7 +114,16 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     @api.put(
         "/api/users/{user_id}/status",
         access=Access(librarian=True),
-        raises=[UserNotFound, AdminOnly, OwnStatus, StatusTransition, InvalidFields, StaleVersion, StillChanging],
+        raises=[
+            UserNotFound,
+            AdminOnly,
+            NoLongerAllowed,
+            OwnStatus,
+            StatusTransition,
+            InvalidFields,
+            StaleVersion,
+            StillChanging,
+        ],
     )
     def change_user_status(
         user_id: str, body: StatusBody, caller: CurrentCaller, if_match: IfMatch, response: Response
@@ -127,7 +137,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     @api.post(
         "/api/users/{user_id}/promote",
         access=Access(admin=True),
-        raises=[UserNotFound, OwnRole, StaleVersion, StillChanging],
+        raises=[UserNotFound, OwnRole, NoLongerAllowed, StaleVersion, StillChanging],
     )
     def promote_user(
         user_id: str, body: PromoteBody, caller: CurrentCaller, if_match: IfMatch, response: Response

@@ -1,0 +1,56 @@
+"""Sessions: log in, refresh, log out, and the public keys of the access tokens."""
+
+from collections.abc import Callable
+
+from fastapi import Response
+
+from library_common.access import CALLERS_OWN, Access
+from library_common.http import CurrentCaller, ServiceApi
+from users_service.application.session_views import KeysView, SessionView
+from users_service.application.use_cases import UseCases
+from users_service.domain.errors import (
+    AccountExpired,
+    AccountSuspended,
+    EmailNotVerified,
+    InvalidCredentials,
+    RefreshTokenInvalid,
+    StillChanging,
+)
+from users_service.shapes import LoginBody, RefreshBody
+
+KEYS_SECONDS = 300
+"""How long others may keep the public keys: less than a new key is published before it signs."""
+
+MAY_NOT = [AccountSuspended, AccountExpired, EmailNotVerified]
+
+
+def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
+    """The routes on the use cases that `provide` answers."""
+
+    @api.post("/api/auth/login", access=Access(public=True), raises=[InvalidCredentials, *MAY_NOT, StillChanging])
+    def log_in(body: LoginBody, response: Response) -> SessionView:
+        """Begin a session. An address that nobody has is answered as a wrong password is."""
+        return _unstored(provide().sessions.login(body.email, body.password), response)
+
+    @api.post("/api/auth/refresh", access=Access(public=True), raises=[RefreshTokenInvalid, *MAY_NOT, StillChanging])
+    def refresh_session(body: RefreshBody, response: Response) -> SessionView:
+        """Continue a session with the next pair of tokens. A refresh token is good once: using one again ends the
+        session, so a client sends one request at a time and keeps the newest token."""
+        return _unstored(provide().sessions.refresh(body.refresh_token), response)
+
+    @api.post("/api/auth/logout", access=Access(member=True, own=CALLERS_OWN), status=204)
+    def log_out(caller: CurrentCaller) -> None:
+        """End the session that the access token belongs to: its refresh token is no good any more."""
+        provide().sessions.logout(caller)
+
+    @api.get("/.well-known/jwks.json", access=Access(public=True))
+    def read_keys(response: Response) -> KeysView:
+        """The public keys that access tokens are checked with (RFC 7517)."""
+        keys = provide().sessions.keys()
+        response.headers["Cache-Control"] = f"public, max-age={KEYS_SECONDS}"
+        return keys
+
+
+def _unstored(session: SessionView, response: Response) -> SessionView:
+    response.headers["Cache-Control"] = "no-store"
+    return session
