@@ -26,6 +26,9 @@ from tests.fakes.lending import Library
 from tests.fakes.users import ADMIN, LIBRARIAN, FakePasswords
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import person, service
+from users_service.adapters.attempts import NoLimit
+from users_service.adapters.code_queue import QueuedCodeRequests
+from users_service.adapters.codes import DynamoCodes
 from users_service.adapters.contacts import email_key
 from users_service.adapters.dynamodb import DynamoMembers
 from users_service.application.registration import Registration
@@ -75,6 +78,9 @@ def users(stack: InProcess) -> Running:
         email_key=email_key,
         terms=Terms(starts_as=Status.ACTIVE, days=365),
         clock=SystemClock(),
+        codes=DynamoCodes(Table(stack.refs["UsersTable"], aws.dynamodb)),
+        code_requests=QueuedCodeRequests(stack.refs["CodeRequestQueue"]),
+        attempts=NoLimit(),
     )
     member = use_cases.register(
         Registration(name="Ann Lee", email=f"{new_id()}@example.org", role=Role.PATRON), caller=LIBRARIAN, ticket=None

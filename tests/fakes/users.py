@@ -9,11 +9,17 @@ from library_common.access import Caller, Role
 from library_common.events import Envelope
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
+from tests.fakes.codes import FakeAttempts, FakeCodeRequests, FakeCodes, FakeMessenger, Sent
 from tests.support.clock import FixedClock
 from users_service.adapters.contacts import email_key
+from users_service.application.code_sending import Outcome, SendCode
+from users_service.application.editing import Editing
+from users_service.application.first_administrator import EnsureFirstAdministrator
+from users_service.application.lapsing import LapseMemberships
 from users_service.application.ports import AlreadyAnswered, ChangedMeanwhile
 from users_service.application.sorting import sort_name
 from users_service.application.use_cases import UseCases
+from users_service.application.wording import Wording
 from users_service.domain.directory import Filters, Place
 from users_service.domain.errors import EmailTaken
 from users_service.domain.membership import Status, Terms
@@ -31,6 +37,7 @@ class FakeMembers:
         self.answers: dict[str, dict[str, Any]] = {}
         self.published: list[Envelope] = []
         self.meanwhile: list[Callable[[], object]] = []
+        self.lapsed_page = 2
 
     def get(self, user_id: str) -> Member | None:
         return self.accounts.get(user_id)
@@ -51,7 +58,7 @@ class FakeMembers:
         answer: str,
         now: datetime,
     ) -> None:
-        self._let_others_go_first()
+        self.let_others_go_first()
         if ticket is not None:
             earlier = ticket.stored_answer(self.answers.get(ticket.record_key), now)
             if earlier is not None:
@@ -67,7 +74,7 @@ class FakeMembers:
         self.published.extend(happened)
 
     def save(self, member: Member, *, before: Member, happened: Sequence[Envelope]) -> None:
-        self._let_others_go_first()
+        self.let_others_go_first()
         present = self.accounts.get(member.id)
         if present is None or present.version != before.version:
             raise ChangedMeanwhile
@@ -91,7 +98,17 @@ class FakeMembers:
         page = found[:limit]
         return [member for _, member in page], Place(*page[-1][0]) if len(found) > limit else None
 
-    def _let_others_go_first(self) -> None:
+    def lapsed(self, *, after: Place | None, now: datetime) -> tuple[list[Member], Place | None]:
+        start = (after.sort_name, after.user_id) if after is not None else ("", "")
+        named = (((sort_name(member.name), member.id), member) for member in self.accounts.values())
+        places = sorted(named, key=lambda entry: entry[0])
+        found = [m for place, m in places if place > start and m.status(now) is not m.stored_status]
+        page = found[: self.lapsed_page]
+        last = Place(sort_name(page[-1].name), page[-1].id) if len(found) > len(page) else None
+        return page, last
+
+    def let_others_go_first(self) -> None:
+        """Runs what `meanwhile` holds, once."""
         others, self.meanwhile = self.meanwhile, []
         for other in others:
             other()
@@ -131,13 +148,38 @@ class Community:
     terms: Terms = field(default_factory=lambda: Terms(starts_as=Status.ACTIVE, days=365))
 
     def __post_init__(self) -> None:
+        self.codes = FakeCodes(self.members)
+        self.code_requests = FakeCodeRequests()
+        self.messenger = FakeMessenger()
+        self.attempts = FakeAttempts()
         self.use_cases = UseCases.of(
             members=self.members,
             passwords=self.passwords,
             email_key=email_key,
             terms=self.terms,
             clock=self.clock,
+            codes=self.codes,
+            code_requests=self.code_requests,
+            attempts=self.attempts,
         )
+        self.send_code = SendCode(
+            self.members, self.codes, self.passwords, self.messenger, Wording("Town Library"), self.clock
+        )
+        self.lapse = LapseMemberships(
+            self.members, Editing(self.members, self.clock), self.clock, monotonic=self.clock.monotonic
+        )
+        self.ensure_administrator = EnsureFirstAdministrator(
+            self.members, self.codes, self.use_cases.ask_for_code, email_key, self.clock
+        )
+
+    def deliver_codes(self) -> list[Outcome]:
+        """Works on everything that waits for the code sender."""
+        waiting, self.code_requests.waiting = self.code_requests.waiting, []
+        return [self.send_code(request) for request in waiting]
+
+    def mail_to(self, address: str) -> list[Sent]:
+        """What was sent there, oldest first."""
+        return [message for message in self.messenger.sent if message.to == address]
 
     @property
     def told(self) -> list[tuple[str, dict[str, Any]]]:

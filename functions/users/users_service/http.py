@@ -7,6 +7,7 @@ from users_service import bootstrap
 from users_service.application.use_cases import UseCases
 from users_service.domain.errors import (
     AdminOnly,
+    CodeInvalid,
     EmailTaken,
     InvalidFields,
     OwnRole,
@@ -16,7 +17,7 @@ from users_service.domain.errors import (
     StillChanging,
     UserNotFound,
 )
-from users_service.routes import accounts
+from users_service.routes import accounts, codes
 
 PROBLEMS: dict[type[Exception], int] = {
     UserNotFound: 404,
@@ -27,6 +28,7 @@ PROBLEMS: dict[type[Exception], int] = {
     OwnStatus: 409,
     OwnRole: 409,
     InvalidFields: 422,
+    CodeInvalid: 422,
     StillChanging: 503,
 }
 
@@ -37,6 +39,7 @@ def build(provide: Callable[[], UseCases]) -> ServiceApi:
     # Before the routes with an id in their path: the first that fits answers.
     api.publish_openapi("/api/users/openapi.json")
     accounts.declare(api, provide)
+    codes.declare(api, provide)
     return api
 
 

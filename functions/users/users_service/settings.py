@@ -5,18 +5,25 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from library_common.settings import ServiceSettings
+from library_common.text import Line
 from users_service.domain.membership import Status, Terms
 
 
 class UsersSettings(ServiceSettings):
-    """membership_starts_as: the status after registration. membership_days: how long a membership lasts.
+    """membership_starts_as: the status of those who register themselves. membership_days: how long a membership lasts.
 
-    bcrypt_rounds: log2 of the work that hashing a password takes.
+    bcrypt_rounds: log2 of the work that hashing a password takes. mail_from: the sender of e-mails, verified with
+    SES. library_name: how the library calls itself in messages. code_requests_url, rounds_url: SQS queues.
     """
 
     membership_starts_as: Literal["active", "pending"] = "active"
     membership_days: Annotated[int, Field(ge=1, le=36525)] = 365
     bcrypt_rounds: Annotated[int, Field(ge=4, le=16)] = 12
+    mail_from: str = "library@example.org"
+    # One line: it stands in subjects.
+    library_name: Annotated[Line, Field(min_length=1, max_length=60)] = "Smart Library"
+    code_requests_url: str = ""
+    rounds_url: str = ""
 
     @property
     def terms(self) -> Terms:

@@ -12,11 +12,13 @@ from library_common.dynamodb import Table, from_wire
 from library_common.events import from_outbox, happened
 from library_common.idempotency import Ticket
 from tests.adapter.users.steps import TABLE, add, an_event, changed
+from tests.fakes.codes import FakeAttempts, FakeCodeRequests
 from tests.fakes.users import LIBRARIAN, FakePasswords, a_member
 from tests.support.clock import NOON, FixedClock
 from tests.support.lambda_events import api_event, call, person
 from users_service import http
 from users_service.adapters import dynamodb as adapter
+from users_service.adapters.codes import DynamoCodes
 from users_service.adapters.contacts import email_key
 from users_service.adapters.dynamodb import DynamoMembers
 from users_service.application.ports import ChangedMeanwhile
@@ -154,6 +156,9 @@ def test_an_account_that_others_keep_busy_is_unavailable_for_a_moment(
         email_key=email_key,
         terms=Terms(starts_as=Status.ACTIVE, days=365),
         clock=FixedClock(),
+        codes=DynamoCodes(Table(TABLE, lambda: client, sleep=lambda _: None)),
+        code_requests=FakeCodeRequests(),
+        attempts=FakeAttempts(),
     )
     api = http.build(lambda: busy)
     librarian = person(LIBRARIAN.id, "librarian")

@@ -648,6 +648,10 @@ def test_the_document_names_every_route_with_its_access_and_refusals(ask: Ask) -
         "PUT /api/users/{user_id}": {"member": True, "librarian": True, "own": "user_id"},
         "PUT /api/users/{user_id}/status": {"librarian": True},
         "POST /api/users/{user_id}/promote": {"admin": True},
+        "POST /api/auth/password-reset": {"public": True},
+        "POST /api/auth/password-reset/confirm": {"public": True},
+        "POST /api/auth/verify-email": {"public": True},
+        "POST /api/auth/verify-email/resend": {"public": True},
     }
     assert "email_taken" in routes["POST /api/users"]["responses"]["409"]["description"]
     assert "own_role" in routes["POST /api/users/{user_id}/promote"]["responses"]["409"]["description"]

@@ -8,6 +8,7 @@ Key design
 | account | `USER#<id>` | `PROFILE` | attributes below | 0.5-1.5 KB, 6 KB at the very most |
 | credentials | `USER#<id>` | `CREDENTIALS` | `password_hash`, `changed_at` | 0.2 KB |
 | hold on an address | `EMAIL#<email_key>` | `EMAIL` | `user_id` | 0.2 KB |
+| one-time code | `USER#<id>` | `CODE#<purpose>` | see `adapters/codes.py` | 0.4 KB |
 | answer to an idempotency key | `IDEMPOTENT#<digest>` | `IDEMPOTENT` | `digest`, `answer`, `expires_at_epoch` | 1 KB |
 
 Account: `user_id, name, email, email_key, role, status, status_reason, suspended_until, phone, preferences,
@@ -26,6 +27,7 @@ projection ALL. Only accounts have the two attributes, so nothing of the credent
 | is an address taken | GetItem of the hold, consistent | 1 |
 | accounts by name, or name prefix | Query of `by_name` | 0.5 per 4 KB read |
 | the same with role, status | filtered, at most `MAX_QUERIES` queries, then a cursor | 0.5 per 4 KB read |
+| ended memberships and suspensions (nightly) | Query of all of `by_name`, filtered | 0.5 per 4 KB read |
 
 | write | operations in one transaction | write units for items of 1 KB |
 |---|---|---|
@@ -45,7 +47,8 @@ imports faster than that spreads `directory` over several values and merges on r
 by usually less than a second: a list may miss the newest account or show the state before the last change.
 
 Retention: the answer to an idempotency key contains the account's data as answered; TTL on `expires_at_epoch`
-removes it after 24 hours. Everything else stays until the account is erased.
+removes it after 24 hours, and a one-time code ten minutes after it was made. Everything else stays until the account
+is erased.
 """
 
 from collections.abc import Mapping, Sequence
@@ -118,6 +121,15 @@ class DynamoMembers:
                 break
         return [_member(item) for item in found], _place(start) if start is not None else None
 
+    def lapsed(self, *, after: Place | None, now: datetime) -> tuple[list[Member], Place | None]:
+        items, start = self._table.query(
+            _in_directory(Filters()),
+            index=INDEX,
+            start=_index_key(after) if after is not None else None,
+            only_if=_ended_by(now),
+        )
+        return [_member(item) for item in items], _place(start) if start is not None else None
+
     # -- writing ------------------------------------------------------------------------------
 
     def add(
@@ -137,12 +149,7 @@ class DynamoMembers:
             Put(_item(member, happened), ABSENT),
         ]
         if password_hash is not None:
-            credentials = {
-                **_credentials_key(member.id),
-                "password_hash": password_hash,
-                "changed_at": to_rfc3339(now),
-            }
-            writes.append(Put(credentials, ABSENT))
+            writes.append(Put(credentials(member.id, password_hash, now), ABSENT))
         hold = 1 if ticket is not None else 0
         try:
             self._table.transact(writes)
@@ -156,16 +163,15 @@ class DynamoMembers:
             raise
 
     def save(self, member: Member, *, before: Member, happened: Sequence[Envelope]) -> None:
-        item = _item(member, happened)
-        unchanged = Expression("#version = :version", names={"version": "version"}, values={"version": before.version})
+        replaced = replacement(member, before, happened)
         if member.email_key == before.email_key:
-            self._replace(item, unchanged)
+            self._replace(replaced.item, replaced.condition)
             return
         mine = Expression("#user_id = :user_id", names={"user_id": "user_id"}, values={"user_id": member.id})
         try:
             self._table.transact(
                 [
-                    Put(item, unchanged),
+                    replaced,
                     Put({**_hold_key(member.email_key), "user_id": member.id}, ABSENT),
                     Delete(_hold_key(before.email_key), mine),
                 ]
@@ -188,15 +194,30 @@ class DynamoMembers:
             raise ChangedMeanwhile from exc
 
 
+# -- what other adapters of the table write, too --------------------------------------------------
+
+
+def replacement(member: Member, before: Member, happened: Sequence[Envelope]) -> Put:
+    """Writes an account in the place of the version that was read. Its address must be the same."""
+    unchanged = Expression("#version = :version", names={"version": "version"}, values={"version": before.version})
+    return Put(_item(member, happened), unchanged)
+
+
+def credentials_key(user_id: str) -> dict[str, str]:
+    """Where an account's credentials are."""
+    return {"pk": f"USER#{user_id}", "sk": "CREDENTIALS"}
+
+
+def credentials(user_id: str, password_hash: str, now: datetime) -> Item:
+    """The credentials of an account."""
+    return {**credentials_key(user_id), "password_hash": password_hash, "changed_at": to_rfc3339(now)}
+
+
 # -- keys -----------------------------------------------------------------------------------------
 
 
 def _account_key(user_id: str) -> dict[str, str]:
     return {"pk": f"USER#{user_id}", "sk": "PROFILE"}
-
-
-def _credentials_key(user_id: str) -> dict[str, str]:
-    return {"pk": f"USER#{user_id}", "sk": "CREDENTIALS"}
 
 
 def _hold_key(email_key: str) -> dict[str, str]:
@@ -257,6 +278,15 @@ def _matching(filters: Filters, now: datetime) -> Expression | None:
         if ":now" in text:
             values["now"] = to_rfc3339(now)
     return Expression(" AND ".join(parts), names, values) if parts else None
+
+
+def _ended_by(now: datetime) -> Expression:
+    """Those whose stored status time has outdated; the other half of `effective_status`."""
+    return Expression(
+        f"{_LAPSED} OR (#status = :active AND #expires_at <= :now)",
+        {name: name for name in ("status", "suspended_until", "expires_at")},
+        {"active": Status.ACTIVE.value, "suspended": Status.SUSPENDED.value, "now": to_rfc3339(now)},
+    )
 
 
 # -- items ----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from library_common.clock import Clock
 from library_common.events import happened
 from library_common.ids import is_id
 from users_service.application.actors import actor_of
+from users_service.application.code_requests import AskForCode
 from users_service.application.ports import ChangedMeanwhile, EmailKey, Members, VersionCheck
 from users_service.application.views import UserView
 from users_service.domain.decisions import ProfileWish, StatusWish, change_role, change_status, edit_profile
@@ -53,10 +54,11 @@ class Editing:
 
 @dataclass(frozen=True)
 class EditProfile:
-    """Name, address, phone and preferences."""
+    """Name, address, phone and preferences. Another address is to be proved anew, and a code for that is sent."""
 
     editing: Editing
     email_key: EmailKey
+    ask: AskForCode
 
     def __call__(self, user_id: str, wish: ProfileWish, *, caller: Caller, accept: VersionCheck) -> UserView:
         """Raises UserNotFound, AdminOnly, EmailTaken, StillChanging."""
@@ -64,7 +66,18 @@ class EditProfile:
         if "email" in fields:
             fields["email_key"] = self.email_key(fields["email"])
         whole = replace(wish, fields=fields)
-        return self.editing.change(user_id, accept, lambda member, _: edit_profile(member, whole, actor_of(caller)))
+        moved = False
+
+        def decide(member: Member, _: datetime) -> Change:
+            nonlocal moved
+            change = edit_profile(member, whole, actor_of(caller))
+            moved = change.member.email_key != member.email_key
+            return change
+
+        edited = self.editing.change(user_id, accept, decide)
+        if moved:
+            self.ask.verification_if_possible(fields["email_key"])
+        return edited
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from library_common.events import happened
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
 from users_service.application.actors import actor_of
+from users_service.application.code_requests import AskForCode
 from users_service.application.ports import AlreadyAnswered, EmailKey, Members, Passwords
 from users_service.application.views import UserView
 from users_service.domain.decisions import registered, require_may_register
@@ -41,18 +42,23 @@ class Registered:
 
 @dataclass(frozen=True)
 class Register:
-    """The use case. `ids` makes the id of a new account."""
+    """The use case. `ids` makes the id of a new account.
+
+    Whoever registers themselves is sent a code that proves their address.
+    """
 
     members: Members
     passwords: Passwords
     email_key: EmailKey
     terms: Terms
     clock: Clock
+    ask: AskForCode
     ids: Callable[[], str] = new_id
 
     def __call__(self, wanted: Registration, *, caller: Caller, ticket: Ticket | None) -> Registered:
         """Raises RoleNotAllowed, EmailTaken, IdempotencyKeyReused."""
-        require_may_register(wanted.role, actor_of(caller))
+        by = actor_of(caller)
+        require_may_register(wanted.role, by)
         now = self.clock.now().replace(microsecond=0)
         email_key = self.email_key(wanted.email)
         # A password takes a quarter of a second to hash, so what is known to fail fails before. The address
@@ -71,7 +77,7 @@ class Register:
                 email=wanted.email,
                 email_key=email_key,
                 role=wanted.role,
-                stored_status=self.terms.starts_as,
+                stored_status=self.terms.start(vouched_for=by.is_staff),
                 phone=wanted.phone,
                 preferences=wanted.preferences,
                 expires_at=self.terms.end_for(wanted.role, now),
@@ -94,6 +100,8 @@ class Register:
             )
         except AlreadyAnswered as exc:
             return _replayed(exc.answer)
+        if not by.is_staff:
+            self.ask.verification_if_possible(email_key)
         return Registered(user, replayed=False)
 
 

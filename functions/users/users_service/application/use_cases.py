@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from library_common.clock import Clock
+from users_service.application.code_requests import AskForCode
 from users_service.application.editing import ChangeStatus, Editing, EditProfile, Promote
-from users_service.application.ports import EmailKey, Members, Passwords
+from users_service.application.handing_in import CheckCode, ResetPassword, VerifyEmail
+from users_service.application.ports import Attempts, CodeRequests, Codes, EmailKey, Members, Passwords
 from users_service.application.reading import FindUsers, ReadUser
 from users_service.application.registration import Register
 from users_service.domain.membership import Terms
@@ -21,16 +23,35 @@ class UseCases:
     edit_profile: EditProfile
     change_status: ChangeStatus
     promote: Promote
+    ask_for_code: AskForCode
+    reset_password: ResetPassword
+    verify_email: VerifyEmail
 
     @classmethod
-    def of(cls, *, members: Members, passwords: Passwords, email_key: EmailKey, terms: Terms, clock: Clock) -> Self:
+    def of(
+        cls,
+        *,
+        members: Members,
+        passwords: Passwords,
+        email_key: EmailKey,
+        terms: Terms,
+        clock: Clock,
+        codes: Codes,
+        code_requests: CodeRequests,
+        attempts: Attempts,
+    ) -> Self:
         """The use cases on these parts."""
         editing = Editing(members, clock)
+        ask = AskForCode(code_requests, attempts, email_key, clock)
+        check = CheckCode(members, codes, passwords, attempts, email_key, clock)
         return cls(
-            register=Register(members, passwords, email_key, terms, clock),
+            register=Register(members, passwords, email_key, terms, clock, ask),
             read=ReadUser(members, clock),
             find=FindUsers(members, email_key, clock),
-            edit_profile=EditProfile(editing, email_key),
+            edit_profile=EditProfile(editing, email_key, ask),
             change_status=ChangeStatus(editing, terms),
             promote=Promote(editing, terms),
+            ask_for_code=ask,
+            reset_password=ResetPassword(check, terms),
+            verify_email=VerifyEmail(check, terms),
         )
