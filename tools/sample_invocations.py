@@ -223,6 +223,22 @@ def users() -> Iterator[tuple[str, Event]]:
     yield "export", request("GET", f"{one}/export", AS_MEMBER, path=user)
     yield "erase", request("DELETE", one, AS_MEMBER, path=user)
     yield "promote", request("POST", f"{one}/promote", AS_ADMIN, path=user, body={"role": "faculty"})
+    address = {"email": "grace@example.org"}
+    yield "ask_for_password_reset", request("POST", "/api/auth/password-reset", NO_AUTHORIZER, body=address)
+    yield (
+        "confirm_with_a_wrong_code",
+        request(
+            "POST",
+            "/api/auth/password-reset/confirm",
+            NO_AUTHORIZER,
+            body={**address, "code": "000000", "new_password": "another horse battery staple"},
+        ),
+    )
+    yield (
+        "verify_with_a_wrong_code",
+        request("POST", "/api/auth/verify-email", NO_AUTHORIZER, body={**address, "code": "000000"}),
+    )
+    yield "resend_verification", request("POST", "/api/auth/verify-email/resend", NO_AUTHORIZER, body=address)
     yield "openapi", request("GET", "/api/users/openapi.json", NO_AUTHORIZER)
 
 
@@ -348,10 +364,60 @@ def recovery() -> Iterator[tuple[str, Event]]:
     yield "one_unreadable", queue("LoanRecoveryQueue", "not JSON", {"loan_id": LOAN, "attempt": 3})
 
 
+def code_sender() -> Iterator[tuple[str, Event]]:
+    """Requests for one-time codes. By now they are too old, so nothing is sent."""
+    asked = {
+        "id": "01JD8Z5Q7R8S9T0V1W2X3Y4Z5A",
+        "purpose": "password_reset",
+        "email_key": "grace@example.org",
+        "channel": "email",
+        "requested_at": "2026-11-21T12:00:00Z",
+        "correlation_id": "sample-1",
+    }
+    yield "too_late", queue("CodeRequestQueue", asked)
+    yield "one_unreadable", queue("CodeRequestQueue", "not JSON", asked)
+
+
+def membership_expiry() -> Iterator[tuple[str, Event]]:
+    """The nightly round: begun by the schedule, gone on with by its queue."""
+    yield (
+        "nightly",
+        {
+            "version": "0",
+            "id": "5a1e0c5e-0000-4000-8000-000000000002",
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": ACCOUNT,
+            "time": "2026-11-22T00:07:00Z",
+            "region": "us-east-1",
+            "resources": [f"arn:aws:events:us-east-1:{ACCOUNT}:rule/nightly"],
+            "detail": {},
+        },
+    )
+    yield "go_on", queue("MembershipRoundQueue", {"name": "grace gray", "user_id": MEMBER, "failed": 0})
+
+
+def first_administrator() -> Iterator[tuple[str, Event]]:
+    """What CloudFormation asks during a deployment; the answer goes to `ResponseURL`."""
+    asked = {
+        "StackId": f"arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/library/5a1e0c5e-0000-4000-8000-000000000003",
+        "RequestId": "5a1e0c5e-0000-4000-8000-000000000004",
+        "ResponseURL": "https://cloudformation.example.org/answer",
+        "ResourceType": "Custom::FirstAdministrator",
+        "LogicalResourceId": "FirstAdministrator",
+        "ResourceProperties": {"ServiceToken": "the function itself", "Email": "head@example.org"},
+    }
+    yield "create", {"RequestType": "Create", **asked}
+    yield "delete", {"RequestType": "Delete", "PhysicalResourceId": "FirstAdministrator", **asked}
+
+
 FUNCTIONS = {
     "AuthorizerFunction": authorizer,
     "UsersFunction": users,
     "UsersPublisher": users_stream,
+    "CodeSender": code_sender,
+    "MembershipExpiry": membership_expiry,
+    "FirstAdministratorFunction": first_administrator,
     "BooksFunction": books,
     "BooksPublisher": books_stream,
     "LoansFunction": loans,

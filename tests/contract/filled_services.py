@@ -26,6 +26,9 @@ from tests.fakes.lending import Library
 from tests.fakes.users import ADMIN, LIBRARIAN, FakeMembersLoans, FakePasswords, a_member, session_cases
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import person, service
+from users_service.adapters.attempts import NoLimit
+from users_service.adapters.code_queue import QueuedCodeRequests
+from users_service.adapters.codes import DynamoCodes
 from users_service.adapters.common_passwords import is_common
 from users_service.adapters.contacts import email_key
 from users_service.adapters.dynamodb import DynamoMembers
@@ -83,6 +86,9 @@ def users(stack: InProcess) -> Running:
         terms=Terms(starts_as=Status.ACTIVE, days=365),
         clock=SystemClock(),
         sessions=session_cases(members, DynamoSessions(table), passwords=passwords, clock=SystemClock()),
+        codes=DynamoCodes(Table(stack.refs["UsersTable"], aws.dynamodb)),
+        code_requests=QueuedCodeRequests(stack.refs["CodeRequestQueue"]),
+        attempts=NoLimit(),
     )
     for staff in (LIBRARIAN, ADMIN):
         # Their tokens are of accounts that exist, as in life: some changes look at the account itself.

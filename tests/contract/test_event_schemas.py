@@ -178,7 +178,13 @@ def test_every_rule_of_the_template_delivers_something() -> None:
         ({"source": ["library.loans"], "detail-type": ["LoanCreated"]}, ["LoanCreated.v1"]),
         (
             {"source": [{"prefix": "library.u"}]},
-            ["MemberRegistered.v1", "MemberRoleChanged.v1", "MemberStatusChanged.v1", "SessionsRevoked.v1"],
+            [
+                "MemberErased.v1",
+                "MemberRegistered.v1",
+                "MemberRoleChanged.v1",
+                "MemberStatusChanged.v1",
+                "SessionsRevoked.v1",
+            ],
         ),
         ({"detail": {"data": {"condition": ["good"]}}}, ["LoanReturned.v1"]),
         ({"source": ["library.loan"], "detail-type": ["LoanCreated"]}, []),

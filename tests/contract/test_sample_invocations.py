@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+import urllib3
 
 import books_service.bootstrap
 import users_service.bootstrap
@@ -47,6 +48,10 @@ HTTP = {
         # Loans cannot be asked here: nobody listens at its address.
         "export": 503,
         "erase": 503,
+        "ask_for_password_reset": 202,
+        "confirm_with_a_wrong_code": 422,
+        "verify_with_a_wrong_code": 422,
+        "resend_verification": 202,
         "openapi": 200,
     },
     "BooksFunction": {
@@ -78,6 +83,12 @@ HTTP = {
 }
 RESULTS: dict[str, dict[str, Any]] = {
     "UsersPublisher": {"changes": {"published": 2, "set_aside": 0}},
+    "CodeSender": {
+        "too_late": {"batchItemFailures": []},
+        "one_unreadable": {"batchItemFailures": [{"itemIdentifier": "5a1e0c5e-0000-4000-8000-000000000001"}]},
+    },
+    "MembershipExpiry": {"nightly": None, "go_on": None},
+    "FirstAdministratorFunction": {"create": None, "delete": None},
     "BooksPublisher": {
         "changes": {"published": 2, "set_aside": 0},
         "not_an_envelope": {"published": 0, "set_aside": 1},
@@ -217,9 +228,16 @@ def test_the_same_request_again_is_replayed(stack: InProcess) -> None:
 
 
 @pytest.mark.parametrize(("function", "name"), [(f, name) for f, expected in RESULTS.items() for name in expected])
-def test_a_batch_does_what_it_shows(stack: InProcess, function: str, name: str) -> None:
+def test_a_batch_does_what_it_shows(
+    stack: InProcess, monkeypatch: pytest.MonkeyPatch, function: str, name: str
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(urllib3, "request", lambda *_, body, **__: told.append(json.loads(body)))
+
     with stack.function(function) as handler:
         assert handler(event(function, name), None) == RESULTS[function][name]
+
+    assert [report["Status"] for report in told] == (["SUCCESS"] if function == "FirstAdministratorFunction" else [])
 
 
 def test_published_events_reach_the_bus(stack: InProcess) -> None:

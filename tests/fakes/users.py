@@ -10,16 +10,22 @@ from library_common.access import Caller, Role
 from library_common.events import Envelope
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
-from library_common.problems import TooManyRequests
 from library_common.tokens import SigningKey
+from tests.fakes.attempts import FakeAttempts
+from tests.fakes.codes import FakeCodeRequests, FakeCodes, FakeMessenger, Sent
 from tests.support.clock import FixedClock
 from users_service.adapters.contacts import email_key
 from users_service.adapters.token_keys import PublishedVerificationKeys, SignedAccessTokens
+from users_service.application.code_sending import Outcome, SendCode
+from users_service.application.editing import Editing
+from users_service.application.first_administrator import EnsureFirstAdministrator
+from users_service.application.lapsing import LapseMemberships
 from users_service.application.password_policy import PasswordPolicy
 from users_service.application.ports import AlreadyAnswered, ChangedMeanwhile, Members, SessionMoved, Sessions
 from users_service.application.session_cases import SessionCases
 from users_service.application.sorting import sort_name
 from users_service.application.use_cases import UseCases
+from users_service.application.wording import Wording
 from users_service.domain.directory import Filters, Place
 from users_service.domain.errors import EmailTaken, NeighbourUnavailable
 from users_service.domain.membership import Status, Terms
@@ -39,6 +45,7 @@ class FakeMembers:
         self.published: list[Envelope] = []
         self.meanwhile: list[Callable[[], object]] = []
         self.reads: list[str] = []
+        self.lapsed_page = 2
 
     def get(self, user_id: str) -> Member | None:
         self.reads.append("account")
@@ -125,7 +132,17 @@ class FakeMembers:
             if present is None or present.version != read.version:
                 raise ChangedMeanwhile
 
+    def lapsed(self, *, after: Place | None, now: datetime) -> tuple[list[Member], Place | None]:
+        start = (after.sort_name, after.user_id) if after is not None else ("", "")
+        named = (((sort_name(member.name), member.id), member) for member in self.accounts.values())
+        places = sorted(named, key=lambda entry: entry[0])
+        found = [m for place, m in places if place > start and m.status(now) is not m.stored_status]
+        page = found[: self.lapsed_page]
+        last = Place(sort_name(page[-1].name), page[-1].id) if len(found) > len(page) else None
+        return page, last
+
     def let_others_go_first(self) -> None:
+        """Runs what `meanwhile` holds, once."""
         others, self.meanwhile = self.meanwhile, []
         for other in others:
             other()
@@ -158,19 +175,6 @@ class FakeSessions:
         present = self.kept.get(session_id)
         if present is not None and present.user_id == user_id and present.ended_at is None:
             self.kept[session_id] = replace(present, ended_at=at, ended_by=by)
-
-
-class FakeAttempts:
-    """Implements `Attempts`: notes what is taken, and refuses once `allowed` are."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[str, str]] = []
-        self.allowed = 10**9
-
-    def take(self, limit: str, key: str) -> None:
-        self.taken.append((limit, key))
-        if self.taken.count((limit, key)) > self.allowed:
-            raise TooManyRequests("Too many attempts.", retry_after=60)
 
 
 class Counted:
@@ -269,6 +273,9 @@ class Community:
 
     def __post_init__(self) -> None:
         self.sessions = FakeSessions(self.members)
+        self.codes = FakeCodes(self.members)
+        self.code_requests = FakeCodeRequests()
+        self.messenger = FakeMessenger()
         self.use_cases = UseCases.of(
             members=self.members,
             passwords=self.passwords,
@@ -285,7 +292,28 @@ class Community:
                 clock=self.clock,
                 count=self.counted,
             ),
+            codes=self.codes,
+            code_requests=self.code_requests,
+            attempts=self.attempts,
         )
+        self.send_code = SendCode(
+            self.members, self.codes, self.passwords, self.messenger, Wording("Town Library"), self.clock
+        )
+        self.lapse = LapseMemberships(
+            self.members, Editing(self.members, self.clock), self.clock, monotonic=self.clock.monotonic
+        )
+        self.ensure_administrator = EnsureFirstAdministrator(
+            self.members, self.codes, self.use_cases.ask_for_code, email_key, self.clock
+        )
+
+    def deliver_codes(self) -> list[Outcome]:
+        """Works on everything that waits for the code sender."""
+        waiting, self.code_requests.waiting = self.code_requests.waiting, []
+        return [self.send_code(request) for request in waiting]
+
+    def mail_to(self, address: str) -> list[Sent]:
+        """What was sent there, oldest first."""
+        return [message for message in self.messenger.sent if message.to == address]
 
     @property
     def told(self) -> list[tuple[str, dict[str, Any]]]:

@@ -11,17 +11,27 @@ from library_common.dynamodb import Table
 from library_common.service_client import Patience, ServiceClient, ServiceToken
 from library_common.telemetry import count
 from users_service.adapters.attempts import NoLimit
+from users_service.adapters.code_queue import QueuedCodeRequests
+from users_service.adapters.codes import DynamoCodes
 from users_service.adapters.common_passwords import is_common
 from users_service.adapters.contacts import email_key
 from users_service.adapters.dynamodb import DynamoMembers
 from users_service.adapters.loans import HttpMembersLoans
+from users_service.adapters.messenger import AwsMessenger
 from users_service.adapters.passwords import BcryptPasswords
+from users_service.adapters.round_queue import QueuedRounds
 from users_service.adapters.sessions import DynamoSessions
 from users_service.adapters.token_keys import PublishedVerificationKeys, SignedAccessTokens
+from users_service.application.code_requests import AskForCode
+from users_service.application.code_sending import SendCode
+from users_service.application.editing import Editing
+from users_service.application.first_administrator import EnsureFirstAdministrator
+from users_service.application.lapsing import LapseMemberships
 from users_service.application.password_policy import PasswordPolicy
 from users_service.application.ports import Attempts
 from users_service.application.session_cases import SessionCases
 from users_service.application.use_cases import UseCases
+from users_service.application.wording import Wording
 from users_service.settings import UsersSettings
 
 _SCOPES = frozenset({"loans:read"})
@@ -31,7 +41,7 @@ _SCOPES = frozenset({"loans:read"})
 def use_cases() -> UseCases:
     """The use cases on the real table, keys, neighbours, clock and password hashing."""
     settings = UsersSettings()
-    table = Table(settings.table_name, aws.dynamodb)
+    table = _table()
     members, passwords, clock = DynamoMembers(table), BcryptPasswords(settings.bcrypt_rounds), SystemClock()
     return UseCases.of(
         members=members,
@@ -53,7 +63,64 @@ def use_cases() -> UseCases:
             clock=clock,
             count=count,
         ),
+        codes=DynamoCodes(table),
+        code_requests=code_requests(),
+        attempts=_attempts(),
     )
+
+
+@cache
+def send_code() -> SendCode:
+    """What the code sender uses."""
+    settings = UsersSettings()
+    return SendCode(
+        members=DynamoMembers(_table()),
+        codes=DynamoCodes(_table()),
+        passwords=BcryptPasswords(settings.bcrypt_rounds),
+        messenger=AwsMessenger(mail_from=settings.mail_from, library=settings.library_name),
+        wording=Wording(settings.library_name),
+        clock=SystemClock(),
+    )
+
+
+@cache
+def lapse_memberships() -> LapseMemberships:
+    """What the nightly round uses."""
+    members, clock = DynamoMembers(_table()), SystemClock()
+    return LapseMemberships(members, Editing(members, clock), clock)
+
+
+@cache
+def first_administrator() -> EnsureFirstAdministrator:
+    """What the deployment's custom resource uses."""
+    clock = SystemClock()
+    return EnsureFirstAdministrator(
+        members=DynamoMembers(_table()),
+        codes=DynamoCodes(_table()),
+        ask=AskForCode(code_requests(), _attempts(), email_key, clock),
+        email_key=email_key,
+        clock=clock,
+    )
+
+
+@cache
+def code_requests() -> QueuedCodeRequests:
+    """The queue of the code sender."""
+    return QueuedCodeRequests(UsersSettings().code_requests_url)
+
+
+@cache
+def rounds() -> QueuedRounds:
+    """The queue of the nightly round."""
+    return QueuedRounds(UsersSettings().rounds_url)
+
+
+def _table() -> Table:
+    return Table(UsersSettings().table_name, aws.dynamodb)
+
+
+def _attempts() -> Attempts:
+    return NoLimit()
 
 
 def _loans(settings: UsersSettings) -> HttpMembersLoans:
@@ -65,7 +132,3 @@ def _loans(settings: UsersSettings) -> HttpMembersLoans:
     return HttpMembersLoans(
         ServiceClient(service="loans", base_url=address.get, token=token, patience=Patience(answer=4.0))
     )
-
-
-def _attempts() -> Attempts:
-    return NoLimit()

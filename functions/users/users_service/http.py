@@ -9,6 +9,7 @@ from users_service.domain.errors import (
     AccountExpired,
     AccountSuspended,
     AdminOnly,
+    CodeInvalid,
     EmailNotVerified,
     EmailTaken,
     InvalidCredentials,
@@ -24,7 +25,7 @@ from users_service.domain.errors import (
     StillObliged,
     UserNotFound,
 )
-from users_service.routes import accounts, privacy, sessions
+from users_service.routes import accounts, codes, privacy, sessions
 
 PROBLEMS: dict[type[Exception], int] = {
     UserNotFound: 404,
@@ -41,6 +42,7 @@ PROBLEMS: dict[type[Exception], int] = {
     OwnStatus: 409,
     OwnRole: 409,
     InvalidFields: 422,
+    CodeInvalid: 422,
     StillChanging: 503,
     StillObliged: 409,
     NeighbourUnavailable: 503,
@@ -55,6 +57,7 @@ def build(provide: Callable[[], UseCases]) -> ServiceApi:
     accounts.declare(api, provide)
     privacy.declare(api, provide)
     sessions.declare(api, provide)
+    codes.declare(api, provide)
     return api
 
 

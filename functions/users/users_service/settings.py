@@ -5,18 +5,21 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from library_common.settings import ServiceSettings
+from library_common.text import Line
 from users_service.domain.identity import PASSWORD_MIN_CHARACTERS
 from users_service.domain.membership import Status, Terms
 from users_service.domain.passwords import LARGEST_MINIMUM
 
 
 class UsersSettings(ServiceSettings):
-    """membership_starts_as: the status after registration. membership_days: how long a membership lasts.
+    """membership_starts_as: the status of those who register themselves. membership_days: how long a membership lasts.
 
     bcrypt_rounds: log2 of the work that hashing a password takes. password_min_characters: of a new password.
     refresh_days: how long a login lasts, however much it is used. signing_key_secret_arn: where the private key of
     access tokens is; verification_keys_parameter: where the public ones are.
     services_url_parameter, service_secret_arn: where the other services are, and what signs our tokens for them.
+    mail_from: the sender of e-mails, verified with SES. library_name: how the library calls itself in messages.
+    code_requests_url, rounds_url: SQS queues.
     """
 
     membership_starts_as: Literal["active", "pending"] = "active"
@@ -28,6 +31,11 @@ class UsersSettings(ServiceSettings):
     refresh_days: Annotated[int, Field(ge=1, le=365)] = 30
     signing_key_secret_arn: str = ""
     verification_keys_parameter: str = ""
+    mail_from: str = "library@example.org"
+    # One line: it stands in subjects.
+    library_name: Annotated[Line, Field(min_length=1, max_length=60)] = "Smart Library"
+    code_requests_url: str = ""
+    rounds_url: str = ""
 
     @property
     def terms(self) -> Terms:

@@ -8,6 +8,7 @@ from library_common.http import ListQuery, RequestBody
 from library_common.moments import Moment
 from library_common.text import LanguageCode, Line, Prose
 from users_service.adapters.contacts import INTERNATIONAL, checked_email, e164
+from users_service.domain.codes import DIGITS, Channel
 from users_service.domain.decisions import ProfileWish
 from users_service.domain.identity import PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARACTERS, password_to_hash
 from users_service.domain.membership import Status
@@ -54,6 +55,10 @@ type PresentedEmail = Annotated[
     ),
 ]
 type PresentedPassword = Annotated[str, Field(description="Whatever it is: only the right one is right.")]
+type Digits = Annotated[
+    Line,
+    Field(pattern=rf"^[0-9]{{{DIGITS}}}$", description=f"The {DIGITS} digits of the message."),
+]
 type Reason = Annotated[Prose, Field(min_length=1, max_length=500)]
 
 
@@ -153,6 +158,36 @@ class PromoteBody(RequestBody):
     """Another role."""
 
     role: Role
+
+
+class PasswordResetBody(RequestBody):
+    """Where to send a code for a new password."""
+
+    email: Email
+    channel: Annotated[
+        Channel, Field(description="`sms` goes to the account's phone number; without one the code comes by e-mail.")
+    ] = Channel.EMAIL
+
+
+class PasswordResetConfirmBody(RequestBody):
+    """The code from the message, and the new password."""
+
+    email: Email
+    code: Annotated[Digits, Field(repr=False)]
+    new_password: Annotated[Password, Field(repr=False)]
+
+
+class VerifyEmailBody(RequestBody):
+    """The code from the message."""
+
+    email: Email
+    code: Annotated[Digits, Field(repr=False)]
+
+
+class ResendBody(RequestBody):
+    """Where to send another code."""
+
+    email: Email
 
 
 class UsersQuery(ListQuery):

@@ -12,6 +12,10 @@ type Work = Callable[[Mapping[str, Any]], None]
 """Gets the resource's properties. May be called again for the same deployment, so it must be repeatable."""
 
 
+class Refused(Exception):
+    """The work cannot be done as asked. Its sentence is shown to whoever deploys, so nothing secret is in it."""
+
+
 def answer(event: Mapping[str, Any], work: Work) -> None:
     """Does the work for Create and Update, nothing for Delete, and reports to CloudFormation.
 
@@ -22,6 +26,9 @@ def answer(event: Mapping[str, Any], work: Work) -> None:
     try:
         if event["RequestType"] != "Delete":
             work(event.get("ResourceProperties") or {})
+    except Refused as exc:
+        logger().warning("custom resource refused", extra={"reason": str(exc)})
+        status, reason = "FAILED", str(exc)
     except Exception as exc:  # noqa: BLE001 - whatever it was, CloudFormation has to hear of it
         logger().exception("custom resource failed")
         status, reason = "FAILED", f"{type(exc).__name__}; the log says more"

@@ -12,11 +12,14 @@ from library_common.dynamodb import Table, from_wire
 from library_common.events import from_outbox, happened
 from library_common.idempotency import Ticket
 from tests.adapter.users.steps import TABLE, add, an_event, changed
+from tests.fakes.attempts import FakeAttempts
+from tests.fakes.codes import FakeCodeRequests
 from tests.fakes.users import LIBRARIAN, POLICY, FakeMembersLoans, FakePasswords, a_member, session_cases
 from tests.support.clock import NOON, FixedClock
 from tests.support.lambda_events import api_event, call, person
 from users_service import http
 from users_service.adapters import dynamodb as adapter
+from users_service.adapters.codes import DynamoCodes
 from users_service.adapters.contacts import email_key
 from users_service.adapters.dynamodb import DynamoMembers
 from users_service.adapters.sessions import DynamoSessions
@@ -158,6 +161,9 @@ def test_an_account_that_others_keep_busy_is_unavailable_for_a_moment(
         terms=Terms(starts_as=Status.ACTIVE, days=365),
         clock=FixedClock(),
         sessions=session_cases(members, DynamoSessions(Table(TABLE, lambda: client))),
+        codes=DynamoCodes(Table(TABLE, lambda: client, sleep=lambda _: None)),
+        code_requests=FakeCodeRequests(),
+        attempts=FakeAttempts(),
     )
     api = http.build(lambda: busy)
     librarian = person(LIBRARIAN.id, "librarian")

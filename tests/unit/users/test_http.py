@@ -658,6 +658,10 @@ def test_the_document_names_every_route_with_its_access_and_refusals(ask: Ask) -
         "POST /api/auth/refresh": {"public": True},
         "POST /api/auth/logout": {"member": True, "own": "caller"},
         "GET /.well-known/jwks.json": {"public": True},
+        "POST /api/auth/password-reset": {"public": True},
+        "POST /api/auth/password-reset/confirm": {"public": True},
+        "POST /api/auth/verify-email": {"public": True},
+        "POST /api/auth/verify-email/resend": {"public": True},
     }
     assert "email_taken" in routes["POST /api/users"]["responses"]["409"]["description"]
     assert "own_role" in routes["POST /api/users/{user_id}/promote"]["responses"]["409"]["description"]

@@ -1,1 +1,1 @@
-"""One module per outside thing: the table, password hashing, the formats of e-mail and phone."""
+"""One module per outside thing: table, queues, mail and text messages, password hashing, contact formats."""

@@ -30,6 +30,17 @@ def email_key(text: str) -> str:
     return f"{caseless(address.local_part)}@{address.ascii_domain.lower()}"
 
 
+def deliverable(text: str) -> str:
+    """The address as mail servers of today take it: an international domain in its ASCII form.
+
+    Raises ValueError when the part before the @ is not ASCII, which SES delivers to nobody.
+    """
+    address = _validated(text)
+    if not address.local_part.isascii():
+        raise ValueError("cannot be delivered to")
+    return f"{address.local_part}@{address.ascii_domain}"
+
+
 def _validated(text: str) -> "ValidatedEmail":
     from email_validator import validate_email  # noqa: PLC0415 - see above
 

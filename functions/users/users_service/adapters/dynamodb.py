@@ -9,6 +9,7 @@ Key design
 | credentials | `USER#<id>` | `CREDENTIALS` | `password_hash`, `changed_at` | 0.2 KB |
 | session | `SESSION#<id>` | `SESSION` | see `adapters/sessions.py` | 0.5 KB |
 | hold on an address | `EMAIL#<email_key>` | `EMAIL` | `user_id` | 0.2 KB |
+| one-time code | `USER#<id>` | `CODE#<purpose>` | see `adapters/codes.py` | 0.4 KB |
 | answer to an idempotency key | `IDEMPOTENT#<digest>` | `IDEMPOTENT` | `digest`, `answer`, `expires_at_epoch` | 1 KB |
 
 Account: `user_id, name, email, email_key, role, status, status_reason, suspended_until, phone, preferences,
@@ -28,6 +29,7 @@ projection ALL. Only accounts have the two attributes, so nothing of the credent
 | the password of an account | GetItem of the credentials, consistent | 1 |
 | accounts by name, or name prefix | Query of `by_name` | 0.5 per 4 KB read |
 | the same with role, status | filtered, at most `MAX_QUERIES` queries, then a cursor | 0.5 per 4 KB read |
+| ended memberships and suspensions (nightly) | Query of all of `by_name`, filtered | 0.5 per 4 KB read |
 
 | write | operations in one transaction | write units for items of 1 KB |
 |---|---|---|
@@ -49,8 +51,9 @@ imports faster than that spreads `directory` over several values and merges on r
 by usually less than a second: a list may miss the newest account or show the state before the last change.
 
 Retention: the answer to an idempotency key contains the account's data as answered; TTL on `expires_at_epoch`
-removes it after 24 hours. Everything else stays until the account is erased; then only a tombstone without
-personal data stays for a week (`erased`, `version`, its last events, `expires_at_epoch`).
+removes it after 24 hours, and a one-time code ten minutes after it was made. Everything else stays until the account
+is erased; then only a tombstone without personal data stays for a week (`erased`, `version`, its last events,
+`expires_at_epoch`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -106,7 +109,7 @@ class DynamoMembers:
         return str(item["user_id"]) if item is not None else None
 
     def password_hash(self, user_id: str) -> str | None:
-        item = self._table.get(_credentials_key(user_id))
+        item = self._table.get(credentials_key(user_id))
         return str(item["password_hash"]) if item is not None else None
 
     def answer_to(self, ticket: Ticket, now: datetime) -> str | None:
@@ -131,6 +134,15 @@ class DynamoMembers:
                 break
         return [_member(item) for item in found], _place(start) if start is not None else None
 
+    def lapsed(self, *, after: Place | None, now: datetime) -> tuple[list[Member], Place | None]:
+        items, start = self._table.query(
+            _in_directory(Filters()),
+            index=INDEX,
+            start=_index_key(after) if after is not None else None,
+            only_if=_ended_by(now),
+        )
+        return [_member(item) for item in items], _place(start) if start is not None else None
+
     # -- writing ------------------------------------------------------------------------------
 
     def add(
@@ -151,12 +163,7 @@ class DynamoMembers:
             Put(_item(member, happened), ABSENT),
         ]
         if password_hash is not None:
-            credentials = {
-                **_credentials_key(member.id),
-                "password_hash": password_hash,
-                "changed_at": to_rfc3339(now),
-            }
-            writes.append(Put(credentials, ABSENT))
+            writes.append(Put(credentials(member.id, password_hash, now), ABSENT))
         if voucher is not None:
             writes.append(still_as_read(voucher))
         hold = 1 if ticket is not None else 0
@@ -176,9 +183,8 @@ class DynamoMembers:
     def save(
         self, member: Member, *, before: Member, happened: Sequence[Envelope], voucher: Member | None = None
     ) -> None:
-        item = _item(member, happened)
-        unchanged = _of_version(before)
-        writes: list[Write] = [Put(item, unchanged)]
+        replaced = replacement(member, before, happened)
+        writes: list[Write] = [replaced]
         moved = member.email_key != before.email_key
         if moved:
             mine = Expression("#user_id = :user_id", names={"user_id": "user_id"}, values={"user_id": member.id})
@@ -189,7 +195,7 @@ class DynamoMembers:
         if voucher is not None:
             writes.append(still_as_read(voucher))
         if len(writes) == 1:
-            self._replace(item, unchanged)
+            self._replace(replaced.item, replaced.condition)
             return
         try:
             self._table.transact(writes)
@@ -247,15 +253,29 @@ def still_as_read(member: Member) -> Check:
     return Check(_account_key(member.id), _of_version(member))
 
 
+# -- what other adapters of the table write, too --------------------------------------------------
+
+
+def replacement(member: Member, before: Member, happened: Sequence[Envelope]) -> Put:
+    """Writes an account in the place of the version that was read. Its address must be the same."""
+    return Put(_item(member, happened), _of_version(before))
+
+
+def credentials_key(user_id: str) -> dict[str, str]:
+    """Where an account's credentials are."""
+    return {"pk": f"USER#{user_id}", "sk": "CREDENTIALS"}
+
+
+def credentials(user_id: str, password_hash: str, now: datetime) -> Item:
+    """The credentials of an account."""
+    return {**credentials_key(user_id), "password_hash": password_hash, "changed_at": to_rfc3339(now)}
+
+
 # -- keys -----------------------------------------------------------------------------------------
 
 
 def _account_key(user_id: str) -> dict[str, str]:
     return {"pk": f"USER#{user_id}", "sk": "PROFILE"}
-
-
-def _credentials_key(user_id: str) -> dict[str, str]:
-    return {"pk": f"USER#{user_id}", "sk": "CREDENTIALS"}
 
 
 def _hold_key(email_key: str) -> dict[str, str]:
@@ -316,6 +336,15 @@ def _matching(filters: Filters, now: datetime) -> Expression | None:
         if ":now" in text:
             values["now"] = to_rfc3339(now)
     return Expression(" AND ".join(parts), names, values) if parts else None
+
+
+def _ended_by(now: datetime) -> Expression:
+    """Those whose stored status time has outdated; the other half of `effective_status`."""
+    return Expression(
+        f"{_LAPSED} OR (#status = :active AND #expires_at <= :now)",
+        {name: name for name in ("status", "suspended_until", "expires_at")},
+        {"active": Status.ACTIVE.value, "suspended": Status.SUSPENDED.value, "now": to_rfc3339(now)},
+    )
 
 
 # -- items ----------------------------------------------------------------------------------------

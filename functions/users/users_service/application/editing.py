@@ -10,6 +10,7 @@ from library_common.events import happened
 from library_common.ids import is_id
 from users_service.application.acting import Vouching
 from users_service.application.actors import actor_of
+from users_service.application.code_requests import AskForCode
 from users_service.application.ports import ChangedMeanwhile, EmailKey, Members, VersionCheck
 from users_service.application.views import UserView
 from users_service.domain.decisions import ProfileWish, StatusWish, change_role, change_status, edit_profile
@@ -58,10 +59,11 @@ class Editing:
 
 @dataclass(frozen=True)
 class EditProfile:
-    """Name, address, phone and preferences."""
+    """Name, address, phone and preferences. Another address is to be proved anew, and a code for that is sent."""
 
     editing: Editing
     email_key: EmailKey
+    ask: AskForCode
 
     def __call__(self, user_id: str, wish: ProfileWish, *, caller: Caller, accept: VersionCheck) -> UserView:
         """Raises UserNotFound, AdminOnly, NoLongerAllowed, EmailTaken, StillChanging."""
@@ -70,7 +72,18 @@ class EditProfile:
             fields["email_key"] = self.email_key(fields["email"])
         whole = replace(wish, fields=fields)
         by = actor_of(caller)
-        return self.editing.change(user_id, by, accept, lambda member, _: edit_profile(member, whole, by))
+        moved = False
+
+        def decide(member: Member, _: datetime) -> Change:
+            nonlocal moved
+            change = edit_profile(member, whole, by)
+            moved = change.member.email_key != member.email_key
+            return change
+
+        edited = self.editing.change(user_id, by, accept, decide)
+        if moved:
+            self.ask.verification_if_possible(fields["email_key"])
+        return edited
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from library_common.events import Envelope
 from library_common.idempotency import Ticket
+from users_service.domain.codes import Code, CodeRequest, Purpose
 from users_service.domain.directory import Filters, Place
 from users_service.domain.model import Member
 from users_service.domain.sessions import EndedBy, Session
@@ -95,6 +96,14 @@ class Members(Protocol):
         """
         ...
 
+    def lapsed(self, *, after: Place | None, now: datetime) -> tuple[list[Member], Place | None]:
+        """Members whose membership or suspension has ended by `now` and still stands otherwise, by name.
+
+        Some of them, and where to go on; None at the end. May lag a moment behind, and may answer none with a
+        place to go on.
+        """
+        ...
+
 
 class MembersLoans(Protocol):
     """The loans service, as far as leaving the library needs it. Deadlines are moments on the monotonic clock."""
@@ -172,3 +181,66 @@ class VerificationKeys(Protocol):
     def jwks(self) -> Mapping[str, Any]:
         """As published (RFC 7517). Raises library_common.problems.ServiceUnavailable when there are none yet."""
         ...
+
+
+class CodeRequests(Protocol):
+    """Where requests for codes wait to be worked on."""
+
+    def put(self, request: CodeRequest) -> None: ...
+
+
+class Superseded(Exception):
+    """A newer request has been answered for the same account and purpose, or this very one."""
+
+
+class CodeSpent(Exception):
+    """The code has been used, or another one took its place; nothing was written."""
+
+
+class Codes(Protocol):
+    """The codes that are valid: one for each account and purpose."""
+
+    def keep(self, code: Code) -> None:
+        """Takes the place of any code before it. Raises Superseded."""
+        ...
+
+    def mark_sent(self, code: Code) -> None:
+        """So that its request is answered, however often it comes. Nothing happens when a newer one is there."""
+        ...
+
+    def count_try(self, user_id: str, purpose: Purpose, now: datetime) -> Code | None:
+        """One try less of the code. None when there is none that could still be right; then nothing is written."""
+        ...
+
+    def spend(
+        self,
+        code: Code,
+        member: Member,
+        *,
+        before: Member,
+        password_hash: str | None,
+        happened: Sequence[Envelope],
+        now: datetime,
+    ) -> None:
+        """Uses up the code, and replaces `before` by `member` (unless they are the same) and the password, if
+        one is given: together or not at all.
+
+        Raises CodeSpent, ChangedMeanwhile.
+        """
+        ...
+
+    def has_password(self, user_id: str) -> bool:
+        """Whether the account has credentials, as of now."""
+        ...
+
+
+class Undeliverable(Exception):
+    """No message can ever reach this address."""
+
+
+class Messenger(Protocol):
+    """Sends messages to people. Raises Undeliverable, and errors of its own when trying again may help."""
+
+    def email(self, to: str, subject: str, body: str) -> None: ...
+
+    def text(self, phone: str, body: str) -> None: ...

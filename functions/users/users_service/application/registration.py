@@ -10,6 +10,7 @@ from library_common.idempotency import Ticket
 from library_common.ids import new_id
 from users_service.application.acting import Vouching
 from users_service.application.actors import actor_of
+from users_service.application.code_requests import AskForCode
 from users_service.application.password_policy import PasswordPolicy
 from users_service.application.ports import AlreadyAnswered, ChangedMeanwhile, EmailKey, Members, Passwords
 from users_service.application.views import UserView
@@ -45,7 +46,10 @@ class Registered:
 
 @dataclass(frozen=True)
 class Register:
-    """The use case. `ids` makes the id of a new account."""
+    """The use case. `ids` makes the id of a new account.
+
+    Whoever registers themselves is sent a code that proves their address.
+    """
 
     members: Members
     passwords: Passwords
@@ -53,6 +57,7 @@ class Register:
     email_key: EmailKey
     terms: Terms
     clock: Clock
+    ask: AskForCode
     ids: Callable[[], str] = new_id
 
     def __call__(self, wanted: Registration, *, caller: Caller, ticket: Ticket | None) -> Registered:
@@ -80,7 +85,7 @@ class Register:
                 email=wanted.email,
                 email_key=email_key,
                 role=wanted.role,
-                stored_status=self.terms.starts_as,
+                stored_status=self.terms.start(vouched_for=by.is_staff),
                 phone=wanted.phone,
                 preferences=wanted.preferences,
                 expires_at=self.terms.end_for(wanted.role, now),
@@ -109,6 +114,8 @@ class Register:
             except ChangedMeanwhile:
                 voucher = vouching.voucher(None, member, by, now)
                 continue
+            if not by.is_staff:
+                self.ask.verification_if_possible(email_key)
             return Registered(user, replayed=False)
         raise StillChanging
 

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from library_common.clock import Clock
+from users_service.application.code_requests import AskForCode
 from users_service.application.editing import ChangeStatus, Editing, EditProfile, Promote
+from users_service.application.handing_in import CheckCode, ResetPassword, VerifyEmail
 from users_service.application.leaving import Erase, Export
 from users_service.application.password_policy import PasswordPolicy
-from users_service.application.ports import EmailKey, Members, MembersLoans, Passwords
+from users_service.application.ports import Attempts, CodeRequests, Codes, EmailKey, Members, MembersLoans, Passwords
 from users_service.application.reading import FindUsers, ReadUser
 from users_service.application.registration import Register
 from users_service.application.session_cases import SessionCases
@@ -27,6 +29,9 @@ class UseCases:
     export: Export
     erase: Erase
     sessions: SessionCases
+    ask_for_code: AskForCode
+    reset_password: ResetPassword
+    verify_email: VerifyEmail
 
     @classmethod
     def of(
@@ -40,17 +45,25 @@ class UseCases:
         terms: Terms,
         clock: Clock,
         sessions: SessionCases,
+        codes: Codes,
+        code_requests: CodeRequests,
+        attempts: Attempts,
     ) -> Self:
         """The use cases on these parts."""
         editing = Editing(members, clock)
+        ask = AskForCode(code_requests, attempts, email_key, clock)
+        check = CheckCode(members, codes, passwords, attempts, email_key, clock)
         return cls(
-            register=Register(members, passwords, policy, email_key, terms, clock),
+            register=Register(members, passwords, policy, email_key, terms, clock, ask),
             read=ReadUser(members, clock),
             find=FindUsers(members, email_key, clock),
-            edit_profile=EditProfile(editing, email_key),
+            edit_profile=EditProfile(editing, email_key, ask),
             change_status=ChangeStatus(editing, terms),
             promote=Promote(editing, terms),
             export=Export(members, loans, clock),
             erase=Erase(members, loans, clock),
             sessions=sessions,
+            ask_for_code=ask,
+            reset_password=ResetPassword(check, policy, terms),
+            verify_email=VerifyEmail(check, terms),
         )

@@ -155,6 +155,32 @@ def sessions_revoked(
     return Change(replace(change.member, session_epoch=epoch), (*change.happened, revoked))
 
 
+def address_proved(member: Member, terms: Terms, now: datetime) -> Change:
+    """The member has shown that the address is theirs; who was waiting for that becomes active.
+
+    Their membership begins as it was given; one that ran out while it waited begins anew.
+    """
+    if member.email_verified_at is not None and member.stored_status is not Status.PENDING:
+        return Change(member)
+    changed = replace(member, email_verified_at=member.email_verified_at or now)
+    if member.stored_status is not Status.PENDING:
+        return Change(changed)
+    expires_at = member.expires_at
+    if expires_at is not None and expires_at <= now:
+        expires_at = terms.end_for(member.role, now)
+    changed = replace(changed, stored_status=Status.ACTIVE, status_reason=None, expires_at=expires_at)
+    return Change(changed, (MemberStatusChanged(user_id=member.id, old=Status.PENDING, new=Status.ACTIVE),))
+
+
+def time_passed(member: Member, now: datetime) -> Change:
+    """Writes down what time alone has made of the status, for those who hear of changes and do not read accounts."""
+    new = member.status(now)
+    if new is member.stored_status:
+        return Change(member)
+    changed = replace(member, stored_status=new, status_reason=None, suspended_until=None)
+    return Change(changed, (MemberStatusChanged(user_id=member.id, old=member.stored_status, new=new),))
+
+
 def _require_may_touch(member: Member, by: Actor) -> None:
     if member.role is Role.ADMIN and not by.is_admin and by.id != member.id:
         raise AdminOnly

@@ -135,6 +135,18 @@ class OwnRole(UsersError):
         super().__init__("Your own role is changed by somebody else.")
 
 
+class CodeInvalid(UsersError):
+    """A one-time code that is not the right one, is too old, was used or guessed at too often, or never was.
+
+    Which of these is not said: it would tell who has an account.
+    """
+
+    code = "code_invalid"
+
+    def __init__(self) -> None:
+        super().__init__("The code is not right, or no longer valid. Ask for a new one.")
+
+
 class StillChanging(UsersError):
     """Others kept changing the same account for as long as we were willing to try again."""
 

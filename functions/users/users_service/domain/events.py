@@ -33,10 +33,11 @@ class MemberRegistered(MemberEvent):
 
 
 class MemberStatusChanged(MemberEvent):
-    """Somebody changed a member's status, or the end of a running suspension (`old` equals `new` then).
+    """A member's status is another one, or a running suspension has another end (`old` equals `new` then).
 
-    `old` is what the status read as just before. What time alone does makes no event: a suspension
-    that reaches `until`, a membership that reaches its last day.
+    Somebody changed it, and `old` is what the status read as just before; or time did (a suspension reached `until`,
+    a membership its last day), and the nightly round tells of it with the actor `system`: `old` is the status as it was
+    written last. Reading an account shows what time has done at once, without waiting for the round.
     """
 
     type: ClassVar[str] = "MemberStatusChanged"

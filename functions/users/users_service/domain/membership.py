@@ -28,11 +28,16 @@ STEPS: dict[Status, frozenset[Status]] = {
 class Terms:
     """What a new membership is like.
 
-    starts_as: the status after registration. days: how many days it lasts for those it ends for.
+    starts_as: the status of those who register themselves; whom staff register is active at once.
+    days: how many days it lasts for those it ends for.
     """
 
     starts_as: Status
     days: int
+
+    def start(self, *, vouched_for: bool) -> Status:
+        """The first status. vouched_for: staff registered the account."""
+        return Status.ACTIVE if vouched_for else self.starts_as
 
     def end_for(self, role: Role, now: datetime) -> datetime | None:
         """The last second of a membership that begins `now`; None for staff, whose account does not end."""

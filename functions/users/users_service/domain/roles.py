@@ -33,10 +33,14 @@ class Actor:
     def is_admin(self) -> bool:
         return self.role is Role.ADMIN
 
+    @property
+    def is_staff(self) -> bool:
+        return self.role in STAFF
+
     def may_register(self, role: Role) -> bool:
         """Students and patrons register themselves; staff vouch for faculty and librarians, admins for admins."""
         if role in OPEN_TO_ANYBODY:
             return True
         if role is Role.ADMIN:
             return self.is_admin
-        return self.role in STAFF
+        return self.is_staff

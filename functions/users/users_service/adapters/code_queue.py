@@ -1,0 +1,59 @@
+"""The queue on which requests for one-time codes wait for the sender.
+
+A message holds the address it was asked for (its key), so the queue is encrypted and forgets within an hour.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from library_common import aws
+from library_common.clock import from_rfc3339, to_rfc3339
+from users_service.domain.codes import Channel, CodeRequest, Purpose
+
+_FIRST_PAUSE_SECONDS = 15
+_LONGEST_PAUSE_SECONDS = 120
+
+
+class QueuedCodeRequests:
+    """`CodeRequests` on SQS."""
+
+    def __init__(self, queue_url: str) -> None:
+        self._queue_url = queue_url
+
+    def put(self, request: CodeRequest) -> None:
+        aws.sqs().send_message(QueueUrl=self._queue_url, MessageBody=to_message(request))
+
+    def later(self, receipt_handle: str, *, received: int) -> None:
+        """A message that could not be worked on comes again after a pause, longer each time it was `received`."""
+        pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(received - 1, 10))
+        aws.sqs().change_message_visibility(
+            QueueUrl=self._queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=pause
+        )
+
+
+def to_message(request: CodeRequest) -> str:
+    """The body of a message."""
+    return json.dumps(
+        {
+            "id": request.id,
+            "purpose": request.purpose.value,
+            "email_key": request.email_key,
+            "channel": request.channel.value,
+            "requested_at": to_rfc3339(request.requested_at),
+            "correlation_id": request.correlation_id,
+        }
+    )
+
+
+def from_message(body: str) -> CodeRequest:
+    """The request in a body. Raises ValueError, KeyError or TypeError for anything else."""
+    found: Mapping[str, Any] = json.loads(body)
+    return CodeRequest(
+        id=str(found["id"]),
+        purpose=Purpose(found["purpose"]),
+        email_key=str(found["email_key"]),
+        channel=Channel(found["channel"]),
+        requested_at=from_rfc3339(found["requested_at"]),
+        correlation_id=str(found["correlation_id"]),
+    )

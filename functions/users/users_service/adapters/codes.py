@@ -1,0 +1,135 @@
+"""One-time codes in the users table.
+
+| item | pk | sk | attributes |
+|---|---|---|---|
+| code | `USER#<id>` | `CODE#<purpose>` | `code_hash` (bcrypt; absent once used), `request_id`, `channel`, `sent_to`, `tries`, `sent`, `expires_at_epoch` |
+
+One item per account and purpose: a new code takes the place of the one before. A used one stays without its hash,
+so that its request, delivered once more, is known to be answered. Age counts, not presence: TTL on
+`expires_at_epoch` deletes late, up to two days on AWS. `sent_to` is an address or a number and goes with the rest.
+
+| access pattern | how | units |
+|---|---|---|
+| keep a code | PutItem, unless a newer request's or this one's sent code is there | 1 write |
+| count a try | UpdateItem, as long as there is one left; the answer is the code | 1 write |
+| use it up | TransactWriteItems: code, account (of the version read), credentials | 2 write each, index 1 |
+| use it up without a change | the same transaction with the code alone | 2 write |
+
+Guessing: the try is counted by the write that also looks whether one is left, so guesses at the same time cannot be
+more than `TRIES` together. Hot keys: none; the item of one account.
+"""  # noqa: E501 - a table's row is one line
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from library_common.clock import to_rfc3339
+from library_common.dynamodb import ConditionFailed, Expression, Put, Table, Update, Write
+from library_common.events import Envelope
+from users_service.adapters.dynamodb import credentials, credentials_key, replacement
+from users_service.application.ports import ChangedMeanwhile, CodeSpent, Superseded
+from users_service.domain.codes import TRIES, Channel, Code, Purpose
+from users_service.domain.model import Member
+
+
+class DynamoCodes:
+    """`Codes` on the table of the members."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def keep(self, code: Code) -> None:
+        item = {
+            **_key(code.user_id, code.purpose),
+            "code_hash": code.code_hash,
+            "request_id": code.request_id,
+            "channel": code.channel.value,
+            "sent_to": code.sent_to,
+            "tries": code.tries,
+            "sent": False,
+            "expires_at_epoch": int(code.expires_at.timestamp()),
+        }
+        # ULIDs compare as text in the order they were made.
+        not_answered = Expression(
+            "attribute_not_exists(#pk) OR #request_id < :mine OR (#request_id = :mine AND #sent = :no)",
+            names={"pk": "pk", "request_id": "request_id", "sent": "sent"},
+            values={"mine": code.request_id, "no": False},
+        )
+        try:
+            self._table.put(item, not_answered)
+        except ConditionFailed as exc:
+            raise Superseded from exc
+
+    def mark_sent(self, code: Code) -> None:
+        answered = Expression("SET #sent = :yes", names={"sent": "sent"}, values={"yes": True})
+        mine = Expression("#request_id = :mine", names={"request_id": "request_id"}, values={"mine": code.request_id})
+        try:
+            self._table.update(_key(code.user_id, code.purpose), answered, mine)
+        except ConditionFailed:
+            return
+
+    def count_try(self, user_id: str, purpose: Purpose, now: datetime) -> Code | None:
+        counted = Expression("SET #tries = #tries + :one", names={"tries": "tries"}, values={"one": 1})
+        can_be_right = Expression(
+            "attribute_exists(#code_hash) AND #tries < :all AND #expires > :now",
+            names={"code_hash": "code_hash", "tries": "tries", "expires": "expires_at_epoch"},
+            values={"all": TRIES, "now": int(now.timestamp())},
+        )
+        try:
+            item = self._table.update(_key(user_id, purpose), counted, can_be_right)
+        except ConditionFailed:
+            return None
+        return _code(user_id, purpose, item)
+
+    def spend(
+        self,
+        code: Code,
+        member: Member,
+        *,
+        before: Member,
+        password_hash: str | None,
+        happened: Sequence[Envelope],
+        now: datetime,
+    ) -> None:
+        # A hash has a salt of its own: equal ones are the same code.
+        used = Update(
+            _key(code.user_id, code.purpose),
+            Expression("REMOVE #code_hash", names={"code_hash": "code_hash"}),
+            Expression("#code_hash = :mine", names={"code_hash": "code_hash"}, values={"mine": code.code_hash}),
+        )
+        writes: list[Write] = [used]
+        if member != before:
+            writes.append(replacement(member, before, happened))
+        if password_hash is not None:
+            # Whoever changes credentials changes the account too, so its version keeps others out; that no
+            # newer password is replaced by an older one is made sure of all the same.
+            not_newer = Expression(
+                "attribute_not_exists(#changed_at) OR #changed_at <= :now",
+                names={"changed_at": "changed_at"},
+                values={"now": to_rfc3339(now)},
+            )
+            writes.append(Put(credentials(member.id, password_hash, now), not_newer))
+        try:
+            self._table.transact(writes)
+        except ConditionFailed as exc:
+            raise (CodeSpent if exc.index == 0 else ChangedMeanwhile) from exc
+
+    def has_password(self, user_id: str) -> bool:
+        return self._table.get(credentials_key(user_id)) is not None
+
+
+def _key(user_id: str, purpose: Purpose) -> dict[str, str]:
+    return {"pk": f"USER#{user_id}", "sk": f"CODE#{purpose.value}"}
+
+
+def _code(user_id: str, purpose: Purpose, item: Mapping[str, Any]) -> Code:
+    return Code(
+        user_id=user_id,
+        purpose=purpose,
+        code_hash=item["code_hash"],
+        request_id=item["request_id"],
+        channel=Channel(item["channel"]),
+        sent_to=item["sent_to"],
+        expires_at=datetime.fromtimestamp(item["expires_at_epoch"], UTC),
+        tries=item["tries"],
+    )

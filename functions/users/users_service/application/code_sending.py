@@ -1,0 +1,87 @@
+"""Sending a one-time code to whoever it was asked for, if there is such an account.
+
+A request may be delivered more than once, late, or after a newer one. What was sent is not sent again: the code
+that is kept knows its request. A process that dies between keeping and sending leaves a code nobody has; the
+request comes again and a new code takes its place.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from library_common.clock import Clock
+from users_service.application.ports import Codes, Members, Messenger, Passwords, Superseded, Undeliverable
+from users_service.application.wording import Wording
+from users_service.domain.codes import DIGITS, LIFETIME, Channel, Code, CodeRequest, Purpose, channel_for, reached_at
+from users_service.domain.model import Member
+
+
+class Outcome(StrEnum):
+    """What became of a request. None of these comes again."""
+
+    SENT = "sent"
+    NO_ACCOUNT = "no_account"
+    NOTHING_TO_PROVE = "nothing_to_prove"
+    TOO_LATE = "too_late"
+    SUPERSEDED = "superseded"
+    UNDELIVERABLE = "undeliverable"
+
+
+def random_digits() -> str:
+    """A code nobody can foresee."""
+    return f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
+
+
+@dataclass(frozen=True)
+class SendCode:
+    """The use case. `digits` makes a code."""
+
+    members: Members
+    codes: Codes
+    passwords: Passwords
+    messenger: Messenger
+    wording: Wording
+    clock: Clock
+    digits: Callable[[], str] = random_digits
+
+    def __call__(self, request: CodeRequest) -> Outcome:
+        """Raises what the messenger raises when the message could not be handed over: then try again later."""
+        now = self.clock.now().replace(microsecond=0)
+        if now - request.requested_at >= LIFETIME:
+            # Whoever asked has given up, or asked again.
+            return Outcome.TOO_LATE
+        user_id = self.members.holder_of(request.email_key)
+        member = self.members.get(user_id) if user_id is not None else None
+        if member is None or member.email_key != request.email_key:
+            return Outcome.NO_ACCOUNT
+        if request.purpose is Purpose.VERIFY_EMAIL and member.email_verified_at is not None:
+            return Outcome.NOTHING_TO_PROVE
+        channel = channel_for(member, request.purpose, request.channel)
+        digits = self.digits()
+        code = Code(
+            user_id=member.id,
+            purpose=request.purpose,
+            code_hash=self.passwords.hash(digits),
+            request_id=request.id,
+            channel=channel,
+            sent_to=reached_at(member, channel) or "",
+            expires_at=now + LIFETIME,
+        )
+        try:
+            self.codes.keep(code)
+            self._send(member, channel, request.purpose, digits)
+        except Superseded:
+            return Outcome.SUPERSEDED
+        except Undeliverable:
+            return Outcome.UNDELIVERABLE
+        self.codes.mark_sent(code)
+        return Outcome.SENT
+
+    def _send(self, member: Member, channel: Channel, purpose: Purpose, digits: str) -> None:
+        if channel is Channel.SMS:
+            assert member.phone is not None  # noqa: S101 - or the channel would be another
+            self.messenger.text(member.phone, self.wording.text(digits))
+        else:
+            message = self.wording.email(purpose, digits)
+            self.messenger.email(member.email, message.subject, message.body)
