@@ -29,6 +29,9 @@ reset: venv ## stop it and forget all local state
 token: venv ## print a fresh access token of a demo account (ROLE=... or EMAIL=...)
 	@$(PY) -m localstack.embedded token
 
+rotate: venv ## rotate a key of the running stack (WHAT=signing-key, service:loans; FORCE=1 when it is compromised)
+	@$(PY) -m localstack.embedded rotate
+
 logs: venv ## what a request left in the logs of all functions (ID=its correlation id)
 	@$(PY) -m localstack.embedded logs
 
@@ -85,5 +88,5 @@ clean: ## remove environments, caches and builds; local state stays (see reset)
 	rm -rf $(VENV) .venv-sam .aws-sam .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: logs openapi events help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
+.PHONY: rotate logs openapi events help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
 	sam-validate sam-build sam-local deploy clean

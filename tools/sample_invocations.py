@@ -181,6 +181,22 @@ def queue(name: str, *bodies: object) -> Event:
     }
 
 
+def on_the_bus(source: str, kind: str) -> Event:
+    """A sample event as EventBridge delivers it."""
+    envelope = json.loads((SAMPLES / source / f"{kind}.v1.json").read_text(encoding="utf-8"))
+    return {
+        "version": "0",
+        "id": "5a1e0c5e-0000-4000-8000-000000000002",
+        "detail-type": kind,
+        "source": f"library.{source}",
+        "account": ACCOUNT,
+        "time": envelope["occurred_at"],
+        "region": "us-east-1",
+        "resources": [],
+        "detail": envelope,
+    }
+
+
 def outbox(source: str, *kinds: str) -> str:
     """The `events` attribute of an item that was just written, with these sample events in it."""
     listed = [json.loads((SAMPLES / source / f"{kind}.v1.json").read_text(encoding="utf-8")) for kind in kinds]
@@ -364,6 +380,33 @@ def recovery() -> Iterator[tuple[str, Event]]:
     yield "one_unreadable", queue("LoanRecoveryQueue", "not JSON", {"loan_id": LOAN, "attempt": 3})
 
 
+def rotation() -> Iterator[tuple[str, Event]]:
+    """Keys: the daily run, and commands."""
+    yield (
+        "daily",
+        {
+            "version": "0",
+            "id": "5a1e0c5e-0000-4000-8000-000000000003",
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": ACCOUNT,
+            "time": "2026-11-21T12:00:00Z",
+            "region": "us-east-1",
+            "resources": [f"arn:aws:events:us-east-1:{ACCOUNT}:rule/Daily"],
+            "detail": {},
+        },
+    )
+    yield "rotate", {"rotate": ["signing-key", "service:loans"]}
+    yield "rotate_compromised", {"rotate": ["service:loans", "service:nobody"], "force": True}
+
+
+def revocations() -> Iterator[tuple[str, Event]]:
+    """Members whose sessions end."""
+    event = on_the_bus("users", "SessionsRevoked")
+    yield "sessions_revoked", queue("RevocationQueue", event, event)
+    yield "one_misunderstood", queue("RevocationQueue", {**event, "detail": {"type": "SessionsRevoked"}}, event)
+
+
 def code_sender() -> Iterator[tuple[str, Event]]:
     """Requests for one-time codes. By now they are too old, so nothing is sent."""
     asked = {
@@ -413,6 +456,8 @@ def first_administrator() -> Iterator[tuple[str, Event]]:
 
 FUNCTIONS = {
     "AuthorizerFunction": authorizer,
+    "RotationFunction": rotation,
+    "RevocationsFunction": revocations,
     "UsersFunction": users,
     "UsersPublisher": users_stream,
     "CodeSender": code_sender,

@@ -1,4 +1,4 @@
-"""The commands: ``python -m localstack.embedded run|stop|reset|token|logs|deploy|sam-local``.
+"""The commands: ``python -m localstack.embedded run|stop|reset|token|rotate|logs|deploy|sam-local``.
 
 Settings come as options or, for ``make``, as variables of the same meaning in the environment.
 """
@@ -43,6 +43,11 @@ def _command(arguments: argparse.Namespace) -> int:
             sys.stdout.write("all local state is gone\n")
         case "token":
             sys.stdout.write(run.fresh_token(arguments.email, arguments.role, arguments.stack_file) + "\n")
+        case "rotate":
+            from localstack.embedded import rotate  # noqa: PLC0415
+
+            for line in rotate.rotate(arguments.stack_file, arguments.what, force=arguments.force):
+                sys.stdout.write(f"{line}\n")
         case "logs":
             from localstack.embedded import logs  # noqa: PLC0415
 
@@ -81,6 +86,21 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--email", default=environment("EMAIL"))
     token.add_argument("--role", default=environment("ROLE"))
     token.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
+
+    rotate = commands.add_parser("rotate", help="rotate a key of a deployed stack")
+    rotate.add_argument(
+        "--what",
+        nargs="+",
+        default=(environment("WHAT") or "signing-key").split(),
+        help="signing-key, service:<name>; as many as wanted",
+    )
+    rotate.add_argument(
+        "--force",
+        action="store_true",
+        default=environment("FORCE", "") not in {"", "0"},
+        help="somebody else may know the key: drop all keys of its ring at once",
+    )
+    rotate.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
 
     logs = commands.add_parser("logs", help="what a request left in the logs of all functions")
     logs.add_argument("--id", default=environment("ID"), help="its correlation id; without one the last fifty lines")

@@ -137,7 +137,7 @@ def fresh_token(email: str | None, role: str | None, stack_file: Path = LOCAL.st
         if account.email == (email or "").lower() or (email is None and account.role == role):
             aws = Aws(stack.endpoint_url)
             engine.identify(stack.endpoint_url)
-            key = tokens.ensure_signing_key(aws, deploy.outputs(aws, stack.stack_name)["TokenSigningKeySecret"])
+            key = tokens.signing_key(aws, deploy.outputs(aws, stack.stack_name)["TokenSigningKeySecret"])
             return tokens.mint(key, account.user_id, account.role, sample.TOKEN_LIFETIME)
     known = ", ".join(account.role for account in stack.accounts)
     raise Refusal(f"Name a demo account: make token ROLE=... (one of {known}) or EMAIL=...")
@@ -185,7 +185,8 @@ def _bring_up(running: _Running, port: int, endpoint_port: int, progress: Progre
 def _deploy(aws: Aws, found: engine.Engine, work: WorkDir, progress: Progress) -> tuple[deploy.Deployment, SigningKey]:
     with progress.step(f"packaging and deploying to {found.name} {found.version}"):
         deployed = deploy.deploy(aws, found, TEMPLATE, work.build, STACK_NAME, {})
-        key = settle.settle(aws, found, deployed, TEMPLATE)
+        settle.settle(aws, found, deployed, TEMPLATE)
+        key = tokens.signing_key(aws, deployed.output("TokenSigningKeySecret"))
     return deployed, key
 
 

@@ -1,8 +1,7 @@
 """What an emulator's CloudFormation leaves out of the template, put in place after a deployment.
 
 On AWS none of this is needed, and nothing here is known to the services: gateway responses and item
-expiry are in the template there, the API's address comes from its domain name, and the signing key is
-made once by whoever runs the library (docs say how).
+expiry are in the template there, and the API's address comes from its domain name.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from localstack.embedded import template, tokens
+from localstack.embedded import template
 from localstack.embedded.aws import Aws
 from localstack.embedded.deploy import Deployment, inner_api_address
 from localstack.embedded.engine import Engine
@@ -18,18 +17,14 @@ from localstack.embedded.engine import Engine
 if TYPE_CHECKING:
     from mypy_boto3_apigateway.literals import GatewayResponseTypeType
 
-    from library_common.tokens import SigningKey
 
-
-def settle(aws: Aws, engine: Engine, deployment: Deployment, template_file: Path) -> SigningKey:
-    """Completes a deployment; doing it again changes nothing. Returns the token signing key."""
+def settle(aws: Aws, engine: Engine, deployment: Deployment, template_file: Path) -> None:
+    """Completes a deployment; doing it again changes nothing."""
     source = template.load(template_file)
     _put_gateway_responses(aws, deployment, template.gateway_responses(source))
     _enable_expiry(aws, deployment, template.expiry_attributes(source))
-    key = tokens.ensure_signing_key(aws, deployment.output("TokenSigningKeySecret"))
-    _put_parameter(aws, deployment.output("TokenVerificationKeysParameter"), key.public_jwks_json())
+    _publish_keys(aws, deployment)
     _put_parameter(aws, deployment.output("ServicesUrlParameter"), inner_api_address(aws, engine, deployment))
-    return key
 
 
 def _put_gateway_responses(aws: Aws, deployment: Deployment, responses: dict[str, dict[str, Any]]) -> None:
@@ -65,6 +60,18 @@ def _enable_expiry(aws: Aws, deployment: Deployment, attributes: dict[str, str])
                 TableName=name,
                 TimeToLiveSpecification={"Enabled": True, "AttributeName": attribute},
             )
+
+
+def _publish_keys(aws: Aws, deployment: Deployment) -> None:
+    """Makes good what an update of a stack from before the keys were rotated takes away.
+
+    The published keys were a resource of the template then, which CloudFormation removes when everything else is
+    done, after the deployment has published the new ones under the same name.
+    """
+    try:
+        aws.ssm.get_parameter(Name=deployment.output("TokenVerificationKeysParameter"))
+    except aws.ssm.exceptions.ParameterNotFound:
+        aws.client("lambda").invoke(FunctionName=deployment.output("RotationFunction"), Payload=b"{}")
 
 
 def _put_parameter(aws: Aws, name: str, value: str) -> None:

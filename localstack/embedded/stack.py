@@ -49,7 +49,6 @@ class LocalStack:
     tables: Mapping[str, str]
     functions: Mapping[str, str]
     _aws: Aws = field(repr=False)
-    _key: SigningKey = field(repr=False)
     accounts: Sequence[Account] = ()
 
     @classmethod
@@ -79,7 +78,7 @@ class LocalStack:
 
     def _seeded(self) -> LocalStack:
         data = sample.ensure(
-            self._aws, self.stack_name, self.base_url, partial(tokens.mint, self._key), SAMPLE_BOOKS, lambda *_: None
+            self._aws, self.stack_name, self.base_url, partial(tokens.mint, self._key()), SAMPLE_BOOKS, lambda *_: None
         )
         return replace(self, accounts=data.accounts)
 
@@ -126,7 +125,7 @@ class LocalStack:
         aws = Aws(endpoint_url)
         found = engine.identify(endpoint_url)
         deployed = deploy.deploy(aws, found, template, work.build, stack_name, parameters)
-        key = settle.settle(aws, found, deployed, template)
+        settle.settle(aws, found, deployed, template)
         return cls(
             base_url=deploy.api_address(aws, deployed),
             stage_url=deploy.api_address(aws, deployed),
@@ -137,12 +136,16 @@ class LocalStack:
             tables=deployed.tables,
             functions=deployed.functions,
             _aws=aws,
-            _key=key,
         )
 
-    def mint_token(self, subject: str, role: str, *, lifetime: timedelta = timedelta(minutes=15)) -> str:
-        """An access token for any subject and role, signed with this stack's key."""
-        return tokens.mint(self._key, subject, role, lifetime)
+    def mint_token(
+        self, subject: str, role: str, *, lifetime: timedelta = timedelta(minutes=15), epoch: int = 0
+    ) -> str:
+        """An access token for any subject and role, signed with the key that signs in this stack now."""
+        return tokens.mint(self._key(), subject, role, lifetime, epoch)
+
+    def _key(self) -> SigningKey:
+        return tokens.signing_key(self._aws, self.outputs["TokenSigningKeySecret"])
 
     def client(self, service: str) -> Any:
         """A boto3 client for this stack's endpoint, e.g. ``stack.client("dynamodb")``."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
 from localstack.embedded.aws import Aws
+from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import COMMON_LAYER
 
 if TYPE_CHECKING:
@@ -18,42 +16,22 @@ if TYPE_CHECKING:
     from library_common.tokens import SigningKey
 
 
-def ensure_signing_key(aws: Aws, secret: str) -> SigningKey:
-    """The stack's key; a new one is made and stored when the secret holds none yet."""
-    stored = _secret_value(aws, secret)
-    if holds_key(stored):
+def signing_key(aws: Aws, secret: str) -> SigningKey:
+    """The key the stack signs with now. Refuses when its deployment has made none."""
+    stored = aws.secretsmanager.get_secret_value(SecretId=secret).get("SecretString", "")
+    try:
         key: SigningKey = _library_tokens().SigningKey.from_json(stored)
-        return key
-    key = _library_tokens().SigningKey.generate()
-    aws.secretsmanager.put_secret_value(SecretId=secret, SecretString=key.to_json())
+    except (KeyError, ValueError):
+        raise Refusal("The stack has no key to sign tokens with: its deployment should have made one.") from None
     return key
 
 
-def mint(key: SigningKey, subject: str, role: str, lifetime: timedelta) -> str:
-    """An access token as login would give it, for any subject and role."""
+def mint(key: SigningKey, subject: str, role: str, lifetime: timedelta, epoch: int = 0) -> str:
+    """An access token as login would give it, for any subject and role and any of the account's session epochs."""
     token: str = _library_tokens().mint_access_token(
-        key, subject=subject, role=role, now=datetime.now(UTC), lifetime=lifetime
+        key, subject=subject, role=role, now=datetime.now(UTC), lifetime=lifetime, epoch=epoch
     )
     return token
-
-
-def holds_key(secret_value: str) -> bool:
-    """Whether the secret holds a key: the template creates it as ``{}``."""
-    try:
-        document = json.loads(secret_value)
-    except ValueError:
-        return False
-    return isinstance(document, dict) and bool(document.get("keys"))
-
-
-def _secret_value(aws: Aws, secret: str) -> str:
-    try:
-        return aws.secretsmanager.get_secret_value(SecretId=secret).get("SecretString", "")
-    except ClientError as error:
-        # A secret without any value yet.
-        if error.response["Error"]["Code"] == "ResourceNotFoundException":
-            return ""
-        raise
 
 
 def _library_tokens() -> ModuleType:

@@ -84,7 +84,6 @@ def functions() -> tuple[Function, ...]:
 
 
 def service_identities() -> dict[str, frozenset[str]]:
-    """Which services may call others, and the scopes their tokens may claim, as the authorizer is told."""
-    (authorizer,) = [function for function in functions() if function.package == "gateway_service"]
-    text = authorizer.properties["Environment"]["Variables"]["SERVICE_IDENTITIES"]["Fn::Sub"]
+    """Which services may call others, and the scopes their tokens may claim, as authorizer and rotation are told."""
+    text = load()["Resources"]["ServiceIdentities"]["Properties"]["Value"]["Fn::Sub"]
     return {name: frozenset(identity["scopes"].split()) for name, identity in json.loads(text).items()}

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import json
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
+from gateway_service.revoked_epochs import VIEW_SECONDS
 from library_common.access import Caller
 from library_common.http import ServiceApi
 from localstack.embedded import template
@@ -18,6 +20,9 @@ from tests.architecture.deployment import DEFAULT_AUTHORIZER, Declared, Function
 from tests.architecture.sources import deployed
 
 pytestmark = pytest.mark.architecture
+
+EVENT_SECONDS = 10
+"""From a change in users to the gateway's table, on a bad day."""
 
 HTTP = [function for function in functions() if function.routes()]
 by_id = pytest.mark.parametrize("function", HTTP, ids=[function.logical_id for function in HTTP])
@@ -149,8 +154,56 @@ def test_the_authorizers_are_those_the_rules_speak_of() -> None:
     assert auth["DefaultAuthorizer"] == DEFAULT_AUTHORIZER
     assert auth["Authorizers"].keys() == {"Token", "OptionalToken"}
     # With the header as identity source API Gateway refuses a request without it; without, it asks the authorizer.
-    assert auth["Authorizers"]["Token"]["Identity"]["Headers"] == ["Authorization"]
+    # And it is all that a cached answer is found by: the answer depends on nothing else of the request.
+    assert auth["Authorizers"]["Token"]["Identity"] == {"Headers": ["Authorization"], "ReauthorizeEvery": 30}
     assert auth["Authorizers"]["OptionalToken"]["Identity"] == {"ReauthorizeEvery": 0}
+
+
+# -- keys -----------------------------------------------------------------------------------------
+
+
+def policies_of(function: Function) -> list[dict[str, Any]]:
+    return [statement for policy in function.properties["Policies"] for statement in policy["Statement"]]
+
+
+def secrets_allowed(function: Function, action: str) -> set[str]:
+    """Logical ids of the secrets with which a function may do this."""
+    return {
+        reference["Ref"]
+        for statement in policies_of(function)
+        if action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+        for reference in (statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]])
+    }
+
+
+def test_who_may_read_and_write_which_secret() -> None:
+    text = load()["Resources"]["ServiceIdentities"]["Properties"]["Value"]["Fn::Sub"]
+    of_services = {identity["secret_arn"].strip("${}") for identity in json.loads(text).values()}
+    by_id = {function.logical_id: function for function in functions()}
+
+    assert secrets_allowed(by_id["AuthorizerFunction"], "secretsmanager:GetSecretValue") == of_services
+    for action in ("secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"):
+        assert secrets_allowed(by_id["RotationFunction"], action) == {*of_services, "TokenSigningKey"}
+    writers = {f.logical_id for f in functions() if secrets_allowed(f, "secretsmanager:PutSecretValue")}
+    assert writers == {"RotationFunction"}
+
+
+def test_no_update_of_the_stack_resets_the_published_keys() -> None:
+    """They are written by the rotation; what the template itself holds CloudFormation may write again."""
+    named = [
+        resource["Properties"].get("Name")
+        for resource in load()["Resources"].values()
+        if resource["Type"] == "AWS::SSM::Parameter"
+    ]
+    assert {"Fn::Sub": "/${AWS::StackName}/token-verification-keys"} not in named
+
+
+def test_a_revoked_token_ends_within_a_minute() -> None:
+    """As `revoked_epochs` adds it up."""
+    (api,) = template.resources_of(load(), template.API).values()
+    cached = api["Auth"]["Authorizers"]["Token"]["Identity"]["ReauthorizeEvery"]
+
+    assert EVENT_SECONDS + VIEW_SECONDS + cached < 60
 
 
 # -- scopes ---------------------------------------------------------------------------------------

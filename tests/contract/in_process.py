@@ -78,6 +78,8 @@ class InProcess:
             ((kind, argument),) = value.items()
             if kind == "Ref":
                 return self.refs[argument]
+            if kind == "Fn::GetAtt" and argument[1] == "Value":
+                return self.resolve(self.template["Resources"][argument[0]]["Properties"]["Value"])
             if kind == "Fn::Sub":
                 text = str(argument)
                 for name, ref in self.refs.items():
@@ -102,19 +104,26 @@ class InProcess:
                     self.refs[logical_id] = self.resolve(properties["Name"])
                     self.client("events").create_event_bus(Name=self.refs[logical_id])
                 case "AWS::SecretsManager::Secret":
-                    made = self.client("secretsmanager").create_secret(
-                        Name=logical_id, SecretString='{"current": "' + "s" * 64 + '"}'
-                    )
-                    self.refs[logical_id] = made["ARN"]
+                    self.refs[logical_id] = self.client("secretsmanager").create_secret(Name=logical_id)["ARN"]
                 case "AWS::SSM::Parameter":
-                    self.refs[logical_id] = self.resolve(properties["Name"])
-        # Those that are written after deployment, and the one whose value is a parameter of the template.
-        self.client("secretsmanager").put_secret_value(
-            SecretId=self.refs["TokenSigningKey"], SecretString=self.signing_key.to_json()
-        )
+                    self.refs[logical_id] = self.resolve(properties["Name"]) if "Name" in properties else logical_id
+        # The two that are written after deployment, and the one whose value is a parameter of the template.
         self._parameter("ServicesUrlParameter", NOBODY_LISTENS)
-        self._parameter("TokenVerificationKeysParameter", self.signing_key.public_jwks_json())
+        self.put_keys_back()
         self._parameter("LoanPolicyParameter", self.refs["LoanPolicy"])
+
+    def put_keys_back(self) -> None:
+        """Makes keys and secrets what they were in the beginning: one key each, and the signing key published."""
+        for logical_id, properties in sam.resources_of(dict(self.template), "AWS::SecretsManager::Secret").items():
+            generated = "GenerateSecretString" in properties
+            value = '{"current": "' + "s" * 64 + '"}' if generated else self.signing_key.to_json()
+            self.client("secretsmanager").put_secret_value(SecretId=self.refs[logical_id], SecretString=value)
+        self.client("ssm").put_parameter(
+            Name=f"/{STACK_NAME}/token-verification-keys",
+            Value=self.signing_key.public_jwks_json(),
+            Type="String",
+            Overwrite=True,
+        )
 
     def _table(self, name: str, properties: Mapping[str, Any]) -> str:
         taken = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")

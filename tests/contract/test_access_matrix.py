@@ -5,7 +5,7 @@ its identity source. `tests/integration/test_access_matrix.py` asks the deployed
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -22,6 +22,7 @@ from tests.contract.in_process import InProcess
 from tests.support import access_matrix
 from tests.support.access_matrix import Caller, Route, Things, asked, expected, seen
 from tests.support.lambda_events import api_event, call
+from tests.unit.gateway.sources import Revoked, Told
 from tools import services
 
 pytestmark = pytest.mark.contract
@@ -59,11 +60,11 @@ def callers(stack: InProcess, things: Things) -> list[Caller]:
 
 @pytest.fixture(scope="module")
 def keyring(stack: InProcess) -> Keyring:
-    def told(secret: str) -> Callable[[], str]:
-        return lambda: json.dumps({"current": secret})
+    def told(secret: str) -> Told:
+        return Told(lambda: json.dumps({"current": secret}))
 
     granted = {name: (told(SECRETS[name]), scopes) for name, scopes in service_identities().items()}
-    return Keyring(jwks=stack.signing_key.public_jwks_json, services=granted)
+    return Keyring(jwks=Told(stack.signing_key.public_jwks_json), services=granted)
 
 
 def test_every_route_lets_in_exactly_whom_it_declares(
@@ -87,7 +88,7 @@ def _asked(service: Running, keyring: Keyring, route: Route, caller: Caller, thi
             return "401"
         try:
             header = f"Bearer {caller.token}" if caller.token is not None else None
-            context = authorize(header, ARN, keyring, SystemClock())["context"]
+            context = authorize(header, ARN, keyring, Revoked(), SystemClock())["context"]
         except Unauthorized:
             return "401"
     request = asked(route, things)

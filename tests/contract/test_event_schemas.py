@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import pytest
 from moto.events.models import EventPattern
 from pydantic import BaseModel
 
+from gateway_service.revocations import Delivery, Revocation
 from library_common.events import SOURCE_PREFIX, Envelope
 from localstack.embedded import template
 from localstack.embedded.layout import TEMPLATE
@@ -15,6 +16,7 @@ from tests.contract.event_schemas import SAMPLES, complaints, read, sample_files
 from tools import event_schemas as generator
 from tools import services
 from tools.generated import differences
+from users_service.domain.events import SessionsRevoked
 
 pytestmark = pytest.mark.contract
 
@@ -168,8 +170,24 @@ def patterns() -> dict[str, dict[str, Any]]:
 
 
 def test_every_rule_of_the_template_delivers_something() -> None:
-    """There is none yet; the first one with a misspelt type is found here."""
+    """One with a misspelt type is found here."""
     assert {name: pattern for name, pattern in patterns().items() if not deliverable(pattern)} == {}
+
+
+def test_the_gateway_hears_of_revoked_sessions_and_understands_them() -> None:
+    sample = read(SAMPLES / "users" / "SessionsRevoked.v1.json")
+
+    assert deliverable(patterns()["SessionsRevokedRule"]) == ["SessionsRevoked.v1"]
+    understood = Revocation.model_validate(Delivery.model_validate({"detail": sample}).detail.data)
+    assert understood.model_dump() == {name: sample["data"][name] for name in ("user_id", "epoch")}
+
+
+@pytest.mark.parametrize("reason", get_args(SessionsRevoked.model_fields["reason"].annotation))
+def test_a_revocation_is_understood_whatever_its_reason(reason: Any) -> None:
+    """As users writes it, not only as the sample shows it."""
+    data = SessionsRevoked(user_id="U", reason=reason, epoch=3).model_dump(mode="json")
+
+    assert Revocation.model_validate(data) == Revocation(user_id="U", epoch=3)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def main() -> int:
 
 def _everything(clients: int, seconds: float) -> Iterator[Measurement]:
     yield from measuring.import_ratios()
+    yield from measuring.authorizer_cost()
     yield from measuring.unzipped_sizes()
     yield measuring.seconds_to_run()
     with tempfile.TemporaryDirectory() as scratch, LocalStack.start(Path(scratch)) as stack:

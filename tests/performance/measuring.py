@@ -48,8 +48,10 @@ class Measurement:
 
 
 def import_ratios(rounds: int = 9) -> Iterator[Measurement]:
-    """CPU time to import each HTTP handler over the bare handler's: medians of alternating fresh processes."""
+    """CPU time to import each HTTP handler and the authorizer over the bare handler's: medians of alternating fresh
+    processes."""
     modules = {"bare": "tests.performance.bare_handler"} | {s: f"{s}_service.http" for s in SERVICES}
+    modules["authorizer"] = "gateway_service.authorizer"
     taken: dict[str, list[float]] = {name: [] for name in modules}
     for _ in range(rounds):
         for name, module in modules.items():
@@ -59,14 +61,37 @@ def import_ratios(rounds: int = 9) -> Iterator[Measurement]:
         yield Measurement(
             f"import of {service} over the bare handler", statistics.median(taken[service]) / bare, "x bare", 1.0
         )
+    yield Measurement(
+        "import of the authorizer over the bare handler", statistics.median(taken["authorizer"]) / bare, "x bare", 0.6
+    )
+
+
+def authorizer_cost() -> Iterator[Measurement]:
+    """Calls to AWS and CPU time of the authorizer, in a fresh process."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.performance.authorizer_cost"],
+        env=_environment(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    yield Measurement("authorizer: calls to AWS, the first time", found["cold_calls"], "calls", 3)
+    yield Measurement("authorizer: calls to AWS, warm", found["warm_calls"], "calls", 0)
+    yield Measurement("authorizer: CPU warm, over a bare ES256 verification", found["warm_over_bare"], "x bare", 4.0)
+    yield Measurement("authorizer: CPU warm", found["warm_microseconds"], "us")
 
 
 def _import_seconds(module: str) -> float:
     code = f"import time; t = time.process_time(); import {module}; print(time.process_time() - t)"
-    path = [ROOT, ROOT / "layers" / "common", *(ROOT / "functions" / s for s in SERVICES)]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "AWS_DEFAULT_REGION": "us-east-1"}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], env=_environment(), capture_output=True, text=True, check=True)
     return float(done.stdout)
+
+
+def _environment() -> dict[str, str]:
+    path = [ROOT, ROOT / "layers" / "common", *(ROOT / "functions" / s for s in (*SERVICES, "gateway"))]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 def unzipped_sizes() -> Iterator[Measurement]:

@@ -212,7 +212,7 @@ def _worthless(key: SigningKey, subject: str, now: datetime) -> Iterator[tuple[s
     head, payload, signature = good.split(".")
     yield "expired", mint_access_token(key, subject=subject, role="admin", now=now - timedelta(hours=1))
     yield "not yet valid", mint_access_token(key, subject=subject, role="admin", now=now + timedelta(hours=1))
-    stranger = SigningKey(key.kid, json.loads(SigningKey.generate().to_json())["keys"][0])
+    stranger = SigningKey(key.kid, json.loads(SigningKey.generate().to_json())["current"])
     yield "signed with another key of the same id", stranger.sign(claims)
     yield "with a signature that was changed", f"{head}.{payload}.{_changed(signature)}"
     yield "with claims that were changed", f"{head}.{_encoded({**claims, 'role': 'librarian'})}.{signature}"

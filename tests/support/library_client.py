@@ -31,6 +31,10 @@ class LibraryClient:
         """One token per person, kept, so that the authorizer's cache is used as in real life."""
         return self._tokens.setdefault((subject, role), self.mint(subject, role))
 
+    def forget_tokens(self) -> None:
+        """For when the key that signed them is no longer accepted."""
+        self._tokens.clear()
+
     def as_librarian(self) -> dict[str, str]:
         return self.bearer("01JLBRARAN0000000000000000", "librarian")
 

@@ -8,15 +8,24 @@ route in the services. That is also why a cached answer can be reused for any ro
 import time
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from gateway_service.keyring import Keyring
+from gateway_service.revoked_epochs import RevocationView
 from gateway_service.settings import GatewaySettings
+from library_common import aws
 from library_common.access import caller_from_event
 from library_common.clock import Clock, SystemClock
 from library_common.context import invocation
+from library_common.dynamodb import Table
 from library_common.telemetry import count, log_invocation
 from library_common.tokens import TokenRefused, VerifiedToken
+
+
+class Revocations(Protocol):
+    """Which good tokens are not to be accepted all the same: `gateway_service.revoked_epochs.RevocationView`."""
+
+    def revokes(self, token: VerifiedToken) -> bool: ...
 
 
 class Unauthorized(Exception):
@@ -31,6 +40,11 @@ def _keyring() -> Keyring:
     return Keyring.from_settings(GatewaySettings())
 
 
+@cache
+def _revocations() -> RevocationView:
+    return RevocationView(Table(GatewaySettings().table_name, aws.impatient_dynamodb))
+
+
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Lambda entry. Raises Unauthorized for a token that proves nothing."""
     started = time.perf_counter()
@@ -38,7 +52,9 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     with invocation(headers.get("x-correlation-id")) as record:
         status = 500
         try:
-            answer = authorize(headers.get("authorization"), event["methodArn"], _keyring(), SystemClock())
+            answer = authorize(
+                headers.get("authorization"), event["methodArn"], _keyring(), _revocations(), SystemClock()
+            )
             # Named as the services name the same caller in their logs and events.
             record.actor = caller_from_event({"requestContext": {"authorizer": answer["context"]}}).actor
             status = 200
@@ -50,7 +66,9 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         return answer
 
 
-def authorize(authorization: str | None, method_arn: str, keyring: Keyring, clock: Clock) -> dict[str, Any]:
+def authorize(
+    authorization: str | None, method_arn: str, keyring: Keyring, revocations: Revocations, clock: Clock
+) -> dict[str, Any]:
     """The authorizer's answer for an Authorization header; without one the caller is nobody.
 
     A route that needs somebody names the header as identity source, so API Gateway refuses a request
@@ -63,11 +81,14 @@ def authorize(authorization: str | None, method_arn: str, keyring: Keyring, cloc
         count("TokenRefused", reason="scheme")
         raise Unauthorized
     try:
-        verified = keyring.verifier().verify(token.strip(), clock.now())
+        verified = keyring.verify(token.strip(), clock.now())
     except TokenRefused as refused:
         count("TokenRefused", reason=str(refused))
         # Nothing about why reaches the client: an attacker learns nothing from a 401.
         raise Unauthorized from None
+    if revocations.revokes(verified):
+        count("TokenRefused", reason="revoked")
+        raise Unauthorized
     return _answer(f"{verified.kind}:{verified.subject}", method_arn, _claims(verified))
 
 

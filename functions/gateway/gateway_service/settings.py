@@ -1,4 +1,4 @@
-"""Environment of the authorizer."""
+"""Environment of the gateway's functions."""
 
 from pydantic import BaseModel, ConfigDict, Json
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,10 +13,23 @@ class ServiceIdentity(BaseModel):
     scopes: str
 
 
-class GatewaySettings(BaseSettings):
-    """`SERVICE_IDENTITIES` is a JSON object: service name -> ServiceIdentity."""
+class RevocationSettings(BaseSettings):
+    """What the consumer of revocations needs, and the others too."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
+    table_name: str
+
+
+class GatewaySettings(RevocationSettings):
+    """Of the authorizer. `SERVICE_IDENTITIES` is a JSON object: service name -> ServiceIdentity."""
+
     verification_keys_parameter: str
     service_identities: Json[dict[str, ServiceIdentity]]
+
+
+class RotationSettings(GatewaySettings):
+    """Of the rotation. `KEY_DAYS`: how many days a key signs before the daily run rotates it."""
+
+    signing_key_secret: str
+    key_days: int

@@ -1,12 +1,12 @@
 """Builds the object graph of loans once per process, when first needed. The only place that knows every part."""
 
-import json
 from dataclasses import dataclass
 from functools import cache
 
 from library_common import aws
 from library_common.clock import SystemClock
 from library_common.configuration import parameter, secret
+from library_common.key_rings import secret_ring
 from library_common.service_client import Patience, ServiceClient, ServiceToken
 from loans_service.adapters.dynamodb import DynamoLoans
 from loans_service.adapters.policies import StoredPolicies
@@ -21,6 +21,7 @@ from loans_service.application.settling import Settling
 from loans_service.settings import LoansSettings
 
 _SCOPES = frozenset({"users:read", "inventory:write"})
+_LOOK_AGAIN_SECONDS = 10.0
 # Long enough for a neighbour that starts cold, twice over on a good day.
 _PATIENCE = Patience(connect=0.5, answer=4.0, breaker_failures=5, breaker_pause=10.0)
 
@@ -42,10 +43,22 @@ def settings() -> LoansSettings:
 
 @cache
 def _token() -> ServiceToken:
+    # Remembered for as long as gateway_service.overlap says that signers do, so that ordinary rotations go unnoticed.
     stored = secret(settings().service_secret_arn)
     return ServiceToken(
-        service="loans", scopes=_SCOPES, secret=lambda: str(json.loads(stored.get())["current"]), clock=SystemClock()
+        service="loans",
+        scopes=_SCOPES,
+        secret=lambda: _current(stored.get()),
+        newer_secret=lambda: _current(stored.get_anew(pause=_LOOK_AGAIN_SECONDS)),
+        clock=SystemClock(),
     )
+
+
+def _current(secret_json: str) -> str:
+    ring = secret_ring(secret_json)
+    if ring is None:
+        raise LookupError("the service's secret holds none")
+    return ring.current
 
 
 @cache

@@ -38,6 +38,17 @@ def dynamodb() -> "DynamoDBClient":
     return client
 
 
+@cache
+def impatient_dynamodb() -> "DynamoDBClient":
+    """For reads that somebody waits for and that can do without an answer: at most three seconds, two attempts."""
+    import boto3  # noqa: PLC0415 - as above
+    from botocore.config import Config  # noqa: PLC0415
+
+    config = Config(connect_timeout=0.5, read_timeout=1, retries={"mode": "standard", "max_attempts": 2})
+    client: DynamoDBClient = boto3.client("dynamodb", config=config)
+    return client
+
+
 def events() -> "EventBridgeClient":
     client: EventBridgeClient = _client("events")
     return client

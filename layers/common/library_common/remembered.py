@@ -27,12 +27,29 @@ class Remembered[T]:
         self._monotonic = monotonic
         self._value: T | None = None
         self._fetched_at: float | None = None
+        self._asked_anew_at: float | None = None
         self._good_until = 0.0
 
     def get(self) -> T:
+        """The value, at most `seconds` old while its source answers. Raises what `fetch` raised."""
         now = self._monotonic()
         if self._value is not None and self._fetched_at is not None and now < self._good_until:
             return self._value
+        return self._fetch_anew(now)
+
+    def get_anew(self, *, pause: float) -> T:
+        """The value fetched now, for whoever has reason to think that it changed.
+
+        At most once in `pause` seconds, and between that the same as `get`: the reason may be one that anybody
+        can bring about as often as they like. Raises as `get` does.
+        """
+        now = self._monotonic()
+        if self._asked_anew_at is not None and now < self._asked_anew_at + pause:
+            return self.get()
+        self._asked_anew_at = now
+        return self._fetch_anew(now)
+
+    def _fetch_anew(self, now: float) -> T:
         try:
             self._value = self._fetch()
         except Exception:

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -85,22 +86,49 @@ class ServiceToken:
     """The caller's own service token, minted anew a minute before it expires.
 
     The same token is used until then, so that the authorizer's cache serves repeated calls.
+    newer_secret: the secret as it is now, should the one that `secret` answers be out of date; it may decline to
+    look and answer the same.
     """
 
-    def __init__(self, *, service: str, scopes: frozenset[str], secret: Callable[[], str], clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        service: str,
+        scopes: frozenset[str],
+        secret: Callable[[], str],
+        clock: Clock,
+        newer_secret: Callable[[], str] | None = None,
+    ) -> None:
         self._service = service
         self._scopes = scopes
         self._secret = secret
+        self._newer_secret = newer_secret or secret
         self._clock = clock
+        self._signed_with = ""
         self._token = ""
         self._good_until = 0.0
 
     def get(self) -> str:
         now = self._clock.now()
         if now.timestamp() >= self._good_until:
-            self._token = mint_service_token(self._secret(), service=self._service, scopes=self._scopes, now=now)
-            self._good_until = (now + SERVICE_LIFETIME).timestamp() - _RENEW_BEFORE_SECONDS
+            self._sign(self._secret(), now)
         return self._token
+
+    def renewed(self) -> bool:
+        """For a token that was refused: whether there is another secret by now, and so another token.
+
+        Only a forced rotation does that; in an ordinary one the old secret goes on being accepted.
+        """
+        secret = self._newer_secret()
+        if secret == self._signed_with:
+            return False
+        self._sign(secret, self._clock.now())
+        return True
+
+    def _sign(self, secret: str, now: datetime) -> None:
+        self._token = mint_service_token(secret, service=self._service, scopes=self._scopes, now=now)
+        self._signed_with = secret
+        self._good_until = (now + SERVICE_LIFETIME).timestamp() - _RENEW_BEFORE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -190,6 +218,13 @@ class ServiceClient:
         return self._monotonic() + self._patience.connect >= deadline
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None, deadline: float) -> Result:
+        status, data = self._request(method, path, body, deadline)
+        if status == 401 and self._token.renewed():
+            # Refused in front of the service: nothing was done yet.
+            status, data = self._request(method, path, body, deadline)
+        return self._read(status, data)
+
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None, deadline: float) -> tuple[int, bytes]:
         left = deadline - self._monotonic()
         current().outgoing_calls += 1
         headers = {
@@ -211,7 +246,7 @@ class ServiceClient:
             raise _Failure(Unavailable(self._service, type(exc).__name__)) from exc
         except HTTPError as exc:
             raise _Failure(UnknownOutcome(self._service, type(exc).__name__)) from exc
-        return self._read(response.status, response.data)
+        return response.status, response.data
 
     def _read(self, status: int, data: bytes) -> Result:
         document = _json_object(data)

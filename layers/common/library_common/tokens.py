@@ -31,6 +31,17 @@ class TokenRefused(Exception):
     """The token proves nothing: malformed, expired, wrongly signed, for somebody else."""
 
 
+class SignerUnknown(TokenRefused):
+    """No key that is known here has signed it: it is made up, or the keys known here are out of date.
+
+    service: the service that it claims to come from; None for a person's token.
+    """
+
+    def __init__(self, why: str, service: str | None) -> None:
+        super().__init__(why)
+        self.service = service
+
+
 @dataclass(frozen=True)
 class VerifiedToken:
     """What a good token proves."""
@@ -61,18 +72,33 @@ class SigningKey:
 
     @classmethod
     def from_json(cls, text: str) -> "SigningKey":
-        """Reads what `to_json` wrote. Raises KeyError when there is no key in it yet."""
-        entry = json.loads(text)["keys"][0]
-        return cls(entry["kid"], entry)
+        """The key that signs now, out of a secret with a ring of them (`key_rings`) or with this one alone.
+
+        Raises KeyError when there is no key in it yet.
+        """
+        return cls.from_jwk(json.loads(text)["current"])
+
+    @classmethod
+    def from_jwk(cls, jwk: Mapping[str, Any]) -> "SigningKey":
+        """Reads what `private_jwk` gave. Raises KeyError without a key id."""
+        return cls(jwk["kid"], jwk)
 
     def to_json(self) -> str:
-        """For the secret. Private."""
-        return json.dumps({"keys": [{**self._private_jwk, "kid": self.kid, "alg": "ES256", "use": "sig"}]})
+        """For the secret: a ring of this key alone. Private."""
+        return json.dumps({"current": self.private_jwk()})
+
+    def private_jwk(self) -> dict[str, Any]:
+        """The whole key. Private."""
+        return {**self._private_jwk, "kid": self.kid, "alg": "ES256", "use": "sig"}
+
+    def public_jwk(self) -> dict[str, Any]:
+        """What others verify with."""
+        public = {name: self._private_jwk[name] for name in ("kty", "crv", "x", "y")}
+        return {**public, "kid": self.kid, "alg": "ES256", "use": "sig"}
 
     def public_jwks_json(self) -> str:
-        """The JWKS document others verify with."""
-        public = {name: self._private_jwk[name] for name in ("kty", "crv", "x", "y")}
-        return json.dumps({"keys": [{**public, "kid": self.kid, "alg": "ES256", "use": "sig"}]})
+        """The JWKS document of this key alone."""
+        return json.dumps({"keys": [self.public_jwk()]})
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         key = jwt.PyJWK({**self._private_jwk, "kid": self.kid, "alg": "ES256"})
@@ -135,7 +161,7 @@ class TokenVerifier:
         self._services = dict(services)
 
     def verify(self, token: str, now: datetime) -> VerifiedToken:
-        """Raises TokenRefused."""
+        """Raises TokenRefused; SignerUnknown when other keys than those known here might say otherwise."""
         try:
             issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
             if isinstance(issuer, str) and issuer.startswith(_SERVICE_ISSUER_PREFIX):
@@ -146,7 +172,9 @@ class TokenVerifier:
             raise TokenRefused(type(exc).__name__) from exc
 
     def _access_token(self, token: str, now: datetime) -> VerifiedToken:
-        key = self._keys[str(jwt.get_unverified_header(token).get("kid"))]
+        key = self._keys.get(str(jwt.get_unverified_header(token).get("kid")))
+        if key is None:
+            raise SignerUnknown("unknown key", None)
         claims = _decode(token, key.key, "ES256", ISSUER, now)
         return VerifiedToken(
             kind="person",
@@ -159,18 +187,16 @@ class TokenVerifier:
 
     def _service_token(self, token: str, service: str, now: datetime) -> VerifiedToken:
         secrets, allowed = self._services[service]
-        failure: Exception = TokenRefused("no secret")
         for secret in secrets:
             try:
                 claims = _decode(token, secret, "HS256", f"{_SERVICE_ISSUER_PREFIX}{service}", now)
-            except InvalidSignatureError as exc:
-                failure = exc
+            except InvalidSignatureError:
                 continue
             scopes = frozenset(str(claims.get("scope", "")).split())
             if not scopes <= allowed:
                 raise TokenRefused("scope beyond what the service may claim")
             return VerifiedToken(kind="service", subject=service, token_id=str(claims["jti"]), scopes=scopes)
-        raise failure
+        raise SignerUnknown("wrong secret" if secrets else "no secret", service)
 
 
 def _decode(token: str, key: AllowedPublicKeys | str, algorithm: str, issuer: str, now: datetime) -> dict[str, Any]:
@@ -189,12 +215,14 @@ def _decode(token: str, key: AllowedPublicKeys | str, algorithm: str, issuer: st
         },
     )
     moment = now.astimezone(UTC).timestamp()
-    expires, issued = float(claims["exp"]), float(claims["iat"])
-    if not math.isfinite(expires) or not math.isfinite(issued):
+    expires, issued, begins = float(claims["exp"]), float(claims["iat"]), float(claims.get("nbf", 0))
+    if not all(map(math.isfinite, (expires, issued, begins))):
         # Python's JSON knows NaN and Infinity; neither is ever over.
         raise jwt.DecodeError("no moment")
     if moment >= expires + CLOCK_SKEW_SECONDS:
         raise jwt.ExpiredSignatureError("expired")
     if issued > moment + CLOCK_SKEW_SECONDS:
         raise jwt.ImmatureSignatureError("issued in the future")
+    if begins > moment + CLOCK_SKEW_SECONDS:
+        raise jwt.ImmatureSignatureError("not good yet")
     return claims

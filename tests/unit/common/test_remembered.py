@@ -133,3 +133,56 @@ def test_waiting_for_the_next_try_never_outlives_the_grace(source: Source, clock
 
     with pytest.raises(ConnectionError):
         remembered.get()
+
+
+# -- asking anew ----------------------------------------------------------------------------------
+
+
+def test_whoever_has_reason_to_gets_the_value_of_now(source: Source, remembered: Remembered[str]) -> None:
+    remembered.get()
+    source.value = "second"
+
+    assert remembered.get() == "first"
+    assert remembered.get_anew(pause=10.0) == "second"
+    assert remembered.get() == "second"
+
+
+def test_asking_anew_as_often_as_one_likes_asks_the_source_now_and_then(
+    source: Source, clock: FixedClock, remembered: Remembered[str]
+) -> None:
+    remembered.get()
+    for _ in range(100):
+        remembered.get_anew(pause=10.0)
+        clock.sleep(0.3)
+
+    assert source.asked == 1 + 3, "thirty seconds"
+
+
+def test_a_value_fetched_anew_is_good_for_as_long_as_any(
+    source: Source, clock: FixedClock, remembered: Remembered[str]
+) -> None:
+    remembered.get()
+    clock.sleep(SECONDS - 1)
+    remembered.get_anew(pause=10.0)
+
+    clock.sleep(SECONDS - 1)
+    remembered.get()
+
+    assert source.asked == 2
+
+
+def test_asking_anew_while_the_source_is_down_leaves_the_last_good_value(
+    source: Source, clock: FixedClock, remembered: Remembered[str]
+) -> None:
+    remembered.get()
+    source.down = True
+
+    assert remembered.get_anew(pause=10.0) == "first"
+    clock.sleep(SECONDS + GRACE + 1)
+    with pytest.raises(ConnectionError):
+        remembered.get_anew(pause=10.0)
+
+
+def test_the_first_value_may_be_asked_for_anew(source: Source, remembered: Remembered[str]) -> None:
+    assert remembered.get_anew(pause=10.0) == "first"
+    assert source.asked == 1

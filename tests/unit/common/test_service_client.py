@@ -23,7 +23,7 @@ from library_common.service_client import (
     UnknownOutcome,
     path_segment,
 )
-from library_common.tokens import SERVICE_LIFETIME, TokenVerifier
+from library_common.tokens import SERVICE_LIFETIME, TokenRefused, TokenVerifier
 from tests.support.clock import FixedClock
 from tests.support.neighbour import Does, Neighbour
 from tests.support.operator_log import OperatorLog
@@ -536,3 +536,75 @@ def test_all_calls_of_a_while_carry_the_same_token(neighbour: Neighbour, client:
         get(client)
 
     assert len({asked.headers["authorization"] for asked in neighbour.asked}) == 1
+
+
+# -- a secret that was replaced ---------------------------------------------------------------------
+
+UNAUTHENTICATED = Does(401, {"code": "not_authenticated"})
+
+
+@pytest.fixture
+def secrets() -> list[str]:
+    """The secret as this process remembers it, and as it is now."""
+    return [SECRET, SECRET]
+
+
+@pytest.fixture
+def token_of_two(secrets: list[str], clock: FixedClock) -> ServiceToken:
+    return ServiceToken(
+        service="loans", scopes=SCOPES, secret=lambda: secrets[0], newer_secret=lambda: secrets[1], clock=clock
+    )
+
+
+@pytest.fixture
+def renewing(neighbour: Neighbour, token_of_two: ServiceToken, clock: FixedClock) -> ServiceClient:
+    return ServiceClient(
+        service="books",
+        base_url=lambda: neighbour.url,
+        token=token_of_two,
+        patience=PATIENT,
+        monotonic=clock.monotonic,
+        sleep=clock.sleep,
+    )
+
+
+def signed_with(token: str, secret: str, clock: FixedClock) -> bool:
+    try:
+        TokenVerifier({"keys": []}, {"loans": ((secret,), SCOPES)}).verify(token.removeprefix("Bearer "), clock.now())
+    except TokenRefused:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("ask", [get, post, post_once])
+def test_after_a_401_a_call_is_signed_with_the_secret_of_now(
+    ask: Ask, neighbour: Neighbour, renewing: ServiceClient, secrets: list[str], clock: FixedClock
+) -> None:
+    """Also one that must not be repeated: what the authorizer refuses never reached the service."""
+    secrets[1] = "n" * 64
+    neighbour.script = [UNAUTHENTICATED, Does(200, {"done": True})]
+
+    assert ask(renewing) == Answered(200, {"done": True})
+    first, second = (asked.headers["authorization"] for asked in neighbour.asked)
+    assert signed_with(first, SECRET, clock)
+    assert signed_with(second, "n" * 64, clock)
+
+
+def test_a_renewed_token_is_used_from_then_on(
+    neighbour: Neighbour, renewing: ServiceClient, secrets: list[str]
+) -> None:
+    secrets[1] = "n" * 64
+    neighbour.script = [UNAUTHENTICATED, Does()]
+
+    for _ in range(3):
+        post_once(renewing)
+
+    assert len(neighbour.asked) == 4
+    assert len({asked.headers["authorization"] for asked in neighbour.asked[1:]}) == 1
+
+
+def test_without_a_newer_secret_a_401_stays_one(neighbour: Neighbour, renewing: ServiceClient) -> None:
+    neighbour.script = [UNAUTHENTICATED]
+
+    assert post_once(renewing) == Unavailable("books", "status 401")
+    assert len(neighbour.asked) == 1

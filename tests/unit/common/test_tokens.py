@@ -19,6 +19,7 @@ from library_common.tokens import (
     CLOCK_SKEW_SECONDS,
     ISSUER,
     SERVICE_LIFETIME,
+    SignerUnknown,
     SigningKey,
     TokenRefused,
     TokenVerifier,
@@ -172,7 +173,7 @@ def test_without_a_scope_a_service_may_nothing_in_particular() -> None:
 @pytest.mark.parametrize(
     "value", ["soon", None, [], {}, True, float("nan"), float("inf"), pytest.param(10**400, id="huge")]
 )
-@pytest.mark.parametrize("name", ["exp", "iat"])
+@pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
 def test_a_moment_that_is_none_does_not_make_a_token_good_for_ever(name: str, value: object) -> None:
     token = KEY.sign({**PERSON, name: value})
 
@@ -181,6 +182,35 @@ def test_a_moment_that_is_none_does_not_make_a_token_good_for_ever(name: str, va
     except TokenRefused:
         return
     pytest.fail(f"accepted a year later with {name}={value!r}")
+
+
+def test_a_token_is_not_good_before_it_says_so() -> None:
+    begins = NOON + timedelta(minutes=1)
+    token = KEY.sign({**PERSON, "nbf": int(begins.timestamp())})
+
+    assert refused(token) == "ImmatureSignatureError"
+    assert VERIFIER.verify(token, begins - timedelta(seconds=CLOCK_SKEW_SECONDS)).subject == "U"
+
+
+def test_only_an_unknown_signer_might_be_known_elsewhere() -> None:
+    """Whoever checks may look for newer keys then, and for nothing else."""
+    unknown = {
+        mint_access_token(OTHER_KEY, subject="U", role="patron", now=NOON): None,
+        mint_service_token("x" * 64, service="loans", scopes=SCOPES, now=NOON): "loans",
+    }
+    for token, service in unknown.items():
+        with pytest.raises(SignerUnknown) as refusal:
+            VERIFIER.verify(token, NOON)
+        assert refusal.value.service == service
+    for token in (
+        mint_access_token(KEY, subject="U", role="patron", now=NOON - timedelta(days=1)),
+        mint_access_token(SigningKey(KEY.kid, OTHER_KEY.private_jwk()), subject="U", role="patron", now=NOON),
+        mint_service_token("x" * 64, service="search", scopes=SCOPES, now=NOON),
+        "abc",
+    ):
+        with pytest.raises(TokenRefused) as refusal_for_good:
+            VERIFIER.verify(token, NOON)
+        assert not isinstance(refusal_for_good.value, SignerUnknown)
 
 
 @pytest.mark.parametrize("payload", [PERSON, SERVICE])
@@ -216,7 +246,7 @@ def test_an_unknown_key_id_is_refused() -> None:
 
 
 def test_a_foreign_key_under_a_known_id_is_refused() -> None:
-    impostor = SigningKey(KEY.kid, json.loads(OTHER_KEY.to_json())["keys"][0])
+    impostor = SigningKey(KEY.kid, OTHER_KEY.private_jwk())
 
     assert refused(mint_access_token(impostor, subject="U", role="admin", now=NOON)) == "InvalidSignatureError"
 

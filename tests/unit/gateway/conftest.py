@@ -6,7 +6,7 @@ import pytest
 
 from gateway_service.keyring import Keyring
 from tests.support.operator_log import OperatorLog, reading_the_log
-from tests.unit.gateway.sources import Sources
+from tests.unit.gateway.sources import Revoked, Sources
 
 
 @pytest.fixture
@@ -17,6 +17,12 @@ def sources() -> Sources:
 @pytest.fixture
 def keyring(sources: Sources) -> Keyring:
     return sources.keyring()
+
+
+@pytest.fixture
+def revoked() -> Revoked:
+    """Nobody yet."""
+    return Revoked()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from library_common.access import ANONYMOUS, Caller, Role, caller_from_event
 from library_common.tokens import SigningKey, mint_access_token, mint_service_token
 from tests.support.clock import NOON, FixedClock
 from tests.support.operator_log import OperatorLog
-from tests.unit.gateway.sources import SCOPES, Sources
+from tests.unit.gateway.sources import SCOPES, Revoked, Sources
 
 pytestmark = pytest.mark.unit
 
@@ -25,8 +25,8 @@ type Ask = Callable[[str | None], dict[str, Any]]
 
 
 @pytest.fixture
-def ask(keyring: Keyring) -> Ask:
-    return lambda authorization: authorize(authorization, ARN, keyring, FixedClock())
+def ask(keyring: Keyring, revoked: Revoked) -> Ask:
+    return lambda authorization: authorize(authorization, ARN, keyring, revoked, FixedClock())
 
 
 def caller_of(answer: dict[str, Any]) -> Caller:
@@ -143,12 +143,40 @@ def test_a_token_that_proves_nothing_is_refused_without_saying_why(ask: Ask, sou
     assert refused.value.__suppress_context__, "the reason is no business of the client's"
 
 
+# -- tokens that are good and refused all the same --------------------------------------------------
+
+
+@pytest.mark.parametrize(("epoch", "let_in"), [(0, False), (1, False), (2, True), (3, True)])
+def test_tokens_of_an_epoch_before_the_revoked_one_are_refused(
+    ask: Ask, sources: Sources, revoked: Revoked, epoch: int, let_in: bool
+) -> None:
+    revoked.epochs[ME] = 2
+    token = mint_access_token(sources.key, subject=ME, role="patron", now=NOON, epoch=epoch)
+
+    if let_in:
+        assert caller_of(ask(f"Bearer {token}")).id == ME
+        return
+    with pytest.raises(Unauthorized) as refused:
+        ask(f"Bearer {token}")
+    assert str(refused.value) == "Unauthorized"
+
+
+def test_another_members_revocation_is_no_business_of_mine(ask: Ask, sources: Sources, revoked: Revoked) -> None:
+    revoked.epochs["01ARZ3NDEKTSV4RRFFQ69G5FAW"] = 7
+    token = mint_access_token(sources.key, subject=ME, role="patron", now=NOON)
+
+    assert caller_of(ask(f"Bearer {token}")).id == ME
+
+
 # -- the Lambda entry -----------------------------------------------------------------------------
 
 
 @pytest.fixture
-def entry(monkeypatch: pytest.MonkeyPatch, keyring: Keyring) -> Callable[[dict[str, str] | None], dict[str, Any]]:
+def entry(
+    monkeypatch: pytest.MonkeyPatch, keyring: Keyring, revoked: Revoked
+) -> Callable[[dict[str, str] | None], dict[str, Any]]:
     monkeypatch.setattr(authorizer, "_keyring", lambda: keyring)
+    monkeypatch.setattr(authorizer, "_revocations", lambda: revoked)
     monkeypatch.setattr(authorizer, "SystemClock", FixedClock)
     return lambda headers: authorizer.handler({"type": "REQUEST", "methodArn": ARN, "headers": headers}, None)
 

@@ -8,7 +8,6 @@ import pytest
 
 from localstack.embedded.errors import Refusal
 from localstack.embedded.state import Account, StackFile
-from localstack.embedded.tokens import holds_key
 
 pytestmark = pytest.mark.unit
 
@@ -42,18 +41,3 @@ def test_without_a_stack_file_the_command_to_make_one_is_named(tmp_path: Path, c
 
     with pytest.raises(Refusal, match="`make run`"):
         StackFile.read(path)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("", False),
-        ("{}", False),
-        ('{"keys": []}', False),
-        ("[]", False),
-        ("no", False),
-        ('{"keys": [{"kid": 1}]}', True),
-    ],
-)
-def test_whether_a_secret_holds_a_signing_key(value: str, expected: bool) -> None:
-    assert holds_key(value) is expected

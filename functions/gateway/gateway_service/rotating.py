@@ -1,0 +1,182 @@
+"""Making, publishing and rotating key rings.
+
+Whatever point a run ends at, the next one finds a ring that works and finishes what is missing:
+
+1. the public keys of the old and the new ring together are published,
+2. the secret is replaced, and with it what signs,
+3. the public keys of the new ring alone are published.
+
+So there is no moment at which something signs with a key that is not published. Service secrets need no
+publication: whoever checks them reads the same secret as whoever signs with them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from library_common.clock import Clock, to_rfc3339
+from library_common.key_rings import Ring
+from library_common.telemetry import count, logger
+
+type Result = Literal["made", "kept", "rotated", "refused"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one ring. code: why it was refused. not_before: when the same would not be, RFC 3339."""
+
+    ring: str
+    result: Result
+    code: str | None = None
+    detail: str | None = None
+    not_before: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+class TurnTaken(Exception):
+    """Somebody else is at this ring."""
+
+
+class KeepingFailed(Exception):
+    """Some rings could not be looked after; the log says why."""
+
+
+class RingStore[Key](Protocol):
+    """Where a ring is kept. Writing replaces it whole."""
+
+    def read(self) -> Ring[Key] | None: ...
+
+    def write(self, ring: Ring[Key]) -> None: ...
+
+
+class Turns(Protocol):
+    """Lets one run at a time at a ring. Raises TurnTaken."""
+
+    def take(self, ring: str) -> AbstractContextManager[None]: ...
+
+
+@dataclass(frozen=True)
+class RingKeeper[Key]:
+    """One ring and what belongs to it.
+
+    overlap: how long a ring stays as it is between two rotations (`overlap`). publish: makes keys known to
+    those who check, if they do not read the ring itself; called with what is published already, it does nothing.
+    """
+
+    name: str
+    store: RingStore[Key]
+    generate: Callable[[], Key]
+    overlap: timedelta
+    publish: Callable[[Sequence[Key]], None] = lambda _: None
+
+    def complete(self, now: datetime) -> Outcome:
+        """A ring with a current and a next key, published. Changes nothing about one that is."""
+        ring = self.store.read()
+        if ring is not None and ring.next is not None:
+            self.publish(ring.keys)
+            return Outcome(self.name, "kept")
+        current = ring.current if ring is not None else self.generate()
+        previous = ring.previous if ring is not None else None
+        self._replace(ring, Ring(current, next=self.generate(), previous=previous, rotated_at=now))
+        return Outcome(self.name, "made")
+
+    def rotate(self, now: datetime) -> Outcome:
+        """A turn of the ring; refused while somebody might notice."""
+        self.complete(now)
+        ring = self._ring()
+        not_before = ring.rotated_at + self.overlap if ring.rotated_at is not None else now
+        if now < not_before:
+            return Outcome(
+                self.name,
+                "refused",
+                code="too_soon",
+                detail="The keys before may still be in use, and the next one may not be known everywhere yet.",
+                not_before=to_rfc3339(not_before),
+            )
+        self._replace(ring, ring.rotated(self.generate(), now))
+        return Outcome(self.name, "rotated")
+
+    def replace_all(self, now: datetime) -> Outcome:
+        """A ring of new keys only: whoever read the secret knows the next key as well as the current one."""
+        self._replace(self.store.read(), Ring(self.generate(), next=self.generate(), rotated_at=now))
+        return Outcome(self.name, "rotated")
+
+    def rotate_when_due(self, now: datetime, lifetime: timedelta) -> Outcome:
+        """Completes the ring, and rotates one that has been as it is for `lifetime` or longer."""
+        outcome = self.complete(now)
+        since = self._ring().rotated_at
+        if outcome.result == "kept" and (since is None or now - since >= lifetime):
+            return self.rotate(now)
+        return outcome
+
+    def _ring(self) -> Ring[Key]:
+        ring = self.store.read()
+        if ring is None:
+            raise LookupError(f"{self.name} holds no keys although they were just written")
+        return ring
+
+    def _replace(self, old: Ring[Key] | None, new: Ring[Key]) -> None:
+        before = old.keys if old is not None else ()
+        self.publish((*new.keys, *(key for key in before if key not in new.keys)))
+        self.store.write(new)
+        self.publish(new.keys)
+
+
+@dataclass(frozen=True)
+class KeyKeeping:
+    """All rings of the library, by name: `signing-key`, and `service:<name>` for each service.
+
+    lifetime: how long a key signs before the daily run rotates it.
+    """
+
+    rings: Mapping[str, RingKeeper[Any]]
+    turns: Turns
+    clock: Clock
+    lifetime: timedelta
+
+    def complete(self) -> list[Outcome]:
+        """For a deployment. Raises KeepingFailed when a ring could not be completed."""
+        return self._each(lambda ring: ring.complete(self.clock.now()))
+
+    def daily(self) -> list[Outcome]:
+        """Repairs and rotates what is due. Raises KeepingFailed after it has tried all."""
+        return self._each(lambda ring: ring.rotate_when_due(self.clock.now(), self.lifetime))
+
+    def rotate(self, names: Iterable[str], *, force: bool) -> list[Outcome]:
+        """What somebody asked for. A ring that does not exist is refused, and so is one that is rotated already."""
+        return [self._rotate(name, force=force) for name in dict.fromkeys(names)]
+
+    def _rotate(self, name: str, *, force: bool) -> Outcome:
+        ring = self.rings.get(name)
+        if ring is None:
+            known = ", ".join(self.rings)
+            return Outcome(name, "refused", code="no_such_ring", detail=f"There are: {known}.")
+        try:
+            with self.turns.take(name):
+                now = self.clock.now()
+                return _counted(ring.replace_all(now) if force else ring.rotate(now))
+        except TurnTaken:
+            return Outcome(name, "refused", code="in_progress", detail="Another run is at it.")
+
+    def _each(self, work: Callable[[RingKeeper[Any]], Outcome]) -> list[Outcome]:
+        outcomes = []
+        failed = []
+        for name, ring in self.rings.items():
+            try:
+                with self.turns.take(name):
+                    outcomes.append(_counted(work(ring)))
+            except Exception:  # noqa: BLE001 - one ring that cannot be read does not keep the others from being kept
+                logger().exception("key ring failed", extra={"ring": name})
+                failed.append(name)
+        if failed:
+            raise KeepingFailed(", ".join(failed))
+        return outcomes
+
+
+def _counted(outcome: Outcome) -> Outcome:
+    count("KeyRing", ring=outcome.ring, result=outcome.result)
+    return outcome
