@@ -116,6 +116,14 @@ def test_the_writing_of_the_address_does_not_matter(community: Community, ann: M
     assert _log_in(community, written).user.id == ann.id
 
 
+def test_what_is_counted_has_a_bounded_length_whatever_is_sent(community: Community) -> None:
+    for email in ("\ufdfa" * 254, "", "\ud800", "@", "x" * 100_000):
+        with pytest.raises(InvalidCredentials):
+            _log_in(community, email)
+
+    assert {len(key) for _, key in community.attempts.taken} == {64}
+
+
 def test_every_writing_of_an_address_uses_up_the_same_attempts(community: Community, ann: Member) -> None:
     community.attempts.allowed = 3
     for written in ("ann.lee@example.com", "ANN.lee@example.com", "Ann.Lee@Example.COM"):

@@ -144,6 +144,7 @@ WRONG: dict[str, dict[str, str]] = {
     "nobody's address": {"email": "nobody@example.com", "password": PASSWORD},
     "wrong password": {"email": EMAIL, "password": "wrong horse"},
     "no address": {"email": "not an address", "password": PASSWORD},
+    "no address, and long when folded": {"email": "\ufdfa" * 254, "password": PASSWORD},
     "no password set": {"email": "bare@example.com", "password": PASSWORD},
     "longer than bcrypt sees": {"email": EMAIL, "password": PASSWORD + "x" * 72},
     "the empty password": {"email": EMAIL, "password": ""},

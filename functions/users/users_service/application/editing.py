@@ -29,10 +29,16 @@ class Editing:
     clock: Clock
 
     def change(
-        self, user_id: str, by: Actor, accept: VersionCheck, decide: Callable[[Member, datetime], Change]
+        self,
+        user_id: str,
+        accept: VersionCheck,
+        decide: Callable[[Member, datetime], Change],
+        *,
+        by: Actor | None,
     ) -> UserView:
         """Writes what `decide` makes of the account; nothing when it leaves it as it was.
 
+        by: whose wish it is; None when it is nobody's, as with what time alone brings about.
         Raises UserNotFound, NoLongerAllowed, StillChanging, EmailTaken, and what `accept` and `decide` raise.
         """
         vouching = Vouching(self.members)
@@ -45,7 +51,7 @@ class Editing:
             change = decide(before, now)
             if change.member == before:
                 return UserView.of(before, now)
-            voucher = vouching.voucher(before, change.member, by, now)
+            voucher = vouching.voucher(before, change.member, by, now) if by is not None else None
             member = replace(change.member, version=before.version + 1)
             envelopes = [happened(event, subject=f"user:{member.id}", at=now) for event in change.happened]
             try:
@@ -70,7 +76,7 @@ class EditProfile:
             fields["email_key"] = self.email_key(fields["email"])
         whole = replace(wish, fields=fields)
         by = actor_of(caller)
-        return self.editing.change(user_id, by, accept, lambda member, _: edit_profile(member, whole, by))
+        return self.editing.change(user_id, accept, lambda member, _: edit_profile(member, whole, by), by=by)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ class ChangeStatus:
         """
         by = actor_of(caller)
         return self.editing.change(
-            user_id, by, accept, lambda member, now: change_status(member, wish, by, self.terms, now)
+            user_id, accept, lambda member, now: change_status(member, wish, by, self.terms, now), by=by
         )
 
 
@@ -101,5 +107,5 @@ class Promote:
         """Raises UserNotFound, OwnRole, NoLongerAllowed, StillChanging."""
         by = actor_of(caller)
         return self.editing.change(
-            user_id, by, accept, lambda member, now: change_role(member, role, by, self.terms, now)
+            user_id, accept, lambda member, now: change_role(member, role, by, self.terms, now), by=by
         )
