@@ -140,6 +140,15 @@ def test_a_password_may_be_typed_on_another_keyboard(community: Community) -> No
     assert _log_in(community, password="cafe\u0301 au lait").user.email == EMAIL
 
 
+@pytest.mark.parametrize("more", ["x", "\u0000", " "])
+def test_what_goes_on_after_the_72nd_byte_counts(community: Community, more: str) -> None:
+    community.join(email=EMAIL, password="y" * 72)
+
+    with pytest.raises(InvalidCredentials):
+        _log_in(community, password="y" * 72 + more)
+    assert _log_in(community, password="y" * 72).user.email == EMAIL
+
+
 def test_brute_force_is_stopped_before_anything_is_compared(community: Community, ann: Member) -> None:
     community.attempts.allowed = 5
     for number in range(5):
