@@ -26,6 +26,10 @@ BOOK = "01JD8Y5M2N3P4Q5R6S7T8V9W0X"
 LOAN = "01JD8Z1A2B3C4D5E6F7G8H9J0K"
 BARCODE = "30001000012347"
 
+EMAIL = "sample@example.org"
+PASSWORD = "a sample passphrase"  # noqa: S105 - of a member who does not exist
+"""What the samples' member logs in with."""
+
 ACCOUNT = "000000000000"
 API_ID = "library000"
 HOST = "library.example.org"
@@ -256,6 +260,13 @@ def users() -> Iterator[tuple[str, Event]]:
     )
     yield "resend_verification", request("POST", "/api/auth/verify-email/resend", NO_AUTHORIZER, body=address)
     yield "openapi", request("GET", "/api/users/openapi.json", NO_AUTHORIZER)
+    login = {"email": EMAIL, "password": PASSWORD}
+    yield "login", request("POST", "/api/auth/login", NO_AUTHORIZER, body=login)
+    yield "login_refused", request("POST", "/api/auth/login", NO_AUTHORIZER, body=login | {"password": "wrong"})
+    unknown = {"refresh_token": f"{'a' * 22}.{'b' * 43}"}
+    yield "refresh_refused", request("POST", "/api/auth/refresh", NO_AUTHORIZER, body=unknown)
+    yield "logout", request("POST", "/api/auth/logout", AS_MEMBER)
+    yield "keys", request("GET", "/.well-known/jwks.json", NO_AUTHORIZER)
 
 
 def books() -> Iterator[tuple[str, Event]]:

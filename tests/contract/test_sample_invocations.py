@@ -53,6 +53,11 @@ HTTP = {
         "verify_with_a_wrong_code": 422,
         "resend_verification": 202,
         "openapi": 200,
+        "login": 200,
+        "login_refused": 401,
+        "refresh_refused": 401,
+        "logout": 204,
+        "keys": 200,
     },
     "BooksFunction": {
         "add": 201,
@@ -156,7 +161,9 @@ def fill(stack: InProcess) -> None:
     with stack.function("UsersFunction"):
         register = replace(users_service.bootstrap.use_cases().register, ids=lambda: samples.MEMBER)
         register(
-            Registration(name="Sam Ple", email="sample@example.org", role=Role.PATRON), caller=ANONYMOUS, ticket=None
+            Registration(name="Sam Ple", email=samples.EMAIL, role=Role.PATRON, password=samples.PASSWORD),
+            caller=ANONYMOUS,
+            ticket=None,
         )
     catalogue = DynamoCatalogue(Table(stack.refs["BooksTable"], aws.dynamodb))
     books = books_service.bootstrap.compose(catalogue, clock=SystemClock(), new_book_id=lambda: samples.BOOK)

@@ -11,7 +11,8 @@ import pytest
 from localstack.embedded.stack import LocalStack
 from tests.support.event_tap import EventTap
 from tests.support.faults import FaultProxy
-from tests.support.library_client import LibraryClient
+from tests.support.library_client import ADMIN_ID, LIBRARIAN_ID, LibraryClient
+from tests.support.staff import employ
 
 RECOVERY_DELAY_SECONDS = 5
 """Below the lease of a saga on purpose: the recovery must cope with coming too early, too."""
@@ -57,6 +58,8 @@ def faults(way_between_services: FaultProxy | None) -> FaultProxy:
 @pytest.fixture(scope="session")
 def library(stack: LocalStack, way_between_services: FaultProxy | None) -> LibraryClient:
     assert way_between_services is None or way_between_services.url
+    employ(stack, LIBRARIAN_ID, "librarian")
+    employ(stack, ADMIN_ID, "admin")
     return LibraryClient(base_url=stack.base_url, mint=stack.mint_token)
 
 

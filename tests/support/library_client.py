@@ -11,6 +11,9 @@ from typing import Any
 import httpx
 
 DEADLINE_SECONDS = 40.0
+LIBRARIAN_ID = "01JLBRARAN0000000000000000"
+ADMIN_ID = "01JADM0N000000000000000000"
+"""Staff whose tokens are minted; `tests.support.staff` gives them accounts."""
 _numbers = itertools.count(1)
 _run = secrets.token_hex(3)
 
@@ -36,10 +39,10 @@ class LibraryClient:
         self._tokens.clear()
 
     def as_librarian(self) -> dict[str, str]:
-        return self.bearer("01JLBRARAN0000000000000000", "librarian")
+        return self.bearer(LIBRARIAN_ID, "librarian")
 
     def as_admin(self) -> dict[str, str]:
-        return self.bearer("01JADM0N000000000000000000", "admin")
+        return self.bearer(ADMIN_ID, "admin")
 
     def bearer(self, subject: str, role: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(subject, role)}"}

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal
 
 import jwt
@@ -100,9 +101,13 @@ class SigningKey:
         """The JWKS document of this key alone."""
         return json.dumps({"keys": [self.public_jwk()]})
 
+    @cached_property
+    def _parsed(self) -> jwt.PyJWK:
+        return jwt.PyJWK({**self._private_jwk, "kid": self.kid, "alg": "ES256"})
+
     def sign(self, claims: Mapping[str, Any]) -> str:
-        key = jwt.PyJWK({**self._private_jwk, "kid": self.kid, "alg": "ES256"})
-        return jwt.encode(dict(claims), key.key, algorithm="ES256", headers={"kid": self.kid})
+        """A compact JWS. The key is parsed the first time only."""
+        return jwt.encode(dict(claims), self._parsed.key, algorithm="ES256", headers={"kid": self.kid})
 
 
 def mint_access_token(

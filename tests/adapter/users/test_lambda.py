@@ -9,9 +9,11 @@ import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
 from library_common import aws
+from library_common.clock import SystemClock
 from library_common.dynamodb import Table
 from library_common.ids import new_id
 from library_common.publisher import PublishFailed
+from library_common.tokens import SigningKey, TokenVerifier
 from tests.adapter.users.steps import TABLE, add
 from tests.support.lambda_events import Answer, api_event, call, person, service
 from users_service import bootstrap, http, publisher
@@ -79,6 +81,40 @@ def test_a_member_from_registration_to_promotion(dynamodb: DynamoDBClient, table
     assert "$2b$04$" in stored
 
 
+def test_a_login_with_keys_where_the_template_puts_them(
+    dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = boto3.client("secretsmanager").create_secret(Name="signing-key")["ARN"]
+    monkeypatch.setenv("SIGNING_KEY_SECRET_ARN", secret)
+    monkeypatch.setenv("VERIFICATION_KEYS_PARAMETER", "/library/token-verification-keys")
+    monkeypatch.setenv("MEMBERSHIP_STARTS_AS", "active")
+    _forget()
+    _ask("POST", "/api/users", body=ANN)
+    login = {"email": "ANN@example.com", "password": "correct horse"}
+
+    for answer in (_ask("POST", "/api/auth/login", body=login), _ask("GET", "/.well-known/jwks.json")):
+        assert (answer.status, answer.json["code"]) == (503, "service_unavailable")
+        assert answer.headers["retry-after"]
+    assert not [item for item in dynamodb.scan(TableName=TABLE)["Items"] if item["sk"]["S"] == "SESSION"]
+
+    key = SigningKey.generate()
+    boto3.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=key.to_json())
+    boto3.client("ssm").put_parameter(
+        Name="/library/token-verification-keys", Value=key.public_jwks_json(), Type="String"
+    )
+    session = _ask("POST", "/api/auth/login", body=login)
+    published = _ask("GET", "/.well-known/jwks.json")
+
+    assert session.status == 200
+    verifier = TokenVerifier(published.json, {})
+    assert verifier.verify(session.json["access_token"], SystemClock().now()).subject == session.json["user"]["id"]
+    refreshed = _ask("POST", "/api/auth/refresh", body={"refresh_token": session.json["refresh_token"]})
+    assert refreshed.status == 200
+    stored = json.dumps(dynamodb.scan(TableName=TABLE)["Items"])
+    for token in (session.json["refresh_token"], refreshed.json["refresh_token"]):
+        assert token.split(".")[1] not in stored
+
+
 def test_a_table_that_cannot_be_reached_is_a_problem_document(monkeypatch: pytest.MonkeyPatch) -> None:
     def throttled(*_: Any, **__: Any) -> Any:
         client = aws.dynamodb()
@@ -95,7 +131,15 @@ def test_a_table_that_cannot_be_reached_is_a_problem_document(monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("MEMBERSHIP_STARTS_AS", "expired"), ("MEMBERSHIP_DAYS", "0"), ("BCRYPT_ROUNDS", "3")]
+    ("name", "value"),
+    [
+        ("MEMBERSHIP_STARTS_AS", "expired"),
+        ("MEMBERSHIP_DAYS", "0"),
+        ("BCRYPT_ROUNDS", "3"),
+        ("PASSWORD_MIN_CHARACTERS", "7"),
+        ("PASSWORD_MIN_CHARACTERS", "65"),
+        ("REFRESH_DAYS", "0"),
+    ],
 )
 def test_senseless_settings_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)

@@ -140,6 +140,17 @@ def test_an_address_is_taken_in_every_writing(local: str, rewrite: Any) -> None:
     assert community.passwords.hashed == [], "a taken address must not cost a hash"
 
 
+@pytest.mark.parametrize(
+    "lookalike", ["KIM@example.com", "\u212aim@example.com", "\uff4bim@EXAMPLE.com", "kim@\uff45xample.com"]
+)
+def test_a_lookalike_that_mail_would_bring_to_the_same_place_is_taken(community: Community, lookalike: str) -> None:
+    """The Kelvin sign is a K, and full-width letters are letters."""
+    _register(community, email="kim@example.com")
+
+    with pytest.raises(EmailTaken):
+        _register(community, email=lookalike)
+
+
 def test_of_two_at_once_one_gets_the_address(community: Community) -> None:
     community.members.meanwhile.append(lambda: _register(community, name="Bob"))
 

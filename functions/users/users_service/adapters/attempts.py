@@ -1,8 +1,8 @@
-"""How often a login may be tried."""
+"""What counts attempts, until the shared limits do."""
 
 
 class NoLimit:
-    """`Attempts` without end."""
+    """`Attempts` that lets everything through."""
 
     def take(self, limit: str, key: str) -> None:
-        """Never refuses."""
+        """Counts nothing."""

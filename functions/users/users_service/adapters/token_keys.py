@@ -47,7 +47,7 @@ class SignedAccessTokens:
         if self._parsed is None or self._parsed[0] != text:
             try:
                 self._parsed = text, SigningKey.from_json(text)
-            except (KeyError, IndexError) as exc:
+            except (KeyError, IndexError, TypeError) as exc:
                 raise _no_key() from exc
         return self._parsed[1]
 

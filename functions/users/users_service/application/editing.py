@@ -22,6 +22,10 @@ from users_service.domain.roles import Actor, Role
 ATTEMPTS = 5
 
 
+def any_version(_: int) -> None:
+    """For changes that hold whichever version the account has."""
+
+
 @dataclass(frozen=True)
 class Editing:
     """The one way an account is changed; the use cases below say what is decided."""
@@ -30,10 +34,27 @@ class Editing:
     clock: Clock
 
     def change(
-        self, user_id: str, by: Actor, accept: VersionCheck, decide: Callable[[Member, datetime], Change]
+        self,
+        user_id: str,
+        accept: VersionCheck,
+        decide: Callable[[Member, datetime], Change],
+        *,
+        by: Actor | None,
     ) -> UserView:
+        """The account as `decide` leaves it, for people. See `write`."""
+        return UserView.of(self.write(user_id, accept, decide, by=by), self.clock.now())
+
+    def write(
+        self,
+        user_id: str,
+        accept: VersionCheck,
+        decide: Callable[[Member, datetime], Change],
+        *,
+        by: Actor | None,
+    ) -> Member:
         """Writes what `decide` makes of the account; nothing when it leaves it as it was.
 
+        by: whose wish it is; None when it is nobody's, as with what time alone brings about.
         Raises UserNotFound, NoLongerAllowed, StillChanging, EmailTaken, and what `accept` and `decide` raise.
         """
         vouching = Vouching(self.members)
@@ -45,15 +66,15 @@ class Editing:
             accept(before.version)
             change = decide(before, now)
             if change.member == before:
-                return UserView.of(before, now)
-            voucher = vouching.voucher(before, change.member, by, now)
+                return before
+            voucher = vouching.voucher(before, change.member, by, now) if by is not None else None
             member = replace(change.member, version=before.version + 1)
             envelopes = [happened(event, subject=f"user:{member.id}", at=now) for event in change.happened]
             try:
                 self.members.save(member, before=before, happened=envelopes, voucher=voucher)
             except ChangedMeanwhile:
                 continue
-            return UserView.of(member, now)
+            return member
         raise StillChanging
 
 
@@ -80,7 +101,7 @@ class EditProfile:
             moved = change.member.email_key != member.email_key
             return change
 
-        edited = self.editing.change(user_id, by, accept, decide)
+        edited = self.editing.change(user_id, accept, decide, by=by)
         if moved:
             self.ask.verification_if_possible(fields["email_key"])
         return edited
@@ -99,7 +120,7 @@ class ChangeStatus:
         """
         by = actor_of(caller)
         return self.editing.change(
-            user_id, by, accept, lambda member, now: change_status(member, wish, by, self.terms, now)
+            user_id, accept, lambda member, now: change_status(member, wish, by, self.terms, now), by=by
         )
 
 
@@ -114,5 +135,5 @@ class Promote:
         """Raises UserNotFound, OwnRole, NoLongerAllowed, StillChanging."""
         by = actor_of(caller)
         return self.editing.change(
-            user_id, by, accept, lambda member, now: change_role(member, role, by, self.terms, now)
+            user_id, accept, lambda member, now: change_role(member, role, by, self.terms, now), by=by
         )

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 from library_common.clock import Clock
 from library_common.telemetry import count, logger
-from users_service.application.editing import Editing
+from users_service.application.editing import Editing, any_version
 from users_service.application.ports import Members
 from users_service.application.sorting import sort_name
 from users_service.domain.decisions import time_passed
 from users_service.domain.directory import Place
 from users_service.domain.errors import UserNotFound
 from users_service.domain.model import Member
-from users_service.domain.roles import Actor
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class LapseMemberships:
     def _lapse(self, found: Member) -> bool:
         try:
             # Read again and decided anew: the directory may show an older state.
-            self.editing.change(found.id, Actor(), _any_version, time_passed)
+            self.editing.change(found.id, any_version, time_passed, by=None)
         except UserNotFound:
             return True
         except Exception as exc:  # noqa: BLE001 - the others are not to wait for this one
@@ -71,7 +70,3 @@ class LapseMemberships:
             count("MembershipNotLapsed", service="users")
             return False
         return True
-
-
-def _any_version(_: int) -> None:
-    """Whichever it is by then."""

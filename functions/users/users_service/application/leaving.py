@@ -8,18 +8,18 @@ gets through: milliseconds, and what is left is a loan without a name, which the
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from library_common.clock import Clock, to_rfc3339
 from library_common.events import happened
 from library_common.ids import is_id
-from users_service.application.editing import ATTEMPTS
+from users_service.application.editing import Editing, any_version
 from users_service.application.ports import ChangedMeanwhile, Members, MembersLoans
 from users_service.application.views import UserView
 from users_service.domain import leaving
 from users_service.domain.errors import NeighbourUnavailable, StillChanging, StillObliged, UserNotFound
-from users_service.domain.model import Change, Member
+from users_service.domain.model import Member
 
 SECONDS = 8.0
 """How long other services may take altogether."""
@@ -57,6 +57,7 @@ class Export:
 class Erase:
     """Forgets a person, unless something still binds them to the library."""
 
+    editing: Editing
     members: Members
     loans: MembersLoans
     clock: Clock
@@ -67,12 +68,12 @@ class Erase:
         deadline = self.monotonic() + SECONDS
         before = self._member(user_id)
         self._require_free(before, deadline)
-        shut = self._save(leaving.closed, user_id)
+        shut = self.editing.write(user_id, any_version, lambda member, _: leaving.closed(member), by=None)
         try:
             self._require_free(shut, deadline)
         except (StillObliged, NeighbourUnavailable):
             if before.status_reason != leaving.CLOSING:
-                self._save(lambda member: leaving.reopened(member, before), user_id)
+                self.editing.write(user_id, any_version, lambda member, _: leaving.reopened(member, before), by=None)
             raise
         now = self.clock.now().replace(microsecond=0)
         envelopes = [happened(event, subject=f"user:{shut.id}", at=now) for event in leaving.erased(shut)]
@@ -86,22 +87,6 @@ class Erase:
         # A refusal that is certain needs nobody's word.
         open_loans = 0 if member.role.is_staff else self.loans.open_loans(member.id, deadline)
         leaving.require_free_to_leave(member, open_loans)
-
-    def _save(self, decide: Callable[[Member], Change], user_id: str) -> Member:
-        for _ in range(ATTEMPTS):
-            now = self.clock.now().replace(microsecond=0)
-            before = self._member(user_id)
-            change = decide(before)
-            if change.member == before:
-                return before
-            member = replace(change.member, version=before.version + 1)
-            told = [happened(event, subject=f"user:{member.id}", at=now) for event in change.happened]
-            try:
-                self.members.save(member, before=before, happened=told)
-            except ChangedMeanwhile:
-                continue
-            return member
-        raise StillChanging
 
     def _member(self, user_id: str) -> Member:
         member = self.members.get(user_id) if is_id(user_id) else None

@@ -4,6 +4,7 @@ A stranger must not learn from it whether somebody has an account here, neither 
 without an account the same things are read, under an id that nobody has, and a password is compared all the same.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -84,8 +85,8 @@ class Login:
         try:
             return self.email_key(email)
         except ValueError:
-            # No address at all is treated as one that nobody has.
-            return caseless(email.strip())
+            # No address at all is treated as one that nobody has. A digest, because it has no length to rely on.
+            return hashlib.sha256(caseless(email).encode("utf-8", "replace")).hexdigest()
 
     def _take_attempt(self, key: str) -> None:
         # Before the comparison, and whether or not there is such an account: the limit tells nothing either.

@@ -140,7 +140,7 @@ class Count(Protocol):
 class Attempts(Protocol):
     """How often something may be tried."""
 
-    def take(self, limit: str, key: str) -> None:
+    def take(self, limit: str, key: str, /) -> None:
         """Uses up one attempt of the named limit for `key`. Raises library_common.problems.TooManyRequests."""
         ...
 

@@ -61,7 +61,7 @@ class UseCases:
             change_status=ChangeStatus(editing, terms),
             promote=Promote(editing, terms),
             export=Export(members, loans, clock),
-            erase=Erase(members, loans, clock),
+            erase=Erase(editing, members, loans, clock),
             sessions=sessions,
             ask_for_code=ask,
             reset_password=ResetPassword(check, policy, terms),
