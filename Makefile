@@ -32,6 +32,9 @@ token: venv ## print a fresh access token of a demo account (ROLE=... or EMAIL=.
 logs: venv ## what a request left in the logs of all functions (ID=its correlation id)
 	@$(PY) -m localstack.embedded logs
 
+mail: venv ## the e-mails and text messages that were sent (EMAIL=... only those to one address)
+	@$(PY) -m localstack.embedded mail
+
 test: venv ## all tests (AWS_ENDPOINT_URL=... runs them on that emulator, ARGS=... goes to pytest)
 	$(PY) -m pytest $(ARGS)
 
@@ -85,5 +88,5 @@ clean: ## remove environments, caches and builds; local state stays (see reset)
 	rm -rf $(VENV) .venv-sam .aws-sam .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: logs openapi events help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
+.PHONY: logs mail openapi events help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
 	sam-validate sam-build sam-local deploy clean

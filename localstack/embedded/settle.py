@@ -2,7 +2,7 @@
 
 On AWS none of this is needed, and nothing here is known to the services: gateway responses and item
 expiry are in the template there, the API's address comes from its domain name, and the signing key is
-made once by whoever runs the library (docs say how).
+made and the sender of e-mails verified once by whoever runs the library (docs say how).
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ def settle(aws: Aws, engine: Engine, deployment: Deployment, template_file: Path
     _put_gateway_responses(aws, deployment, template.gateway_responses(source))
     _enable_expiry(aws, deployment, template.expiry_attributes(source))
     key = tokens.ensure_signing_key(aws, deployment.output("TokenSigningKeySecret"))
+    # SES sends from what it has verified only; on AWS somebody with the mailbox confirms that once.
+    aws.ses.verify_email_identity(EmailAddress=deployment.output("MailFrom"))
     _put_parameter(aws, deployment.output("TokenVerificationKeysParameter"), key.public_jwks_json())
     _put_parameter(aws, deployment.output("ServicesUrlParameter"), inner_api_address(aws, engine, deployment))
     return key
