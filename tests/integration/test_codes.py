@@ -137,6 +137,40 @@ def test_a_code_cannot_be_guessed_not_even_all_at_once(library: LibraryClient, s
     assert library.http.get(f"/api/users/{member['id']}", headers=library.as_librarian()).json()["version"] == 1
 
 
+def failures(stack: LocalStack) -> list[Any]:
+    """What the sender has logged of codes it could not send."""
+    logs = stack.client("logs")
+    group = f"/aws/lambda/{stack.functions['CodeSender']}"
+    try:
+        found: list[Any] = logs.filter_log_events(logGroupName=group, filterPattern='"a code was not sent"')["events"]
+    except logs.exceptions.ResourceNotFoundException:
+        return []  # never invoked yet
+    return found
+
+
+def test_while_mail_cannot_be_sent_the_request_waits(library: LibraryClient, stack: LocalStack) -> None:
+    email, sender = address(), stack.outputs["MailFrom"]
+    library.add_member(email=email)
+    ses = stack.client("ses")
+    ses.delete_identity(Identity=sender)
+    try:
+        assert post(library, "password-reset", email=email).status_code == 202
+        eventually(lambda: failures(stack), "the sender failing")
+        assert stack.messages(email) == []
+    finally:
+        ses.verify_email_identity(EmailAddress=sender)
+
+    done(
+        post(
+            library,
+            "password-reset/confirm",
+            email=email,
+            code=code_in_mailbox(stack, email),
+            new_password=NEW_PASSWORD,
+        )
+    )
+
+
 def test_the_nightly_round_runs_and_runs_again(library: LibraryClient, stack: LocalStack, bus: EventTap) -> None:
     member = library.add_member()
     table = stack.tables["users"]
