@@ -2,13 +2,15 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
 
-from localstack.embedded import mail
+from localstack.embedded import engine, mail
 from localstack.embedded.errors import Refusal
+from localstack.embedded.state import StackFile
 
 pytestmark = pytest.mark.unit
 
@@ -80,6 +82,16 @@ def test_without_messages_there_are_none(monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert mail.messages("http://emulator", "ministack") == []
     assert mail.messages("http://emulator", "localstack") == []
+
+
+def test_messages_are_printed_for_people(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    known = tmp_path / "stack.json"
+    StackFile("http://here", "http://emulator", "us-east-1", [], {}, {}, "library", {}).write(known)
+    monkeypatch.setattr(engine, "identify", lambda _: engine.Engine("ministack", "1"))
+
+    assert mail.lines(known, "bob@example.org") == ["2026-11-21 12:00:00Z  bob@example.org  first\n    text\n"]
+    assert mail.lines(known, "+441632960001") == ["+441632960001\n    123456 is your code\n"]
+    assert mail.lines(known, "eve@example.org") == ["nothing was sent yet"]
 
 
 def test_what_does_not_answer_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
