@@ -35,6 +35,9 @@ rotate: venv ## rotate a key of the running stack (WHAT=signing-key, service:loa
 logs: venv ## what a request left in the logs of all functions (ID=its correlation id)
 	@$(PY) -m localstack.embedded logs
 
+mail: venv ## the e-mails and text messages that were sent (EMAIL=... only those to one address)
+	@$(PY) -m localstack.embedded mail
+
 test: venv ## all tests (AWS_ENDPOINT_URL=... runs them on that emulator, ARGS=... goes to pytest)
 	$(PY) -m pytest $(ARGS)
 
@@ -88,5 +91,5 @@ clean: ## remove environments, caches and builds; local state stays (see reset)
 	rm -rf $(VENV) .venv-sam .aws-sam .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: rotate logs openapi events help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
+.PHONY: rotate logs mail openapi events help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
 	sam-validate sam-build sam-local deploy clean

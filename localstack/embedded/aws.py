@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_ses import SESClient
     from mypy_boto3_ssm import SSMClient
 
 REGION = "us-east-1"
@@ -91,6 +92,11 @@ class Aws:
     def secretsmanager(self) -> SecretsManagerClient:
         """Secrets."""
         return self.client("secretsmanager")  # type: ignore[no-any-return]
+
+    @property
+    def ses(self) -> SESClient:
+        """E-mail."""
+        return self.client("ses")  # type: ignore[no-any-return]
 
     @property
     def ssm(self) -> SSMClient:

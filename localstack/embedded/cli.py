@@ -1,4 +1,4 @@
-"""The commands: ``python -m localstack.embedded run|stop|reset|token|rotate|logs|deploy|sam-local``.
+"""The commands: ``python -m localstack.embedded run|stop|reset|token|rotate|logs|mail|deploy|sam-local``.
 
 Settings come as options or, for ``make``, as variables of the same meaning in the environment.
 """
@@ -52,6 +52,10 @@ def _command(arguments: argparse.Namespace) -> int:
             from localstack.embedded import logs  # noqa: PLC0415
 
             sys.stdout.writelines(f"{line}\n" for line in logs.lines(arguments.stack_file, arguments.id))
+        case "mail":
+            from localstack.embedded import mail  # noqa: PLC0415
+
+            sys.stdout.writelines(f"{line}\n" for line in mail.lines(arguments.stack_file, arguments.email))
         case "deploy":
             if not arguments.endpoint_url:
                 raise Refusal("Name the emulator: make deploy-local AWS_ENDPOINT_URL=http://127.0.0.1:4566")
@@ -105,6 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     logs = commands.add_parser("logs", help="what a request left in the logs of all functions")
     logs.add_argument("--id", default=environment("ID"), help="its correlation id; without one the last fifty lines")
     logs.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
+
+    mail = commands.add_parser("mail", help="e-mails and text messages that were sent")
+    mail.add_argument("--email", default=environment("EMAIL"), help="only to this address (or phone number)")
+    mail.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
 
     deploy = commands.add_parser("deploy", help="deploy to an emulator that is running already")
     deploy.add_argument("--endpoint-url", default=environment("AWS_ENDPOINT_URL"))

@@ -1,7 +1,8 @@
 """What an emulator's CloudFormation leaves out of the template, put in place after a deployment.
 
 On AWS none of this is needed, and nothing here is known to the services: gateway responses and item
-expiry are in the template there, and the API's address comes from its domain name.
+expiry are in the template there, the API's address comes from its domain name, and the sender of e-mails is
+verified once by whoever runs the library (docs say how).
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ def settle(aws: Aws, engine: Engine, deployment: Deployment, template_file: Path
     _put_gateway_responses(aws, deployment, template.gateway_responses(source))
     _enable_expiry(aws, deployment, template.expiry_attributes(source))
     _publish_keys(aws, deployment)
+    # SES sends from what it has verified only; on AWS somebody with the mailbox confirms that once.
+    aws.ses.verify_email_identity(EmailAddress=deployment.output("MailFrom"))
     _put_parameter(aws, deployment.output("ServicesUrlParameter"), inner_api_address(aws, engine, deployment))
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localstack.embedded import deploy, engine, front, sample, settle, tokens
+from localstack.embedded import deploy, engine, front, mail, sample, settle, tokens
 from localstack.embedded.aws import Aws
 from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import SAMPLE_BOOKS, TEMPLATE, WorkDir
@@ -146,6 +146,10 @@ class LocalStack:
 
     def _key(self) -> SigningKey:
         return tokens.signing_key(self._aws, self.outputs["TokenSigningKeySecret"])
+
+    def messages(self, to: str | None = None) -> list[mail.Message]:
+        """The e-mails and text messages that were sent; `to`: only to this address or phone number."""
+        return mail.messages(self.endpoint_url, self.engine.name, to)
 
     def client(self, service: str) -> Any:
         """A boto3 client for this stack's endpoint, e.g. ``stack.client("dynamodb")``."""

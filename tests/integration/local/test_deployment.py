@@ -52,6 +52,7 @@ Resources:
       Events:
         Get: {Type: Api, Properties: {RestApiId: !Ref Api, Path: "/echo", Method: get}}
 Outputs:
+  MailFrom: {Value: library@example.org}
   ServicesUrlParameter: {Value: !Ref Url}
   TokenVerificationKeysParameter: {Value: !Ref Jwks}
 """
@@ -133,6 +134,7 @@ def test_what_the_emulator_leaves_out_is_put_in_place_once(aws: Aws, work: WorkD
 
     for _ in range(2):
         settle.settle(aws, found, deployed, template)
+    assert aws.ses.list_identities()["Identities"] == ["library@example.org"]
 
     missing = _get(aws, deployed, "/nowhere")
     assert (missing.status, missing.headers["Content-Type"]) == (404, "application/problem+json")

@@ -433,6 +433,19 @@ def test_another_address_is_to_be_proved_anew(community: Community, ann: Member)
     assert community.members.accounts[ann.id].email == "newest@example.org"
 
 
+def test_nobody_fills_the_mailbox_of_another_by_giving_their_address(community: Community, ann: Member) -> None:
+    community.attempts.left["reset_account", "victim@example.org"] = 2
+    for number in range(5):
+        for email in ("victim@example.org", f"own{number}@example.org"):
+            community.use_cases.edit_profile(
+                ann.id, ProfileWish({"email": email}, {}), caller=LIBRARIAN, accept=any_version
+            )
+
+    asked = [request.email_key for request in community.code_requests.waiting]
+    assert asked.count("victim@example.org") == 2
+    assert len(asked) == 2 + 5, "and the changes stand"
+
+
 # -- guessing -------------------------------------------------------------------------------------
 
 

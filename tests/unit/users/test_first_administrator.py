@@ -1,10 +1,13 @@
 """The first administrator: one account, however often it is asked for, and nobody is promoted by the way."""
 
+import json
+
 import pytest
+import urllib3
 
 from library_common import custom_resource
 from tests.fakes.users import Community
-from users_service import first_administrator
+from users_service import bootstrap, first_administrator
 from users_service.application.code_sending import Outcome
 from users_service.application.first_administrator import AddressOfAnother
 from users_service.domain.membership import Status
@@ -83,3 +86,28 @@ def test_whoever_deploys_is_told_why_it_fails(community: Community, email: str, 
     with pytest.raises(custom_resource.Refused, match=sentence) as refusal:
         first_administrator.work({"Email": email}, community.ensure_administrator)
     assert HEAD not in str(refusal.value)
+
+
+def test_cloudformation_is_answered_with_the_reason(community: Community, monkeypatch: pytest.MonkeyPatch) -> None:
+    community.join(email=HEAD)
+    monkeypatch.setattr(bootstrap, "first_administrator", lambda: community.ensure_administrator)
+    reports: list[dict[str, str]] = []
+    monkeypatch.setattr(urllib3, "request", lambda *_, body, **__: reports.append(json.loads(body)))
+    event = {
+        "ResponseURL": "https://cloudformation.test/answer",
+        "StackId": "S",
+        "RequestId": "R",
+        "LogicalResourceId": "FirstAdministrator",
+        "ResourceProperties": {"Email": HEAD},
+    }
+
+    first_administrator.handler({"RequestType": "Create", **event}, None)
+    first_administrator.handler({"RequestType": "Delete", "PhysicalResourceId": "FirstAdministrator", **event}, None)
+    del event["ResourceProperties"]
+    first_administrator.handler({"RequestType": "Create", **event}, None)
+
+    refused, deleted, broken = reports
+    assert (refused["Status"], deleted["Status"], broken["Status"]) == ("FAILED", "SUCCESS", "FAILED")
+    assert "not an administrator's" in refused["Reason"]
+    assert "KeyError" in broken["Reason"]
+    assert {report["PhysicalResourceId"] for report in reports} == {"FirstAdministrator"}

@@ -48,8 +48,12 @@ class AskForCode:
         )
 
     def verification_if_possible(self, email_key: str) -> None:
-        """Asks for a code that proves a new address. What led to it has happened, and stands if this fails."""
+        """Asks for a code that proves a new address. What led to it has happened, and stands if this fails.
+
+        It counts like any other: whose address is given again and again, by whomever, is not written to without end.
+        """
         try:
+            self.attempts.take(ASKING, email_key)
             self.put(Purpose.VERIFY_EMAIL, email_key)
         except Exception as exc:  # noqa: BLE001 - the member asks again (`/api/auth/verify-email/resend`)
             logger().warning("no code was asked for", extra={"error": type(exc).__name__})

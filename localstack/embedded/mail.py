@@ -1,0 +1,88 @@
+"""The e-mails and text messages that an emulator has sent: to nobody but into a list of its own."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+from localstack.embedded import engine
+from localstack.embedded.errors import Refusal
+from localstack.embedded.state import StackFile
+
+_MAILS = {"ministack": "/_ministack/ses/messages", "localstack": "/_aws/ses"}
+_TEXTS = {"ministack": "/_ministack/sns/sms-messages", "localstack": "/_aws/sns/sms-messages"}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. to: an address or a phone number. sent_at: None where the emulator does not note it."""
+
+    to: str
+    subject: str
+    body: str
+    sent_at: datetime | None
+
+
+def messages(endpoint_url: str, engine_name: str, to: str | None = None) -> list[Message]:
+    """What was sent, e-mails first, each kind newest last; `to`: only to this address or number.
+
+    Refuses when the emulator does not answer as expected.
+    """
+    found = [*_mails(_get(endpoint_url, _MAILS[engine_name])), *_texts(_get(endpoint_url, _TEXTS[engine_name]))]
+    return [message for message in found if to is None or message.to.lower() == to.lower()]
+
+
+def lines(stack_file: Path, to: str | None) -> list[str]:
+    """The messages of the noted stack as a person reads them. Refuses when none is known or none is running."""
+    stack = StackFile.read(stack_file)
+    name = engine.identify(stack.endpoint_url).name
+    return [_shown(message) for message in messages(stack.endpoint_url, name, to)] or ["nothing was sent yet"]
+
+
+def _shown(message: Message) -> str:
+    when = f"{message.sent_at:%Y-%m-%d %H:%M:%S}Z  " if message.sent_at else ""
+    subject = f"  {message.subject}" if message.subject else ""
+    body = "".join(f"    {line}\n" for line in message.body.rstrip().splitlines())
+    return f"{when}{message.to}{subject}\n{body}"
+
+
+def _get(endpoint_url: str, path: str) -> Mapping[str, Any]:
+    try:
+        answer = urllib3.request("GET", endpoint_url.rstrip("/") + path, timeout=10.0, retries=False)
+        document = answer.json()
+    except (urllib3.exceptions.HTTPError, ValueError) as error:
+        raise Refusal(f"The emulator at {endpoint_url} does not show its messages.") from error
+    if answer.status != 200 or not isinstance(document, dict):
+        raise Refusal(f"The emulator at {endpoint_url} does not show its messages: {answer.status}.")
+    return document
+
+
+def _mails(document: Mapping[str, Any]) -> list[Message]:
+    listed = document["messages"]
+    # MiniStack lists them by account, with names of its own.
+    found = [_of_ministack(m) for account in listed.values() for m in account] if isinstance(listed, dict) else []
+    found = found or [_of_localstack(mail) for mail in listed if isinstance(mail, dict)]
+    return sorted(found, key=lambda message: message.sent_at or datetime.min.replace(tzinfo=UTC))
+
+
+def _of_ministack(mail: Mapping[str, Any]) -> Message:
+    sent_at = datetime.fromtimestamp(mail["Timestamp"], UTC)
+    return Message(", ".join(mail["To"]), mail["Subject"], mail["BodyText"], sent_at)
+
+
+def _of_localstack(mail: Mapping[str, Any]) -> Message:
+    text = mail.get("Timestamp")
+    sent_at = datetime.fromisoformat(text) if text else None
+    if sent_at is not None and sent_at.tzinfo is None:
+        sent_at = sent_at.replace(tzinfo=UTC)
+    to = ", ".join(mail.get("Destination", {}).get("ToAddresses", []))
+    return Message(to, mail.get("Subject", ""), mail.get("Body", {}).get("text_part") or "", sent_at)
+
+
+def _texts(document: Mapping[str, Any]) -> Iterator[Message]:
+    for number, sent in document["sms_messages"].items():
+        for text in sent:
+            yield Message(number, "", text["Message"], None)
