@@ -182,3 +182,34 @@ def test_every_scope_a_route_asks_for_is_granted_to_somebody_and_the_other_way_r
     asked = {scope for f in HTTP for route in routes_of(f).values() if (scope := access_of(route).get("scope"))}
 
     assert asked == frozenset().union(*service_identities().values())
+
+
+# -- limits ---------------------------------------------------------------------------------------
+
+
+@by_id
+def test_every_http_function_can_check_limits(function: Function) -> None:
+    """Without LIMITS_TABLE a function limits nobody: right in a test, never in a deployment."""
+    variables = function.properties["Environment"]["Variables"]
+    allowed = [
+        statement
+        for policy in function.properties["Policies"]
+        for statement in policy["Statement"]
+        if statement["Resource"] == {"Fn::GetAtt": ["GatewayTable", "Arn"]}
+    ]
+
+    assert variables["LIMITS_TABLE"] == {"Ref": "GatewayTable"}
+    assert load()["Globals"]["Function"]["Environment"]["Variables"]["RATE_LIMITS"] == {"Ref": "RateLimits"}
+    granted = {action for statement in allowed for action in statement["Action"]}
+    assert {"dynamodb:GetItem", "dynamodb:UpdateItem"} <= granted
+    buckets_only = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["LIMIT#*"]}}
+    assert buckets_only in [statement.get("Condition") for statement in allowed]
+
+
+def test_the_alarm_hears_every_function_that_checks_limits() -> None:
+    metrics = load()["Resources"]["LimiterUnavailableAlarm"]["Properties"]["Metrics"]
+    heard = {metric["MetricStat"]["Metric"]["Dimensions"][0]["Value"] for metric in metrics if "MetricStat" in metric}
+    services = {function.properties["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] for function in HTTP}
+
+    assert heard == services
+    assert metrics[0]["Expression"] == f"SUM([{', '.join(metric['Id'] for metric in metrics[1:])}])"

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 @cache
-def _client(service: str) -> Any:
+def _client(service: str, *, patient: bool = True) -> Any:
     import boto3  # noqa: PLC0415 - a tenth of a second that imports must not pay
     from botocore.config import Config  # noqa: PLC0415
 
     config = Config(
         connect_timeout=1,
-        read_timeout=3,
-        retries={"mode": "standard", "max_attempts": 3},
+        read_timeout=3 if patient else 1,
+        retries={"mode": "standard", "max_attempts": 3 if patient else 1},
         max_pool_connections=10,
     )
     # The overloads of boto3-stubs want literal names; the accessors below give the types back.
@@ -35,6 +35,12 @@ def _client(service: str) -> Any:
 
 def dynamodb() -> "DynamoDBClient":
     client: DynamoDBClient = _client("dynamodb")
+    return client
+
+
+def impatient_dynamodb() -> "DynamoDBClient":
+    """One attempt of at most two seconds, for what a request can do without."""
+    client: DynamoDBClient = _client("dynamodb", patient=False)
     return client
 
 

@@ -45,6 +45,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     @api.post(
         "/api/users",
         access=Access(public=True),
+        limit="register",
         raises=[RoleNotAllowed, EmailTaken, IdempotencyKeyReused],
         status=201,
     )
