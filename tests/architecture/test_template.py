@@ -204,12 +204,3 @@ def test_every_http_function_can_check_limits(function: Function) -> None:
     assert {"dynamodb:GetItem", "dynamodb:UpdateItem"} <= granted
     buckets_only = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["LIMIT#*"]}}
     assert buckets_only in [statement.get("Condition") for statement in allowed]
-
-
-def test_the_alarm_hears_every_function_that_checks_limits() -> None:
-    metrics = load()["Resources"]["LimiterUnavailableAlarm"]["Properties"]["Metrics"]
-    heard = {metric["MetricStat"]["Metric"]["Dimensions"][0]["Value"] for metric in metrics if "MetricStat" in metric}
-    services = {function.properties["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] for function in HTTP}
-
-    assert heard == services
-    assert metrics[0]["Expression"] == f"SUM([{', '.join(metric['Id'] for metric in metrics[1:])}])"

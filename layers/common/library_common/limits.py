@@ -56,6 +56,9 @@ PAUSE_SECONDS = 10
 
 NOBODYS_ADDRESS = "unknown"
 
+_TABLE_OWNER = "gateway"
+"""Whichever function notices: one metric to watch. The log line beside it names the function's service."""
+
 
 class Limit(BaseModel):
     """capacity: requests in `seconds`, at once or spread. lease: how many a worker takes from the bucket at a time."""
@@ -219,13 +222,11 @@ class Limiter:
         buckets: Buckets,
         clock: Clock,
         *,
-        service: str = "",
         remembered_keys: int = REMEMBERED_KEYS,
     ) -> None:
         self._limits = limits
         self._buckets = buckets
         self._clock = clock
-        self._service = service
         self._remembered_keys = remembered_keys
         self._leases: OrderedDict[str, _Lease] = OrderedDict()
         self._paused_at: int | None = None
@@ -314,7 +315,7 @@ class Limiter:
 
     def _pause(self, failure: Exception, now: int) -> None:
         self._paused_at = now
-        count("LimiterUnavailable", service=self._service)
+        count("LimiterUnavailable", service=_TABLE_OWNER)
         logger().warning("the limits cannot be checked; requests go through", extra={"error": type(failure).__name__})
 
 
@@ -324,15 +325,14 @@ def limiter() -> CountsCallers:
     table = os.environ.get("LIMITS_TABLE", "")
     if not table:
         return Unlimited()
-    service = os.environ.get("POWERTOOLS_SERVICE_NAME", "")
     try:
         limits = configured(os.environ.get("RATE_LIMITS", ""))
     except ValueError as wrong:
         # Nobody gets a library that is down because a limit was mistyped, and nobody one without limits.
-        count("LimitsMisconfigured", service=service)
+        count("LimitsMisconfigured", service=_TABLE_OWNER)
         logger().error("RATE_LIMITS is refused; the default limits hold", extra={"error": _told(wrong)})
         limits = DEFAULTS
-    return Limiter(limits, DynamoBuckets(table, aws.impatient_dynamodb), SystemClock(), service=service)
+    return Limiter(limits, DynamoBuckets(table, aws.impatient_dynamodb), SystemClock())
 
 
 def _told(wrong: ValueError) -> str:

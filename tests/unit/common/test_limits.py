@@ -38,7 +38,7 @@ class Workers:
     def __init__(self, number: int, known: Mapping[str, Limit]) -> None:
         self.clock = FixedClock()
         self.buckets = FakeBuckets()
-        self.each = [Limiter(known, self.buckets, self.clock, service="tests") for _ in range(number)]
+        self.each = [Limiter(known, self.buckets, self.clock) for _ in range(number)]
 
     def ask(self, worker: int = 0, key: str = "ann", limit: str = "member") -> TooManyRequests | None:
         """The refusal, None when it goes through."""
@@ -375,7 +375,7 @@ def test_without_the_table_requests_go_through(
     assert workers.admitted(1000, limit=limit) == 1000
 
     metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
-    assert [(metric["LimiterUnavailable"], metric["service"]) for metric in metrics] == [([1.0], "tests")]
+    assert [(metric["LimiterUnavailable"], metric["service"]) for metric in metrics] == [([1.0], "gateway")]
     assert [line["error"] for line in log.lines] == [type(failure).__name__]
 
 
@@ -452,7 +452,6 @@ def test_what_makes_no_sense_is_refused(text: str) -> None:
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     limits.limiter.cache_clear()
-    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "tests")
     monkeypatch.delenv("LIMITS_TABLE", raising=False)
     monkeypatch.delenv("RATE_LIMITS", raising=False)
     yield monkeypatch
