@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -204,3 +205,23 @@ def test_every_http_function_can_check_limits(function: Function) -> None:
     assert {"dynamodb:GetItem", "dynamodb:UpdateItem"} <= granted
     buckets_only = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["LIMIT#*"]}}
     assert buckets_only in [statement.get("Condition") for statement in allowed]
+
+
+def test_the_firewall_is_off_and_knows_the_routes_with_limits_of_their_own() -> None:
+    assert load()["Parameters"]["WebAcl"]["Default"] == "None"
+    (credentials, _) = load()["Resources"]["ApiWebAcl"]["Properties"]["Rules"]
+    (method, path) = credentials["Statement"]["RateBasedStatement"]["ScopeDownStatement"]["AndStatement"]["Statements"]
+    limited = {
+        key
+        for function in HTTP
+        for key, route in routes_of(function).items()
+        if "x-limit" in (route.openapi_extra or {})
+    }
+
+    assert ("POST", "/api/users") in limited
+    assert {verb for verb, _ in limited} == {method["ByteMatchStatement"]["SearchString"]}
+    pattern = path["RegexMatchStatement"]["RegexString"]
+    for _, url in limited:
+        for asked in (url, f"{url}/", f"/v1{url}"):
+            assert re.search(pattern, asked), asked
+    assert not re.search(pattern, "/api/users/me")

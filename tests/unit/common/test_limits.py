@@ -234,6 +234,31 @@ def test_refusals_cost_next_to_nothing() -> None:
     assert workers.calls == before, "until there is a lease again nobody asks"
 
 
+def test_when_a_lease_is_there_again_one_worker_writes_and_the_others_look() -> None:
+    workers = Workers(4, with_limit(300, lease=10))
+    refusals = [refusal for turn in range(1600) if (refusal := workers.ask(turn % 4))]
+    before = workers.buckets.writes
+
+    workers.clock.advance(SECOND * refusals[-1].retry_after)
+    through = sum(workers.ask(turn % 4) is None for turn in range(100))
+
+    assert through == 10
+    assert workers.buckets.writes - before == 1
+
+
+def test_nothing_is_given_on_credit_out_of_a_bucket_that_runs_low() -> None:
+    workers = Workers(3, DEFAULTS)
+    workers.admitted(200)
+    before = workers.buckets.writes
+
+    workers.admitted(1, worker=1)
+    assert workers.buckets.writes == before, "plenty"
+    workers.admitted(30)
+    before = workers.buckets.writes
+    workers.admitted(1, worker=2)
+    assert workers.buckets.writes == before + 1
+
+
 def test_a_worker_remembers_only_so_many() -> None:
     buckets = FakeBuckets()
     worker = Limiter(DEFAULTS, buckets, FixedClock(), remembered_keys=100)
@@ -247,6 +272,16 @@ def test_a_worker_remembers_only_so_many() -> None:
     assert buckets.reads == 1001, "long forgotten"
 
 
+def test_who_keeps_coming_is_not_forgotten() -> None:
+    buckets = FakeBuckets()
+    worker = Limiter(DEFAULTS, buckets, FixedClock(), remembered_keys=10)
+    for number in range(100):
+        worker.take("staff", "lena")
+        worker.take("anonymous", f"address {number}")
+
+    assert buckets.reads == 101
+
+
 # -- clocks ---------------------------------------------------------------------------------------
 
 
@@ -257,6 +292,17 @@ def test_a_clock_that_goes_back_shuts_nobody_out() -> None:
     workers.clock.advance(timedelta(hours=-1))
 
     assert workers.admitted(20) == 10
+
+
+def test_a_clock_that_goes_back_does_not_lengthen_the_pause() -> None:
+    workers = Workers(1, with_limit(10))
+    workers.buckets.failure = FAILURES[0]
+    workers.admitted(1)
+    workers.buckets.failure = None
+
+    workers.clock.advance(timedelta(hours=-1))
+
+    assert workers.admitted(100) == 10
 
 
 def test_a_clock_that_goes_back_a_little_gives_nothing_away() -> None:
