@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import json
+import re
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -235,3 +236,45 @@ def test_every_scope_a_route_asks_for_is_granted_to_somebody_and_the_other_way_r
     asked = {scope for f in HTTP for route in routes_of(f).values() if (scope := access_of(route).get("scope"))}
 
     assert asked == frozenset().union(*service_identities().values())
+
+
+# -- limits ---------------------------------------------------------------------------------------
+
+
+@by_id
+def test_every_http_function_can_check_limits(function: Function) -> None:
+    """Without LIMITS_TABLE a function limits nobody: right in a test, never in a deployment."""
+    variables = function.properties["Environment"]["Variables"]
+    allowed = [
+        statement
+        for policy in function.properties["Policies"]
+        for statement in policy["Statement"]
+        if statement["Resource"] == {"Fn::GetAtt": ["GatewayTable", "Arn"]}
+    ]
+
+    assert variables["LIMITS_TABLE"] == {"Ref": "GatewayTable"}
+    assert load()["Globals"]["Function"]["Environment"]["Variables"]["RATE_LIMITS"] == {"Ref": "RateLimits"}
+    granted = {action for statement in allowed for action in statement["Action"]}
+    assert {"dynamodb:GetItem", "dynamodb:UpdateItem"} <= granted
+    buckets_only = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["LIMIT#*"]}}
+    assert buckets_only in [statement.get("Condition") for statement in allowed]
+
+
+def test_the_firewall_is_off_and_knows_the_routes_with_limits_of_their_own() -> None:
+    assert load()["Parameters"]["WebAcl"]["Default"] == "None"
+    (credentials, _) = load()["Resources"]["ApiWebAcl"]["Properties"]["Rules"]
+    (method, path) = credentials["Statement"]["RateBasedStatement"]["ScopeDownStatement"]["AndStatement"]["Statements"]
+    limited = {
+        key
+        for function in HTTP
+        for key, route in routes_of(function).items()
+        if "x-limit" in (route.openapi_extra or {})
+    }
+
+    assert ("POST", "/api/users") in limited
+    assert {verb for verb, _ in limited} == {method["ByteMatchStatement"]["SearchString"]}
+    pattern = path["RegexMatchStatement"]["RegexString"]
+    for _, url in limited:
+        for asked in (url, f"{url}/", f"/v1{url}"):
+            assert re.search(pattern, asked), asked
+    assert not re.search(pattern, "/api/users/me")

@@ -19,6 +19,7 @@ from library_common.clock import SystemClock
 from library_common.dynamodb import Table
 from library_common.http import ServiceApi
 from library_common.ids import new_id
+from library_common.limits import Unlimited
 from loans_service.adapters.dynamodb import DynamoLoans
 from tests.contract import strict_dynamodb
 from tests.contract.in_process import InProcess
@@ -26,7 +27,6 @@ from tests.fakes.lending import Library
 from tests.fakes.users import ADMIN, LIBRARIAN, FakeMembersLoans, FakePasswords, a_member, session_cases
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import person, service
-from users_service.adapters.attempts import NoLimit
 from users_service.adapters.code_queue import QueuedCodeRequests
 from users_service.adapters.codes import DynamoCodes
 from users_service.adapters.common_passwords import is_common
@@ -88,7 +88,7 @@ def users(stack: InProcess) -> Running:
         sessions=session_cases(members, DynamoSessions(table), passwords=passwords, clock=SystemClock()),
         codes=DynamoCodes(Table(stack.refs["UsersTable"], aws.dynamodb)),
         code_requests=QueuedCodeRequests(stack.refs["CodeRequestQueue"]),
-        attempts=NoLimit(),
+        attempts=Unlimited(),
     )
     for staff in (LIBRARIAN, ADMIN):
         # Their tokens are of accounts that exist, as in life: some changes look at the account itself.

@@ -11,6 +11,7 @@ import pytest
 from localstack.embedded.stack import LocalStack
 from tests.support.event_tap import EventTap
 from tests.support.faults import FaultProxy
+from tests.support.generous_limits import RATE_LIMITS
 from tests.support.library_client import ADMIN_ID, LIBRARIAN_ID, LibraryClient
 from tests.support.staff import employ
 
@@ -21,7 +22,7 @@ RECOVERY_DELAY_SECONDS = 5
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     work = tmp_path_factory.mktemp("stack")
-    parameters = {"RecoveryDelaySeconds": str(RECOVERY_DELAY_SECONDS)}
+    parameters = {"RecoveryDelaySeconds": str(RECOVERY_DELAY_SECONDS), "RateLimits": RATE_LIMITS}
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     running = (
         LocalStack.attach(endpoint, work, parameters=parameters)

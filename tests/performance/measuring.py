@@ -175,6 +175,45 @@ def request_units(stack: LocalStack, library: LibraryClient) -> Iterator[Measure
     yield Measurement("return: read units", returned.read, "units")
 
 
+# -- limits -----------------------------------------------------------------------------------
+
+
+def limits_cost(stack: LocalStack, library: LibraryClient, requests: int = 100) -> Iterator[Measurement]:
+    """What checking the limits adds to a member's reads: one after the other, and from four clients at once, which
+    means several workers."""
+    book = library.add_book()
+    loan = library.lend(library.add_member()["id"], book["id"]).json()["id"]
+    for at_once, how in ((1, "one by one"), (4, "four at once")):
+        member = library.add_member()["id"]
+        headers = library.bearer(member, "patron")
+
+        def read(_: int, headers: dict[str, str] = headers) -> int:
+            # Somebody else's loan: found, and not told.
+            return library.http.get(f"/api/loans/{loan}", headers=headers).status_code
+
+        with ThreadPoolExecutor(max_workers=at_once) as pool:
+            answered = set(pool.map(read, range(requests)))
+        assert answered == {404}, answered
+        lines = _lines_of(stack, "LoansFunction", f"user:{member}", expected=requests)
+        for what, field_, limit in (
+            ("calls", "limit_calls", None),
+            ("write units", "limit_writes", 0.2),
+            ("read units", "limit_reads", 0.2),
+        ):
+            spent = sum(line[field_] for line in lines) / len(lines)
+            yield Measurement(f"limits, {how}: {what} per request", spent, what.split()[-1], limit)
+
+
+def _lines_of(stack: LocalStack, function: str, actor: str, *, expected: int) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + 30
+    while True:
+        lines = [line for line in _lines(stack, function, actor) if line["actor"] == actor]
+        if len(lines) >= expected:
+            return lines
+        assert time.monotonic() < deadline, f"{len(lines)} of {expected} lines"
+        time.sleep(0.2)
+
+
 # -- load -------------------------------------------------------------------------------------
 
 

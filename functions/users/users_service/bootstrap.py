@@ -8,9 +8,9 @@ from library_common import aws
 from library_common.clock import SystemClock
 from library_common.configuration import parameter, secret
 from library_common.dynamodb import Table
+from library_common.limits import limiter
 from library_common.service_client import Patience, ServiceClient, ServiceToken
 from library_common.telemetry import count
-from users_service.adapters.attempts import NoLimit
 from users_service.adapters.code_queue import QueuedCodeRequests
 from users_service.adapters.codes import DynamoCodes
 from users_service.adapters.common_passwords import is_common
@@ -28,7 +28,6 @@ from users_service.application.editing import Editing
 from users_service.application.first_administrator import EnsureFirstAdministrator
 from users_service.application.lapsing import LapseMemberships
 from users_service.application.password_policy import PasswordPolicy
-from users_service.application.ports import Attempts
 from users_service.application.session_cases import SessionCases
 from users_service.application.use_cases import UseCases
 from users_service.application.wording import Wording
@@ -55,7 +54,7 @@ def use_cases() -> UseCases:
             members=members,
             passwords=passwords,
             sessions=DynamoSessions(table),
-            attempts=_attempts(),
+            attempts=limiter(),
             access_tokens=SignedAccessTokens(secret(settings.signing_key_secret_arn).get),
             verification_keys=PublishedVerificationKeys(parameter(settings.verification_keys_parameter).get),
             email_key=email_key,
@@ -65,7 +64,7 @@ def use_cases() -> UseCases:
         ),
         codes=DynamoCodes(table),
         code_requests=code_requests(),
-        attempts=_attempts(),
+        attempts=limiter(),
     )
 
 
@@ -97,7 +96,7 @@ def first_administrator() -> EnsureFirstAdministrator:
     return EnsureFirstAdministrator(
         members=DynamoMembers(_table()),
         codes=DynamoCodes(_table()),
-        ask=AskForCode(code_requests(), _attempts(), email_key, clock),
+        ask=AskForCode(code_requests(), limiter(), email_key, clock),
         email_key=email_key,
         clock=clock,
     )
@@ -117,10 +116,6 @@ def rounds() -> QueuedRounds:
 
 def _table() -> Table:
     return Table(UsersSettings().table_name, aws.dynamodb)
-
-
-def _attempts() -> Attempts:
-    return NoLimit()
 
 
 def _loans(settings: UsersSettings) -> HttpMembersLoans:

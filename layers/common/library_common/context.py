@@ -17,7 +17,10 @@ _CORRELATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
 @dataclass
 class Invocation:
-    """The running invocation. Capacity is in DynamoDB request units, as DynamoDB itself reports them."""
+    """The running invocation. Capacity is in DynamoDB request units, as DynamoDB itself reports them.
+
+    limit_*: what checking the rate limits took, which is not part of what the request itself costs.
+    """
 
     correlation_id: str
     actor: str = "system"
@@ -26,6 +29,9 @@ class Invocation:
     read_units: float = 0.0
     write_units: float = 0.0
     outgoing_calls: int = 0
+    limit_calls: int = 0
+    limit_reads: float = 0.0
+    limit_writes: float = 0.0
     notes: dict[str, str] = field(default_factory=dict)
 
 

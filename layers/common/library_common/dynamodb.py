@@ -93,11 +93,14 @@ class Table:
         *,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
+        meter: Callable[[float, float], None] | None = None,
     ) -> None:
+        """meter: told the read and write units of each call, in place of the running invocation's own count."""
         self.name = name
         self._client = client
         self._sleep = sleep
         self._jitter = jitter
+        self._meter = meter or _charge_invocation
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -109,7 +112,7 @@ class Table:
             ConsistentRead=consistent,
             ReturnConsumedCapacity="TOTAL",
         )
-        _read(answer.get("ConsumedCapacity"))
+        self._read(answer.get("ConsumedCapacity"))
         item = answer.get("Item")
         return from_wire(item) if item is not None else None
 
@@ -125,7 +128,7 @@ class Table:
                 ReturnConsumedCapacity="TOTAL",
             )
             for consumed in answer.get("ConsumedCapacity", []):
-                _read(consumed)
+                self._read(consumed)
             found.extend(from_wire(item) for item in answer["Responses"].get(self.name, []))
             left_over = answer.get("UnprocessedKeys", {})
             unprocessed = left_over[self.name]["Keys"] if self.name in left_over else []
@@ -170,7 +173,7 @@ class Table:
         if start is not None:
             request["ExclusiveStartKey"] = to_wire(dict(start))
         answer = self._client().query(**request)
-        _read(answer.get("ConsumedCapacity"))
+        self._read(answer.get("ConsumedCapacity"))
         last = answer.get("LastEvaluatedKey")
         return [from_wire(item) for item in answer["Items"]], from_wire(last) if last else None
 
@@ -229,7 +232,7 @@ class Table:
             except client.exceptions.TransactionConflictException:
                 self._back_off(attempt)
                 continue
-            _wrote(answer.get("ConsumedCapacity"))
+            self._wrote(answer.get("ConsumedCapacity"))
             return answer
         raise TransactionBusy(operation)
 
@@ -255,7 +258,7 @@ class Table:
                 self._back_off(attempt)
                 continue
             for consumed in answer.get("ConsumedCapacity", []):
-                _wrote(consumed)
+                self._wrote(consumed)
             return
         raise TransactionBusy("transaction")
 
@@ -287,6 +290,14 @@ class Table:
         # Full jitter: spreads contenders instead of having them meet again.
         self._sleep(self._jitter() * min(0.4, 0.02 * 2**attempt))
 
+    def _read(self, consumed: Any) -> None:
+        if consumed:
+            self._meter(float(consumed["CapacityUnits"]), 0.0)
+
+    def _wrote(self, consumed: Any) -> None:
+        if consumed:
+            self._meter(0.0, float(consumed["CapacityUnits"]))
+
 
 def _attach(request: dict[str, Any], names: Mapping[str, str], values: Mapping[str, Any]) -> None:
     if names:
@@ -295,14 +306,10 @@ def _attach(request: dict[str, Any], names: Mapping[str, str], values: Mapping[s
         request["ExpressionAttributeValues"] = {f":{name}": _to_attribute(value) for name, value in values.items()}
 
 
-def _read(consumed: Any) -> None:
-    if consumed:
-        current().read_units += float(consumed["CapacityUnits"])
-
-
-def _wrote(consumed: Any) -> None:
-    if consumed:
-        current().write_units += float(consumed["CapacityUnits"])
+def _charge_invocation(read_units: float, write_units: float) -> None:
+    record = current()
+    record.read_units += read_units
+    record.write_units += write_units
 
 
 # -- the wire format ------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from library_common import limits
 from library_common import problems as p
 from library_common.access import Access, Caller, Place, caller_from_event, require_own
 from library_common.context import current, invocation
@@ -36,6 +37,15 @@ API_VERSION = "1.0.0"
 _TEXT = ["text/", "application/json", p.PROBLEM_JSON]
 """What Mangum hands over as text; anything else it encodes in base64, which the API passes on undecoded."""
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_ANSWER_HEADERS = "library.answer_headers"
+"""Where the ASGI scope keeps headers for the answer, whoever gives it: an endpoint or a problem."""
+
+_LIMIT_HEADERS = {
+    "Retry-After": "Whole seconds until trying again makes sense.",
+    "RateLimit-Limit": "Requests the tightest limit allows in its window.",
+    "RateLimit-Remaining": "How many of them are left: an estimate.",
+    "RateLimit-Reset": "Seconds until all of them are there again; after a refusal, until there are some.",
+}
 
 
 class RequestBody(BaseModel):
@@ -148,8 +158,17 @@ class ServiceApi:
     (further members of the problem document) and `retry_after` (seconds).
     """
 
-    def __init__(self, *, name: str, title: str, problems: Mapping[type[Exception], int]) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        title: str,
+        problems: Mapping[type[Exception], int],
+        limiter: Callable[[], limits.CountsCallers] = limits.limiter,
+    ) -> None:
+        """limiter: called per request, not before the first; the process's own unless a test brings another."""
         self.name = name
+        self._limiter = limiter
         self.app = FastAPI(
             title=title, version=API_VERSION, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
         )
@@ -175,17 +194,25 @@ class ServiceApi:
         raises: Sequence[type[Exception]] = (),
         status: int = 200,
         operation: str | None = None,
+        limit: str | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declares one route. `raises` lists the domain errors it answers; plumbing's are added.
 
         operation: the operation id, where an endpoint serves several paths; else its own name.
+        limit: a stricter limit by address for callers without a token, one of `limits.ROUTE_LIMITS`, beside the
+        general one that every route has. Raises ValueError where it would never count.
         """
+        if limit is not None and limit not in limits.ROUTE_LIMITS:
+            raise ValueError(f"{method} {path}: there is no limit {limit!r} for routes")
+        if limit is not None and not access.public:
+            raise ValueError(f"{method} {path}: nobody comes here without a token, so the limit would never count")
 
         async def guard(request: Request, caller: CurrentCaller) -> None:
             record = current()
             record.route = f"{method} {path}"
             access.check(caller)
             await _require_own(access, caller, request)
+            self._check_limits(request, caller, limit)
             route = request.scope.get("route")
             if isinstance(route, APIRoute) and route.body_field is None and method in _WITH_BODY:
                 _require_no_body(await request.body())
@@ -200,6 +227,7 @@ class ServiceApi:
                 responses=self._documented(method, access, raises),
                 openapi_extra={
                     "x-access": access.describe(),
+                    **({"x-limit": limit} if limit else {}),
                     **({} if access.public else {"security": [{"bearer": []}]}),
                 },
                 operation_id=operation or endpoint.__name__,
@@ -207,6 +235,12 @@ class ServiceApi:
             return endpoint
 
         return register
+
+    def _check_limits(self, request: Request, caller: Caller, limit: str | None) -> None:
+        event = request.scope.get("aws.event") or {}
+        standing = self._limiter().charge(caller, limits.address_key(event), limit)
+        if standing is not None:
+            request.scope[_ANSWER_HEADERS].update(standing.headers())
 
     def get(self, path: str, **declared: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return self.route("GET", path, **declared)
@@ -244,6 +278,10 @@ class ServiceApi:
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(problem.pop("$defs", {}))
             schemas["Problem"] = problem
+            components["headers"] = {
+                name: {"description": meaning, "schema": {"type": "integer", "minimum": 0}}
+                for name, meaning in _LIMIT_HEADERS.items()
+            }
             components["securitySchemes"] = {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
             }
@@ -277,10 +315,12 @@ class ServiceApi:
             add(403, "not_allowed")
         add(429, "too_many_requests")
         add(500, "internal_error")
+        headers = {name: {"$ref": f"#/components/headers/{name}"} for name in _LIMIT_HEADERS}
         return {
             status: {
                 "description": "Problem: " + ", ".join(f"`{c}`" for c in listed),
                 "content": {p.PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+                **({"headers": headers} if status == p.TooManyRequests.status else {}),
             }
             for status, listed in sorted(codes.items())
         }
@@ -345,13 +385,13 @@ class ServiceApi:
             allow_origins=origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Correlation-Id"],
-            expose_headers=["ETag", "Idempotency-Replayed", "X-Correlation-Id", "Retry-After", "Location"],
+            expose_headers=["ETag", "Idempotency-Replayed", "X-Correlation-Id", "Location", *_LIMIT_HEADERS],
             max_age=600,
         )
 
 
 class _Edge:
-    """Outermost ASGI layer: body limits, trailing slashes, correlation header."""
+    """Outermost ASGI layer: body limits, trailing slashes, headers of every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -360,6 +400,8 @@ class _Edge:
         path: str = scope["path"]
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/")}
+        extra: dict[str, str] = {}
+        scope = {**scope, _ANSWER_HEADERS: extra}
         body = await _read_body(receive)
         request = Request(scope)
 
@@ -368,7 +410,10 @@ class _Edge:
 
         async def send_with_correlation(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Correlation-Id"] = current().correlation_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Correlation-Id"] = current().correlation_id
+                for name, value in extra.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         refusal = _refused_body(scope, request, body)

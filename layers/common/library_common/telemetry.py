@@ -46,6 +46,9 @@ def log_invocation(entry: str, *, status: int | str, duration_ms: float) -> None
         "read_units": record.read_units,
         "write_units": record.write_units,
         "outgoing_calls": record.outgoing_calls,
+        "limit_calls": record.limit_calls,
+        "limit_reads": record.limit_reads,
+        "limit_writes": record.limit_writes,
         **record.notes,
     }
     if record.error_code:

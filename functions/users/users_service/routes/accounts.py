@@ -46,6 +46,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     @api.post(
         "/api/users",
         access=Access(public=True),
+        limit="register",
         raises=[RoleNotAllowed, NoLongerAllowed, InvalidFields, EmailTaken, IdempotencyKeyReused, StillChanging],
         status=201,
     )

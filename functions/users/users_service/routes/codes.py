@@ -21,7 +21,7 @@ class Asked(BaseModel):
 def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     """The routes on the use cases that `provide` answers."""
 
-    @api.post("/api/auth/password-reset", access=Access(public=True), status=202)
+    @api.post("/api/auth/password-reset", access=Access(public=True), limit="reset", status=202)
     def ask_for_password_reset(body: PasswordResetBody) -> Asked:
         """Ask for a code that lets one set a new password. The answer is the same with and without an account."""
         provide().ask_for_code(Purpose.PASSWORD_RESET, body.email, body.channel)
@@ -30,6 +30,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     @api.post(
         "/api/auth/password-reset/confirm",
         access=Access(public=True),
+        limit="confirm",
         raises=[CodeInvalid, InvalidFields, StillChanging],
         status=204,
     )
@@ -37,12 +38,18 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
         """Set a new password with the code. It works once, and five wrong ones use it up; all sessions end."""
         provide().reset_password(body.email, body.code, body.new_password)
 
-    @api.post("/api/auth/verify-email", access=Access(public=True), raises=[CodeInvalid, StillChanging], status=204)
+    @api.post(
+        "/api/auth/verify-email",
+        access=Access(public=True),
+        limit="confirm",
+        raises=[CodeInvalid, StillChanging],
+        status=204,
+    )
     def verify_email(body: VerifyEmailBody) -> None:
         """Prove with the code that the address is yours. A membership that was waiting for it becomes active."""
         provide().verify_email(body.email, body.code)
 
-    @api.post("/api/auth/verify-email/resend", access=Access(public=True), status=202)
+    @api.post("/api/auth/verify-email/resend", access=Access(public=True), limit="reset", status=202)
     def resend_verification(body: ResendBody) -> Asked:
         """Ask for another code that proves an address. The answer is the same with and without an account."""
         provide().ask_for_code(Purpose.VERIFY_EMAIL, body.email)

@@ -27,12 +27,22 @@ MAY_NOT = [AccountSuspended, AccountExpired, EmailNotVerified]
 def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     """The routes on the use cases that `provide` answers."""
 
-    @api.post("/api/auth/login", access=Access(public=True), raises=[InvalidCredentials, *MAY_NOT, StillChanging])
+    @api.post(
+        "/api/auth/login",
+        access=Access(public=True),
+        limit="login",
+        raises=[InvalidCredentials, *MAY_NOT, StillChanging],
+    )
     def log_in(body: LoginBody, response: Response) -> SessionView:
         """Begin a session. An address that nobody has is answered as a wrong password is."""
         return _unstored(provide().sessions.login(body.email, body.password), response)
 
-    @api.post("/api/auth/refresh", access=Access(public=True), raises=[RefreshTokenInvalid, *MAY_NOT, StillChanging])
+    @api.post(
+        "/api/auth/refresh",
+        access=Access(public=True),
+        limit="refresh",
+        raises=[RefreshTokenInvalid, *MAY_NOT, StillChanging],
+    )
     def refresh_session(body: RefreshBody, response: Response) -> SessionView:
         """Continue a session with the next pair of tokens. A refresh token is good once: using one again ends the
         session, so a client sends one request at a time and keeps the newest token."""
