@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 @cache
-def _client(service: str) -> Any:
+def _client(service: str, *, patient: bool = True) -> Any:
     import boto3  # noqa: PLC0415 - a tenth of a second that imports must not pay
     from botocore.config import Config  # noqa: PLC0415
 
     config = Config(
         connect_timeout=1,
-        read_timeout=3,
-        retries={"mode": "standard", "max_attempts": 3},
+        read_timeout=3 if patient else 1,
+        retries={"mode": "standard", "max_attempts": 3 if patient else 1},
         max_pool_connections=10,
     )
     # The overloads of boto3-stubs want literal names; the accessors below give the types back.
@@ -38,14 +38,9 @@ def dynamodb() -> "DynamoDBClient":
     return client
 
 
-@cache
 def impatient_dynamodb() -> "DynamoDBClient":
-    """For reads that somebody waits for and that can do without an answer: at most three seconds, two attempts."""
-    import boto3  # noqa: PLC0415 - as above
-    from botocore.config import Config  # noqa: PLC0415
-
-    config = Config(connect_timeout=0.5, read_timeout=1, retries={"mode": "standard", "max_attempts": 2})
-    client: DynamoDBClient = boto3.client("dynamodb", config=config)
+    """One attempt of at most two seconds, for what a request can do without."""
+    client: DynamoDBClient = _client("dynamodb", patient=False)
     return client
 
 
