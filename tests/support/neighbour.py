@@ -87,7 +87,7 @@ class Neighbour:
                 self.wfile.write(payload[: does.cut])
                 self.close_connection = does.leave or does.cut is not None
 
-            do_GET = do_POST = _serve  # noqa: N815 - the names BaseHTTPRequestHandler looks for
+            do_GET = do_POST = do_PUT = _serve  # noqa: N815 - the names BaseHTTPRequestHandler looks for
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has there
                 pass

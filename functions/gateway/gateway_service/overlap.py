@@ -11,7 +11,8 @@ previous one, and the previous one is forgotten. Nobody notices when two things 
 
 Both began at the rotation before, so the longer of the two counts; it is the second. VERIFIER_SECONDS is added
 all the same: for a process that began to fetch just before the keys changed, and for stores that are read a
-moment before all of their copies know.
+moment before all of their copies know. Others who check people's tokens, with the keys that users publishes at
+/.well-known/jwks.json, have all of the sum for the first of the two.
 
 Caches also serve on, for up to an hour, while their store does not answer. That is not in the sum: they try
 again every 15 seconds then, and a rotation itself needs the same stores to answer.

@@ -7,7 +7,7 @@ to be remembered about the events themselves.
 import time
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -21,6 +21,12 @@ from library_common.context import accepted_correlation_id, invocation
 from library_common.dynamodb import Table
 from library_common.events import Envelope
 from library_common.telemetry import count, log_invocation, logger
+
+
+class Epochs(Protocol):
+    """Where revocations are noted: `gateway_service.revoked_epochs.RevokedEpochs`."""
+
+    def revoke_before(self, user_id: str, epoch: int) -> bool: ...
 
 
 class Delivery(BaseModel):
@@ -46,7 +52,7 @@ def handler(event: Mapping[str, Any], context: object) -> Any:
     return consume(event, context, _revoked())
 
 
-def consume(event: Mapping[str, Any], context: object, revoked: RevokedEpochs) -> Any:
+def consume(event: Mapping[str, Any], context: object, revoked: Epochs) -> Any:
     """One bad message does not hold up the others; one that stays bad ends in the dead-letter queue."""
 
     def record_handler(record: SQSRecord) -> None:
@@ -62,7 +68,7 @@ def consume(event: Mapping[str, Any], context: object, revoked: RevokedEpochs) -
     )
 
 
-def _consume_one(body: str, revoked: RevokedEpochs) -> None:
+def _consume_one(body: str, revoked: Epochs) -> None:
     started = time.perf_counter()
     status = "failed"
     with invocation(actor="service:gateway") as record:

@@ -30,6 +30,8 @@ KEPT = ACCESS_LIFETIME + timedelta(minutes=5)
 """No access token is older than its lifetime; the rest is for clocks, and for logins that were on their way."""
 
 _PARTITION = "REVOKED"
+_ATTEMPTS = 2
+"""A failure that passes must not cost the minute; two that do not, of two seconds each, are what a request can bear."""
 
 
 class RevokedEpochs:
@@ -65,7 +67,7 @@ class RevokedEpochs:
 class RevocationView:
     """The reading side: what is in the table, at most VIEW_SECONDS old while the table answers.
 
-    While it does not, the last view serves on, without limit, and every try that failed is counted
+    While it does not, the last view serves on, without limit, and every failure is counted
     (`RevocationsUnread`, with an alarm): somebody who was suspended meanwhile may go on until their token
     ends by itself, at most a quarter of an hour. The other way round nobody could do anything because one
     table cannot be read; and what matters, lending, asks users for the membership anyway.
@@ -85,9 +87,12 @@ class RevocationView:
 
     def _read(self) -> Mapping[str, int]:
         whole = Expression("#pk = :pk", names={"pk": "pk"}, values={"pk": _PARTITION})
-        try:
-            self._last = {item["sk"]: item["epoch"] for item in self._table.query_all(whole)}
-        except Exception as failure:  # noqa: BLE001 - whatever it was, see above
-            logger().warning("revocations unread", extra={"failure": type(failure).__name__})
+        for _ in range(_ATTEMPTS):
+            try:
+                self._last = {item["sk"]: item["epoch"] for item in self._table.query_all(whole)}
+                break
+            except Exception as failure:  # noqa: BLE001 - whatever it was, see above
+                logger().warning("revocations unread", extra={"failure": type(failure).__name__})
+        else:
             count("RevocationsUnread")
         return self._last

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway_service.key_stores import PublishedKeys, SecretStore, TableTurns
 from gateway_service.overlap import SERVICE_SECRET_OVERLAP, SIGNING_KEY_OVERLAP
-from gateway_service.rotating import KeyKeeping, Outcome, RingKeeper
+from gateway_service.rotating import KeepingFailed, KeyKeeping, Outcome, RingKeeper
 from gateway_service.settings import RotationSettings
 from library_common import aws
 from library_common.clock import SystemClock
@@ -55,7 +55,7 @@ def keeping(settings: RotationSettings) -> KeyKeeping:
     clock = SystemClock()
     signing = RingKeeper(
         name=SIGNING_KEY,
-        store=SecretStore(settings.signing_key_secret, decode=signing_ring, encode=signing_ring_json),
+        store=SecretStore(settings.signing_key_secret_arn, decode=signing_ring, encode=signing_ring_json),
         generate=SigningKey.generate,
         overlap=SIGNING_KEY_OVERLAP,
         publish=PublishedKeys(settings.verification_keys_parameter).publish,
@@ -102,5 +102,10 @@ def _carry_out(event: Mapping[str, Any]) -> list[Outcome]:
 
 
 def _complete() -> None:
-    for outcome in _keeping().complete():
-        current().notes[outcome.ring] = outcome.result
+    try:
+        outcomes = _keeping().complete()
+    except KeepingFailed:
+        # CloudFormation hears of it, and Lambda does not: our own line is to say so, too.
+        current().error_code = "keeping_failed"
+        raise
+    current().notes.update({outcome.ring: outcome.result for outcome in outcomes})

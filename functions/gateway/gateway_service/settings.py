@@ -31,5 +31,5 @@ class GatewaySettings(RevocationSettings):
 class RotationSettings(GatewaySettings):
     """Of the rotation. `KEY_DAYS`: how many days a key signs before the daily run rotates it."""
 
-    signing_key_secret: str
+    signing_key_secret_arn: str
     key_days: int

@@ -14,7 +14,7 @@ import pymarc
 import pytest
 import urllib3
 
-from localstack.embedded import run
+from localstack.embedded import rotate, run
 from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import ROOT, SAMPLE_BOOKS, WorkDir
 from localstack.embedded.ports import is_free, pick_free
@@ -84,6 +84,13 @@ def test_what_is_done_on_one_day_is_there_on_the_next(work: WorkDir, capsys: pyt
     # And the suggestion is of a title the borrower does not have yet.
     assert _paste(_suggested(second)[1])["status"] == "ACTIVE"
 
+    with pytest.raises(Refusal, match=r"^signing-key: .* Not before \d{4}-"):
+        list(rotate.rotate(work.stack_file, ["signing-key"], force=False))
+    with pytest.raises(Refusal, match=r"^service:king: There are: signing-key, service:loans"):
+        list(rotate.rotate(work.stack_file, ["service:king"], force=True))
+    assert list(rotate.rotate(work.stack_file, ["signing-key"], force=True)) == ["signing-key: rotated"]
+    _assert_fresh_tokens_are_those_of_the_accounts(work)
+
     run.reset(work)
     assert not work.path.exists()
     assert is_free(port)
@@ -104,7 +111,7 @@ def test_a_run_in_the_foreground_ends_in_order_when_asked(work: WorkDir, sample:
     port, endpoint_port = pick_free(), pick_free()
     script = f"""
 from pathlib import Path
-from localstack.embedded import run
+from localstack.embedded import rotate, run
 from localstack.embedded.layout import WorkDir
 run.SAMPLE_BOOKS = Path({str(sample)!r})
 run.run({port}, {endpoint_port}, detach=False, work=WorkDir(Path({str(work.path)!r})))
