@@ -52,7 +52,7 @@ def api(buckets: FakeBuckets) -> ServiceApi:
     def make(body: ThingBody) -> str:
         return body.name
 
-    @built.get("/api/mine", access=Access(member=True, scope="things:read"))
+    @built.get("/api/mine", access=Access(member=True, own="caller", scope="things:read"))
     def mine() -> str:
         return "mine"
 
@@ -194,7 +194,7 @@ def test_the_document_tells_of_limits(api: ServiceApi) -> None:
         ("logni", Access(public=True)),
         ("member", Access(public=True)),
         ("login_account", Access(public=True)),
-        ("login", Access(member=True)),
+        ("login", Access(member=True, own="caller")),
     ],
 )
 def test_a_limit_that_would_never_count_is_a_mistake(api: ServiceApi, limit: str, access: Access) -> None:
