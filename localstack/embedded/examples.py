@@ -14,18 +14,23 @@ _BORROWER = "faculty"
 
 
 def commands_to_try(stack: StackFile) -> list[str]:
-    """A search, a checkout of a title that is on the shelf, and the borrower's history.
+    """A login, a search, a checkout of a title that is on the shelf, and the borrower's history.
 
     Asks the running system for such a title; refuses when it does not answer as it should. The
-    checkout is left out when the library has nothing to lend.
+    checkout is left out when the library has nothing to lend, and all that takes a token when the borrower has none.
     """
     borrower = next(account for account in stack.accounts if account.role == _BORROWER)
+    credentials = {"email": borrower.email, "password": borrower.password}
+    commands = [
+        _curl(stack.base_url + "/api/auth/login", body=credentials),
+        _curl(stack.base_url + "/api/books?search=history&limit=3"),
+    ]
+    if not borrower.token:
+        return commands
     shelf = _get(stack.base_url + "/api/books?available=true&limit=20")
     history = _get(f"{stack.base_url}/api/loans?user_id={borrower.user_id}&status=active&limit=100", borrower)
     borrowed = {loan["book_id"] for loan in history["items"]}
     title = next((book for book in shelf["items"] if book["id"] not in borrowed), None)
-
-    commands = [_curl(stack.base_url + "/api/books?search=history&limit=3")]
     if title is not None:
         body = {"user_id": borrower.user_id, "book_id": title["id"]}
         commands.append(_curl(stack.base_url + "/api/loans", borrower, body))

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import psutil
 
-from localstack.embedded import deploy, engine, front, sample, settle, tokens
+from localstack.embedded import deploy, engine, front, mail, sample, settle, signing_in
 from localstack.embedded.aws import REGION, Aws
 from localstack.embedded.errors import Refusal
 from localstack.embedded.examples import commands_to_try
@@ -25,9 +25,6 @@ from localstack.embedded.ports import LOOPBACK, is_free, pick_free, require_free
 from localstack.embedded.processes import StartedProcess
 from localstack.embedded.progress import Progress
 from localstack.embedded.state import ProcessesFile, StackFile
-
-if TYPE_CHECKING:
-    from library_common.tokens import SigningKey
 
 STACK_NAME = "smart-library"
 DEFAULT_ENDPOINT_PORT = 4566
@@ -128,17 +125,15 @@ def reset(work: WorkDir = LOCAL) -> None:
 
 
 def fresh_token(email: str | None, role: str | None, stack_file: Path = LOCAL.stack_file) -> str:
-    """A new access token of the demo account with this e-mail or role.
+    """A new access token of the demo account with this e-mail or role: logs in as anybody would.
 
-    Refuses when neither or an unknown one is named, or no stack is running.
+    Refuses when neither or an unknown one is named, no stack is running, or the API refuses the login.
     """
     stack = StackFile.read(stack_file)
     for account in stack.accounts:
         if account.email == (email or "").lower() or (email is None and account.role == role):
-            aws = Aws(stack.endpoint_url)
             engine.identify(stack.endpoint_url)
-            key = tokens.signing_key(aws, deploy.outputs(aws, stack.stack_name)["TokenSigningKeySecret"])
-            return tokens.mint(key, account.user_id, account.role, sample.TOKEN_LIFETIME)
+            return signing_in.log_in(stack.base_url, account.email, account.password).access_token
     known = ", ".join(account.role for account in stack.accounts)
     raise Refusal(f"Name a demo account: make token ROLE=... (one of {known}) or EMAIL=...")
 
@@ -157,8 +152,8 @@ def deploy_to(endpoint_url: str, stack_file: Path | None, *, work: WorkDir = LOC
     begun = time.monotonic()
     aws = Aws(endpoint_url)
     found = engine.identify(endpoint_url)
-    deployed, key = _deploy(aws, found, work, progress)
-    stack = _fill(aws, found, deployed, key, deploy.api_address(aws, deployed), progress)
+    deployed = _deploy(aws, found, work, progress)
+    stack = _fill(aws, found, deployed, deploy.api_address(aws, deployed), progress)
     if stack_file is not None:
         stack.write(stack_file)
     progress.note(f"Deployed to {found.name} {found.version} in {time.monotonic() - begun:.0f} s: {stack.base_url}")
@@ -172,35 +167,39 @@ def _bring_up(running: _Running, port: int, endpoint_port: int, progress: Progre
         running.record()
     aws = Aws(f"http://{LOOPBACK}:{endpoint_port}")
     found = engine.identify(aws.endpoint_url)
-    deployed, key = _deploy(aws, found, work, progress)
+    deployed = _deploy(aws, found, work, progress)
     with progress.step(f"opening {running.base_url}"):
         running.proxy = front.start_proxy(work, port, deploy.api_address(aws, deployed))
         running.record()
         front.wait_until_open(running.proxy, port, work)
-    stack = _fill(aws, found, deployed, key, running.base_url, progress)
+    stack = _fill(aws, found, deployed, running.base_url, progress)
     stack.write(work.stack_file)
     return stack
 
 
-def _deploy(aws: Aws, found: engine.Engine, work: WorkDir, progress: Progress) -> tuple[deploy.Deployment, SigningKey]:
+def _deploy(aws: Aws, found: engine.Engine, work: WorkDir, progress: Progress) -> deploy.Deployment:
     with progress.step(f"packaging and deploying to {found.name} {found.version}"):
-        deployed = deploy.deploy(aws, found, TEMPLATE, work.build, STACK_NAME, {})
+        parameters = {"AdminEmail": sample.ADMINISTRATOR.email}
+        deployed = deploy.deploy(aws, found, TEMPLATE, work.build, STACK_NAME, parameters)
         settle.settle(aws, found, deployed, TEMPLATE)
-        key = tokens.signing_key(aws, deployed.output("TokenSigningKeySecret"))
-    return deployed, key
+    return deployed
 
 
 def _fill(
     aws: Aws,
     found: engine.Engine,
     deployed: deploy.Deployment,
-    key: SigningKey,
     base_url: str,
     progress: Progress,
 ) -> StackFile:
     with progress.step("demo accounts and sample titles"):
         data = sample.ensure(
-            aws, STACK_NAME, base_url, partial(tokens.mint, key), SAMPLE_BOOKS, _tell_hundreds(progress)
+            aws,
+            STACK_NAME,
+            base_url,
+            partial(mail.messages, aws.endpoint_url, found.name),
+            SAMPLE_BOOKS,
+            _tell_hundreds(progress),
         )
     if data.report is not None:
         progress.note(f"  {data.report.created} titles added, {len(data.report.refused)} left out")
@@ -290,11 +289,10 @@ def _print_ready(stack: StackFile, seconds: float, *, detach: bool) -> None:
         "Demo accounts:",
         *(f"  {account.role:<10} {account.email:<{width}}  {account.password}" for account in stack.accounts),
         "",
-        "To try (search, borrow, history):",
+        "To try (log in, search, borrow, history):",
         *(f"  {command}" for command in examples),
         "",
-        f"Tokens last {sample.TOKEN_LIFETIME.total_seconds() / 3600:.0f} hours; "
-        "`make token ROLE=librarian` prints a fresh one.",
+        "A token lasts fifteen minutes; `make token ROLE=librarian` logs in again and prints a fresh one.",
         "`make stop` stops the system and keeps its state." if detach else "Ctrl-C stops it and keeps its state.",
     ]
     sys.stdout.write("\n".join(lines) + "\n")

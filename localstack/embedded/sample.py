@@ -8,21 +8,17 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from localstack.embedded import seed
+from localstack.embedded import seed, signing_in
 from localstack.embedded.aws import Aws
+from localstack.embedded.signing_in import LoginRefused, Mailbox
 from localstack.embedded.state import Account
 
-TOKEN_LIFETIME = timedelta(hours=12)
-_SETUP_TOKEN_LIFETIME = timedelta(minutes=30)
-_SETUP_SUBJECT = "library-setup"
-
-type Mint = Callable[[str, str, timedelta], str]
-"""(subject, role, lifetime) → access token."""
+ADMINISTRATOR = next(account for account in seed.DEMO_ACCOUNTS if account.role == "admin")
+"""Made by the deployment itself (parameter AdminEmail), as on AWS; the others are made by this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +30,38 @@ class SampleData:
 
 
 def ensure(
-    aws: Aws, stack_name: str, base_url: str, mint: Mint, books: Path, on_progress: Callable[[int, int], None]
+    aws: Aws, stack_name: str, base_url: str, mailbox: Mailbox, books: Path, on_progress: Callable[[int, int], None]
 ) -> SampleData:
-    """Puts in what the stack does not hold yet and mints a token for every demo account."""
+    """Puts in what the stack does not hold yet and logs every demo account in.
+
+    Refuses when the administrator or, with titles to put in, the librarian cannot log in.
+    """
     known = _recall(aws, stack_name)
     ids = known.get("accounts")
     report = None
     if not isinstance(ids, dict) or set(ids) != {account.role for account in seed.DEMO_ACCOUNTS}:
-        ids = seed.seed_accounts(base_url, mint(_SETUP_SUBJECT, "admin", _SETUP_TOKEN_LIFETIME))
+        administrator = signing_in.log_in_first_administrator(
+            base_url, ADMINISTRATOR.email, ADMINISTRATOR.password, mailbox
+        )
+        ids = seed.seed_accounts(base_url, administrator.access_token)
+    accounts = [_logged_in(base_url, account, ids[account.role]) for account in seed.DEMO_ACCOUNTS]
     digest = hashlib.sha256(books.read_bytes()).hexdigest()
     if known.get("books") != digest:
-        librarian = mint(ids["librarian"], "librarian", _SETUP_TOKEN_LIFETIME)
-        report = seed.seed_books(base_url, librarian, books, on_progress)
+        librarian = next(account for account in accounts if account.role == "librarian")
+        if not librarian.token:
+            raise LoginRefused(librarian.email, "", "the sample titles cannot be put in; `make reset` begins anew.")
+        report = seed.seed_books(base_url, librarian.token, books, on_progress)
     _remember(aws, stack_name, {"accounts": ids, "books": digest})
-    accounts = [
-        Account(
-            role=account.role,
-            email=account.email,
-            password=account.password,
-            token=mint(ids[account.role], account.role, TOKEN_LIFETIME),
-            user_id=ids[account.role],
-        )
-        for account in seed.DEMO_ACCOUNTS
-    ]
     return SampleData(accounts=accounts, report=report)
+
+
+def _logged_in(base_url: str, account: seed.DemoAccount, user_id: str) -> Account:
+    try:
+        token = signing_in.log_in(base_url, account.email, account.password).access_token
+    except LoginRefused:
+        # Suspended, say, or with a password of somebody's own: that is theirs to try, and no reason not to start.
+        token = ""
+    return Account(role=account.role, email=account.email, password=account.password, token=token, user_id=user_id)
 
 
 def _parameter(stack_name: str) -> str:

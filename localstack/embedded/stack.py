@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,16 +69,15 @@ class LocalStack:
         work = WorkDir(work_dir)
         process, port = _start_somewhere(work)
         try:
-            stack = cls._deploy(f"http://{LOOPBACK}:{port}", work, _STACK_NAME, parameters or {}, template)
+            given = {**({"AdminEmail": sample.ADMINISTRATOR.email} if seed else {}), **(parameters or {})}
+            stack = cls._deploy(f"http://{LOOPBACK}:{port}", work, _STACK_NAME, given, template)
             with stack._fronted(work) as fronted:
                 yield fronted._seeded() if seed else fronted
         finally:
             engine.stop_ministack(process, work)
 
     def _seeded(self) -> LocalStack:
-        data = sample.ensure(
-            self._aws, self.stack_name, self.base_url, partial(tokens.mint, self._key()), SAMPLE_BOOKS, lambda *_: None
-        )
+        data = sample.ensure(self._aws, self.stack_name, self.base_url, self.messages, SAMPLE_BOOKS, lambda *_: None)
         return replace(self, accounts=data.accounts)
 
     @contextlib.contextmanager

@@ -34,6 +34,8 @@ from users_service.application.wording import Wording
 from users_service.settings import UsersSettings
 
 _SCOPES = frozenset({"loans:read"})
+SIGNING_KEY_SECONDS = 60.0
+"""A key that somebody else may know is replaced by force; what the old one signs is refused from then on."""
 
 
 @cache
@@ -55,7 +57,7 @@ def use_cases() -> UseCases:
             passwords=passwords,
             sessions=DynamoSessions(table),
             attempts=limiter(),
-            access_tokens=SignedAccessTokens(secret(settings.signing_key_secret_arn).get),
+            access_tokens=SignedAccessTokens(secret(settings.signing_key_secret_arn, seconds=SIGNING_KEY_SECONDS).get),
             verification_keys=PublishedVerificationKeys(parameter(settings.verification_keys_parameter).get),
             email_key=email_key,
             lifetime=timedelta(days=settings.refresh_days),

@@ -60,7 +60,8 @@ def test_what_is_done_on_one_day_is_there_on_the_next(work: WorkDir, capsys: pyt
     first = capsys.readouterr().out
     assert "5 titles added, 0 left out" in first
     assert f"http://127.0.0.1:{port}" in first
-    search, checkout, history = _suggested(first)
+    login, search, checkout, history = _suggested(first)
+    assert _paste(login)["user"]["role"] == "faculty"
     assert "items" in _paste(search)
     loan = _paste(checkout)
     assert loan["status"] == "ACTIVE"
@@ -82,7 +83,7 @@ def test_what_is_done_on_one_day_is_there_on_the_next(work: WorkDir, capsys: pyt
     # Yesterday's token is still good: the signing key was kept, too.
     assert [item["id"] for item in _paste(history)["items"]] == [loan["id"]]
     # And the suggestion is of a title the borrower does not have yet.
-    assert _paste(_suggested(second)[1])["status"] == "ACTIVE"
+    assert _paste(_suggested(second)[2])["status"] == "ACTIVE"
 
     with pytest.raises(Refusal, match=r"^signing-key: .* Not before \d{4}-"):
         list(rotate.rotate(work.stack_file, ["signing-key"], force=False))

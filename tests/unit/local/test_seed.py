@@ -222,8 +222,10 @@ def test_the_suggested_checkout_is_of_a_title_the_borrower_does_not_have() -> No
             stack_name="s",
             engine={},
         )
-        search, checkout, history = (shlex.split(command) for command in commands_to_try(stack))
+        login, search, checkout, history = (shlex.split(command) for command in commands_to_try(stack))
 
+    assert login[-1] == f"{base_url}/api/auth/login"
+    assert json.loads(login[login.index("-d") + 1]) == {"email": "f@library.example.org", "password": "p"}
     assert search[-1].startswith(f"{base_url}/api/books?search=")
     assert checkout[-1] == f"{base_url}/api/loans"
     assert json.loads(checkout[checkout.index("-d") + 1]) == {"user_id": "u1", "book_id": "b1"}
