@@ -39,7 +39,12 @@ mail: venv ## the e-mails and text messages that were sent (EMAIL=... only those
 	@$(PY) -m localstack.embedded mail
 
 test: venv ## all tests (AWS_ENDPOINT_URL=... runs them on that emulator, ARGS=... goes to pytest)
+ifdef ARGS
 	$(PY) -m pytest $(ARGS)
+else
+	$(PY) -m pytest -n auto -m "not integration"
+	$(PY) -m pytest -m integration
+endif
 
 test-unit: venv ## the fast tests: no emulator
 	$(PY) -m pytest -n auto -m "unit or architecture" $(ARGS)
