@@ -70,6 +70,12 @@ def test_errors_of_the_gateway_itself_are_problem_documents(library: LibraryClie
     problem(library.http.get("/api/loans"), 401, "not_authenticated")
     problem(library.http.get("/api/loans", headers={"Authorization": "Bearer nonsense"}), 401, "not_authenticated")
     problem(library.http.get("/api/nothing/here"), 404, "no_such_route")
+    # A page of another origin is to be able to read them.
+    for path in ("/api/loans", "/api/nothing/here"):
+        refused = library.http.get(path, headers={"Origin": "https://library.example.org"})
+        assert refused.headers["access-control-allow-origin"] == "*"
+        assert "X-Correlation-Id" in refused.headers["access-control-expose-headers"]
+        assert refused.headers["x-correlation-id"] == refused.json()["correlation_id"]
 
 
 def test_an_event_reaches_the_bus_once_and_matches_its_schema(library: LibraryClient, bus: EventTap) -> None:
