@@ -16,61 +16,22 @@ from loans_service.application.ports import ShelfUnavailable, ShelfUnknown
 from loans_service.domain import errors
 from loans_service.domain.loan import LEASE, PATIENCE, Condition, Loan, LoanStatus, Member
 from tests.fakes.lending import Library
+from tests.support.mortality import Mortal, Mortality, ProcessDied
 
 pytestmark = pytest.mark.unit
 
 SECOND = timedelta(seconds=1)
 
 
-class ProcessDied(BaseException):
-    """No `except Exception` survives the process."""
-
-
-@dataclass
-class Mortality:
-    """Counts calls to the outside; the process dies at call `number`, before or after its effect."""
-
-    number: int | None = None
-    after: bool = False
-    calls: list[str] = field(default_factory=list)
-
-    def step(self, name: str, call: Callable[[], Any]) -> Any:
-        self.calls.append(name)
-        dies = self.number is not None and len(self.calls) == self.number
-        if dies and not self.after:
-            raise ProcessDied(name)
-        try:
-            return call()
-        finally:
-            # Whether it was answered or refused: nobody is left to read it.
-            if dies:
-                raise ProcessDied(name)
-
-
-class Mortal:
-    """A port whose every call may be the process's last."""
-
-    def __init__(self, port: Any, name: str, mortality: Mortality) -> None:
-        self._port, self._name, self._mortality = port, name, mortality
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._port, name)
-
-        def stepped(*args: Any, **kwargs: Any) -> Any:
-            return self._mortality.step(f"{self._name}.{name}", lambda: method(*args, **kwargs))
-
-        return stepped
-
-
 def mortal_process(library: Library, mortality: Mortality) -> Library:
     """Another process of the same library: same stores, its own death."""
     return Library(
         clock=library.clock,
-        members=Mortal(library.members, "members", mortality),  # type: ignore[arg-type]  # stands in for all ports
-        loans=Mortal(library.loans, "loans", mortality),  # type: ignore[arg-type]
-        shelf=Mortal(library.shelf, "shelf", mortality),  # type: ignore[arg-type]
-        policies=Mortal(library.policies, "policies", mortality),  # type: ignore[arg-type]
-        recoveries=Mortal(library.recoveries, "recoveries", mortality),  # type: ignore[arg-type]
+        members=Mortal(library.members, mortality, "members"),  # type: ignore[arg-type]  # stands in for all ports
+        loans=Mortal(library.loans, mortality, "loans"),  # type: ignore[arg-type]
+        shelf=Mortal(library.shelf, mortality, "shelf"),  # type: ignore[arg-type]
+        policies=Mortal(library.policies, mortality, "policies"),  # type: ignore[arg-type]
+        recoveries=Mortal(library.recoveries, mortality, "recoveries"),  # type: ignore[arg-type]
     )
 
 

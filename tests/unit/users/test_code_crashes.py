@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from tests.fakes.users import POLICY, Community
+from tests.support.mortality import Mortal, Mortality, ProcessDied
 from users_service.adapters.contacts import email_key
 from users_service.application.code_sending import SendCode
 from users_service.application.handing_in import CheckCode, ResetPassword, VerifyEmail
@@ -23,45 +24,6 @@ pytestmark = pytest.mark.unit
 
 EMAIL = "ann@example.org"
 PASSWORD = "another horse battery"
-
-
-class ProcessDied(BaseException):
-    """No `except Exception` survives the process."""
-
-
-@dataclass
-class Mortality:
-    """Counts calls to the outside; the process dies at call `number`, before or after its effect."""
-
-    number: int | None = None
-    after: bool = False
-    calls: list[str] = field(default_factory=list)
-
-    def step(self, name: str, call: Callable[[], Any]) -> Any:
-        self.calls.append(name)
-        dies = len(self.calls) == self.number
-        if dies and not self.after:
-            raise ProcessDied(name)
-        try:
-            return call()
-        finally:
-            if dies:
-                raise ProcessDied(name)
-
-
-class Mortal:
-    """A port whose every call may be the process's last."""
-
-    def __init__(self, port: Any, mortality: Mortality) -> None:
-        self._port, self._mortality = port, mortality
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._port, name)
-
-        def stepped(*args: Any, **kwargs: Any) -> Any:
-            return self._mortality.step(name, lambda: method(*args, **kwargs))
-
-        return stepped
 
 
 @dataclass

@@ -17,7 +17,6 @@ from library_common.tokens import SigningKey, TokenVerifier, VerifiedToken
 from tests.fakes.users import ADMIN, Community, any_version, session_cases, signing_key
 from tests.support.clock import NOON
 from users_service.adapters.token_keys import SignedAccessTokens
-from users_service.application.login import NOBODY
 from users_service.application.session_views import SessionView
 from users_service.domain.decisions import ProfileWish, StatusWish
 from users_service.domain.errors import (
@@ -30,7 +29,7 @@ from users_service.domain.errors import (
     UsersError,
 )
 from users_service.domain.membership import Status
-from users_service.domain.model import Member
+from users_service.domain.model import NOBODY, Member
 from users_service.domain.roles import Role
 
 pytestmark = pytest.mark.unit

@@ -24,15 +24,12 @@ from users_service.domain.codes import Channel, Code, Purpose
 from users_service.domain.decisions import address_proved, sessions_revoked
 from users_service.domain.errors import CodeInvalid, StillChanging
 from users_service.domain.membership import Terms
-from users_service.domain.model import Change, Member
+from users_service.domain.model import NOBODY, Change, Member
 
 HANDING_IN = "confirm_account"
 """The limit on codes that are handed in, by address."""
 
 ATTEMPTS = 5
-
-NOBODY = "00000000000000000000000000"
-"""Stands in for the account where there is none. No account has this id: it would be the year 1970's first."""
 
 
 @dataclass(frozen=True)

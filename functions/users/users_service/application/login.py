@@ -23,13 +23,11 @@ from users_service.domain.errors import (
     UsersError,
 )
 from users_service.domain.identity import caseless, password_to_compare
-from users_service.domain.model import Member
+from users_service.domain.model import NOBODY, Member
 from users_service.domain.sessions import Session, require_may_log_in
 
 LIMIT = "login_account"
 ATTEMPTS = 5
-NOBODY = "0" * 26
-"""An id of the right form that no account ever gets: its moment is the year 1970."""
 
 REFUSED: dict[type[UsersError], str] = {
     AccountSuspended: "suspended",

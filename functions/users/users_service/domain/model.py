@@ -7,6 +7,10 @@ from users_service.domain.events import MemberEvent
 from users_service.domain.membership import Status, effective_status
 from users_service.domain.roles import Role
 
+NOBODY = "0" * 26
+"""An id of the right form that no account ever gets: its moment is the year 1970. Looked up where there is no account,
+so that the same calls are made."""
+
 
 @dataclass(frozen=True)
 class Preferences:
