@@ -3,13 +3,13 @@
 import json
 from datetime import timedelta
 from functools import cache
+from typing import TYPE_CHECKING
 
 from library_common import aws
 from library_common.clock import SystemClock
 from library_common.configuration import parameter, secret
 from library_common.dynamodb import Table
 from library_common.limits import limiter
-from library_common.service_client import Patience, ServiceClient, ServiceToken
 from library_common.telemetry import count
 from users_service.adapters.code_queue import QueuedCodeRequests
 from users_service.adapters.codes import DynamoCodes
@@ -33,6 +33,9 @@ from users_service.application.use_cases import UseCases
 from users_service.application.wording import Wording
 from users_service.settings import UsersSettings
 
+if TYPE_CHECKING:
+    from library_common.service_client import ServiceClient
+
 _SCOPES = frozenset({"loans:read"})
 SIGNING_KEY_SECONDS = 60.0
 """A key that somebody else may know is replaced by force; what the old one signs is refused from then on."""
@@ -47,7 +50,7 @@ def use_cases() -> UseCases:
     return UseCases.of(
         members=members,
         passwords=passwords,
-        loans=_loans(settings),
+        loans=HttpMembersLoans(_loans),
         policy=PasswordPolicy(is_common, settings.password_min_characters),
         email_key=email_key,
         terms=settings.terms,
@@ -120,12 +123,14 @@ def _table() -> Table:
     return Table(UsersSettings().table_name, aws.dynamodb)
 
 
-def _loans(settings: UsersSettings) -> HttpMembersLoans:
+@cache
+def _loans() -> "ServiceClient":
+    from library_common.service_client import Patience, ServiceClient, ServiceToken  # noqa: PLC0415 - seldom needed
+
+    settings = UsersSettings()
     stored = secret(settings.service_secret_arn)
     token = ServiceToken(
         service="users", scopes=_SCOPES, secret=lambda: str(json.loads(stored.get())["current"]), clock=SystemClock()
     )
     address = parameter(settings.services_url_parameter)
-    return HttpMembersLoans(
-        ServiceClient(service="loans", base_url=address.get, token=token, patience=Patience(answer=4.0))
-    )
+    return ServiceClient(service="loans", base_url=address.get, token=token, patience=Patience(answer=4.0))

@@ -28,9 +28,8 @@ def loans(neighbour: Neighbour) -> HttpMembersLoans:
         service="users", scopes=frozenset({"loans:read"}), secret=lambda: "s" * 64, clock=SystemClock()
     )
     patience = Patience(connect=0.5, answer=0.5)
-    return HttpMembersLoans(
-        ServiceClient(service="loans", base_url=lambda: neighbour.url, token=token, patience=patience)
-    )
+    client = ServiceClient(service="loans", base_url=lambda: neighbour.url, token=token, patience=patience)
+    return HttpMembersLoans(lambda: client)
 
 
 def soon() -> float:

@@ -1,19 +1,24 @@
-"""The loans service over HTTP, behind the port of `application.ports`."""
+"""The loans service over HTTP, behind the port of `application.ports`.
 
-from collections.abc import Mapping
-from typing import Any
+Asked when somebody leaves or wants their data, which is seldom: what it takes is made and imported then.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from library_common.service_client import Answered, NotFound, Refused, ServiceClient, Unavailable, UnknownOutcome
 from users_service.domain.errors import NeighbourUnavailable
+
+if TYPE_CHECKING:
+    from library_common.service_client import ServiceClient
 
 _PAGE = 100
 
 
 class HttpMembersLoans:
-    """Implements `application.ports.MembersLoans`."""
+    """Implements `application.ports.MembersLoans`. `client` answers the same one each time."""
 
-    def __init__(self, client: ServiceClient) -> None:
+    def __init__(self, client: "Callable[[], ServiceClient]") -> None:
         self._client = client
 
     def open_loans(self, user_id: str, deadline: float) -> int:
@@ -31,8 +36,10 @@ class HttpMembersLoans:
                 return loans
 
     def _get(self, path: str, deadline: float) -> Mapping[str, Any]:
-        match self._client.get(path, deadline=deadline):
-            case Answered(body=body):
-                return body
-            case NotFound() | Refused() | Unavailable() | UnknownOutcome():
-                raise NeighbourUnavailable
+        from library_common.service_client import Answered  # noqa: PLC0415 - see above
+
+        answer = self._client().get(path, deadline=deadline)
+        if not isinstance(answer, Answered):
+            # Also "not found": of whom nothing is known, loans answers an empty list.
+            raise NeighbourUnavailable
+        return answer.body
