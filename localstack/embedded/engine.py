@@ -32,8 +32,12 @@ class Engine:
         return self.name == "ministack"
 
 
+class NothingAnswers(Refusal):
+    """No emulator is to be had at an endpoint."""
+
+
 def identify(endpoint_url: str) -> Engine:
-    """Asks the endpoint what it is. Refuses when nothing, or nothing known, answers there."""
+    """Asks the endpoint what it is. Refuses when nothing (NothingAnswers), or nothing known, answers there."""
     http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=10), retries=False)
     try:
         # MiniStack also answers LocalStack's address, so its own is asked first.
@@ -44,10 +48,18 @@ def identify(endpoint_url: str) -> Engine:
                 if isinstance(facts, dict) and "services" in facts:
                     return Engine(name=name, version=str(facts.get("version", "unknown")))
     except (urllib3.exceptions.HTTPError, ValueError) as error:
-        raise Refusal(f"Nothing that looks like an emulator answers at {endpoint_url}.") from error
+        raise NothingAnswers(f"Nothing that looks like an emulator answers at {endpoint_url}.") from error
     finally:
         http.clear()
     raise Refusal(f"What answers at {endpoint_url} is neither MiniStack nor LocalStack.")
+
+
+def of_noted_stack(endpoint_url: str) -> Engine:
+    """What a stack that was noted earlier runs on. Refuses when it does not run any more, or something else does."""
+    try:
+        return identify(endpoint_url)
+    except NothingAnswers:
+        raise Refusal(f"Nothing is running at {endpoint_url}: `make run` starts it.") from None
 
 
 def start_ministack(work: WorkDir, port: int, *, persist: bool) -> StartedProcess:

@@ -38,8 +38,9 @@ def messages(endpoint_url: str, engine_name: str, to: str | None = None) -> list
 def lines(stack_file: Path, to: str | None) -> list[str]:
     """The messages of the noted stack as a person reads them. Refuses when none is known or none is running."""
     stack = StackFile.read(stack_file)
-    name = engine.identify(stack.endpoint_url).name
-    return [_shown(message) for message in messages(stack.endpoint_url, name, to)] or ["nothing was sent yet"]
+    name = engine.of_noted_stack(stack.endpoint_url).name
+    found = [_shown(message) for message in messages(stack.endpoint_url, name, to)]
+    return found or [f"nothing was sent to {to}" if to is not None else "nothing was sent yet"]
 
 
 def _shown(message: Message) -> str:

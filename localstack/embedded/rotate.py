@@ -15,7 +15,7 @@ from localstack.embedded.state import StackFile
 def rotate(stack_file: Path, rings: Sequence[str], *, force: bool) -> Iterator[str]:
     """A line for each ring that was rotated. Refuses at the end when one was not, with the reason."""
     stack = StackFile.read(stack_file)
-    engine.identify(stack.endpoint_url)
+    engine.of_noted_stack(stack.endpoint_url)
     answer = (
         Aws(stack.endpoint_url)
         .client("lambda")
@@ -29,7 +29,7 @@ def rotate(stack_file: Path, rings: Sequence[str], *, force: bool) -> Iterator[s
         raise Refusal(f"The rotation failed: {document.get('errorMessage', 'see its log')}")
     refused = []
     for outcome in document["outcomes"]:
-        if outcome["result"] == "refused":
+        if outcome["result"] in {"refused", "failed"}:
             until = f" Not before {outcome['not_before']}." if "not_before" in outcome else ""
             refused.append(f"{outcome['ring']}: {outcome['detail']}{until}")
         else:

@@ -132,7 +132,7 @@ def fresh_token(email: str | None, role: str | None, stack_file: Path = LOCAL.st
     stack = StackFile.read(stack_file)
     for account in stack.accounts:
         if account.email == (email or "").lower() or (email is None and account.role == role):
-            engine.identify(stack.endpoint_url)
+            engine.of_noted_stack(stack.endpoint_url)
             return signing_in.log_in(stack.base_url, account.email, account.password).access_token
     known = ", ".join(account.role for account in stack.accounts)
     raise Refusal(f"Name a demo account: make token ROLE=... (one of {known}) or EMAIL=...")

@@ -10,6 +10,7 @@ from library_common.events import Envelope
 from users_service.application.ports import ChangedMeanwhile, CodeSpent, Superseded
 from users_service.domain.codes import TRIES, Code, CodeRequest, Purpose
 from users_service.domain.model import Member
+from users_service.domain.notices import AddressNotice
 
 if TYPE_CHECKING:
     from tests.fakes.users import FakeMembers
@@ -23,7 +24,8 @@ class FakeCodes:
     kept: dict[tuple[str, Purpose], Code] = field(default_factory=dict)
     sent: set[str] = field(default_factory=set)
 
-    def keep(self, code: Code) -> None:
+    def keep(self, code: Code, member: Member) -> None:
+        self.members.require_still(member)
         present = self.kept.get((code.user_id, code.purpose))
         if present is not None:
             newer = present.request_id > code.request_id
@@ -77,12 +79,18 @@ class FakeCodeRequests:
     """Implements `CodeRequests`. `down`: the queue does not answer."""
 
     waiting: list[CodeRequest] = field(default_factory=list)
+    notices: list[AddressNotice] = field(default_factory=list)
     down: bool = False
 
     def put(self, request: CodeRequest) -> None:
         if self.down:
             raise ConnectionError("no queue")
         self.waiting.append(request)
+
+    def put_notice(self, notice: AddressNotice) -> None:
+        if self.down:
+            raise ConnectionError("no queue")
+        self.notices.append(notice)
 
 
 @dataclass(frozen=True)

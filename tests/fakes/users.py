@@ -13,10 +13,11 @@ from library_common.ids import new_id
 from library_common.tokens import SigningKey
 from tests.fakes.attempts import FakeAttempts
 from tests.fakes.codes import FakeCodeRequests, FakeCodes, FakeMessenger, Sent
+from tests.fakes.deployments import FakeDeployments
 from tests.support.clock import FixedClock
 from users_service.adapters.contacts import email_key
 from users_service.adapters.token_keys import PublishedVerificationKeys, SignedAccessTokens
-from users_service.application.code_sending import Outcome, SendCode
+from users_service.application.code_sending import Outcome, SendCode, SendNotice
 from users_service.application.editing import Editing
 from users_service.application.first_administrator import EnsureFirstAdministrator
 from users_service.application.lapsing import LapseMemberships
@@ -297,13 +298,21 @@ class Community:
             attempts=self.attempts,
         )
         self.send_code = SendCode(
-            self.members, self.codes, self.passwords, self.messenger, Wording("Town Library"), self.clock
+            self.members,
+            self.codes,
+            self.passwords,
+            self.messenger,
+            Wording("Town Library"),
+            self.attempts,
+            self.clock,
         )
+        self.send_notice = SendNotice(self.messenger, Wording("Town Library"), self.clock)
         self.lapse = LapseMemberships(
             self.members, Editing(self.members, self.clock), self.clock, monotonic=self.clock.monotonic
         )
+        self.deployments = FakeDeployments()
         self.ensure_administrator = EnsureFirstAdministrator(
-            self.members, self.codes, self.use_cases.ask_for_code, email_key, self.clock
+            self.members, self.codes, self.deployments, self.use_cases.ask_for_code, email_key, self.clock
         )
 
     def deliver_codes(self) -> list[Outcome]:

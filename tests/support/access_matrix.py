@@ -92,7 +92,7 @@ def expected(route: Route, caller: Caller) -> str:  # noqa: PLR0911 - one line p
         return "403"
     if caller.owner or access["own"] == "caller":
         return "in"
-    return "403" if access["own"].startswith("body:") else "404"
+    return "403" if access["own"].startswith("body:") or caller.role in {"librarian", "admin"} else "404"
 
 
 # -- the routes -----------------------------------------------------------------------------------

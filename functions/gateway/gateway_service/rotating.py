@@ -8,6 +8,10 @@ Whatever point a run ends at, the next one finds a ring that works and finishes 
 
 So there is no moment at which something signs with a key that is not published. Service secrets need no
 publication: whoever checks them reads the same secret as whoever signs with them.
+
+A ring that cannot be read is only ever replaced, by force, and without the first step: its public keys are not
+known. If what keeps it does not answer at all, the second step fails and nothing has changed; if what it holds is
+no ring, the new keys sign for the moment before the third step, and a run that ends there is finished by the next.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,12 +24,12 @@ from library_common.clock import Clock, to_rfc3339
 from library_common.key_rings import Ring
 from library_common.telemetry import count, logger
 
-type Result = Literal["made", "kept", "rotated", "refused"]
+type Result = Literal["made", "kept", "rotated", "refused", "failed"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one ring. code: why it was refused. not_before: when the same would not be, RFC 3339."""
+    """What became of one ring. code: why it was refused or failed. not_before: when the same would not be, RFC 3339."""
 
     ring: str
     result: Result
@@ -39,6 +43,10 @@ class Outcome:
 
 class TurnTaken(Exception):
     """Somebody else is at this ring."""
+
+
+class RingUnreadable(Exception):
+    """What keeps the ring does not answer, or what it holds is no ring."""
 
 
 class KeepingFailed(Exception):
@@ -74,8 +82,11 @@ class RingKeeper[Key]:
     publish: Callable[[Sequence[Key]], None] = lambda _: None
 
     def complete(self, now: datetime) -> Outcome:
-        """A ring with a current and a next key, published. Changes nothing about one that is."""
-        ring = self.store.read()
+        """A ring with a current and a next key, published. Changes nothing about one that is.
+
+        Raises RingUnreadable, as whatever reads the ring does.
+        """
+        ring = self._read()
         if ring is not None and ring.next is not None:
             self.publish(ring.keys)
             return Outcome(self.name, "kept")
@@ -101,8 +112,18 @@ class RingKeeper[Key]:
         return Outcome(self.name, "rotated")
 
     def replace_all(self, now: datetime) -> Outcome:
-        """A ring of new keys only: whoever read the secret knows the next key as well as the current one."""
-        self._replace(self.store.read(), Ring(self.generate(), next=self.generate(), rotated_at=now))
+        """A ring of new keys only: whoever read the secret knows the next key as well as the current one.
+
+        Never raises RingUnreadable: one that cannot be read is replaced like any other.
+        """
+        new = Ring(self.generate(), next=self.generate(), rotated_at=now)
+        try:
+            old = self._read()
+        except RingUnreadable:
+            logger().warning("unreadable key ring is replaced", extra={"ring": self.name})
+            self._write(new)
+        else:
+            self._replace(old, new)
         return Outcome(self.name, "rotated")
 
     def rotate_when_due(self, now: datetime, lifetime: timedelta) -> Outcome:
@@ -113,8 +134,14 @@ class RingKeeper[Key]:
             return self.rotate(now)
         return outcome
 
+    def _read(self) -> Ring[Key] | None:
+        try:
+            return self.store.read()
+        except Exception as exc:
+            raise RingUnreadable(self.name) from exc
+
     def _ring(self) -> Ring[Key]:
-        ring = self.store.read()
+        ring = self._read()
         if ring is None:
             raise LookupError(f"{self.name} holds no keys although they were just written")
         return ring
@@ -122,6 +149,9 @@ class RingKeeper[Key]:
     def _replace(self, old: Ring[Key] | None, new: Ring[Key]) -> None:
         before = old.keys if old is not None else ()
         self.publish((*new.keys, *(key for key in before if key not in new.keys)))
+        self._write(new)
+
+    def _write(self, new: Ring[Key]) -> None:
         self.store.write(new)
         self.publish(new.keys)
 
@@ -147,7 +177,10 @@ class KeyKeeping:
         return self._each(lambda ring: ring.rotate_when_due(self.clock.now(), self.lifetime))
 
     def rotate(self, names: Iterable[str], *, force: bool) -> list[Outcome]:
-        """What somebody asked for. A ring that does not exist is refused, and so is one that is rotated already."""
+        """What somebody asked for. A ring that does not exist is refused, and so is one that is rotated already.
+
+        Tries all: one that fails has failed (`unreadable`, `unfinished`) and keeps no other from being rotated.
+        """
         return [self._rotate(name, force=force) for name in dict.fromkeys(names)]
 
     def _rotate(self, name: str, *, force: bool) -> Outcome:
@@ -161,6 +194,10 @@ class KeyKeeping:
                 return _counted(ring.replace_all(now) if force else ring.rotate(now))
         except TurnTaken:
             return Outcome(name, "refused", code="in_progress", detail="Another run is at it.")
+        except RingUnreadable:
+            return _failed(name, "unreadable", "It cannot be read, and the log says why. With force it is replaced.")
+        except Exception:  # noqa: BLE001 - as in `_each`
+            return _failed(name, "unfinished", "It failed on the way, and the log says why. Ask again.")
 
     def _each(self, work: Callable[[RingKeeper[Any]], Outcome]) -> list[Outcome]:
         outcomes = []
@@ -170,11 +207,21 @@ class KeyKeeping:
                 with self.turns.take(name):
                     outcomes.append(_counted(work(ring)))
             except Exception:  # noqa: BLE001 - one ring that cannot be read does not keep the others from being kept
-                logger().exception("key ring failed", extra={"ring": name})
+                _log_failure(name)
                 failed.append(name)
         if failed:
             raise KeepingFailed(", ".join(failed))
         return outcomes
+
+
+def _failed(ring: str, code: str, detail: str) -> Outcome:
+    """For use where the exception is being handled."""
+    _log_failure(ring)
+    return _counted(Outcome(ring, "failed", code=code, detail=detail))
+
+
+def _log_failure(ring: str) -> None:
+    logger().exception("key ring failed", extra={"ring": ring})
 
 
 def _counted(outcome: Outcome) -> Outcome:

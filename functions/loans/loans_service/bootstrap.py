@@ -6,7 +6,7 @@ from functools import cache
 from library_common import aws
 from library_common.clock import SystemClock
 from library_common.configuration import parameter, secret
-from library_common.key_rings import secret_ring
+from library_common.key_rings import current_secret
 from library_common.service_client import Patience, ServiceClient, ServiceToken
 from loans_service.adapters.dynamodb import DynamoLoans
 from loans_service.adapters.policies import StoredPolicies
@@ -48,17 +48,10 @@ def _token() -> ServiceToken:
     return ServiceToken(
         service="loans",
         scopes=_SCOPES,
-        secret=lambda: _current(stored.get()),
-        newer_secret=lambda: _current(stored.get_anew(pause=_LOOK_AGAIN_SECONDS)),
+        secret=lambda: current_secret(stored.get()),
+        newer_secret=lambda: current_secret(stored.get_anew(pause=_LOOK_AGAIN_SECONDS)),
         clock=SystemClock(),
     )
-
-
-def _current(secret_json: str) -> str:
-    ring = secret_ring(secret_json)
-    if ring is None:
-        raise LookupError("the service's secret holds none")
-    return ring.current
 
 
 @cache

@@ -1,6 +1,5 @@
 """Puts the service together, once, when it is first called."""
 
-import json
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from users_service.adapters.code_queue import QueuedCodeRequests
 from users_service.adapters.codes import DynamoCodes
 from users_service.adapters.common_passwords import is_common
 from users_service.adapters.contacts import email_key
+from users_service.adapters.deployments import DynamoDeployments
 from users_service.adapters.dynamodb import DynamoMembers
 from users_service.adapters.loans import HttpMembersLoans
 from users_service.adapters.messenger import AwsMessenger
@@ -23,7 +23,7 @@ from users_service.adapters.round_queue import QueuedRounds
 from users_service.adapters.sessions import DynamoSessions
 from users_service.adapters.token_keys import PublishedVerificationKeys, SignedAccessTokens
 from users_service.application.code_requests import AskForCode
-from users_service.application.code_sending import SendCode
+from users_service.application.code_sending import SendCode, SendNotice
 from users_service.application.editing import Editing
 from users_service.application.first_administrator import EnsureFirstAdministrator
 from users_service.application.lapsing import LapseMemberships
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from library_common.service_client import ServiceClient
 
 _SCOPES = frozenset({"loans:read"})
+_LOOK_AGAIN_SECONDS = 10.0
 SIGNING_KEY_SECONDS = 60.0
 """A key that somebody else may know is replaced by force; what the old one signs is refused from then on."""
 
@@ -83,8 +84,17 @@ def send_code() -> SendCode:
         passwords=BcryptPasswords(settings.bcrypt_rounds),
         messenger=AwsMessenger(mail_from=settings.mail_from, library=settings.library_name),
         wording=Wording(settings.library_name),
+        attempts=limiter(),
         clock=SystemClock(),
     )
+
+
+@cache
+def send_notice() -> SendNotice:
+    """What the code sender uses for what is no code."""
+    settings = UsersSettings()
+    messenger = AwsMessenger(mail_from=settings.mail_from, library=settings.library_name)
+    return SendNotice(messenger, Wording(settings.library_name), SystemClock())
 
 
 @cache
@@ -101,6 +111,7 @@ def first_administrator() -> EnsureFirstAdministrator:
     return EnsureFirstAdministrator(
         members=DynamoMembers(_table()),
         codes=DynamoCodes(_table()),
+        deployments=DynamoDeployments(_table()),
         ask=AskForCode(code_requests(), limiter(), email_key, clock),
         email_key=email_key,
         clock=clock,
@@ -125,12 +136,17 @@ def _table() -> Table:
 
 @cache
 def _loans() -> "ServiceClient":
+    from library_common.key_rings import current_secret  # noqa: PLC0415 - seldom needed
     from library_common.service_client import Patience, ServiceClient, ServiceToken  # noqa: PLC0415 - seldom needed
 
     settings = UsersSettings()
     stored = secret(settings.service_secret_arn)
     token = ServiceToken(
-        service="users", scopes=_SCOPES, secret=lambda: str(json.loads(stored.get())["current"]), clock=SystemClock()
+        service="users",
+        scopes=_SCOPES,
+        secret=lambda: current_secret(stored.get()),
+        newer_secret=lambda: current_secret(stored.get_anew(pause=_LOOK_AGAIN_SECONDS)),
+        clock=SystemClock(),
     )
     address = parameter(settings.services_url_parameter)
     return ServiceClient(service="loans", base_url=address.get, token=token, patience=Patience(answer=4.0))

@@ -1,4 +1,4 @@
-"""The queue of requests for one-time codes: each is answered with a message, if there is somebody to send one to."""
+"""The queue of requests for one-time codes, and of notices: each becomes a message, if there is somebody to read it."""
 
 import time
 from collections.abc import Mapping
@@ -11,19 +11,20 @@ from library_common.context import current, invocation
 from library_common.telemetry import count, log_invocation, logger
 from users_service import bootstrap
 from users_service.adapters.code_queue import QueuedCodeRequests, from_message
-from users_service.application.code_sending import SendCode
+from users_service.application.code_sending import SendCode, SendNotice
+from users_service.domain.notices import AddressNotice
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Lambda entry for SQS batches; answers which messages failed and are to come again."""
-    return send_batch(event, bootstrap.send_code(), bootstrap.code_requests())
+    return send_batch(event, bootstrap.send_code(), bootstrap.send_notice(), bootstrap.code_requests())
 
 
-def send_batch(event: Mapping[str, Any], send: SendCode, queue: QueuedCodeRequests) -> dict[str, Any]:
+def send_batch(event: Mapping[str, Any], send: SendCode, tell: SendNotice, queue: QueuedCodeRequests) -> dict[str, Any]:
     """One bad message does not hold up the others."""
 
     def work(record: SQSRecord) -> None:
-        _work(record, send, queue)
+        _work(record, send, tell, queue)
 
     # An entirely failed batch is answered like any other: an exception would log bodies, and bodies hold addresses.
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
@@ -33,7 +34,7 @@ def send_batch(event: Mapping[str, Any], send: SendCode, queue: QueuedCodeReques
     return dict(answer)
 
 
-def _work(record: SQSRecord, send: SendCode, queue: QueuedCodeRequests) -> None:
+def _work(record: SQSRecord, send: SendCode, tell: SendNotice, queue: QueuedCodeRequests) -> None:
     started = time.perf_counter()
     status = "failed"
     with invocation():
@@ -41,7 +42,7 @@ def _work(record: SQSRecord, send: SendCode, queue: QueuedCodeRequests) -> None:
             request = from_message(record.body)
             current().correlation_id = request.correlation_id
             current().notes["request_id"] = request.id
-            status = send(request).value
+            status = (tell(request) if isinstance(request, AddressNotice) else send(request)).value
         except Exception as exc:
             # Only what it was: messages of errors may name the address.
             logger().warning("a code was not sent", extra={"error": _name(exc)})

@@ -131,6 +131,10 @@ class ProfileBody(RequestBody):
     email: Email | None = None
     phone: Phone | None = None
     preferences: PreferencesBody | None = None
+    current_password: Annotated[
+        Password | None,
+        Field(repr=False, description="Needed to change the e-mail address or phone number of one's own account."),
+    ] = None
 
     @field_validator(*_NEVER_NULL, mode="before")
     @classmethod
@@ -142,7 +146,7 @@ class ProfileBody(RequestBody):
 
     def wish(self) -> ProfileWish:
         """Only what the client sent."""
-        fields = self.model_dump(exclude_unset=True, exclude={"preferences"})
+        fields = self.model_dump(exclude_unset=True, exclude={"preferences", "current_password"})
         return ProfileWish(fields, self.preferences.given() if self.preferences is not None else {})
 
 

@@ -162,6 +162,9 @@ def require_own(place: Place, named: Sequence[object], caller: Caller) -> None:
     """
     if (named or place is not Place.PATH) and all(value == caller.id for value in named):
         return
+    if caller.is_staff:
+        # Who may know that the thing is there is told that this is not theirs to do.
+        raise NotAllowed("Your role does not allow this.")
     if place is Place.BODY:
         raise NotAllowed("Members do this for themselves only.")
     raise NotYours("There is no such thing.")

@@ -345,7 +345,10 @@ class ServiceApi:
             reasons=[p.Reason(code, detail) for code, detail in getattr(exc, "reasons", ())],
             errors=[p.FieldError(field, message) for field, message in getattr(exc, "errors", ())],
             extra=getattr(exc, "extra", None),
-            headers={"Retry-After": str(retry_after)} if retry_after is not None else None,
+            headers={
+                **({"Retry-After": str(retry_after)} if retry_after is not None else {}),
+                **({"WWW-Authenticate": "Bearer"} if self._status_of(type(exc)) == 401 else {}),
+            },
         )
 
     # -- the Lambda entry ---------------------------------------------------------------------

@@ -55,6 +55,14 @@ def secret_ring(text: str) -> Ring[str] | None:
     return _read(text, str)
 
 
+def current_secret(text: str) -> str:
+    """What a service signs with now, out of the secret that holds its ring. Raises LookupError when there is none."""
+    ring = secret_ring(text)
+    if ring is None:
+        raise LookupError("the service's secret holds none")
+    return ring.current
+
+
 def secret_ring_json(ring: Ring[str]) -> str:
     """For the secret. Private."""
     return _written(ring, str)

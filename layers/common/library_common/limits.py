@@ -105,7 +105,7 @@ DEFAULTS: Mapping[str, Limit] = MappingProxyType(
         "member": _limit(300, 60, lease=10),
         "staff": _limit(3000, 60, lease=20),
         "anonymous": _limit(600, 60, lease=10),  # by address: a whole school may be behind one
-        # By address, on routes that say so, for callers without a token.
+        # By address, on routes that say so, for everybody but staff.
         "login": _limit(60, 300),
         "refresh": _limit(120, 300),
         "register": _limit(30, 3600),
@@ -115,6 +115,10 @@ DEFAULTS: Mapping[str, Limit] = MappingProxyType(
         "login_account": _limit(20, 900),
         "reset_account": _limit(5, 3600),
         "confirm_account": _limit(10, 3600),
+        "contact_account": _limit(10, 3600),
+        "notice_account": _limit(5, 3600),
+        # By phone number, counted by whoever sends text messages.
+        "text_number": _limit(5, 3600),
     }
 )
 """Every limit there is. docs/rate-limits.md says what each is for."""
@@ -180,7 +184,7 @@ class CountsCallers(Protocol):
         """Counts one attempt. Raises TooManyRequests."""
 
     def charge(self, caller: Caller, address: str, also: str | None) -> Standing | None:
-        """Counts one request of a caller; of one without a token by address, and under `also`, too.
+        """Counts one request of a caller; of one without a token by address. Under `also`, too, unless it is staff.
 
         Returns the tightest standing, None when nothing is counted. Raises TooManyRequests.
         """
@@ -239,10 +243,11 @@ class Limiter:
     def charge(self, caller: Caller, address: str, also: str | None) -> Standing | None:
         if caller.kind == "service":
             return None
-        if caller.kind == "person":
-            return self.admit("staff" if caller.is_staff else "member", caller.id)
-        standings = [self.admit("anonymous", address)]
+        if caller.is_staff:
+            return self.admit("staff", caller.id)
+        standings = [self.admit("member", caller.id) if caller.kind == "person" else self.admit("anonymous", address)]
         if also is not None:
+            # Members, too: a token of one's own is quickly got, and would be the way around the limit.
             standings.append(self.admit(also, address))
         known = [standing for standing in standings if standing is not None]
         return min(known, key=lambda standing: standing.remaining, default=None)

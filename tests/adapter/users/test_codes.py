@@ -83,22 +83,42 @@ def a_code(member: Member, code_hash: str = "hash", request_id: str | None = Non
 @pytest.mark.parametrize("channel", list(Channel))
 def test_a_code_is_read_as_kept_with_one_try_less(stores: Stores, channel: Channel) -> None:
     code = a_code(stores.ann, channel=channel)
-    stores.codes.keep(code)
+    stores.codes.keep(code, stores.ann)
 
     for tries in range(1, TRIES + 1):
         assert stores.codes.count_try(code.user_id, RESET, NOON) == replace(code, tries=tries)
     assert stores.codes.count_try(code.user_id, RESET, NOON) is None
 
 
+def test_an_account_that_changed_meanwhile_gets_no_code(stores: Stores) -> None:
+    read = stores.ann
+    stores.members.save(changed(read, name="New"), before=read, happened=[])
+
+    with pytest.raises(ChangedMeanwhile):
+        stores.codes.keep(a_code(read), read)
+
+    assert stores.codes.count_try(read.id, RESET, NOON) is None
+
+
+def test_who_was_erased_meanwhile_gets_no_code(stores: Stores) -> None:
+    read = stores.ann
+    stores.members.erase(read, happened=[], now=NOON)
+
+    with pytest.raises(ChangedMeanwhile):
+        stores.codes.keep(a_code(read), read)
+
+    assert stores.codes.count_try(read.id, RESET, NOON) is None
+
+
 def test_there_is_none_for_another_account_or_purpose(stores: Stores) -> None:
-    stores.codes.keep(a_code(stores.ann))
+    stores.codes.keep(a_code(stores.ann), stores.ann)
 
     assert stores.codes.count_try(new_id(), RESET, NOON) is None
     assert stores.codes.count_try(stores.ann.id, Purpose.VERIFY_EMAIL, NOON) is None
 
 
 def test_a_code_ends_with_its_time_even_if_it_is_still_stored(stores: Stores) -> None:
-    stores.codes.keep(a_code(stores.ann))
+    stores.codes.keep(a_code(stores.ann), stores.ann)
 
     assert stores.codes.count_try(stores.ann.id, RESET, NOON + LIFETIME - SECOND) is not None
     assert stores.codes.count_try(stores.ann.id, RESET, NOON + LIFETIME) is None
@@ -106,40 +126,40 @@ def test_a_code_ends_with_its_time_even_if_it_is_still_stored(stores: Stores) ->
 
 def test_a_new_code_has_all_its_tries(stores: Stores) -> None:
     first, second = a_code(stores.ann, "1"), a_code(stores.ann, "2")
-    stores.codes.keep(first)
+    stores.codes.keep(first, stores.ann)
     for _ in range(TRIES):
         stores.codes.count_try(stores.ann.id, RESET, NOON)
-    stores.codes.keep(second)
+    stores.codes.keep(second, stores.ann)
 
     assert stores.codes.count_try(stores.ann.id, RESET, NOON) == replace(second, tries=1)
 
 
 def test_an_unsent_code_is_replaced_for_the_same_request_a_sent_one_is_not(stores: Stores) -> None:
     code = a_code(stores.ann, "1")
-    stores.codes.keep(code)
+    stores.codes.keep(code, stores.ann)
     again = replace(code, code_hash="2")
-    stores.codes.keep(again)
+    stores.codes.keep(again, stores.ann)
     stores.codes.mark_sent(again)
 
     with pytest.raises(Superseded):
-        stores.codes.keep(replace(code, code_hash="3"))
+        stores.codes.keep(replace(code, code_hash="3"), stores.ann)
     assert stores.codes.count_try(stores.ann.id, RESET, NOON) == replace(again, tries=1)
 
 
 def test_a_code_for_an_earlier_request_comes_too_late(stores: Stores) -> None:
     earlier, later = sorted(new_id() for _ in range(2))
-    stores.codes.keep(a_code(stores.ann, "2", later))
+    stores.codes.keep(a_code(stores.ann, "2", later), stores.ann)
 
     with pytest.raises(Superseded):
-        stores.codes.keep(a_code(stores.ann, "1", earlier))
+        stores.codes.keep(a_code(stores.ann, "1", earlier), stores.ann)
     stores.codes.mark_sent(a_code(stores.ann, "1", earlier))
-    stores.codes.keep(a_code(stores.ann, "3", later))
+    stores.codes.keep(a_code(stores.ann, "3", later), stores.ann)
 
 
 def test_a_code_is_spent_once_with_all_it_does(stores: Stores) -> None:
     before = stores.ann
     code = a_code(before)
-    stores.codes.keep(code)
+    stores.codes.keep(code, stores.ann)
     after = changed(before, session_epoch=1, email_verified_at=NOON)
 
     stores.codes.spend(code, after, before=before, password_hash="new", happened=[an_event(after)], now=NOON)
@@ -154,18 +174,18 @@ def test_a_code_is_spent_once_with_all_it_does(stores: Stores) -> None:
 
 def test_a_spent_code_keeps_its_request_answered(stores: Stores) -> None:
     code = a_code(stores.ann)
-    stores.codes.keep(code)
+    stores.codes.keep(code, stores.ann)
     stores.codes.mark_sent(code)
     stores.codes.spend(code, stores.ann, before=stores.ann, password_hash=None, happened=[], now=NOON)
 
     with pytest.raises(Superseded):
-        stores.codes.keep(replace(code, code_hash="again"))
+        stores.codes.keep(replace(code, code_hash="again"), stores.ann)
 
 
 def test_an_account_changed_meanwhile_leaves_the_code_as_it_was(stores: Stores) -> None:
     before = stores.ann
     code = a_code(before)
-    stores.codes.keep(code)
+    stores.codes.keep(code, stores.ann)
     stores.members.save(changed(before, name="Faster"), before=before, happened=[])
 
     with pytest.raises(ChangedMeanwhile):
@@ -178,8 +198,8 @@ def test_an_account_changed_meanwhile_leaves_the_code_as_it_was(stores: Stores) 
 
 def test_a_code_that_another_took_the_place_of_does_nothing(stores: Stores) -> None:
     before, old = stores.ann, a_code(stores.ann, "1")
-    stores.codes.keep(old)
-    stores.codes.keep(a_code(before, "2"))
+    stores.codes.keep(old, stores.ann)
+    stores.codes.keep(a_code(before, "2"), stores.ann)
 
     with pytest.raises(CodeSpent):
         stores.codes.spend(old, changed(before), before=before, password_hash="new", happened=[], now=NOON)
@@ -196,7 +216,7 @@ def test_a_first_password_is_set_by_code(stores: Stores) -> None:
     other = replace(member, id=new_id(), email="b@example.org", email_key="b@example.org")
     stores.members.add(other, password_hash=None, happened=[], ticket=None, answer="", now=NOON)
     code = a_code(other)
-    stores.codes.keep(code)
+    stores.codes.keep(code, other)
     assert not stores.codes.has_password(other.id)
 
     stores.codes.spend(code, changed(other), before=other, password_hash="new", happened=[], now=NOON)
@@ -205,7 +225,7 @@ def test_a_first_password_is_set_by_code(stores: Stores) -> None:
 
 def test_guesses_at_the_same_time_are_counted_one_by_one(table: Table) -> None:
     codes, member = DynamoCodes(table), add(DynamoMembers(table))
-    codes.keep(a_code(member))
+    codes.keep(a_code(member), member)
 
     with ThreadPoolExecutor(8) as pool:
         counted = list(pool.map(lambda _: codes.count_try(member.id, RESET, NOON), range(20)))
@@ -218,7 +238,7 @@ def test_a_code_is_stored_hashed_with_an_end_and_the_events_of_its_use_beside_th
 ) -> None:
     codes, member = DynamoCodes(table), add(DynamoMembers(table))
     code = a_code(member)
-    codes.keep(code)
+    codes.keep(code, member)
     codes.spend(code, changed(member), before=member, password_hash="p", happened=[an_event(member)], now=NOON)
 
     items = {item["sk"]["S"]: item for item in dynamodb.scan(TableName=TABLE)["Items"]}

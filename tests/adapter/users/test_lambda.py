@@ -49,6 +49,7 @@ def _ask(method: str, url: str, **request: Any) -> Answer:
     return call(http.handler, api_event(method, url, **request))
 
 
+MOVED = {"name": "Ann Young", "email": "young@example.com"}
 ANN = {"name": "Ann Lee", "email": "Ann@Example.com", "password": "correct horse", "phone": "+44 1632 960001"}
 
 
@@ -66,7 +67,8 @@ def test_a_member_from_registration_to_promotion(dynamodb: DynamoDBClient, table
     me = person(registered.json["id"])
     active = _ask("PUT", f"{url}/status", body={"status": "active"}, caller=librarian)
     assert (active.status, active.json["status"]) == (200, "active")
-    renamed = _ask("PUT", "/api/users/me", body={"name": "Ann Young", "email": "young@example.com"}, caller=me)
+    assert _ask("PUT", "/api/users/me", body=MOVED, caller=me).json["code"] == "password_needed"
+    renamed = _ask("PUT", "/api/users/me", body={**MOVED, "current_password": "correct horse"}, caller=me)
     assert renamed.status == 200
     promoted = _ask("POST", f"{url}/promote", body={"role": "librarian"}, caller=admin)
     assert (promoted.json["role"], promoted.json["expires_at"]) == ("librarian", None)

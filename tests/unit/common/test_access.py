@@ -45,7 +45,8 @@ def expected(access: Access, who: str, *, names_me: bool) -> str:
     if not access.member:
         return "403 not_allowed"
     # Of a loan only the loan itself can tell whose it is.
-    refusal = "403 not_allowed" if access.own == "body:user_id" else "404 not_found"
+    # Who may know that the thing is there is not told that it is not.
+    refusal = "403 not_allowed" if access.own == "body:user_id" or who in {"librarian", "admin"} else "404 not_found"
     return "allowed" if access.own in {"loan", "caller"} or names_me else refusal
 
 

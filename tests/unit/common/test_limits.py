@@ -359,7 +359,7 @@ def charged(caller: Caller, also: str | None = None) -> set[str]:
     ("caller", "also", "counted"),
     [
         (ANN, None, {"member"}),
-        (ANN, "register", {"member"}),
+        (ANN, "register", {"member", "register"}),
         (LENA, "register", {"staff"}),
         (LOANS, "register", set()),
         (ANONYMOUS, None, {"anonymous"}),

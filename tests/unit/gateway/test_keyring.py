@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from gateway_service.keyring import Keyring
+from gateway_service.keyring import LOOK_AGAIN_SECONDS, Keyring
 from gateway_service.settings import GatewaySettings
 from library_common.tokens import SigningKey, TokenRefused, mint_access_token, mint_service_token
 from tests.support.clock import NOON
+from tests.support.operator_log import OperatorLog
 from tests.unit.gateway.sources import SCOPES, Sources, Told
 
 pytestmark = pytest.mark.unit
@@ -141,6 +142,104 @@ def test_an_empty_secret_lets_nobody_in(sources: Sources, keyring: Keyring, stor
     sources.loans_secret = json.dumps(stored)
 
     assert not accepts(keyring, signed_with("s" * 64))
+
+
+# -- secrets that are no good -----------------------------------------------------------------------
+
+
+class Broken:
+    """A source that can be read when it is up."""
+
+    def __init__(self, value: str = "") -> None:
+        self.value = value
+        self.up = False
+        self.asked = 0
+
+    def get(self) -> str:
+        self.asked += 1
+        if not self.up:
+            raise ConnectionError(f"no {self.value}")
+        return self.value
+
+    def get_anew(self, *, pause: float) -> str:
+        return self.get()
+
+
+MALFORMED = [
+    "",
+    "hunter2",
+    "null",
+    "[]",
+    '"hunter2"',
+    "[" * 100_000,
+    json.dumps({"current": "s" * 64, "rotated_at": "hunter2"}),
+    json.dumps({"current": "s" * 64, "rotated_at": 5}),
+]
+
+
+@pytest.mark.parametrize("stored", MALFORMED, ids=range(len(MALFORMED)))
+def test_a_malformed_secret_refuses_its_service_and_nobody_else(
+    sources: Sources, log: OperatorLog, capsys: pytest.CaptureFixture[str], stored: str
+) -> None:
+    users, loans = Told(lambda: stored, fresh=False), Told(lambda: sources.loans_secret)
+    keyring = Keyring(jwks=Told(lambda: sources.jwks), services={"users": (users, SCOPES), "loans": (loans, SCOPES)})
+
+    assert accepts(keyring, signed_by(sources.key))
+    assert accepts(keyring, signed_with("s" * 64))
+    for guess in ("s" * 64, "hunter2".ljust(64)):
+        assert not accepts(keyring, mint_service_token(guess, service="users", scopes=SCOPES, now=NOON))
+
+    assert [line["secret_of"] for line in log.lines] == ["users"], "once, while nothing changes"
+    said = log.text + capsys.readouterr().out
+    assert said.count('"KeysUnread":[1.0]') == 1
+    assert "hunter2" not in said
+
+
+def test_a_malformed_secret_that_was_put_right_is_looked_for_by_its_first_token(sources: Sources) -> None:
+    sources.loans_secret = "{"
+    keyring = sources.keyring(fresh=False)
+    assert accepts(keyring, signed_by(sources.key))
+
+    sources.loans_secret = json.dumps({"current": "n" * 64})
+
+    assert accepts(keyring, signed_with("n" * 64))
+
+
+def test_an_unreadable_secret_refuses_its_service_and_nobody_else_and_is_tried_again(
+    sources: Sources, log: OperatorLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = "hunter2".ljust(64, "!")
+    now, loans = [1000.0], Broken(json.dumps({"current": secret}))
+    keyring = Keyring(jwks=Told(lambda: sources.jwks), services={"loans": (loans, SCOPES)}, monotonic=lambda: now[0])
+    token = signed_with(secret)
+
+    for _ in range(3):
+        assert accepts(keyring, signed_by(sources.key))
+        assert not accepts(keyring, token)
+    assert loans.asked == 1, "each try may be seconds of somebody else's request"
+    said = log.text + capsys.readouterr().out
+    assert [line["secret_of"] for line in log.lines] == ["loans"]
+    assert said.count('"KeysUnread":[1.0]') == 1
+    assert "hunter2" not in said
+
+    now[0] += LOOK_AGAIN_SECONDS
+    assert not accepts(keyring, token)
+    assert loans.asked == 2
+
+    loans.up = True
+    now[0] += LOOK_AGAIN_SECONDS
+    assert accepts(keyring, token)
+
+
+@pytest.mark.parametrize("stored", ["", "[]", "{"])
+def test_without_the_published_keys_nothing_is_checked(sources: Sources, stored: str) -> None:
+    """An error and no 401: nobody is to throw a good token away."""
+    sources.jwks = stored
+    with pytest.raises((ValueError, AttributeError)):
+        accepts(sources.keyring(), signed_with("s" * 64))
+
+    with pytest.raises(ConnectionError):
+        accepts(Keyring(jwks=Broken(), services={}), signed_by(sources.key))
 
 
 def test_before_there_is_a_signing_key_services_are_known_already(sources: Sources, keyring: Keyring) -> None:

@@ -9,10 +9,11 @@ from itertools import count
 import pytest
 
 from gateway_service.overlap import SERVICE_SECRET_OVERLAP, SIGNER_SECONDS, SIGNING_KEY_OVERLAP, VERIFIER_SECONDS
-from gateway_service.rotating import KeepingFailed, KeyKeeping, Outcome, RingKeeper, TurnTaken
+from gateway_service.rotating import KeepingFailed, KeyKeeping, Outcome, RingKeeper, RingUnreadable, TurnTaken
 from library_common.key_rings import Ring
 from library_common.tokens import ACCESS_LIFETIME, CLOCK_SKEW_SECONDS, SERVICE_LIFETIME
 from tests.support.clock import NOON, FixedClock
+from tests.support.operator_log import OperatorLog
 
 pytestmark = pytest.mark.unit
 
@@ -27,21 +28,34 @@ class Killed(BaseException):
 
 @dataclass
 class Kept:
-    """A secret and what is published of it, with numbered keys; `dies_after` writes of either the process ends."""
+    """A secret and what is published of it, with numbered keys; `dies_after` writes of either the process ends.
+
+    malformed: what the secret holds is no ring. down: it neither answers nor takes anything.
+    """
 
     ring: Ring[str] | None = None
     published: tuple[str, ...] = ()
     writes: int = 0
     dies_after: int | None = None
     numbers: Iterator[int] = field(default_factory=count)
+    malformed: bool = False
+    down: bool = False
 
     def read(self) -> Ring[str] | None:
+        if self.down:
+            raise ConnectionError("no answer")
+        if self.malformed:
+            raise ValueError("no ring")
         return self.ring
 
     def write(self, ring: Ring[str]) -> None:
+        if self.down:
+            raise ConnectionError("no answer")
         self._count()
         self.ring = ring
-        self.require_sound()
+        if not self.malformed:
+            self.require_sound()
+        self.malformed = False
 
     def publish(self, keys: Sequence[str]) -> None:
         if tuple(keys) != self.published:
@@ -195,6 +209,70 @@ def test_a_run_that_ends_anywhere_leaves_a_sound_ring_and_the_next_one_finishes(
     assert kept.published == kept.ring.keys
 
 
+# -- rings that cannot be read --------------------------------------------------------------------
+
+
+def malformed() -> Kept:
+    """Something that is no ring, while keys from before are still published."""
+    return Kept(published=("b", "c", "a"), malformed=True)
+
+
+def test_a_malformed_ring_is_replaced_by_force() -> None:
+    kept = malformed()
+
+    assert kept.keeper().replace_all(NOON) == Outcome("signing-key", "rotated")
+    assert kept.ring == Ring("key 0", next="key 1", rotated_at=NOON)
+    assert kept.published == ("key 0", "key 1")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda keeper: keeper.complete(NOON),
+        lambda keeper: keeper.rotate(NOON),
+        lambda keeper: keeper.rotate_when_due(NOON, KEY_LIFETIME),
+    ],
+    ids=["complete", "rotate", "rotate when due"],
+)
+@pytest.mark.parametrize("trouble", ["malformed", "down"])
+def test_a_ring_that_cannot_be_read_is_left_alone_without_force(
+    act: Callable[[RingKeeper[str]], object], trouble: str
+) -> None:
+    kept = grown()
+    setattr(kept, trouble, True)
+
+    with pytest.raises(RingUnreadable, match="signing-key"):
+        act(kept.keeper())
+    assert (kept.writes, kept.published) == (0, ("b", "c", "a"))
+
+
+def test_force_takes_nothing_that_is_published_away_while_the_secret_does_not_answer() -> None:
+    """Else every token would be refused: what signs would not be published any more."""
+    kept = grown()
+    kept.down = True
+
+    with pytest.raises(ConnectionError):
+        kept.keeper().replace_all(NOON)
+    kept.require_sound()
+
+
+@pytest.mark.parametrize("dies_after", range(2))
+def test_a_replacement_of_a_malformed_ring_that_ends_anywhere_can_be_finished(dies_after: int) -> None:
+    kept = malformed()
+    kept.dies_after = dies_after
+    with pytest.raises(Killed):
+        kept.keeper().replace_all(NOON)
+    kept.dies_after = None
+
+    if kept.malformed:
+        assert kept.published == ("b", "c", "a"), "as if nothing had been asked"
+        kept.keeper().replace_all(NOON)
+    kept.keeper().complete(NOON + timedelta(minutes=1))
+
+    assert kept.ring is not None
+    assert kept.published == kept.ring.keys
+
+
 # -- all rings ------------------------------------------------------------------------------------
 
 
@@ -251,6 +329,38 @@ def test_while_another_run_is_at_it_a_command_is_refused() -> None:
         outcomes = house.keeping().rotate(["signing-key", "service:loans"], force=True)
 
     assert [(o.result, o.code) for o in outcomes] == [("refused", "in_progress"), ("rotated", None)]
+
+
+@pytest.mark.parametrize("trouble", ["malformed", "down"])
+def test_a_command_goes_on_with_the_others_when_a_ring_cannot_be_read(
+    trouble: str, log: OperatorLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    house = House()
+    setattr(house.signing, trouble, True)
+
+    outcomes = house.keeping().rotate(["signing-key", "service:loans"], force=False)
+
+    assert [(o.ring, o.result, o.code) for o in outcomes] == [
+        ("signing-key", "failed", "unreadable"),
+        ("service:loans", "rotated", None),
+    ]
+    assert [(line["level"], line["ring"]) for line in log.lines] == [("ERROR", "signing-key")]
+    assert '"result":"failed"' in capsys.readouterr().out
+    assert house.turns.taken == set()
+
+
+def test_a_forced_command_replaces_a_malformed_ring_and_says_which_fails_otherwise(log: OperatorLog) -> None:
+    house = House(signing=malformed())
+    house.loans.down = True
+
+    outcomes = house.keeping().rotate(["service:loans", "signing-key"], force=True)
+
+    assert [(o.ring, o.result, o.code) for o in outcomes] == [
+        ("service:loans", "failed", "unfinished"),
+        ("signing-key", "rotated", None),
+    ]
+    assert house.loans.published == ("b", "c", "a")
+    assert [line["ring"] for line in log.lines if line["level"] == "ERROR"] == ["service:loans"]
 
 
 def test_a_ring_that_cannot_be_kept_does_not_keep_the_others_from_it() -> None:

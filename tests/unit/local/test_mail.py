@@ -91,7 +91,17 @@ def test_messages_are_printed_for_people(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
     assert mail.lines(known, "bob@example.org") == ["2026-11-21 12:00:00Z  bob@example.org  first\n    text\n"]
     assert mail.lines(known, "+441632960001") == ["+441632960001\n    123456 is your code\n"]
-    assert mail.lines(known, "eve@example.org") == ["nothing was sent yet"]
+    assert mail.lines(known, "eve@example.org") == ["nothing was sent to eve@example.org"]
+
+
+def test_without_any_message_that_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(ANSWERS, "/_ministack/ses/messages", {"messages": {}})
+    monkeypatch.setitem(ANSWERS, "/_ministack/sns/sms-messages", {"sms_messages": {}})
+    known = tmp_path / "stack.json"
+    StackFile("http://here", "http://emulator", "us-east-1", [], {}, {}, "library", {}).write(known)
+    monkeypatch.setattr(engine, "identify", lambda _: engine.Engine("ministack", "1"))
+
+    assert mail.lines(known, None) == ["nothing was sent yet"]
 
 
 def test_what_does_not_answer_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

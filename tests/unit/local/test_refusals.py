@@ -14,7 +14,7 @@ from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import ROOT, WorkDir
 from localstack.embedded.ports import pick_free, require_free
 from localstack.embedded.processes import StartedProcess
-from localstack.embedded.state import ProcessesFile
+from localstack.embedded.state import Account, ProcessesFile, StackFile
 
 pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
 
@@ -101,6 +101,20 @@ def test_deploying_to_an_address_where_nothing_answers_is_refused() -> None:
     assert outcome.returncode == 1
     assert outcome.stderr.startswith("Nothing that looks like an emulator answers at http://127.0.0.1:")
     assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["mail", "token", "logs", "rotate"])
+def test_what_asks_a_stopped_stack_names_the_command_that_starts_it(tmp_path: Path, command: str) -> None:
+    endpoint = f"http://127.0.0.1:{pick_free()}"
+    account = Account("admin", "admin@library.example.org", "secret", "x.y.z", "01")
+    known = tmp_path / "stack.json"
+    StackFile("http://here", endpoint, "us-east-1", [account], {}, {}, "library", {}).write(known)
+
+    outcome = _command(command, env={"STACK_FILE": str(known), "ROLE": "admin"})
+
+    assert outcome.returncode == 1
+    assert outcome.stdout == ""
+    assert outcome.stderr == f"Nothing is running at {endpoint}: `make run` starts it.\n"
 
 
 def test_deploying_without_an_address_says_how_to_name_one() -> None:

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from library_common.ids import new_id
 from tests.fakes.users import Community
+from tests.support.clock import NOON
 from tests.support.operator_log import OperatorLog
 from users_service import code_sender
-from users_service.adapters.code_queue import from_message, to_message
+from users_service.adapters.code_queue import from_message, notice_message, to_message
 from users_service.domain.codes import Channel, CodeRequest, Purpose
+from users_service.domain.notices import AddressNotice
 
 pytestmark = pytest.mark.unit
 
@@ -40,7 +43,7 @@ def message(body: str, number: int = 1, received: int = 1) -> dict[str, Any]:
 def deliver(community: Community, *records: Mapping[str, Any]) -> tuple[list[str], list[tuple[str, int]]]:
     """The ids of the messages that are to come again, and the pauses they make."""
     pauses: Any = Pauses()
-    answer = code_sender.send_batch({"Records": list(records)}, community.send_code, pauses)
+    answer = code_sender.send_batch({"Records": list(records)}, community.send_code, community.send_notice, pauses)
     assert set(answer) == {"batchItemFailures"}
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]], pauses.noted
 
@@ -88,3 +91,16 @@ BAD = ["not json", "[]", "7", "null", "{}", json.dumps({"id": 1, "purpose": "non
 def test_a_message_that_cannot_be_read_comes_again_until_it_is_set_aside(community: Community, body: str) -> None:
     failed, _ = deliver(community, message(body))
     assert failed == ["m1"]
+
+
+def test_a_notice_goes_to_the_old_address_in_the_same_way(community: Community, log: OperatorLog) -> None:
+    notice = AddressNotice(id=new_id(), email="old@example.org", changed_at=NOON, correlation_id="c-1")
+    assert from_message(notice_message(notice)) == notice
+
+    assert deliver(community, message(notice_message(notice))) == ([], [])
+
+    (sent,) = community.mail_to("old@example.org")
+    assert "21 November 2026 at 12:00 UTC" in sent.body
+    assert "old@example.org" not in log.text
+    community.messenger.failures.append(ConnectionError("no mail"))
+    assert deliver(community, message(notice_message(notice)))[0] == ["m1"], "it comes again"

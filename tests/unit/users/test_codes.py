@@ -39,7 +39,7 @@ RESET, VERIFY = Purpose.PASSWORD_RESET, Purpose.VERIFY_EMAIL
 
 @pytest.fixture
 def ann(community: Community) -> Member:
-    member = community.join(email=EMAIL, phone="+441632960001")
+    member = community.join(email=EMAIL, phone="+441632960001", phone_confirmed=True)
     community.members.hashes[member.id] = "hash of old password"
     return member
 
@@ -127,14 +127,52 @@ def test_nobody_is_written_to_where_there_is_no_account(community: Community) ->
     assert (community.messenger.sent, community.codes.kept, community.passwords.hashed) == ([], {}, [])
 
 
-def test_a_text_message_where_there_is_a_number_else_an_e_mail(community: Community, ann: Member) -> None:
+def test_a_text_message_where_the_member_confirmed_a_number_else_an_e_mail(community: Community, ann: Member) -> None:
     fresh_code(community, channel=Channel.SMS)
     assert community.messenger.sent[-1].to == "+441632960001"
     assert len(community.messenger.sent[-1].body) <= 160
 
-    community.members.accounts[ann.id] = replace(ann, phone=None)
-    fresh_code(community, channel=Channel.SMS)
-    assert community.messenger.sent[-1].to == EMAIL
+    for number in (replace(ann, phone=None), replace(ann, phone_confirmed=False)):
+        community.members.accounts[ann.id] = number
+        fresh_code(community, channel=Channel.SMS)
+        assert community.messenger.sent[-1].to == EMAIL
+
+
+def test_no_number_is_written_to_without_end(community: Community, ann: Member) -> None:
+    community.attempts.left["text_number", "+441632960001"] = 2
+
+    sent_to = [(fresh_code(community, channel=Channel.SMS), community.messenger.sent[-1].to)[1] for _ in range(3)]
+
+    assert sent_to == ["+441632960001", "+441632960001", EMAIL]
+
+
+def test_an_account_that_is_edited_while_its_code_is_made_gets_one(community: Community, ann: Member) -> None:
+    community.use_cases.ask_for_code(RESET, EMAIL)
+
+    def hashed_slowly(password: str) -> str:
+        present = community.members.accounts[ann.id]
+        if present.version == ann.version:
+            community.members.accounts[ann.id] = replace(present, name="New", version=present.version + 1)
+        return f"hash of {password}"
+
+    community.passwords.hash = hashed_slowly  # type: ignore[method-assign]
+
+    assert community.deliver_codes() == [Outcome.SENT]
+
+
+def test_who_is_erased_while_their_code_is_made_gets_none(community: Community, ann: Member) -> None:
+    community.use_cases.ask_for_code(RESET, EMAIL)
+
+    def hashed_slowly(password: str) -> str:
+        community.members.accounts.pop(ann.id, None)
+        community.members.holders.pop(ann.email_key, None)
+        return f"hash of {password}"
+
+    community.passwords.hash = hashed_slowly  # type: ignore[method-assign]
+
+    assert community.deliver_codes() == [Outcome.NO_ACCOUNT]
+    assert community.messenger.sent == []
+    assert community.codes.kept == {}
 
 
 def test_an_address_is_proved_by_e_mail_only(community: Community, ann: Member) -> None:
@@ -230,6 +268,22 @@ def test_a_text_message_proves_no_address(community: Community, ann: Member) -> 
     account = community.members.accounts[ann.id]
     assert (account.email_verified_at, account.stored_status) == (None, Status.PENDING)
     assert community.members.hashes[ann.id] == f"hash of {PASSWORD}"
+
+
+@pytest.mark.parametrize(
+    "act", [lambda world: confirm(world, fresh_code(world)), lambda world: verify(world, fresh_code(world, VERIFY))]
+)
+def test_whoever_reads_the_mailbox_is_rid_of_numbers_set_before(
+    community: Community, ann: Member, act: Callable[[Community], None]
+) -> None:
+    """Somebody may have registered another's address, with a password and a number of their own."""
+    assert ann.phone_confirmed
+
+    act(community)
+
+    assert not community.members.accounts[ann.id].phone_confirmed
+    fresh_code(community, channel=Channel.SMS)
+    assert community.messenger.sent[-1].to == EMAIL
 
 
 def test_a_pending_member_with_a_new_password_is_active(community: Community, ann: Member) -> None:
@@ -434,7 +488,9 @@ def test_another_address_is_to_be_proved_anew(community: Community, ann: Member)
 
 
 def test_nobody_fills_the_mailbox_of_another_by_giving_their_address(community: Community, ann: Member) -> None:
+    """Neither with codes nor with notices."""
     community.attempts.left["reset_account", "victim@example.org"] = 2
+    community.attempts.left["notice_account", "victim@example.org"] = 1
     for number in range(5):
         for email in ("victim@example.org", f"own{number}@example.org"):
             community.use_cases.edit_profile(
@@ -442,8 +498,9 @@ def test_nobody_fills_the_mailbox_of_another_by_giving_their_address(community: 
             )
 
     asked = [request.email_key for request in community.code_requests.waiting]
-    assert asked.count("victim@example.org") == 2
-    assert len(asked) == 2 + 5, "and the changes stand"
+    told = [notice.email for notice in community.code_requests.notices]
+    assert (asked.count("victim@example.org"), told.count("victim@example.org")) == (2, 1)
+    assert community.members.accounts[ann.id].email == "own4@example.org", "and the changes stand"
 
 
 # -- guessing -------------------------------------------------------------------------------------

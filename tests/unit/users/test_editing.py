@@ -9,13 +9,20 @@ import pytest
 from library_common.access import Caller
 from library_common.access import Role as CallerRole
 from library_common.http import require_version
-from library_common.problems import StaleVersion
+from library_common.problems import StaleVersion, TooManyRequests
 from tests.fakes.users import ADMIN, LIBRARIAN, Community, any_version
 from tests.support.clock import NOON
 from users_service.application.ports import VersionCheck
 from users_service.application.views import UserView
 from users_service.domain.decisions import ProfileWish, StatusWish
-from users_service.domain.errors import AdminOnly, EmailTaken, StatusTransition, StillChanging, UserNotFound
+from users_service.domain.errors import (
+    AdminOnly,
+    EmailTaken,
+    PasswordNeeded,
+    StatusTransition,
+    StillChanging,
+    UserNotFound,
+)
 from users_service.domain.membership import Status
 from users_service.domain.model import Member, Preferences
 from users_service.domain.roles import Role
@@ -33,10 +40,13 @@ def _edit(
     caller: Caller | None = None,
     accept: VersionCheck = any_version,
     preferences: dict[str, Any] | None = None,
+    password: str | None = None,
     **fields: Any,
 ) -> UserView:
     wish = ProfileWish(fields, preferences or {})
-    return community.use_cases.edit_profile(member.id, wish, caller=caller or _as(member), accept=accept)
+    return community.use_cases.edit_profile(
+        member.id, wish, caller=caller or _as(member), accept=accept, current_password=password
+    )
 
 
 def test_what_is_not_named_stays_as_it_is(community: Community) -> None:
@@ -91,12 +101,12 @@ def test_the_address_of_another_is_refused_and_nothing_changed(community: Commun
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_librarians_edit_everybody_but_administrators(community: Community, role: Role) -> None:
+def test_librarians_edit_members_and_administrators_everybody(community: Community, role: Role) -> None:
     member = community.join(role=role)
     community.employ(LIBRARIAN)
     community.employ(ADMIN)
 
-    if role is Role.ADMIN:
+    if role.is_staff:
         with pytest.raises(AdminOnly):
             _edit(community, member, LIBRARIAN, name="New")
         assert community.members.accounts[member.id] == member
@@ -220,3 +230,91 @@ def test_a_promotion_is_told(community: Community) -> None:
         ("MemberRoleChanged", {"user_id": member.id, "old": "patron", "new": "librarian"}),
         ("SessionsRevoked", {"user_id": member.id, "reason": "role_changed", "epoch": 1}),
     ]
+
+
+# -- where codes go -------------------------------------------------------------------------------
+
+PASSWORD = "correct horse"
+
+
+def _with_password(community: Community, **attributes: Any) -> Member:
+    member = community.join(**attributes)
+    community.members.hashes[member.id] = f"hash of {PASSWORD}"
+    return member
+
+
+@pytest.mark.parametrize("change", [{"email": "new@example.org"}, {"phone": "+441632960002"}])
+def test_a_token_alone_does_not_change_where_codes_go(community: Community, change: dict[str, Any]) -> None:
+    member = _with_password(community, phone="+441632960001")
+
+    for password in (None, "wrong horse", ""):
+        with pytest.raises(PasswordNeeded):
+            _edit(community, member, password=password, **change)
+    assert community.members.accounts[member.id] == member
+
+    edited = _edit(community, member, password=PASSWORD, **change)
+    assert change.items() <= edited.model_dump().items()
+
+
+def test_guessing_the_password_there_has_an_end(community: Community) -> None:
+    member = _with_password(community)
+    community.attempts.left["contact_account", member.id] = 2
+
+    for _ in range(2):
+        with pytest.raises(PasswordNeeded):
+            _edit(community, member, password="wrong horse", phone="+441632960002")
+    with pytest.raises(TooManyRequests):
+        _edit(community, member, password=PASSWORD, phone="+441632960002")
+
+
+def test_what_leads_no_codes_elsewhere_takes_no_password(community: Community) -> None:
+    member = _with_password(community, phone="+441632960001")
+
+    assert _edit(community, member, name="Ann Young").name == "Ann Young"
+    assert _edit(community, member, email=member.email.upper(), phone=member.phone).version == 3
+    assert _edit(community, member, phone=None).phone is None
+    assert community.attempts.taken == []
+
+
+def test_an_account_that_nobody_can_log_in_to_yet_is_edited_without(community: Community) -> None:
+    assert _edit(community, community.join(), email="new@example.org").email == "new@example.org"
+
+
+@pytest.mark.parametrize("password", [PASSWORD, None])
+def test_a_number_is_confirmed_with_the_password(community: Community, password: str | None) -> None:
+    member = _with_password(community, phone="+441632960001")
+
+    _edit(community, member, password=password, phone="+441632960001", name="Ann Young")
+
+    assert community.members.accounts[member.id].phone_confirmed is (password is not None)
+
+
+def test_a_number_that_staff_set_is_not_confirmed(community: Community) -> None:
+    member = _with_password(community, phone="+441632960001", phone_confirmed=True)
+
+    _edit(community, member, LIBRARIAN, name="Same number", phone="+441632960001")
+    assert community.members.accounts[member.id].phone_confirmed
+    _edit(community, member, LIBRARIAN, phone="+441632960002")
+    assert not community.members.accounts[member.id].phone_confirmed
+
+
+@pytest.mark.parametrize("by", ["the member", "a librarian"])
+def test_the_old_address_hears_of_the_new_one(community: Community, by: str) -> None:
+    member = _with_password(community, email="old@example.org")
+
+    _edit(community, member, LIBRARIAN if by == "a librarian" else None, password=PASSWORD, email="new@example.org")
+    _edit(community, community.members.accounts[member.id], password=PASSWORD, email="NEW@example.org")
+
+    (notice,) = community.code_requests.notices
+    assert notice.email == "old@example.org"
+    assert community.send_notice(notice) == "sent"
+    (message,) = community.mail_to("old@example.org")
+    assert "new@" not in message.body
+    assert "another e-mail address was set" in message.body
+
+
+def test_a_change_of_address_stands_when_nobody_can_be_told(community: Community) -> None:
+    member = _with_password(community)
+    community.code_requests.down = True
+
+    assert _edit(community, member, password=PASSWORD, email="new@example.org").email == "new@example.org"

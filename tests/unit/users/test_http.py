@@ -118,6 +118,15 @@ def test_a_key_with_another_body_is_refused(ask: Ask, community: Community, othe
     assert len(community.members.accounts) == 1
 
 
+def test_a_strangers_key_is_nobody_elses(ask: Ask, community: Community) -> None:
+    """People without a token have no names; keys like "1" are not taken for the same person's."""
+    first = ask("POST", "/api/users", body=ANN, headers={"Idempotency-Key": "1"})
+    other = ask("POST", "/api/users", body={**ANN, "email": "bob@example.com"}, headers={"Idempotency-Key": "1"})
+
+    assert (first.status, other.status) == (201, 201)
+    assert len(community.members.accounts) == 2
+
+
 def test_a_taken_address_is_a_conflict(ask: Ask, community: Community) -> None:
     ask("POST", "/api/users", body=ANN)
 

@@ -57,6 +57,14 @@ def test_addresses_are_kept_as_typed(text: str) -> None:
     assert checked_email(text) == text
 
 
+@pytest.mark.parametrize("text", ["\uff4bim@example.org", "gro\u00df@example.org"])
+def test_an_address_that_only_looks_like_another_is_refused(text: str) -> None:
+    """It would take the place of the plainly written one, which nobody could register then."""
+    assert email_key(text).isascii()
+    with pytest.raises(ValueError, match="plain letters"):
+        checked_email(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.users import Community, any_version
+from tests.fakes.users import LIBRARIAN, Community, any_version
 from tests.support.lambda_events import Answer, api_event, call, person
 from users_service import http
 from users_service.application.ports import ChangedMeanwhile
-from users_service.domain.decisions import ProfileWish
+from users_service.domain.decisions import ProfileWish, StatusWish
 from users_service.domain.errors import NeighbourUnavailable, StillChanging, StillObliged, UserNotFound
 from users_service.domain.leaving import CLOSING
 from users_service.domain.membership import Status
@@ -98,6 +98,47 @@ def test_a_suspension_is_what_it_was_when_erasing_is_refused_late(community: Com
 
     kept = community.members.accounts[member.id]
     assert (kept.stored_status, kept.status_reason, kept.suspended_until) == (Status.SUSPENDED, "lost card", until)
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_what_staff_decide_meanwhile_stands(community: Community, look: int) -> None:
+    """A librarian suspends the member while the erasure is under way, which is then refused."""
+    member = community.join()
+
+    def suspended_in_between() -> None:
+        if community.loans.asked == look:
+            community.use_cases.change_status(
+                member.id,
+                StatusWish(Status.SUSPENDED, reason="Unpaid."),
+                caller=LIBRARIAN,
+                accept=any_version,
+            )
+        if community.loans.asked == 2:
+            community.loans.open[member.id] = 1
+
+    community.loans.meanwhile = suspended_in_between
+
+    with pytest.raises(StillObliged):
+        community.use_cases.erase(member.id)
+
+    kept = community.members.accounts[member.id]
+    assert (kept.stored_status, kept.status_reason) == (Status.SUSPENDED, "Unpaid.")
+
+
+def test_a_code_that_comes_while_the_account_goes_does_not_keep_it(community: Community) -> None:
+    member = community.join()
+    whole, refusals = community.members.erase, [ChangedMeanwhile(), ChangedMeanwhile()]
+
+    def first_in_the_way(*given: Any, **more: Any) -> None:
+        if refusals:
+            raise refusals.pop()
+        whole(*given, **more)
+
+    community.members.erase = first_in_the_way  # type: ignore[method-assign]
+
+    community.use_cases.erase(member.id)
+
+    assert community.members.accounts == {}
 
 
 @pytest.mark.parametrize("look", [1, 2])

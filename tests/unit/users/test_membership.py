@@ -309,3 +309,12 @@ def test_a_membership_lasts_to_the_end_of_its_last_day(starts: datetime, days: i
         assert end.isoformat() == ends
     assert terms.end_for(Role.LIBRARIAN, starts) is None
     assert terms.end_for(Role.ADMIN, starts) is None
+
+
+@pytest.mark.parametrize(("role", "ended"), [(Role.LIBRARIAN, True), (Role.PATRON, False)])
+def test_expired_staff_lose_their_sessions_and_expired_members_do_not(role: Role, ended: bool) -> None:
+    """Members whose time is over look at their loans; staff whose time is over look at nobody's."""
+    change = change_status(a_member(role=role), StatusWish(Status.EXPIRED), ADMIN, TERMS, NOON)
+
+    assert [type(event) for event in change.happened] == [MemberStatusChanged, *([SessionsRevoked] if ended else [])]
+    assert change.member.session_epoch == ended

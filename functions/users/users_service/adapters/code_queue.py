@@ -1,6 +1,6 @@
-"""The queue on which requests for one-time codes wait for the sender.
+"""The queue on which requests for one-time codes, and notices, wait for the sender.
 
-A message holds the address it was asked for (its key), so the queue is encrypted and forgets within an hour.
+A message holds the address it is about, so the queue is encrypted and forgets within an hour.
 """
 
 import json
@@ -10,6 +10,9 @@ from typing import Any
 from library_common import aws
 from library_common.clock import from_rfc3339, to_rfc3339
 from users_service.domain.codes import Channel, CodeRequest, Purpose
+from users_service.domain.notices import AddressNotice
+
+ADDRESS_CHANGED = "address_changed"
 
 _FIRST_PAUSE_SECONDS = 15
 _LONGEST_PAUSE_SECONDS = 120
@@ -23,6 +26,9 @@ class QueuedCodeRequests:
 
     def put(self, request: CodeRequest) -> None:
         aws.sqs().send_message(QueueUrl=self._queue_url, MessageBody=to_message(request))
+
+    def put_notice(self, notice: AddressNotice) -> None:
+        aws.sqs().send_message(QueueUrl=self._queue_url, MessageBody=notice_message(notice))
 
     def later(self, receipt_handle: str, *, received: int) -> None:
         """A message that could not be worked on comes again after a pause, longer each time it was `received`."""
@@ -46,9 +52,29 @@ def to_message(request: CodeRequest) -> str:
     )
 
 
-def from_message(body: str) -> CodeRequest:
-    """The request in a body. Raises ValueError, KeyError or TypeError for anything else."""
+def notice_message(notice: AddressNotice) -> str:
+    """The body of a message."""
+    return json.dumps(
+        {
+            "id": notice.id,
+            "notice": ADDRESS_CHANGED,
+            "email": notice.email,
+            "changed_at": to_rfc3339(notice.changed_at),
+            "correlation_id": notice.correlation_id,
+        }
+    )
+
+
+def from_message(body: str) -> CodeRequest | AddressNotice:
+    """What is in a body. Raises ValueError, KeyError or TypeError for anything else."""
     found: Mapping[str, Any] = json.loads(body)
+    if found.get("notice") == ADDRESS_CHANGED:
+        return AddressNotice(
+            id=str(found["id"]),
+            email=str(found["email"]),
+            changed_at=from_rfc3339(found["changed_at"]),
+            correlation_id=str(found["correlation_id"]),
+        )
     return CodeRequest(
         id=str(found["id"]),
         purpose=Purpose(found["purpose"]),

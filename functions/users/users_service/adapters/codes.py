@@ -10,7 +10,7 @@ so that its request, delivered once more, is known to be answered. Age counts, n
 
 | access pattern | how | units |
 |---|---|---|
-| keep a code | PutItem, unless a newer request's or this one's sent code is there | 1 write |
+| keep a code | TransactWriteItems: code (unless a newer request's or this one's sent code is there), account (of the version read) | 4 write |
 | count a try | UpdateItem, as long as there is one left; the answer is the code | 1 write |
 | use it up | TransactWriteItems: code, account (of the version read), credentials | 2 write each, index 1 |
 | use it up without a change | the same transaction with the code alone | 2 write |
@@ -26,7 +26,7 @@ from typing import Any
 from library_common.clock import to_rfc3339
 from library_common.dynamodb import ConditionFailed, Expression, Put, Table, Update, Write
 from library_common.events import Envelope
-from users_service.adapters.dynamodb import credentials, credentials_key, replacement
+from users_service.adapters.dynamodb import credentials, credentials_key, replacement, still_as_read
 from users_service.application.ports import ChangedMeanwhile, CodeSpent, Superseded
 from users_service.domain.codes import TRIES, Channel, Code, Purpose
 from users_service.domain.model import Member
@@ -38,7 +38,7 @@ class DynamoCodes:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def keep(self, code: Code) -> None:
+    def keep(self, code: Code, member: Member) -> None:
         item = {
             **_key(code.user_id, code.purpose),
             "code_hash": code.code_hash,
@@ -56,9 +56,9 @@ class DynamoCodes:
             values={"mine": code.request_id, "no": False},
         )
         try:
-            self._table.put(item, not_answered)
+            self._table.transact([Put(item, not_answered), still_as_read(member)])
         except ConditionFailed as exc:
-            raise Superseded from exc
+            raise (Superseded if exc.index == 0 else ChangedMeanwhile) from exc
 
     def mark_sent(self, code: Code) -> None:
         answered = Expression("SET #sent = :yes", names={"sent": "sent"}, values={"yes": True})

@@ -17,7 +17,11 @@ INTERNATIONAL = re.compile(r"\+[0-9][0-9 ().\-/]{2,38}")
 
 def checked_email(text: str) -> str:
     """The address as typed. Raises ValueError, with a sentence for people, when it cannot be one."""
-    _validated(text)
+    local = _validated(text).local_part
+    if not local.isascii() and caseless(local).isascii():
+        # It would count as an address it is not: mail to it reaches somebody else, or nobody, and the owner of the
+        # plainly written one could not have an account.
+        raise ValueError("must be written in plain letters before the @")
     return text
 
 

@@ -10,12 +10,13 @@ Key design
 | session | `SESSION#<id>` | `SESSION` | see `adapters/sessions.py` | 0.5 KB |
 | hold on an address | `EMAIL#<email_key>` | `EMAIL` | `user_id` | 0.2 KB |
 | one-time code | `USER#<id>` | `CODE#<purpose>` | see `adapters/codes.py` | 0.4 KB |
+| first administrator's address | `FIRSTADMIN#<email_key>` | `FIRSTADMIN` | see `adapters/deployments.py` | 0.1 KB |
 | answer to an idempotency key | `IDEMPOTENT#<digest>` | `IDEMPOTENT` | `digest`, `answer`, `expires_at_epoch` | 1 KB |
 
-Account: `user_id, name, email, email_key, role, status, status_reason, suspended_until, phone, preferences,
-expires_at, email_verified_at, session_epoch, created_at, version, events`, and `directory` with `directory_name` for
-the index. Attributes without a value are absent. Timestamps are RFC 3339 in UTC with whole seconds, so that they
-compare as text.
+Account: `user_id, name, email, email_key, role, status, status_reason, suspended_until, phone, phone_confirmed,
+preferences, expires_at, email_verified_at, session_epoch, created_at, version, events`, and `directory` with
+`directory_name` for the index. Attributes without a value are absent. Timestamps are RFC 3339 in UTC with whole
+seconds, so that they compare as text.
 
 Index `by_name`: partition key `directory` (the constant `MEMBERS`), sort key `directory_name`
 (`<folded name>` TAB `<id>`; a tab sorts before every character of a name, so Ann comes before Ann Lee),
@@ -365,6 +366,7 @@ def _item(member: Member, happened: Sequence[Envelope]) -> Item:
         "status_reason": member.status_reason,
         "suspended_until": _text(member.suspended_until),
         "phone": member.phone,
+        "phone_confirmed": member.phone_confirmed,
         "preferences": {
             name: value
             for name, value in {
@@ -396,6 +398,7 @@ def _member(item: Mapping[str, Any]) -> Member:
         status_reason=item.get("status_reason"),
         suspended_until=_moment(item.get("suspended_until")),
         phone=item.get("phone"),
+        phone_confirmed=item.get("phone_confirmed", False),
         preferences=Preferences(**item["preferences"]),
         expires_at=_moment(item.get("expires_at")),
         email_verified_at=_moment(item.get("email_verified_at")),

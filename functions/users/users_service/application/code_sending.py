@@ -7,14 +7,30 @@ request comes again and a new code takes its place.
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from library_common.clock import Clock
-from users_service.application.ports import Codes, Members, Messenger, Passwords, Superseded, Undeliverable
+from library_common.problems import TooManyRequests
+from users_service.application.ports import (
+    Attempts,
+    ChangedMeanwhile,
+    Codes,
+    Members,
+    Messenger,
+    Passwords,
+    Superseded,
+    Undeliverable,
+)
 from users_service.application.wording import Wording
 from users_service.domain.codes import DIGITS, LIFETIME, Channel, Code, CodeRequest, Purpose, channel_for, reached_at
 from users_service.domain.model import Member
+from users_service.domain.notices import AddressNotice
+
+ATTEMPTS = 3
+TEXTING = "text_number"
+"""The limit on text messages, by number."""
 
 
 class Outcome(StrEnum):
@@ -42,11 +58,20 @@ class SendCode:
     passwords: Passwords
     messenger: Messenger
     wording: Wording
+    attempts: Attempts
     clock: Clock
     digits: Callable[[], str] = random_digits
 
     def __call__(self, request: CodeRequest) -> Outcome:
-        """Raises what the messenger raises when the message could not be handed over: then try again later."""
+        """Raises what the messenger raises when the message could not be handed over, and ChangedMeanwhile for an
+        account that others keep changing: then try again later.
+        """
+        for _ in range(ATTEMPTS - 1):
+            with suppress(ChangedMeanwhile):
+                return self._once(request)
+        return self._once(request)
+
+    def _once(self, request: CodeRequest) -> Outcome:
         now = self.clock.now().replace(microsecond=0)
         if now - request.requested_at >= LIFETIME:
             # Whoever asked has given up, or asked again.
@@ -57,7 +82,7 @@ class SendCode:
             return Outcome.NO_ACCOUNT
         if request.purpose is Purpose.VERIFY_EMAIL and member.email_verified_at is not None:
             return Outcome.NOTHING_TO_PROVE
-        channel = channel_for(member, request.purpose, request.channel)
+        channel = self._affordable(member, channel_for(member, request.purpose, request.channel))
         digits = self.digits()
         code = Code(
             user_id=member.id,
@@ -69,7 +94,7 @@ class SendCode:
             expires_at=now + LIFETIME,
         )
         try:
-            self.codes.keep(code)
+            self.codes.keep(code, member)
             self._send(member, channel, request.purpose, digits)
         except Superseded:
             return Outcome.SUPERSEDED
@@ -78,6 +103,15 @@ class SendCode:
         self.codes.mark_sent(code)
         return Outcome.SENT
 
+    def _affordable(self, member: Member, channel: Channel) -> Channel:
+        """Several accounts may share a number; nobody's is rung without end, and texts cost money."""
+        if channel is Channel.SMS:
+            try:
+                self.attempts.take(TEXTING, member.phone or "")
+            except TooManyRequests:
+                return Channel.EMAIL
+        return channel
+
     def _send(self, member: Member, channel: Channel, purpose: Purpose, digits: str) -> None:
         if channel is Channel.SMS:
             assert member.phone is not None  # noqa: S101 - or the channel would be another
@@ -85,3 +119,21 @@ class SendCode:
         else:
             message = self.wording.email(purpose, digits)
             self.messenger.email(member.email, message.subject, message.body)
+
+
+@dataclass(frozen=True)
+class SendNotice:
+    """Tells the old address that another one was set. Delivered twice it says so twice."""
+
+    messenger: Messenger
+    wording: Wording
+    clock: Clock
+
+    def __call__(self, notice: AddressNotice) -> Outcome:
+        """Raises what the messenger raises when the message could not be handed over: then try again later."""
+        message = self.wording.address_changed(notice.changed_at)
+        try:
+            self.messenger.email(notice.email, message.subject, message.body)
+        except Undeliverable:
+            return Outcome.UNDELIVERABLE
+        return Outcome.SENT

@@ -21,7 +21,7 @@ from users_service.application.ports import (
     Passwords,
 )
 from users_service.domain.codes import Channel, Code, Purpose
-from users_service.domain.decisions import address_proved, sessions_revoked
+from users_service.domain.decisions import address_proved, recovered, sessions_revoked
 from users_service.domain.errors import CodeInvalid, StillChanging
 from users_service.domain.membership import Terms
 from users_service.domain.model import NOBODY, Change, Member
@@ -109,7 +109,7 @@ class ResetPassword:
 
         def decide(present: Member, now: datetime) -> Change:
             # Only a code that came by e-mail says something about the address.
-            proved = address_proved(present, self.terms, now) if code.channel is Channel.EMAIL else Change(present)
+            proved = recovered(present, self.terms, now) if code.channel is Channel.EMAIL else Change(present)
             return sessions_revoked(proved, "password_changed")
 
         self.check.redeem(member, code, decide, password_hash=password_hash)

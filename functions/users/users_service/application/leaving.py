@@ -9,17 +9,18 @@ gets through: milliseconds, and what is left is a loan without a name, which the
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from library_common.clock import Clock, to_rfc3339
 from library_common.events import happened
 from library_common.ids import is_id
-from users_service.application.editing import Editing, any_version
+from users_service.application.editing import ATTEMPTS, Editing, any_version
 from users_service.application.ports import ChangedMeanwhile, Members, MembersLoans
 from users_service.application.views import UserView
 from users_service.domain import leaving
 from users_service.domain.errors import NeighbourUnavailable, StillChanging, StillObliged, UserNotFound
-from users_service.domain.model import Member
+from users_service.domain.model import Change, Member
 
 SECONDS = 8.0
 """How long other services may take altogether."""
@@ -66,22 +67,42 @@ class Erase:
     def __call__(self, user_id: str) -> None:
         """Raises UserNotFound, StillObliged, NeighbourUnavailable, StillChanging."""
         deadline = self.monotonic() + SECONDS
-        before = self._member(user_id)
-        self._require_free(before, deadline)
-        shut = self.editing.write(user_id, any_version, lambda member, _: leaving.closed(member), by=None)
+        self._require_free(self._member(user_id), deadline)
+        was: Member | None = None
+
+        def close(member: Member, _: datetime) -> Change:
+            nonlocal was
+            # Exactly the state that the write replaces: somebody may have suspended the account a moment ago.
+            was = member
+            return leaving.closed(member)
+
+        shut = self.editing.write(user_id, any_version, close, by=None)
         try:
             self._require_free(shut, deadline)
         except (StillObliged, NeighbourUnavailable):
-            if before.status_reason != leaving.CLOSING:
-                self.editing.write(user_id, any_version, lambda member, _: leaving.reopened(member, before), by=None)
+            if was is not None and was != shut:
+                self._reopen(user_id, was)
             raise
-        now = self.clock.now().replace(microsecond=0)
-        envelopes = [happened(event, subject=f"user:{shut.id}", at=now) for event in leaving.erased(shut)]
-        try:
-            self.members.erase(shut, happened=envelopes, now=now)
-        except ChangedMeanwhile:
-            # Closed it stays; whoever asks again finishes it.
-            raise StillChanging from None
+        self._erase(shut)
+
+    def _reopen(self, user_id: str, was: Member) -> None:
+        self.editing.write(user_id, any_version, lambda member, _: leaving.reopened(member, was), by=None)
+
+    def _erase(self, shut: Member) -> None:
+        for _ in range(ATTEMPTS):
+            now = self.clock.now().replace(microsecond=0)
+            envelopes = [happened(event, subject=f"user:{shut.id}", at=now) for event in leaving.erased(shut)]
+            try:
+                self.members.erase(shut, happened=envelopes, now=now)
+            except ChangedMeanwhile:
+                # A code or a password came or went; or somebody changed the account: then it is theirs to decide anew.
+                present = self.members.get(shut.id)
+                if present is None or present.version != shut.version:
+                    break
+                continue
+            return
+        # Closed it stays; whoever asks again finishes it.
+        raise StillChanging
 
     def _require_free(self, member: Member, deadline: float) -> None:
         # A refusal that is certain needs nobody's word.

@@ -9,6 +9,7 @@ from library_common.idempotency import Ticket
 from users_service.domain.codes import Code, CodeRequest, Purpose
 from users_service.domain.directory import Filters, Place
 from users_service.domain.model import Member
+from users_service.domain.notices import AddressNotice
 from users_service.domain.sessions import EndedBy, Session
 
 type EmailKey = Callable[[str], str]
@@ -184,9 +185,11 @@ class VerificationKeys(Protocol):
 
 
 class CodeRequests(Protocol):
-    """Where requests for codes wait to be worked on."""
+    """Where requests for codes, and notices, wait to be worked on."""
 
     def put(self, request: CodeRequest) -> None: ...
+
+    def put_notice(self, notice: AddressNotice) -> None: ...
 
 
 class Superseded(Exception):
@@ -200,8 +203,10 @@ class CodeSpent(Exception):
 class Codes(Protocol):
     """The codes that are valid: one for each account and purpose."""
 
-    def keep(self, code: Code) -> None:
-        """Takes the place of any code before it. Raises Superseded."""
+    def keep(self, code: Code, member: Member) -> None:
+        """Takes the place of any code before it. Raises Superseded, ChangedMeanwhile when `member` is no longer as it
+        was read: erased, say.
+        """
         ...
 
     def mark_sent(self, code: Code) -> None:
@@ -231,6 +236,18 @@ class Codes(Protocol):
 
     def has_password(self, user_id: str) -> bool:
         """Whether the account has credentials, as of now."""
+        ...
+
+
+class Deployments(Protocol):
+    """What deployments have done, so that no later one, or its rollback, does it again."""
+
+    def has_ensured(self, email_key: str) -> bool:
+        """Whether the first administrator of this address was ever there, as of now."""
+        ...
+
+    def mark_ensured(self, email_key: str, at: datetime) -> None:
+        """From now on it was. Nothing happens when it was before."""
         ...
 
 

@@ -57,7 +57,7 @@ class UseCases:
             register=Register(members, passwords, policy, email_key, terms, clock, ask),
             read=ReadUser(members, clock),
             find=FindUsers(members, email_key, clock),
-            edit_profile=EditProfile(editing, email_key, ask),
+            edit_profile=EditProfile(editing, email_key, ask, passwords, attempts),
             change_status=ChangeStatus(editing, terms),
             promote=Promote(editing, terms),
             export=Export(members, loans, clock),

@@ -1,6 +1,7 @@
 """What the messages with a one-time code say. Nothing in them comes from whoever asked."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from users_service.domain.codes import LIFETIME, Purpose
 
@@ -38,6 +39,16 @@ class Wording:
             f"{if_not}\n"
         )
         return Message(subject, body)
+
+    def address_changed(self, at: datetime) -> Message:
+        """The e-mail to an address that is no longer the account's."""
+        return Message(
+            f"{self.library}: your e-mail address was changed",
+            f"On {at:%d %B %Y at %H:%M} UTC another e-mail address was set for your account at {self.library}. "
+            "Messages go there from now on.\n\n"
+            "If that was neither you nor the library at your request, tell the library at once: "
+            "somebody else may be using your account.\n",
+        )
 
     def text(self, digits: str) -> str:
         """The text message with a code for a new password."""

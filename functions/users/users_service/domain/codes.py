@@ -66,8 +66,11 @@ class Code:
 
 
 def channel_for(member: Member, purpose: Purpose, wanted: Channel) -> Channel:
-    """A text message where one was asked for and there is a number; an address is proved by e-mail only."""
-    if purpose is Purpose.PASSWORD_RESET and wanted is Channel.SMS and member.phone is not None:
+    """A text message where one was asked for and the member has confirmed a number; e-mail alone proves an address.
+
+    A number that a stranger gave when registering somebody else's address must not let the stranger in.
+    """
+    if purpose is Purpose.PASSWORD_RESET and wanted is Channel.SMS and member.phone and member.phone_confirmed:
         return Channel.SMS
     return Channel.EMAIL
 

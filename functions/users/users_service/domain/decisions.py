@@ -6,7 +6,7 @@ A wish that is fulfilled already changes nothing, so any request may be repeated
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from users_service.domain.errors import (
     AdminOnly,
@@ -22,6 +22,7 @@ from users_service.domain.events import (
     MemberRegistered,
     MemberRoleChanged,
     MemberStatusChanged,
+    SessionsEnd,
     SessionsRevoked,
 )
 from users_service.domain.membership import STEPS, Status, Terms
@@ -71,14 +72,25 @@ class ProfileWish:
     preferences: Mapping[str, Any]
 
 
-def edit_profile(member: Member, wish: ProfileWish, by: Actor) -> Change:
-    """Raises AdminOnly when staff below an administrator edit one."""
+def edit_profile(member: Member, wish: ProfileWish, by: Actor, *, with_password: bool = False) -> Change:
+    """with_password: the member proved to be themself. Raises AdminOnly when staff below an administrator edit a
+    colleague.
+    """
     _require_may_touch(member, by)
     preferences = replace(member.preferences, **wish.preferences)
     changed = replace(member, **wish.fields, preferences=preferences)
     if changed.email_key != member.email_key:
         changed = replace(changed, email_verified_at=None)
+    if "phone" in wish.fields and (with_password or changed.phone != member.phone):
+        changed = replace(changed, phone_confirmed=with_password and changed.phone is not None)
     return Change(changed)
+
+
+def changes_where_codes_go(member: Member, fields: Mapping[str, Any]) -> bool:
+    """Whether these new values move the address or number to which codes for a new password are sent."""
+    wanted = {name: fields[name] for name in ("email_key", "phone") if name in fields}
+    # Taking the number away leaves the address as it is: nobody gains anything by it.
+    return any(value is not None and value != getattr(member, name) for name, value in wanted.items())
 
 
 @dataclass(frozen=True)
@@ -121,6 +133,9 @@ def change_status(member: Member, wish: StatusWish, by: Actor, terms: Terms, now
     change = Change(changed, (MemberStatusChanged(user_id=member.id, old=old, new=wish.status, until=wish.until),))
     if wish.status is Status.SUSPENDED and old is not Status.SUSPENDED:
         return sessions_revoked(change, "suspended")
+    if wish.status is Status.EXPIRED and member.role.is_staff:
+        # Expired members may look at their loans; expired staff may nothing at all.
+        return sessions_revoked(change, "expired")
     return change
 
 
@@ -146,9 +161,7 @@ def change_role(member: Member, role: Role, by: Actor, terms: Terms, now: dateti
     return sessions_revoked(Change(changed, tuple(happened)), "role_changed")
 
 
-def sessions_revoked(
-    change: Change, reason: Literal["suspended", "role_changed", "password_changed", "erased"]
-) -> Change:
+def sessions_revoked(change: Change, reason: SessionsEnd) -> Change:
     """The same change, which also ends whatever the member is logged in to."""
     epoch = change.member.session_epoch + 1
     revoked = SessionsRevoked(user_id=change.member.id, reason=reason, epoch=epoch)
@@ -158,11 +171,12 @@ def sessions_revoked(
 def address_proved(member: Member, terms: Terms, now: datetime) -> Change:
     """The member has shown that the address is theirs; who was waiting for that becomes active.
 
-    Their membership begins as it was given; one that ran out while it waited begins anew.
+    Their membership begins as it was given; one that ran out while it waited begins anew. A phone number set before
+    was set by whoever had the account then, so it counts for nothing until it is confirmed again.
     """
     if member.email_verified_at is not None and member.stored_status is not Status.PENDING:
         return Change(member)
-    changed = replace(member, email_verified_at=member.email_verified_at or now)
+    changed = replace(member, email_verified_at=member.email_verified_at or now, phone_confirmed=False)
     if member.stored_status is not Status.PENDING:
         return Change(changed)
     expires_at = member.expires_at
@@ -170,6 +184,12 @@ def address_proved(member: Member, terms: Terms, now: datetime) -> Change:
         expires_at = terms.end_for(member.role, now)
     changed = replace(changed, stored_status=Status.ACTIVE, status_reason=None, expires_at=expires_at)
     return Change(changed, (MemberStatusChanged(user_id=member.id, old=Status.PENDING, new=Status.ACTIVE),))
+
+
+def recovered(member: Member, terms: Terms, now: datetime) -> Change:
+    """Whoever reads the mailbox has the account back, and nobody a way in that they do not know of."""
+    change = address_proved(member, terms, now)
+    return replace(change, member=replace(change.member, phone_confirmed=False))
 
 
 def time_passed(member: Member, now: datetime) -> Change:
@@ -182,7 +202,7 @@ def time_passed(member: Member, now: datetime) -> Change:
 
 
 def _require_may_touch(member: Member, by: Actor) -> None:
-    if member.role is Role.ADMIN and not by.is_admin and by.id != member.id:
+    if member.role.is_staff and not by.is_admin and by.id != member.id:
         raise AdminOnly
 
 

@@ -103,12 +103,12 @@ class EmailNotVerified(UsersError):
 
 
 class AdminOnly(UsersError):
-    """Only administrators change an administrator's account."""
+    """Only administrators change the accounts of other staff."""
 
     code = "admin_only"
 
     def __init__(self) -> None:
-        super().__init__("Only an administrator may change an administrator's account.")
+        super().__init__("Only an administrator may change the account of somebody else on the staff.")
 
 
 class StatusTransition(UsersError):
@@ -175,3 +175,12 @@ class NeighbourUnavailable(UsersError):
 
     def __init__(self) -> None:
         super().__init__("The member's loans cannot be looked up at the moment; nothing was done.")
+
+
+class PasswordNeeded(UsersError):
+    """Where codes for the account go is changed with its password, not with a token alone: tokens get stolen."""
+
+    code = "password_needed"
+
+    def __init__(self) -> None:
+        super().__init__("To change your e-mail address or phone number, send your password as current_password.")

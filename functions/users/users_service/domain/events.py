@@ -62,10 +62,14 @@ class MemberErased(MemberEvent):
     type: ClassVar[str] = "MemberErased"
 
 
+type SessionsEnd = Literal["suspended", "expired", "role_changed", "password_changed", "erased"]
+"""Why all of somebody's sessions ended. `expired`: staff only; members whose time is over may look at their loans."""
+
+
 class SessionsRevoked(MemberEvent):
     """Whatever the member is logged in to ends: tokens of a session epoch before `epoch` are to be refused."""
 
     type: ClassVar[str] = "SessionsRevoked"
 
-    reason: Literal["suspended", "role_changed", "password_changed", "erased"]
+    reason: SessionsEnd
     epoch: int

@@ -35,7 +35,12 @@ def closed(member: Member) -> Change:
 
 
 def reopened(now_closed: Member, before: Member) -> Change:
-    """The account as it was, for somebody who turned out not to be free to leave. Their logins stay ended."""
+    """The account as it was, for somebody who turned out not to be free to leave. Their logins stay ended.
+
+    What somebody has decided about it since it was closed stands.
+    """
+    if now_closed.status_reason != CLOSING:
+        return Change(now_closed)
     return Change(
         replace(
             now_closed,

@@ -33,7 +33,9 @@ class Preferences:
 class Member:
     """One account, staff's too. Credentials are no part of it.
 
-    email: as typed. email_key: what makes it unique, whatever the writing. phone: E.164. stored_status:
+    email: as typed. email_key: what makes it unique, whatever the writing. phone: E.164. phone_confirmed: the member
+    set it with their password, so codes for a new password may go there; what was given at registration or set by
+    staff is just a number. stored_status:
     as last written; `status` says what it means now. email_verified_at: when the member proved that the address is
     theirs. session_epoch: how often all sessions of the account were revoked; those of earlier epochs do not count.
     version: one more with every change.
@@ -48,6 +50,7 @@ class Member:
     status_reason: str | None = None
     suspended_until: datetime | None = None
     phone: str | None = None
+    phone_confirmed: bool = False
     preferences: Preferences = Preferences()
     expires_at: datetime | None = None
     email_verified_at: datetime | None = None

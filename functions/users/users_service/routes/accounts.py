@@ -31,6 +31,7 @@ from users_service.domain.errors import (
     NoLongerAllowed,
     OwnRole,
     OwnStatus,
+    PasswordNeeded,
     RoleNotAllowed,
     StatusTransition,
     StillChanging,
@@ -62,7 +63,9 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
             phone=body.phone,
             preferences=body.initial_preferences(),
         )
-        ticket = Ticket.of(caller, "POST /api/users", idempotency_key, body.model_dump_json())
+        # Strangers have no names: the address keeps one's key from being another's.
+        whose = "" if caller.kind == "person" else f" {body.email.casefold()}"
+        ticket = Ticket.of(caller, f"POST /api/users{whose}", idempotency_key, body.model_dump_json())
         registered = provide().register(wanted, caller=caller, ticket=ticket)
         response.headers["Location"] = f"/api/users/{registered.user.id}"
         mark_replayed(response, registered.replayed)
@@ -82,12 +85,16 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     @api.put(
         "/api/users/me",
         access=Access(member=True, own=CALLERS_OWN),
-        raises=[UserNotFound, EmailTaken, StaleVersion, StillChanging],
+        raises=[UserNotFound, PasswordNeeded, EmailTaken, StaleVersion, StillChanging],
     )
     def update_me(body: ProfileBody, caller: CurrentCaller, if_match: IfMatch, response: Response) -> UserView:
         """Update the caller's own account. What is missing from the body stays as it is."""
         updated = provide().edit_profile(
-            caller.id, body.wish(), caller=caller, accept=partial(require_version, if_match)
+            caller.id,
+            body.wish(),
+            caller=caller,
+            accept=partial(require_version, if_match),
+            current_password=body.current_password,
         )
         return _tagged(updated, response)
 
@@ -103,13 +110,19 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     @api.put(
         "/api/users/{user_id}",
         access=Access(member=True, own="path:user_id", librarian=True),
-        raises=[UserNotFound, AdminOnly, NoLongerAllowed, EmailTaken, StaleVersion, StillChanging],
+        raises=[UserNotFound, AdminOnly, NoLongerAllowed, PasswordNeeded, EmailTaken, StaleVersion, StillChanging],
     )
     def update_user(
         user_id: str, body: ProfileBody, caller: CurrentCaller, if_match: IfMatch, response: Response
     ) -> UserView:
         """Update an account. What is missing from the body stays as it is."""
-        updated = provide().edit_profile(user_id, body.wish(), caller=caller, accept=partial(require_version, if_match))
+        updated = provide().edit_profile(
+            user_id,
+            body.wish(),
+            caller=caller,
+            accept=partial(require_version, if_match),
+            current_password=body.current_password,
+        )
         return _tagged(updated, response)
 
     @api.put(

@@ -1,0 +1,69 @@
+"""What every `Deployments` does, in memory and on DynamoDB alike."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from mypy_boto3_dynamodb import DynamoDBClient
+
+from library_common.clock import to_rfc3339
+from library_common.dynamodb import Table
+from tests.adapter.users.steps import TABLE, add
+from tests.fakes.deployments import FakeDeployments
+from tests.support.clock import NOON
+from users_service.adapters.deployments import DynamoDeployments
+from users_service.adapters.dynamodb import DynamoMembers
+from users_service.application.ports import Deployments
+from users_service.domain.directory import Filters
+
+pytestmark = pytest.mark.adapter
+
+HEAD = "head@example.org"
+
+
+@pytest.fixture(params=["in memory", "on DynamoDB"])
+def deployments(request: pytest.FixtureRequest) -> Deployments:
+    if request.param == "in memory":
+        return FakeDeployments()
+    return DynamoDeployments(request.getfixturevalue("table"))
+
+
+def test_an_address_is_ensured_from_when_it_is_marked(deployments: Deployments) -> None:
+    assert not deployments.has_ensured(HEAD)
+
+    deployments.mark_ensured(HEAD, NOON)
+
+    assert deployments.has_ensured(HEAD)
+    assert not deployments.has_ensured("other@example.org")
+
+
+def test_marking_again_changes_nothing(deployments: Deployments) -> None:
+    deployments.mark_ensured(HEAD, NOON)
+    deployments.mark_ensured(HEAD, NOON + timedelta(days=1))
+
+    assert deployments.has_ensured(HEAD)
+
+
+def test_it_stays_when_the_account_is_erased(table: Table) -> None:
+    members, deployments = DynamoMembers(table), DynamoDeployments(table)
+    member = add(members, email=HEAD)
+    deployments.mark_ensured(HEAD, NOON)
+
+    members.erase(member, happened=[], now=NOON)
+
+    assert members.holder_of(HEAD) is None
+    assert deployments.has_ensured(HEAD)
+
+
+def test_the_first_mark_is_the_one_that_is_stored_however_many_come_at_once(
+    table: Table, dynamodb: DynamoDBClient
+) -> None:
+    deployments = DynamoDeployments(table)
+    deployments.mark_ensured(HEAD, NOON)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda day: deployments.mark_ensured(HEAD, NOON + timedelta(days=day)), range(1, 9)))
+
+    assert dynamodb.scan(TableName=TABLE)["Items"] == [
+        {"pk": {"S": f"FIRSTADMIN#{HEAD}"}, "sk": {"S": "FIRSTADMIN"}, "ensured_at": {"S": to_rfc3339(NOON)}}
+    ]
+    assert DynamoMembers(table).page(Filters(), after=None, limit=1, now=NOON) == ([], None), "it is no member"

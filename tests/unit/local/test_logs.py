@@ -1,0 +1,79 @@
+"""What a request left in the logs, as a person reads it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localstack.embedded import engine, logs
+from localstack.embedded.aws import Aws
+from localstack.embedded.state import StackFile
+
+pytestmark = pytest.mark.unit
+
+LOGGED: Mapping[str, list[dict[str, Any]]] = {
+    "/aws/lambda/library-users": [
+        {
+            "message": "invocation", "timestamp": "2026-11-22 10:00:01", "service": "users", "route": "POST /api/users",
+            "status": 409, "duration_ms": 12.5, "actor": "anonymous", "error_code": "email_taken",
+            "correlation_id": "one", "account": "01",
+        },
+        {"message": "something else", "correlation_id": "one"},
+    ],
+    "/aws/lambda/library-authorizer": [
+        {
+            "message": "invocation", "timestamp": "2026-11-22 10:00:00", "service": "gateway", "route": "authorizer",
+            "status": 200, "duration_ms": 3.0, "actor": "anonymous", "correlation_id": "one",
+        }
+    ],
+}  # fmt: skip
+
+
+class Unknown(Exception):
+    """The client's ResourceNotFoundException."""
+
+
+class Client:
+    """Of CloudWatch Logs, as far as it is asked."""
+
+    class exceptions:  # noqa: N801 - boto3's name
+        ResourceNotFoundException = Unknown
+
+    def get_paginator(self, _: str) -> "Client":
+        return self
+
+    def paginate(self, *, logGroupName: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - boto3's name
+        if logGroupName not in LOGGED:
+            raise Unknown
+        yield {"events": [{"message": json.dumps(line, separators=(",", ":"))} for line in LOGGED[logGroupName]]}
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    functions = {"Users": "library-users", "Authorizer": "library-authorizer", "Books": "library-books"}
+    path = tmp_path / "stack.json"
+    StackFile("http://here", "http://emulator", "us-east-1", [], {}, functions, "library", {}).write(path)
+    monkeypatch.setattr(engine, "identify", lambda _: engine.Engine("ministack", "1"))
+    monkeypatch.setattr(Aws, "client", lambda *_: Client())
+    return path
+
+
+@pytest.mark.parametrize("correlation_id", ["one", None])
+def test_invocations_stand_under_a_heading_oldest_first(known: Path, correlation_id: str | None) -> None:
+    assert [line.split("  ") for line in logs.lines(known, correlation_id)] == [
+        ["timestamp", "service", "route", "status", "duration_ms", "actor", "error_code", "correlation_id"],
+        ["2026-11-22 10:00:00", "gateway", "authorizer", "200", "3.0", "anonymous", "-", "one"],
+        ["2026-11-22 10:00:01", "users", "POST /api/users", "409", "12.5", "anonymous", "email_taken", "one"],
+    ]
+
+
+def test_an_id_that_nothing_has_is_said(known: Path) -> None:
+    assert logs.lines(known, "two") == ["nothing with the correlation id two"]
+
+
+def test_without_invocations_that_is_said(known: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "LOGGED", {})
+
+    assert logs.lines(known, None) == ["nothing was logged yet"]
