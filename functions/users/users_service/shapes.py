@@ -69,7 +69,8 @@ class PreferencesBody(RequestBody):
     notification_email: StrictBool = True
     notification_sms: StrictBool = False
     keep_history: Annotated[
-        StrictBool, Field(description="Keep closed loans in the history instead of having them anonymised.")
+        StrictBool,
+        Field(description="Keep closed loans when they are made anonymous after a while, which is still to come."),
     ] = False
     share_for_recommendations: Annotated[
         StrictBool, Field(description="Let loans count, unnamed, towards recommendations for others.")

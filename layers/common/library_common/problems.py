@@ -93,11 +93,12 @@ class IdempotencyKeyReused(ProblemError):
 
 
 class TooManyRequests(ProblemError):
-    """A limit is used up. `retry_after`: whole seconds until trying again makes sense."""
+    """A limit is used up. The header `Retry-After` says in how many whole seconds trying again makes sense."""
 
     status, code = 429, "too_many_requests"
 
     def __init__(self, detail: str, *, retry_after: int, headers: Mapping[str, str] | None = None) -> None:
+        """retry_after: whole seconds, at least one."""
         super().__init__(detail, headers={"Retry-After": str(retry_after), **(headers or {})})
         self.retry_after = retry_after
 

@@ -2,11 +2,11 @@
 
 | item | pk | sk | attributes |
 |---|---|---|---|
-| first administrator ensured | `FIRSTADMIN#<email_key>` | `FIRSTADMIN` | `ensured_at` |
+| first administrator ensured | `FIRSTADMIN#<digest>` | `FIRSTADMIN` | `ensured_at` |
 
 One item per address that was ever named as `AdminEmail` and had its account: as many as deployments named. It is of
-the deployment and not of the account: it stays, address and all, when the account gets another address or is erased,
-as the stack's own history does. Nothing else is kept of the account.
+the deployment and not of the account: it stays when the account gets another address or is erased. So it holds a
+digest of the address and not the address.
 
 | access pattern | how | units |
 |---|---|---|
@@ -17,6 +17,7 @@ The item is written after the account and before the code is asked for: without 
 more, with it the code. Hot keys: none; both happen in deployments only.
 """
 
+import hashlib
 from datetime import datetime
 
 from library_common.clock import to_rfc3339
@@ -40,4 +41,4 @@ class DynamoDeployments:
 
 
 def _key(email_key: str) -> dict[str, str]:
-    return {"pk": f"FIRSTADMIN#{email_key}", "sk": "FIRSTADMIN"}
+    return {"pk": f"FIRSTADMIN#{hashlib.sha256(email_key.encode()).hexdigest()}", "sk": "FIRSTADMIN"}

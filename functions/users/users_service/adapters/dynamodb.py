@@ -10,7 +10,7 @@ Key design
 | session | `SESSION#<id>` | `SESSION` | see `adapters/sessions.py` | 0.5 KB |
 | hold on an address | `EMAIL#<email_key>` | `EMAIL` | `user_id` | 0.2 KB |
 | one-time code | `USER#<id>` | `CODE#<purpose>` | see `adapters/codes.py` | 0.4 KB |
-| first administrator's address | `FIRSTADMIN#<email_key>` | `FIRSTADMIN` | see `adapters/deployments.py` | 0.1 KB |
+| first administrator's address | `FIRSTADMIN#<digest>` | `FIRSTADMIN` | see `adapters/deployments.py` | 0.1 KB |
 | answer to an idempotency key | `IDEMPOTENT#<digest>` | `IDEMPOTENT` | `digest`, `answer`, `expires_at_epoch` | 1 KB |
 
 Account: `user_id, name, email, email_key, role, status, status_reason, suspended_until, phone, phone_confirmed,

@@ -19,7 +19,9 @@ class PreferencesView(BaseModel):
     language: Annotated[str | None, Field(description="ISO 639 code; null for the library's own language.")]
     notification_email: bool
     notification_sms: bool
-    keep_history: Annotated[bool, Field(description="Keep closed loans instead of anonymising them.")]
+    keep_history: Annotated[
+        bool, Field(description="Keep closed loans when they are made anonymous after a while, which is still to come.")
+    ]
     share_for_recommendations: Annotated[bool, Field(description="Let loans count, unnamed, in recommendations.")]
 
 
