@@ -74,7 +74,7 @@ def test_what_is_done_on_one_day_is_there_on_the_next(work: WorkDir, capsys: pyt
     assert is_free(port)
     assert is_free(endpoint_port)
     assert not work.scratch.exists()
-    with pytest.raises(Refusal, match="Nothing that looks like an emulator answers"):
+    with pytest.raises(Refusal, match=r"Nothing is running at .*: `make run` starts it"):
         run.fresh_token(None, "student", work.stack_file)
 
     run.run(port, endpoint_port, detach=True, work=work)
