@@ -139,6 +139,8 @@ class EditProfile:
         """Whether the caller gave the account's password. Raises PasswordNeeded where it takes one and there is none,
         or a wrong one is given.
         """
+        if not fields.keys() & {"email_key", "phone"}:
+            return False
         member = self.editing.members.get(user_id) if is_id(user_id) else None
         stored = self.editing.members.password_hash(user_id) if member is not None else None
         if member is None or stored is None:
