@@ -70,9 +70,6 @@ class FakeCodes:
         if password_hash is not None:
             self.members.hashes[member.id] = password_hash
 
-    def has_password(self, user_id: str) -> bool:
-        return user_id in self.members.hashes
-
 
 @dataclass
 class FakeCodeRequests:

@@ -312,7 +312,7 @@ class Community:
         )
         self.deployments = FakeDeployments()
         self.ensure_administrator = EnsureFirstAdministrator(
-            self.members, self.codes, self.deployments, self.use_cases.ask_for_code, email_key, self.clock
+            self.members, self.deployments, self.use_cases.ask_for_code, email_key, self.clock
         )
 
     def deliver_codes(self) -> list[Outcome]:

@@ -2,42 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-import yaml
 from moto import mock_aws
+
+from tests.architecture.deployment import load
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-TEMPLATE = Path(__file__).parents[2] / "template.yaml"
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms (`!Ref`, `!Sub`, …) as whatever stands behind them."""
-
-
-def _short_form(loader: yaml.Loader, _: str, node: yaml.Node) -> Any:
-    match node:
-        case yaml.ScalarNode():
-            return loader.construct_scalar(node)
-        case yaml.SequenceNode():
-            return loader.construct_sequence(node, deep=True)
-        case yaml.MappingNode():
-            return loader.construct_mapping(node, deep=True)
-    raise TypeError(f"unexpected node {node}")
-
-
-_Loader.add_multi_constructor("!", _short_form)
-
 
 def properties(resource: str) -> dict[str, Any]:
     """The properties of a resource in the template."""
-    template = yaml.load(TEMPLATE.read_text(), Loader=_Loader)
-    found: dict[str, Any] = template["Resources"][resource]["Properties"]
+    found: dict[str, Any] = load()["Resources"][resource]["Properties"]
     return found
 
 

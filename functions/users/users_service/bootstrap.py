@@ -82,8 +82,8 @@ def send_code() -> SendCode:
         members=DynamoMembers(_table()),
         codes=DynamoCodes(_table()),
         passwords=BcryptPasswords(settings.bcrypt_rounds),
-        messenger=AwsMessenger(mail_from=settings.mail_from, library=settings.library_name),
-        wording=Wording(settings.library_name),
+        messenger=_messenger(),
+        wording=_wording(),
         attempts=limiter(),
         clock=SystemClock(),
     )
@@ -92,9 +92,16 @@ def send_code() -> SendCode:
 @cache
 def send_notice() -> SendNotice:
     """What the code sender uses for what is no code."""
+    return SendNotice(_messenger(), _wording(), SystemClock())
+
+
+def _messenger() -> AwsMessenger:
     settings = UsersSettings()
-    messenger = AwsMessenger(mail_from=settings.mail_from, library=settings.library_name)
-    return SendNotice(messenger, Wording(settings.library_name), SystemClock())
+    return AwsMessenger(mail_from=settings.mail_from, library=settings.library_name)
+
+
+def _wording() -> Wording:
+    return Wording(UsersSettings().library_name)
 
 
 @cache
@@ -110,7 +117,6 @@ def first_administrator() -> EnsureFirstAdministrator:
     clock = SystemClock()
     return EnsureFirstAdministrator(
         members=DynamoMembers(_table()),
-        codes=DynamoCodes(_table()),
         deployments=DynamoDeployments(_table()),
         ask=AskForCode(code_requests(), limiter(), email_key, clock),
         email_key=email_key,

@@ -165,7 +165,7 @@ def test_a_code_is_spent_once_with_all_it_does(stores: Stores) -> None:
     stores.codes.spend(code, after, before=before, password_hash="new", happened=[an_event(after)], now=NOON)
 
     assert stores.members.get(before.id) == after
-    assert stores.codes.has_password(before.id)
+    assert stores.members.password_hash(before.id) is not None
     assert stores.codes.count_try(before.id, RESET, NOON) is None
     with pytest.raises(CodeSpent):
         stores.codes.spend(code, changed(after), before=after, password_hash="newer", happened=[], now=NOON)
@@ -207,8 +207,8 @@ def test_a_code_that_another_took_the_place_of_does_nothing(stores: Stores) -> N
 
 
 def test_who_never_had_a_password_has_none(stores: Stores) -> None:
-    assert not stores.codes.has_password(new_id())
-    assert stores.codes.has_password(stores.ann.id)
+    assert stores.members.password_hash(new_id()) is None
+    assert stores.members.password_hash(stores.ann.id) is not None
 
 
 def test_a_first_password_is_set_by_code(stores: Stores) -> None:
@@ -217,10 +217,10 @@ def test_a_first_password_is_set_by_code(stores: Stores) -> None:
     stores.members.add(other, password_hash=None, happened=[], ticket=None, answer="", now=NOON)
     code = a_code(other)
     stores.codes.keep(code, other)
-    assert not stores.codes.has_password(other.id)
+    assert stores.members.password_hash(other.id) is None
 
     stores.codes.spend(code, changed(other), before=other, password_hash="new", happened=[], now=NOON)
-    assert stores.codes.has_password(other.id)
+    assert stores.members.password_hash(other.id) is not None
 
 
 def test_guesses_at_the_same_time_are_counted_one_by_one(table: Table) -> None:

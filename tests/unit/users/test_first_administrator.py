@@ -179,7 +179,6 @@ def ensuring(community: Community, mortality: Mortality) -> None:
     replace(
         usual,
         members=mortal(usual.members),
-        codes=mortal(usual.codes),
         deployments=mortal(usual.deployments),
         ask=replace(usual.ask, requests=mortal(usual.ask.requests)),
     )(HEAD)
@@ -212,7 +211,7 @@ def test_a_process_that_dies_anywhere_leaves_nothing_that_doing_it_again_does_no
     assert [kind for kind, _ in community.told] == ["MemberRegistered"]
     assert Outcome.SENT in community.deliver_codes()
     community.use_cases.reset_password(HEAD, community.mail_to(HEAD)[-1].digits, "a long passphrase")
-    assert community.codes.has_password(member.id)
+    assert community.members.password_hash(member.id) is not None
 
 
 def test_a_queue_that_does_not_answer_fails_the_deployment_and_the_next_one_asks_again(community: Community) -> None:

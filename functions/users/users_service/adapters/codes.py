@@ -26,7 +26,7 @@ from typing import Any
 from library_common.clock import to_rfc3339
 from library_common.dynamodb import ConditionFailed, Expression, Put, Table, Update, Write
 from library_common.events import Envelope
-from users_service.adapters.dynamodb import credentials, credentials_key, replacement, still_as_read
+from users_service.adapters.dynamodb import credentials, replacement, still_as_read
 from users_service.application.ports import ChangedMeanwhile, CodeSpent, Superseded
 from users_service.domain.codes import TRIES, Channel, Code, Purpose
 from users_service.domain.model import Member
@@ -113,9 +113,6 @@ class DynamoCodes:
             self._table.transact(writes)
         except ConditionFailed as exc:
             raise (CodeSpent if exc.index == 0 else ChangedMeanwhile) from exc
-
-    def has_password(self, user_id: str) -> bool:
-        return self._table.get(credentials_key(user_id)) is not None
 
 
 def _key(user_id: str, purpose: Purpose) -> dict[str, str]:

@@ -7,12 +7,12 @@ from typing import Any
 
 from library_common.access import Caller
 from library_common.clock import Clock
-from library_common.events import happened
 from library_common.ids import is_id
 from users_service.application.acting import Vouching
 from users_service.application.actors import actor_of
 from users_service.application.code_requests import AskForCode
 from users_service.application.ports import Attempts, ChangedMeanwhile, EmailKey, Members, Passwords, VersionCheck
+from users_service.application.telling import envelopes
 from users_service.application.views import UserView
 from users_service.domain.decisions import (
     ProfileWish,
@@ -80,9 +80,9 @@ class Editing:
                 return before
             voucher = vouching.voucher(before, change.member, by, now) if by is not None else None
             member = replace(change.member, version=before.version + 1)
-            envelopes = [happened(event, subject=f"user:{member.id}", at=now) for event in change.happened]
+            told = envelopes(change.happened, now)
             try:
-                self.members.save(member, before=before, happened=envelopes, voucher=voucher)
+                self.members.save(member, before=before, happened=told, voucher=voucher)
             except ChangedMeanwhile:
                 continue
             return member

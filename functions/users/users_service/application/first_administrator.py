@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from library_common.clock import Clock
-from library_common.events import happened
 from library_common.ids import new_id
 from users_service.application.code_requests import AskForCode
-from users_service.application.ports import Codes, Deployments, EmailKey, Members
+from users_service.application.ports import Deployments, EmailKey, Members
+from users_service.application.telling import envelopes
 from users_service.domain.codes import Purpose
 from users_service.domain.decisions import registered
 from users_service.domain.errors import EmailTaken
@@ -40,7 +40,6 @@ class EnsureFirstAdministrator:
     """The use case. `ids` makes the id of a new account."""
 
     members: Members
-    codes: Codes
     deployments: Deployments
     ask: AskForCode
     email_key: EmailKey
@@ -63,7 +62,7 @@ class EnsureFirstAdministrator:
             if administrator is None:
                 raise AddressOfAnother
             self.deployments.mark_ensured(key, self.clock.now())
-        if administrator is not None and not self.codes.has_password(administrator.id):
+        if administrator is not None and self.members.password_hash(administrator.id) is None:
             self.ask.put(Purpose.PASSWORD_RESET, key)
 
     def _administrator(self, key: str) -> Member | None:
@@ -85,8 +84,8 @@ class EnsureFirstAdministrator:
                 created_at=now,
             )
         )
-        envelopes = [happened(event, subject=f"user:{change.member.id}", at=now) for event in change.happened]
+        told = envelopes(change.happened, now)
         try:
-            self.members.add(change.member, password_hash=None, happened=envelopes, ticket=None, answer="", now=now)
+            self.members.add(change.member, password_hash=None, happened=told, ticket=None, answer="", now=now)
         except EmailTaken:
             return  # by the same deployment, asked twice, or by somebody registering: what it is now is looked at next

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from library_common.clock import Clock
-from library_common.events import happened
 from users_service.application.password_policy import PasswordPolicy
 from users_service.application.ports import (
     Attempts,
@@ -20,6 +19,7 @@ from users_service.application.ports import (
     Members,
     Passwords,
 )
+from users_service.application.telling import envelopes
 from users_service.domain.codes import Channel, Code, Purpose
 from users_service.domain.decisions import address_proved, recovered, sessions_revoked
 from users_service.domain.errors import CodeInvalid, StillChanging
@@ -71,9 +71,9 @@ class CheckCode:
             now = self.clock.now().replace(microsecond=0)
             change = decide(member, now)
             after = replace(change.member, version=member.version + 1) if change.member != member else member
-            envelopes = [happened(event, subject=f"user:{member.id}", at=now) for event in change.happened]
+            told = envelopes(change.happened, now)
             try:
-                self.codes.spend(code, after, before=member, password_hash=password_hash, happened=envelopes, now=now)
+                self.codes.spend(code, after, before=member, password_hash=password_hash, happened=told, now=now)
             except CodeSpent:
                 raise CodeInvalid from None
             except ChangedMeanwhile:

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from library_common.clock import Clock, to_rfc3339
-from library_common.events import happened
 from library_common.ids import is_id
 from users_service.application.editing import ATTEMPTS, Editing, any_version
 from users_service.application.ports import ChangedMeanwhile, Members, MembersLoans
+from users_service.application.telling import envelopes
 from users_service.application.views import UserView
 from users_service.domain import leaving
 from users_service.domain.errors import NeighbourUnavailable, StillChanging, StillObliged, UserNotFound
@@ -91,9 +91,9 @@ class Erase:
     def _erase(self, shut: Member) -> None:
         for _ in range(ATTEMPTS):
             now = self.clock.now().replace(microsecond=0)
-            envelopes = [happened(event, subject=f"user:{shut.id}", at=now) for event in leaving.erased(shut)]
+            told = envelopes(leaving.erased(shut), now)
             try:
-                self.members.erase(shut, happened=envelopes, now=now)
+                self.members.erase(shut, happened=told, now=now)
             except ChangedMeanwhile:
                 # A code or a password came or went; or somebody changed the account: then it is theirs to decide anew.
                 present = self.members.get(shut.id)

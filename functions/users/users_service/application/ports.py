@@ -234,10 +234,6 @@ class Codes(Protocol):
         """
         ...
 
-    def has_password(self, user_id: str) -> bool:
-        """Whether the account has credentials, as of now."""
-        ...
-
 
 class Deployments(Protocol):
     """What deployments have done, so that no later one, or its rollback, does it again."""

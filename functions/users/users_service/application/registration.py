@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from library_common.access import Caller
 from library_common.clock import Clock
-from library_common.events import happened
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
 from users_service.application.acting import Vouching
@@ -13,6 +12,7 @@ from users_service.application.actors import actor_of
 from users_service.application.code_requests import AskForCode
 from users_service.application.password_policy import PasswordPolicy
 from users_service.application.ports import AlreadyAnswered, ChangedMeanwhile, EmailKey, Members, Passwords
+from users_service.application.telling import envelopes
 from users_service.application.views import UserView
 from users_service.domain.decisions import registered, require_may_register
 from users_service.domain.errors import EmailTaken, StillChanging
@@ -97,13 +97,13 @@ class Register:
         vouching = Vouching(self.members)
         voucher = vouching.voucher(None, member, by, now)
         password_hash = self.passwords.hash(password) if password is not None else None
-        envelopes = [happened(event, subject=f"user:{member.id}", at=now) for event in change.happened]
+        told = envelopes(change.happened, now)
         for _ in range(ATTEMPTS):
             try:
                 self.members.add(
                     member,
                     password_hash=password_hash,
-                    happened=envelopes,
+                    happened=told,
                     ticket=ticket,
                     answer=user.model_dump_json(),
                     now=now,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from library_common.access import CALLERS_OWN, Access
+from library_common.access import CALLERS_OWN, Access, Caller
 from library_common.http import (
     CurrentCaller,
     IdempotencyKey,
@@ -82,6 +82,15 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
         """The caller's own account."""
         return _tagged(provide().read(caller.id), response)
 
+    def edited(user_id: str, body: ProfileBody, caller: Caller, versions: frozenset[int] | None) -> UserView:
+        return provide().edit_profile(
+            user_id,
+            body.wish(),
+            caller=caller,
+            accept=partial(require_version, versions),
+            current_password=body.current_password,
+        )
+
     @api.put(
         "/api/users/me",
         access=Access(member=True, own=CALLERS_OWN),
@@ -89,14 +98,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     )
     def update_me(body: ProfileBody, caller: CurrentCaller, if_match: IfMatch, response: Response) -> UserView:
         """Update the caller's own account. What is missing from the body stays as it is."""
-        updated = provide().edit_profile(
-            caller.id,
-            body.wish(),
-            caller=caller,
-            accept=partial(require_version, if_match),
-            current_password=body.current_password,
-        )
-        return _tagged(updated, response)
+        return _tagged(edited(caller.id, body, caller, if_match), response)
 
     @api.get(
         "/api/users/{user_id}",
@@ -116,14 +118,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
         user_id: str, body: ProfileBody, caller: CurrentCaller, if_match: IfMatch, response: Response
     ) -> UserView:
         """Update an account. What is missing from the body stays as it is."""
-        updated = provide().edit_profile(
-            user_id,
-            body.wish(),
-            caller=caller,
-            accept=partial(require_version, if_match),
-            current_password=body.current_password,
-        )
-        return _tagged(updated, response)
+        return _tagged(edited(user_id, body, caller, if_match), response)
 
     @api.put(
         "/api/users/{user_id}/status",

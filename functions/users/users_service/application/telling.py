@@ -1,0 +1,12 @@
+"""What happened to a member, ready for the outbox of their account."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from library_common.events import Envelope, happened
+from users_service.domain.events import MemberEvent
+
+
+def envelopes(events: Iterable[MemberEvent], at: datetime) -> list[Envelope]:
+    """Each event in its envelope, about the account that it names."""
+    return [happened(event, subject=f"user:{event.user_id}", at=at) for event in events]
