@@ -17,7 +17,7 @@ compile() {
         --no-header --no-emit-index-url --custom-compile-command "make lock" "$@"
 }
 
-services=(users books loans gateway)
+services=(users books loans gateway notifications analytics admin)
 
 groups=()
 for group in "${services[@]}" local test lint; do

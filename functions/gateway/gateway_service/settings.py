@@ -13,17 +13,12 @@ class ServiceIdentity(BaseModel):
     scopes: str
 
 
-class RevocationSettings(BaseSettings):
-    """What the consumer of revocations needs, and the others too."""
+class GatewaySettings(BaseSettings):
+    """Of the authorizer. `SERVICE_IDENTITIES` is a JSON object: service name -> ServiceIdentity."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     table_name: str
-
-
-class GatewaySettings(RevocationSettings):
-    """Of the authorizer. `SERVICE_IDENTITIES` is a JSON object: service name -> ServiceIdentity."""
-
     verification_keys_parameter: str
     service_identities: Json[dict[str, ServiceIdentity]]
 

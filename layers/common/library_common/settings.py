@@ -13,3 +13,10 @@ class ServiceSettings(BaseSettings):
     publish_dead_letters_url: str = ""
     cors_allow_origin: str = "*"
     log_level: str = "INFO"
+
+
+class ConsumerSettings(ServiceSettings):
+    """Environment of a function that works on a queue (`library_common.consumers`)."""
+
+    queue_url: str = ""
+    dead_letters_url: str = ""

@@ -1,0 +1,1 @@
+"""Running the library: what has stuck, and what to do about it."""

@@ -1,0 +1,1 @@
+"""Statistics of the library: read models fed by events."""

@@ -1,0 +1,1 @@
+"""Notices to members: what to tell whom, by which way and when."""
