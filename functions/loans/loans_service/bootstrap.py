@@ -68,7 +68,7 @@ def lending() -> Lending:
     clock = SystemClock()
     members, shelf = _services()
     loans = DynamoLoans(settings().table_name, aws.dynamodb)
-    policies = StoredPolicies(parameter(settings().loan_policy_parameter).get)
+    policies = StoredPolicies(parameter(settings().loan_policy_parameter).get, settings().library_time_zone)
     settling = Settling(loans=loans, shelf=shelf)
     return Lending(
         checkout=Checkout(members=members, loans=loans, shelf=shelf, policies=policies, settling=settling, clock=clock),

@@ -9,5 +9,6 @@ class LoansSettings(ServiceSettings):
     services_url_parameter: str = ""
     service_secret_arn: str = ""
     loan_policy_parameter: str = ""
+    library_time_zone: str = "UTC"
     recovery_queue_url: str = ""
     recovery_delay_seconds: int = 45

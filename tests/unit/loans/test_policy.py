@@ -122,6 +122,19 @@ def test_the_same_text_is_not_parsed_again() -> None:
     assert parameter.reads == 2
 
 
+def test_a_document_without_a_zone_goes_by_the_librarys() -> None:
+    policies = StoredPolicies(parameter := Parameter("{}"), "Africa/Nairobi")
+    assert policies.current().time_zone == "Africa/Nairobi"
+
+    parameter.text = '{"time_zone": "UTC"}'
+    assert policies.current().time_zone == "UTC"
+
+
+def test_a_zone_of_the_library_that_does_not_exist_lends_nothing() -> None:
+    with pytest.raises(PolicyMissing):
+        StoredPolicies(Parameter("{}"), "Mars/Olympus").current()
+
+
 def test_an_empty_document_means_the_defaults() -> None:
     policy = LoanPolicy.model_validate_json("{}")
 

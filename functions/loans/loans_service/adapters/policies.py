@@ -10,10 +10,14 @@ from loans_service.domain.policy import LoanPolicy
 
 
 class StoredPolicies:
-    """Implements `application.ports.Policies`. `read` answers the document, at most a minute old."""
+    """Implements `application.ports.Policies`.
 
-    def __init__(self, read: Callable[[], str]) -> None:
+    read: answers the document, at most a minute old. time_zone: the library's, for a document that names none.
+    """
+
+    def __init__(self, read: Callable[[], str], time_zone: str = "UTC") -> None:
         self._read = read
+        self._time_zone = time_zone
         self._text: str | None = None
         self._policy: LoanPolicy | None = None
 
@@ -21,7 +25,7 @@ class StoredPolicies:
         text = self._read()
         if text != self._text:
             try:
-                self._policy = LoanPolicy.model_validate_json(text)
+                self._policy = self._parsed(text)
             except ValidationError as exc:
                 # A bad document is refused whole. The one before stays in force where there is one.
                 count("LoanPolicyRefused")
@@ -32,3 +36,9 @@ class StoredPolicies:
         if self._policy is None:
             raise PolicyMissing("The library's loan policy is not usable.")
         return self._policy
+
+    def _parsed(self, text: str) -> LoanPolicy:
+        policy = LoanPolicy.model_validate_json(text)
+        if "time_zone" in policy.model_fields_set:
+            return policy
+        return LoanPolicy.model_validate({**policy.model_dump(), "time_zone": self._time_zone})
