@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import urllib3
@@ -62,10 +63,13 @@ def of_noted_stack(endpoint_url: str) -> Engine:
         raise Refusal(f"Nothing is running at {endpoint_url}: `make run` starts it.") from None
 
 
-def start_ministack(work: WorkDir, port: int, *, persist: bool) -> StartedProcess:
+def start_ministack(
+    work: WorkDir, port: int, *, persist: bool, environment: Mapping[str, str] | None = None
+) -> StartedProcess:
     """Starts MiniStack on the loopback interface and waits until it answers.
 
     ``persist``: whether it loads and, on an orderly stop, saves its state under ``work.state``.
+    ``environment``: more variables, for it and for the functions it runs.
     Refuses with the end of its log when it ends early or does not answer in time.
     """
     shutil.rmtree(work.scratch, ignore_errors=True)
@@ -92,6 +96,7 @@ def start_ministack(work: WorkDir, port: int, *, persist: bool) -> StartedProces
             "LOG_LEVEL": "INFO",
             "PYTHONUNBUFFERED": "1",
         }
+        | dict(environment or {})
     )
     _forget_stream_positions(work)
     log = work.logs / "ministack.log"

@@ -59,15 +59,17 @@ class LocalStack:
         seed: bool = False,
         parameters: Mapping[str, str] | None = None,
         template: Path = TEMPLATE,
+        environment: Mapping[str, str] | None = None,
     ) -> Iterator[LocalStack]:
         """Starts an emulator of its own on free ports, deploys and yields the stack; stops it at the end.
 
         ``work_dir`` receives its logs and temporary files. Nothing outlives the block.
         ``seed``: whether it holds the demo accounts and sample titles of `make run` (ten seconds more).
+        ``environment``: variables for the emulator and all functions, such as AWS_ENDPOINT_URL_SES.
         Raises ``Refusal`` when the emulator does not start or the deployment fails.
         """
         work = WorkDir(work_dir)
-        process, port = _start_somewhere(work)
+        process, port = _start_somewhere(work, environment or {})
         try:
             given = {**({"AdminEmail": sample.ADMINISTRATOR.email} if seed else {}), **(parameters or {})}
             stack = cls._deploy(f"http://{LOOPBACK}:{port}", work, _STACK_NAME, given, template)
@@ -154,12 +156,12 @@ class LocalStack:
         return self._aws.client(service)
 
 
-def _start_somewhere(work: WorkDir) -> tuple[StartedProcess, int]:
+def _start_somewhere(work: WorkDir, environment: Mapping[str, str]) -> tuple[StartedProcess, int]:
     """An emulator on a free port; another port when somebody else took the first one meanwhile."""
     while True:
         port = pick_free()
         try:
-            return engine.start_ministack(work, port, persist=False), port
+            return engine.start_ministack(work, port, persist=False, environment=environment), port
         except Refusal:
             if is_free(port):
                 raise
