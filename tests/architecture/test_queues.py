@@ -1,4 +1,4 @@
-"""Queues, rules and dead letters in the template: nothing is lost or comes too early, and what is set aside is noticed."""
+"""Queues, rules and dead letters in the template: nothing is lost, nothing comes too early, somebody is told."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
