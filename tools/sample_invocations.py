@@ -185,9 +185,16 @@ def queue(name: str, *bodies: object) -> Event:
     }
 
 
+def newest(source: str, kind: str) -> Event:
+    """The sample of the latest version of a type of event."""
+    versions = sorted((SAMPLES / source).glob(f"{kind}.v*.json"), key=lambda path: int(path.stem.rpartition(".v")[2]))
+    envelope: Event = json.loads(versions[-1].read_text(encoding="utf-8"))
+    return envelope
+
+
 def on_the_bus(source: str, kind: str) -> Event:
     """A sample event as EventBridge delivers it."""
-    envelope = json.loads((SAMPLES / source / f"{kind}.v1.json").read_text(encoding="utf-8"))
+    envelope = newest(source, kind)
     return {
         "version": "0",
         "id": "5a1e0c5e-0000-4000-8000-000000000002",
@@ -203,7 +210,7 @@ def on_the_bus(source: str, kind: str) -> Event:
 
 def outbox(source: str, *kinds: str) -> str:
     """The `events` attribute of an item that was just written, with these sample events in it."""
-    listed = [json.loads((SAMPLES / source / f"{kind}.v1.json").read_text(encoding="utf-8")) for kind in kinds]
+    listed = [newest(source, kind) for kind in kinds]
     return json.dumps(listed, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -11,6 +11,8 @@ from jsonschema.protocols import Validator
 from tools.event_schemas import SCHEMAS
 
 SAMPLES = SCHEMAS.parent / "samples"
+AWAITED = SCHEMAS.parent / "awaited"
+"""Samples of what nobody produces yet, for the consumers that are to understand it."""
 
 
 def schema_files() -> list[Path]:
@@ -19,6 +21,21 @@ def schema_files() -> list[Path]:
 
 def sample_files() -> list[Path]:
     return sorted(SAMPLES.rglob("*.json"))
+
+
+def awaited_files() -> list[Path]:
+    return sorted(AWAITED.rglob("*.json"))
+
+
+def newest_only(paths: list[Path]) -> list[Path]:
+    """Of every type the latest version: what is sent today."""
+    newest: dict[tuple[str, str], tuple[int, Path]] = {}
+    for path in paths:
+        kind, _, version = path.stem.rpartition(".v")
+        key = (path.parent.name, kind)
+        if key not in newest or int(version) > newest[key][0]:
+            newest[key] = (int(version), path)
+    return [path for _, path in newest.values()]
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -73,11 +73,11 @@ def running(stack: InProcess, name: str) -> Iterator[Running]:
         aws._client.cache_clear()
 
 
-def users(stack: InProcess) -> Running:
-    """The users service with one member."""
+def users_cases(stack: InProcess) -> UseCases:
+    """The use cases of users on their table."""
     table = Table(stack.refs["UsersTable"], aws.dynamodb)
     members, passwords = DynamoMembers(table), FakePasswords()  # bcrypt takes a quarter of a second on purpose
-    use_cases = UseCases.of(
+    return UseCases.of(
         members=members,
         passwords=passwords,
         loans=FakeMembersLoans(),
@@ -90,6 +90,12 @@ def users(stack: InProcess) -> Running:
         code_requests=QueuedCodeRequests(stack.refs["CodeRequestQueue"]),
         attempts=Unlimited(),
     )
+
+
+def users(stack: InProcess) -> Running:
+    """The users service with one member."""
+    use_cases = users_cases(stack)
+    members = DynamoMembers(Table(stack.refs["UsersTable"], aws.dynamodb))
     for staff in (LIBRARIAN, ADMIN):
         # Their tokens are of accounts that exist, as in life: some changes look at the account itself.
         if members.get(staff.id) is None:

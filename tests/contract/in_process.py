@@ -127,10 +127,22 @@ class InProcess:
 
     def _table(self, name: str, properties: Mapping[str, Any]) -> str:
         taken = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-        self.client("dynamodb").create_table(
-            TableName=name, **{part: properties[part] for part in taken if part in properties}
-        )
+        request = {part: properties[part] for part in taken if part in properties}
+        if "StreamSpecification" in properties:
+            request["StreamSpecification"] = {"StreamEnabled": True, **properties["StreamSpecification"]}
+        self.client("dynamodb").create_table(TableName=name, **request)
         return name
+
+    def stream(self, table: str) -> list[dict[str, Any]]:
+        """All that was written into a table, as its publisher is handed it."""
+        streams = self.client("dynamodbstreams")
+        arn = self.client("dynamodb").describe_table(TableName=self.refs[table])["Table"]["LatestStreamArn"]
+        (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+        iterator = streams.get_shard_iterator(
+            StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        records: list[dict[str, Any]] = streams.get_records(ShardIterator=iterator, Limit=1000)["Records"]
+        return records
 
     def _parameter(self, logical_id: str, value: str) -> None:
         self.client("ssm").put_parameter(Name=self.refs[logical_id], Value=value, Type="String", Overwrite=True)

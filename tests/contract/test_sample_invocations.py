@@ -111,12 +111,12 @@ RESULTS: dict[str, dict[str, Any]] = {
     },
     "RevocationsFunction": {
         "sessions_revoked": {"batchItemFailures": []},
-        "one_misunderstood": {"batchItemFailures": [{"itemIdentifier": "5a1e0c5e-0000-4000-8000-000000000001"}]},
+        "one_misunderstood": {"batchItemFailures": []},
     },
     "UsersPublisher": {"changes": {"published": 2, "set_aside": 0}},
     "CodeSender": {
         "too_late": {"batchItemFailures": []},
-        "one_unreadable": {"batchItemFailures": [{"itemIdentifier": "5a1e0c5e-0000-4000-8000-000000000001"}]},
+        "one_unreadable": {"batchItemFailures": []},
     },
     "MembershipExpiry": {"nightly": None, "go_on": None},
     "FirstAdministratorFunction": {"create": None, "delete": None},
@@ -130,7 +130,7 @@ RESULTS: dict[str, dict[str, Any]] = {
     },
     "LoansRecovery": {
         "look_again": {"batchItemFailures": []},
-        "one_unreadable": {"batchItemFailures": [{"itemIdentifier": "5a1e0c5e-0000-4000-8000-000000000001"}]},
+        "one_unreadable": {"batchItemFailures": []},
     },
 }
 SERVICE_OF = {"UsersFunction": "users", "BooksFunction": "books", "LoansFunction": "loans"}
@@ -296,7 +296,30 @@ def test_published_events_reach_the_bus(stack: InProcess) -> None:
     (message,) = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
     delivered = json.loads(message["Body"])
     assert (delivered["source"], delivered["detail-type"]) == ("library.loans", "LoanCreated")
-    assert delivered["detail"] == json.loads((samples.SAMPLES / "loans" / "LoanCreated.v1.json").read_text())
+    assert delivered["detail"] == samples.newest("loans", "LoanCreated")
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "dead_letters", "reason"),
+    [
+        ("RevocationsFunction", "one_misunderstood", "RevocationDeadLetters", "detail.id (missing)"),
+        ("CodeSender", "one_unreadable", "CodeRequestDeadLetters", "JSONDecodeError: not JSON"),
+        ("LoansRecovery", "one_unreadable", "LoanRecoveryDeadLetters", "JSONDecodeError: not JSON"),
+    ],
+)
+def test_what_no_consumer_understands_is_set_aside_with_its_reason(
+    stack: InProcess, function: str, name: str, dead_letters: str, reason: str
+) -> None:
+    sqs, url = stack.client("sqs"), stack.refs[dead_letters]
+    sqs.purge_queue(QueueUrl=url)
+    sample = event(function, name)
+
+    with stack.function(function) as handler:
+        handler(sample, None)
+
+    (message,) = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"], MaxNumberOfMessages=10)["Messages"]
+    assert message["Body"] == sample["Records"][0]["body"]
+    assert reason in message["MessageAttributes"]["reason"]["StringValue"]
 
 
 @pytest.mark.parametrize(("name", "queued"), [("issued", 0), ("unfinished", 1)])

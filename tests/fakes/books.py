@@ -183,7 +183,9 @@ def a_book(
     """A title with these copies, not yet in any catalogue."""
     metadata = a_description(**described)
     title = Title(book_id or new_id(), metadata, created_at=NOON, updated_at=NOON)
-    return Book(title, Stock(title.id, metadata.title[:100], {c.barcode: c for c in copies}, held or {}))
+    return Book(
+        title, Stock(title.id, metadata.title[:100], {c.barcode: c for c in copies}, held or {}, genre=metadata.genre)
+    )
 
 
 def _is_at_or_past(key: str, start: Position, descending: bool) -> bool:

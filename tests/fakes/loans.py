@@ -147,6 +147,7 @@ class FakeShelf:
     damaged: set[str] = field(default_factory=set)
     failures: list[tuple[Exception, bool]] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
+    genre: str | None = None
 
     def add(self, book_id: str, *barcodes: str) -> None:
         self.copies.setdefault(book_id, {}).update(dict.fromkeys(barcodes))
@@ -170,13 +171,13 @@ class FakeShelf:
         shelf = self.copies[book_id]
         for code, holder in shelf.items():
             if holder == loan_id:
-                return Copy(barcode=code, title=f"Title of {book_id}")
+                return Copy(barcode=code, title=f"Title of {book_id}", genre=self.genre)
         if loan_id in self.tombstones:
             raise errors.CheckoutCancelled("released before")
         for code, holder in shelf.items():
             if holder is None and barcode in (None, code):
                 shelf[code] = loan_id
-                return Copy(barcode=code, title=f"Title of {book_id}")
+                return Copy(barcode=code, title=f"Title of {book_id}", genre=self.genre)
         self.tombstones.add(loan_id)
         raise errors.NoCopiesAvailable("No copy of this title is available.")
 

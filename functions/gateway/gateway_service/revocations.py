@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from gateway_service.revoked_epochs import RevokedEpochs
 from library_common import aws
 from library_common.clock import SystemClock
-from library_common.consumers import Consumer, Delivery, Queue, read_delivery
+from library_common.consumers import Consumer, Delivery, Queue, data_of, read_delivery
 from library_common.dynamodb import Table
 from library_common.settings import ConsumerSettings
 
@@ -35,7 +35,7 @@ def consumer(revoked: Epochs, queue: Queue) -> Consumer[Delivery]:
     """Notes revocations in `revoked`."""
 
     def note(delivery: Delivery) -> str:
-        revocation = Revocation.model_validate(delivery.envelope.data)
+        revocation = data_of(delivery, Revocation)
         return "revoked" if revoked.revoke_before(revocation.user_id, revocation.epoch) else "known already"
 
     return Consumer("revocations", service="gateway", queue=queue, read=read_delivery, handle=note)

@@ -1,37 +1,52 @@
 """The recovery queue: loans that were left unfinished, looked at a little later."""
 
 import json
-import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from library_common.context import current, invocation
-from library_common.telemetry import count, log_invocation, logger
+from library_common.consumers import Consumer, Queue, Read
+from library_common.settings import ConsumerSettings
 from loans_service import bootstrap
 from loans_service.application.recovering import Recovering
 
+PAUSES = (30.0, 120.0, 300.0, 900.0)
+"""What fails here is loans' own table or queue, since a loan that cannot be finished yet is queued anew: so long an
+outage may last before somebody has to redrive.
+"""
 
-def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class Look:
+    """A loan to look at. attempt: how often that was to no avail."""
+
+    loan_id: str
+    attempt: int
+
+
+def read_look(body: str) -> Read[Look]:
+    """What a message asks for (`adapters.recoveries`)."""
+    found = json.loads(body)
+    look = Look(str(found["loan_id"]), int(found["attempt"]))
+    return Read(look, notes={"loan_id": look.loan_id})
+
+
+def consumer(recovering: Recovering, queue: Queue) -> Consumer[Look]:
+    """Finishes loans with `recovering`. The outcome `later` is what LoanRecoveryAgeAlarm counts."""
+
+    def handle(look: Look) -> str:
+        return "finished" if recovering.recover(look.loan_id, look.attempt) else "later"
+
+    return Consumer("recovery", service="loans", queue=queue, read=read_look, handle=handle)
+
+
+@cache
+def _consumer() -> Consumer[Look]:
+    settings = ConsumerSettings()
+    return consumer(bootstrap.recovering(), Queue(settings.queue_url, settings.dead_letters_url, pauses=PAUSES))
+
+
+def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Lambda entry for SQS batches; answers which messages failed and are to come again."""
-    return recover_batch(event.get("Records", []), bootstrap.recovering())
-
-
-def recover_batch(records: list[Mapping[str, Any]], recovering: Recovering) -> dict[str, Any]:
-    """One bad message does not hold up the others."""
-    failures: list[dict[str, str]] = []
-    for record in records:
-        started = time.perf_counter()
-        status = "failed"
-        with invocation(actor="service:loans"):
-            try:
-                message = json.loads(record["body"])
-                current().notes["loan_id"] = message["loan_id"]
-                finished = recovering.recover(message["loan_id"], int(message["attempt"]))
-                status = "finished" if finished else "later"
-            except Exception:  # noqa: BLE001
-                # Whatever it is: the message comes again, and ends in the dead-letter queue if it stays so.
-                logger().exception("recovery failed")
-                failures.append({"itemIdentifier": record["messageId"]})
-            count("LoanRecovery", outcome=status)
-            log_invocation("recovery", status=status, duration_ms=(time.perf_counter() - started) * 1000)
-    return {"batchItemFailures": failures}
+    return _consumer()(event, context)

@@ -16,8 +16,10 @@ Neither logs nor reasons hold what a message says, only which fields are wrong: 
 
 import json
 import random
+import re
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,9 +38,15 @@ from library_common.telemetry import count, log_invocation, logger
 MAX_RECEIVES = 5
 """Tries a message has. The queues' `maxReceiveCount` is the same."""
 
-_FIRST_PAUSE_SECONDS = 5.0
-_LONGEST_PAUSE_SECONDS = 300.0
+PAUSES = (5.0, 20.0, 80.0, 300.0)
+"""Seconds between the tries: soon at first, because most failures are short; nearly seven minutes altogether, because
+an outage of a table is none of a message's fault.
+"""
+
 _LONGEST_REASON = 500
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What reading a body may raise. Readers do no I/O, so trying again would find the same bytes."""
 
 
 class Poison(Exception):
@@ -78,18 +86,35 @@ def read_delivery(body: str) -> Read[Delivery]:
     )
 
 
+def data_of[D: BaseModel](delivery: Delivery, model: type[D]) -> D:
+    """The event's data, as far as `model` wants it. Raises Poison, which names the fields that are wrong."""
+    try:
+        return model.model_validate(delivery.envelope.data)
+    except ValidationError as wrong:
+        raise Poison(f"unreadable: {what_failed(wrong)}") from wrong
+
+
 class Queue:
     """A queue that a function works on, as seen by that function: pauses, and setting aside."""
 
-    def __init__(self, url: str, dead_letters_url: str, *, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        url: str,
+        dead_letters_url: str,
+        *,
+        pauses: Sequence[float] = PAUSES,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """pauses: seconds after the first receive, after the second, …; the last one serves for all further ones."""
         self._url = url
         self._dead_letters_url = dead_letters_url
+        self._pauses = tuple(pauses)
         self._jitter = jitter
 
     def later(self, record: SQSRecord) -> None:
-        """It comes again after 5 s, 10 s, 20 s … up to 5 minutes, give or take a quarter."""
-        longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(receives(record) - 1, 10))
-        pause = longest * (0.75 + 0.5 * self._jitter())
+        """It comes again after a pause, give or take a quarter, so that what failed together comes apart."""
+        place = min(max(receives(record), 1), len(self._pauses)) - 1
+        pause = self._pauses[place] * (0.75 + 0.5 * self._jitter())
         aws.sqs().change_message_visibility(
             QueueUrl=self._url, ReceiptHandle=record.receipt_handle, VisibilityTimeout=int(pause)
         )
@@ -117,8 +142,9 @@ def receives(record: SQSRecord) -> int:
 class Consumer[M]:
     """A Lambda handler for the messages of one queue, one at a time.
 
-    name: in logs and metrics. service: the actor of what it does. read: bodies to messages; any ValueError, TypeError
-    or KeyError it raises is poison. handle: answers the outcome in a word or two, for log and metrics; few-valued.
+    name: in logs and metrics. service: the actor of what it does. read: bodies to messages, without I/O; what it raises
+    is poison. handle: answers the outcome in a word or two, for log and metrics; few-valued. Raises Poison for what
+    no number of tries will handle, and anything else for what may succeed later.
     """
 
     def __init__(
@@ -140,77 +166,98 @@ class Consumer[M]:
 
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         """Answers which messages failed and are to come again."""
-        # Every message failing is no reason for an exception: the answer says so, and the log has said why.
-        processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-        answer = process_partial_response(
-            event={"Records": event.get("Records") or []},
-            record_handler=self._work_on,
-            processor=processor,
-            context=cast("Any", None),
-        )
-        return dict(answer)
+        return _one_by_one(event.get("Records") or [], self._work_on)
 
     def _work_on(self, record: SQSRecord) -> None:
         started = self._clock()
-        status = "failed"
+        status = _FAILED
         with invocation(actor=f"service:{self._service}") as running:
             try:
-                status = self._handle(understood(self._read, record.body, running))
+                status = self._handle(_understood(self._read, record.body, running))
             except Exception as failure:
-                status = self._failed(record, failure, running)
-                if status == "failed":
+                status = _give_up_or_wait(self._queue, self._name, record, failure, running.correlation_id)
+                if status == _FAILED:
                     raise
             finally:
                 count("Consumed", consumer=self._name, outcome=status)
                 log_invocation(self._name, status=status, duration_ms=(self._clock() - started) * 1000)
 
-    def _failed(self, record: SQSRecord, failure: Exception, running: Invocation) -> str:
-        return give_up_or_wait(self._queue, self._name, record, failure, running)
+
+def _one_by_one(records: Sequence[Any], work_on: Callable[[SQSRecord], None]) -> dict[str, Any]:
+    """The answer for Lambda: those that raised are to come again."""
+    if not records:
+        return {"batchItemFailures": []}  # which the processor takes for a mistake
+    # Every message failing is no reason for an exception: the answer says so, and the log has said why.
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    answer = process_partial_response(
+        event={"Records": list(records)}, record_handler=work_on, processor=processor, context=cast("Any", None)
+    )
+    return dict(answer)
 
 
-def understood[M](read: Callable[[str], Read[M]], body: str, running: Invocation) -> M:
+_FAILED, _SET_ASIDE = "failed", "set aside"
+
+
+def _understood[M](read: Callable[[str], Read[M]], body: str, running: Invocation) -> M:
     """The message in a body, noted in the running invocation. Raises Poison."""
-    try:
-        found = read(body)
-    except (ValueError, TypeError, KeyError) as failure:
-        raise Poison(f"unreadable: {what_failed(failure)}") from failure
+    found = _read(read, body)
     if found.correlation_id is not None:
         running.correlation_id = accepted_correlation_id(found.correlation_id)
     running.notes.update(found.notes)
     return found.message
 
 
-def give_up_or_wait(queue: Queue, consumer: str, record: SQSRecord, failure: Exception, running: Invocation) -> str:
-    """`set aside` when the message is in the dead-letter queue now, `failed` when it comes again."""
+def _read[M](read: Callable[[str], Read[M]], body: str) -> Read[M]:
+    try:
+        return read(body)
+    except _UNREADABLE as failure:
+        raise Poison(f"unreadable: {what_failed(failure)}") from failure
+
+
+def _give_up_or_wait(queue: Queue, consumer: str, record: SQSRecord, failure: Exception, correlation_id: str) -> str:
+    """`set aside` when the message is in the dead-letter queue now, `failed` when it comes again.
+
+    Never raises. What could not be set aside, or given a pause, comes again when its visibility runs out; if that was
+    its last receive, the queue itself sets it aside then, without a reason.
+    """
     reason = str(failure) if isinstance(failure, Poison) else what_failed(failure)
     received = receives(record)
     given_up = isinstance(failure, Poison) or received >= MAX_RECEIVES
-    logger().error(
-        "message set aside" if given_up else "message failed",
-        extra={"consumer": consumer, "reason": reason, "received": received, "where": _where(failure)},
-    )
-    if not given_up:
-        queue.later(record)
-        return "failed"
-    queue.set_aside(
-        record,
-        {
-            "reason": reason,
-            "consumer": consumer,
-            "correlation_id": running.correlation_id,
-            "set_aside_at": to_rfc3339(SystemClock().now()),
-            "received": str(received),
-        },
-    )
+    about = {
+        "consumer": consumer,
+        "reason": reason,
+        "received": received,
+        "correlation_id": correlation_id,
+        "message_id": record.message_id,
+    }
+    try:
+        if not given_up:
+            logger().error("message failed", extra={**about, "where": _where(failure)})
+            queue.later(record)
+            return _FAILED
+        queue.set_aside(
+            record,
+            {
+                "reason": reason,
+                "consumer": consumer,
+                "correlation_id": correlation_id,
+                "set_aside_at": to_rfc3339(SystemClock().now()),
+                "received": str(received),
+            },
+        )
+    except Exception as unreachable:  # noqa: BLE001 - it is the message that is at stake, which comes again
+        logger().error("queue failed", extra={**about, "failure": what_failed(unreachable)})
+        return _FAILED
+    logger().error("message set aside", extra={**about, "where": _where(failure)})
     count("SetAside", consumer=consumer)
-    return "set aside"
+    return _SET_ASIDE
 
 
 def what_failed(failure: BaseException) -> str:
     """The kind of failure, with an AWS error code or the fields that are wrong; never what they hold."""
     name = type(failure).__name__
     if isinstance(failure, ValidationError):
-        wrong = (f"{'.'.join(map(str, error['loc'])) or 'message'} ({error['type']})" for error in failure.errors())
+        wrong = (f"{_field(error['loc'])} ({error['type']})" for error in failure.errors(include_input=False))
         return f"{name}: {', '.join(wrong)}"
     if isinstance(failure, json.JSONDecodeError):
         return f"{name}: not JSON"
@@ -218,10 +265,21 @@ def what_failed(failure: BaseException) -> str:
     return f"{name}: {code}" if code else name
 
 
+def _field(place: Sequence[int | str]) -> str:
+    """Where in a message something is wrong. Keys of a map may be anything, addresses too: only names are repeated."""
+    return ".".join(str(part) if _FIELD.fullmatch(str(part)) or str(part).isdecimal() else "…" for part in place) or (
+        "message"
+    )
+
+
 def _where(failure: BaseException) -> str:
     """The innermost places of the code, which say what a message text may not."""
     frames = traceback.extract_tb(failure.__traceback__)[-4:]
     return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+
+
+class BatchFailed(Exception):
+    """A batch as a whole could not be handled."""
 
 
 class BatchConsumer[M]:
@@ -251,49 +309,58 @@ class BatchConsumer[M]:
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         """Answers which messages failed and are to come again."""
         started = self._clock()
+        records = event.get("Records") or []
         with invocation(actor=f"service:{self._service}") as running:
-            outcomes = self._outcomes(event.get("Records") or [])
-            statuses: dict[str, int] = {}
+            conclusions = self._conclusions(records)
+            statuses: Counter[str] = Counter()
 
             def conclude(record: SQSRecord) -> None:
-                outcome = outcomes[record.message_id]
-                status = (
-                    outcome
-                    if isinstance(outcome, str)
-                    else give_up_or_wait(self._queue, self._name, record, outcome, running)
+                outcome, correlation_id = conclusions[record.message_id]
+                if isinstance(outcome, str):
+                    statuses[outcome] += 1
+                    return
+                status = _give_up_or_wait(
+                    self._queue, self._name, record, outcome, correlation_id or running.correlation_id
                 )
-                statuses[status] = statuses.get(status, 0) + 1
-                if status == "failed":
-                    raise cast("Exception", outcome)
+                statuses[status] += 1
+                if status == _FAILED:
+                    raise outcome
 
-            processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-            answer = process_partial_response(
-                event={"Records": event.get("Records") or []},
-                record_handler=conclude,
-                processor=processor,
-                context=cast("Any", None),
-            )
+            answer = _one_by_one(records, conclude)
             for status, number in statuses.items():
                 count("Consumed", number, consumer=self._name, outcome=status)
                 running.notes[f"messages_{status.replace(' ', '_')}"] = str(number)
             log_invocation(
                 self._name,
-                status="failed" if "failed" in statuses else "ok",
+                status=_FAILED if statuses[_FAILED] else "ok",
                 duration_ms=(self._clock() - started) * 1000,
             )
-        return dict(answer)
+        return answer
 
-    def _outcomes(self, records: Sequence[Mapping[str, Any]]) -> dict[str, str | Exception]:
-        outcomes: dict[str, str | Exception] = {}
-        readable: dict[str, M] = {}
+    def _conclusions(self, records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str | Exception, str | None]]:
+        """For every message by its id what became of it, and its correlation id."""
+        concluded: dict[str, tuple[str | Exception, str | None]] = {}
+        readable: dict[str, Read[M]] = {}
         for record in records:
             try:
-                readable[record["messageId"]] = self._read(record["body"]).message
-            except (ValueError, TypeError, KeyError) as failure:
-                outcomes[record["messageId"]] = Poison(f"unreadable: {what_failed(failure)}")
+                readable[record["messageId"]] = _read(self._read, record["body"])
+            except Poison as poison:
+                concluded[record["messageId"]] = (poison, None)
+        outcomes = self._outcomes([found.message for found in readable.values()])
+        for (message_id, found), outcome in zip(readable.items(), outcomes, strict=True):
+            concluded[message_id] = (outcome, found.correlation_id)
+        return concluded
+
+    def _outcomes(self, messages: Sequence[M]) -> Sequence[str | Exception]:
+        if not messages:
+            return []
         try:
-            answered = self._handle(list(readable.values())) if readable else []
+            outcomes = self._handle(messages)
+        except Poison as poison:
+            # Said of the whole batch it does not tell which message is the bad one: all of them come again.
+            return [BatchFailed(str(poison))] * len(messages)
         except Exception as failure:  # noqa: BLE001 - every message of the batch failed with it
-            answered = [failure] * len(readable)
-        outcomes.update(zip(readable, answered, strict=True))
+            return [failure] * len(messages)
+        if len(outcomes) != len(messages):
+            return [BatchFailed(f"{len(outcomes)} outcomes for {len(messages)} messages")] * len(messages)
         return outcomes

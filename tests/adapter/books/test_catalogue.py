@@ -153,7 +153,7 @@ class TestSaving:
         before = in_catalogue(catalogue, a_book([Copy("c1"), Copy("c2")]))
         after = Book(
             before.title.described_as(a_description(title="Winter", genre="Fiction"), NOON),
-            before.stock.titled("Winter").remove(1).add([Copy("c3")]),
+            before.stock.titled("Winter", None).remove(1).add([Copy("c3")]),
         )
         catalogue.save(before, after, NOTHING)
         assert catalogue.book(before.title.id) == after

@@ -351,3 +351,19 @@ class TestWhenTransactionsConflict:
         with pytest.raises(TransactionBusy):  # 503 at the edge
             service.lending.reserve(book_id, "L1")
         assert item(dynamodb, book_id, "STOCK")["available"] == 1
+
+
+class TestStockFromBeforeGenresWereKept:
+    def test_is_lent_without_one_and_gets_it_with_the_next_description(
+        self, dynamodb: "DynamoDBClient", service: UseCases
+    ) -> None:
+        book_id = add(service, copies=2, genre="novel")
+        dynamodb.update_item(
+            TableName=TABLE,
+            Key={"pk": {"S": f"BOOK#{book_id}"}, "sk": {"S": "STOCK"}},
+            UpdateExpression="REMOVE genre",
+        )
+
+        assert service.lending.reserve(book_id, "L1")[0].genre is None
+        service.cataloguing.change(book_id, Describe.some({"edition": "second"}, None), lambda _: None)
+        assert service.lending.reserve(book_id, "L2")[0].genre == "novel"

@@ -91,7 +91,7 @@ def test_archived_titles_are_hidden(shelves: Catalogue) -> None:
 def test_a_changed_description_is_found_by_its_new_words_only(shelves: Catalogue) -> None:
     (dune,), _ = shelves.find(Criteria(isbn="9780441013593"), limit=1, start=None)
     changed = a_description(title="Arrakis", author="F. Herbert", language="la")
-    after = Book(dune.title.described_as(changed, NOON), dune.stock.titled("Arrakis"))
+    after = Book(dune.title.described_as(changed, NOON), dune.stock.titled("Arrakis", None))
     shelves.save(dune, after, NOTHING)
     for criteria in (Criteria(search="arrakis"), Criteria(language="la"), Criteria(author="f")):
         assert found(shelves, criteria) == ["Arrakis"]
@@ -99,7 +99,9 @@ def test_a_changed_description_is_found_by_its_new_words_only(shelves: Catalogue
         assert found(shelves, criteria) == []
     assert found(shelves, Criteria()) == ["???", "Arrakis", "Dune Messiah", "Emma", "Étoiles d'été", "The Hobbit"]
     # And back again: nothing of the old entries was left behind.
-    shelves.save(after, Book(after.title.described_as(dune.title.metadata, NOON), after.stock.titled("Dune")), NOTHING)
+    shelves.save(
+        after, Book(after.title.described_as(dune.title.metadata, NOON), after.stock.titled("Dune", None)), NOTHING
+    )
     assert found(shelves, Criteria(search="arrakis")) == []
     assert found(shelves, Criteria(search="dune frank herbert")) == ["Dune", "Dune Messiah"]
 

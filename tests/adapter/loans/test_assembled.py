@@ -97,6 +97,7 @@ def forget_everything() -> None:
         bootstrap.lending,
         bootstrap.recovering,
         publisher._publisher,
+        recovery._consumer,
         aws._client,
     ):
         built.cache_clear()

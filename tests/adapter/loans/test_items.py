@@ -202,13 +202,14 @@ def lent(stored: DynamoLoans) -> Loan:
     """With everything a loan may carry: a key, a wished-for copy, a person who did it."""
     loan = replace(pending(wanted=BARCODE), role="librarian")
     stored.open_pending(loan, LIMIT)
-    active = loan.activated(Copy(BARCODE, TITLE), NOON)
+    active = loan.activated(Copy(BARCODE, TITLE, "novel"), NOON)
     told = LoanCreated(
         loan_id=loan.id,
         user_id=loan.user_id,
         book_id=loan.book_id,
         barcode=BARCODE,
         title=TITLE,
+        genre="novel",
         role=loan.role,
         issue_date=to_rfc3339(NOON),
         due_date=to_rfc3339(loan.due_at),

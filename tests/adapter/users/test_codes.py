@@ -310,18 +310,6 @@ def test_a_request_comes_out_of_the_queue_as_it_was_put_in_and_again_after_a_pau
 
     (message,) = received(queue)
     assert from_message(message["Body"]) == request
-    requests.later(message["ReceiptHandle"], received=1)
-    assert received(queue) == []
-
-
-def test_the_pauses_get_longer_and_fit_into_a_codes_life(monkeypatch: pytest.MonkeyPatch, queue: str) -> None:
-    pauses: list[int] = []
-    monkeypatch.setattr(aws.sqs(), "change_message_visibility", lambda **call: pauses.append(call["VisibilityTimeout"]))
-    for number in range(1, 6):
-        QueuedCodeRequests(queue).later("r", received=number)
-
-    assert pauses == [15, 30, 60, 120, 120]
-    assert sum(pauses[:4]) < LIFETIME.total_seconds(), "or a request would be dropped before it is set aside"
 
 
 def test_a_round_goes_on_where_it_was(queue: str) -> None:

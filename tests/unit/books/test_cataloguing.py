@@ -121,6 +121,9 @@ class TestChanging:
         assert library.catalogue.published[-1].data == {
             "book_id": book_id,
             "book_version": 2,
+            "title": "Winter",
+            "author": library.catalogue.published[0].data["author"],
+            "genre": "Fiction",
             "changed": ["title", "isbn"],
         }
 

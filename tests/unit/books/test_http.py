@@ -495,6 +495,7 @@ class TestLending:
             "book_id": book_id,
             "barcode": first.json["barcode"],
             "title": "The Left Hand of Darkness",
+            "genre": None,
         }
         assert (again.status, again.json) == (first.status, first.json) == (200, first.json)
         assert ("idempotency-replayed" in first.headers, "idempotency-replayed" in again.headers) == (False, True)

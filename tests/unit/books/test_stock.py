@@ -324,10 +324,21 @@ def test_every_edit_is_a_new_version(stock: Stock) -> None:
         lambda: stock.add([Copy("n")]),
         lambda: stock.remove(1),
         lambda: stock.with_available(0),
-        lambda: stock.titled("another"),
+        lambda: stock.titled("another", None),
         stock.archive,
     ]
     for edit in edits:
         with suppress(CopiesInUse, CopiesOut):
             after = edit()
             assert after is stock or after.version > stock.version
+
+
+def test_the_stock_follows_title_and_genre_and_is_the_same_when_neither_differs() -> None:
+    stock = Stock("b", "t")
+
+    described = stock.titled("x" * 200, "novel")
+
+    assert (described.title, described.genre, described.version) == ("x" * 100, "novel", 2)
+    assert described.titled("x" * 200, "novel") is described
+    assert described.titled("x" * 200, None).genre is None
+    assert described.add([Copy("c")]).genre == "novel", "whatever else happens to the copies"

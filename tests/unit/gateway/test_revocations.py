@@ -1,12 +1,13 @@
 """The consumer of SessionsRevoked: messages as the queue brings them."""
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from gateway_service.revocations import consume
+from gateway_service.revocations import consumer
+from tests.fakes import queues
+from tests.fakes.queues import FakeSqs, failed, fake_sqs
 from tests.support.operator_log import OperatorLog
 
 pytestmark = pytest.mark.unit
@@ -41,25 +42,22 @@ def revoked(user_id: Any, epoch: Any, **data: Any) -> dict[str, Any]:
     return {"version": "0", "source": "library.users", "detail-type": "SessionsRevoked", "detail": envelope}
 
 
-def batch(*bodies: object) -> dict[str, Any]:
-    return {
-        "Records": [
-            {"messageId": str(number), "body": body if isinstance(body, str) else json.dumps(body)}
-            for number, body in enumerate(bodies)
-        ]
-    }
+def consume(epochs: Epochs, *bodies: object) -> list[str]:
+    """The ids of the messages that are to come again."""
+    records = [queues.message(body, number) for number, body in enumerate(bodies)]
+    return failed(consumer(epochs, queues.queue())(queues.batch(*records), None))
 
 
-def failed(answer: Any) -> list[str]:
-    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+@pytest.fixture(autouse=True)
+def sqs(monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
+    return fake_sqs(monkeypatch)
 
 
 def test_every_message_is_noted(log: OperatorLog) -> None:
     epochs = Epochs()
 
-    answer = consume(batch(revoked("A", 1), revoked("B", 4), revoked("A", 1)), None, epochs)
+    assert consume(epochs, revoked("A", 1), revoked("B", 4), revoked("A", 1)) == []
 
-    assert failed(answer) == []
     assert epochs.revoked == {"A": 1, "B": 4}
     assert [(line["status"], line["correlation_id"], line["event_id"]) for line in log.invocations] == [
         ("revoked", "desk-1", "E-A-1"),
@@ -81,23 +79,24 @@ def test_every_message_is_noted(log: OperatorLog) -> None:
         revoked(None, 1),
     ],
 )
-def test_what_cannot_be_understood_comes_again_alone(bad: object, log: OperatorLog) -> None:
+def test_what_cannot_be_understood_is_set_aside_at_once_and_alone(bad: object, log: OperatorLog, sqs: FakeSqs) -> None:
     epochs = Epochs()
 
-    assert failed(consume(batch(bad, revoked("B", 1)), None, epochs)) == ["0"]
+    assert consume(epochs, bad, revoked("B", 1)) == []
 
     assert epochs.revoked == {"B": 1}
-    assert [line["status"] for line in log.invocations] == ["failed", "revoked"]
+    assert [line["status"] for line in log.invocations] == ["set aside", "revoked"]
+    assert [reason.startswith("unreadable: ValidationError: ") for reason in sqs.reasons] == [True]
 
 
 def test_a_table_that_is_down_brings_every_message_again() -> None:
     epochs = Epochs(broken={"A", "B"})
 
-    assert failed(consume(batch(revoked("A", 1), revoked("B", 1)), None, epochs)) == ["0", "1"]
+    assert consume(epochs, revoked("A", 1), revoked("B", 1)) == ["m0", "m1"]
 
 
 def test_a_field_that_a_later_version_adds_does_no_harm() -> None:
     epochs = Epochs()
 
-    assert failed(consume(batch(revoked("A", 2, device="phone")), None, epochs)) == []
+    assert consume(epochs, revoked("A", 2, device="phone")) == []
     assert epochs.revoked == {"A": 2}

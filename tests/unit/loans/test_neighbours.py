@@ -110,6 +110,12 @@ def test_a_copy_is_taken_for_the_loan_while_its_lease_lasts() -> None:
     assert client.asked == ("POST", "/api/books/B%2F1/reserve", body, True)
 
 
+def test_a_copy_comes_with_the_genre_of_its_title() -> None:
+    books, _ = shelf(Answered(200, {"barcode": "C-1", "title": "A title", "genre": "novel"}))
+
+    assert books.take(PENDING, DEADLINE).genre == "novel"
+
+
 def test_one_very_copy_is_asked_for_by_its_barcode() -> None:
     books, client = shelf(Answered(200, {"barcode": "C-1", "title": None}))
 

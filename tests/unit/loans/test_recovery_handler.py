@@ -1,7 +1,5 @@
 """The recovery queue's entry: one bad message does not hold up the others."""
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,21 +7,27 @@ import pytest
 from loans_service import bootstrap, recovery
 from loans_service.application.ports import ShelfUnavailable
 from loans_service.domain.loan import Condition, Loan
+from tests.fakes import queues
 from tests.fakes.lending import Library
+from tests.fakes.queues import FakeSqs, batch, failed, fake_sqs, queue
 from tests.support.operator_log import OperatorLog
 
 pytestmark = pytest.mark.unit
 
 
+@pytest.fixture(autouse=True)
+def sqs(monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
+    return fake_sqs(monkeypatch)
+
+
 def message(body: object, message_id: str = "m1") -> dict[str, Any]:
-    return {"messageId": message_id, "body": body if isinstance(body, str) else json.dumps(body)}
+    return {**queues.message(body), "messageId": message_id}
 
 
-def deliver(library: Library, *records: Mapping[str, Any]) -> list[str]:
+def deliver(library: Library, *records: dict[str, Any]) -> list[str]:
     """The ids of the messages that are to come again."""
-    answer = recovery.recover_batch(list(records), library.recovering)
-    assert set(answer) == {"batchItemFailures"}
-    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+    consumer = recovery.consumer(library.recovering, queue(pauses=recovery.PAUSES))
+    return failed(consumer(batch(*records), None))
 
 
 @pytest.fixture
@@ -57,18 +61,20 @@ BAD = ["not json", "[]", "7", "null", "{}", {"loan_id": "L"}, {"attempt": 0}, {"
 
 
 @pytest.mark.parametrize("body", BAD)
-def test_a_bad_message_comes_again_alone(library: Library, settling: Loan, body: object, log: OperatorLog) -> None:
+def test_a_bad_message_is_set_aside_alone(
+    library: Library, settling: Loan, body: object, log: OperatorLog, sqs: FakeSqs
+) -> None:
     good = message({"loan_id": settling.id, "attempt": 0}, "good")
 
-    assert deliver(library, message(body, "bad"), good) == ["bad"]
+    assert deliver(library, message(body, "bad"), good) == []
 
     library.assert_nothing_left_behind()
-    assert [line["status"] for line in log.invocations] == ["failed", "finished"]
-    assert [line["message"] for line in log.lines if line["level"] == "ERROR"] == ["recovery failed"]
+    assert [line["status"] for line in log.invocations] == ["set aside", "finished"]
+    assert len(sqs.set_aside) == 1
 
 
 def test_a_failure_of_the_storage_brings_only_its_own_message_again(
-    library: Library, settling: Loan, monkeypatch: pytest.MonkeyPatch
+    library: Library, settling: Loan, monkeypatch: pytest.MonkeyPatch, sqs: FakeSqs
 ) -> None:
     get = library.loans.get
 
@@ -81,6 +87,7 @@ def test_a_failure_of_the_storage_brings_only_its_own_message_again(
 
     records = [message({"loan_id": loan, "attempt": 0}, loan) for loan in ("broken", settling.id)]
     assert deliver(library, *records) == ["broken"]
+    assert sqs.pauses == [("r1", 30)]
     library.assert_nothing_left_behind()
 
 

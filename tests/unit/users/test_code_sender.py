@@ -1,18 +1,18 @@
 """The code sender's entry: one bad message does not hold up the others, and nothing personal is logged."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from library_common.ids import new_id
+from tests.fakes.queues import FakeSqs, batch, failed, fake_sqs, message, queue
 from tests.fakes.users import Community
 from tests.support.clock import NOON
 from tests.support.operator_log import OperatorLog
 from users_service import code_sender
 from users_service.adapters.code_queue import from_message, notice_message, to_message
-from users_service.domain.codes import Channel, CodeRequest, Purpose
+from users_service.domain.codes import LIFETIME, Channel, CodeRequest, Purpose
 from users_service.domain.notices import AddressNotice
 
 pytestmark = pytest.mark.unit
@@ -20,32 +20,15 @@ pytestmark = pytest.mark.unit
 EMAIL = "ann@example.org"
 
 
-class Pauses:
-    """Stands in for the queue: which messages come again when."""
-
-    def __init__(self) -> None:
-        self.noted: list[tuple[str, int]] = []
-
-    def later(self, receipt_handle: str, *, received: int) -> None:
-        self.noted.append((receipt_handle, received))
+@pytest.fixture(autouse=True)
+def sqs(monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
+    return fake_sqs(monkeypatch)
 
 
-def message(body: str, number: int = 1, received: int = 1) -> dict[str, Any]:
-    return {
-        "messageId": f"m{number}",
-        "receiptHandle": f"r{number}",
-        "body": body,
-        "attributes": {"ApproximateReceiveCount": str(received)},
-        "eventSource": "aws:sqs",
-    }
-
-
-def deliver(community: Community, *records: Mapping[str, Any]) -> tuple[list[str], list[tuple[str, int]]]:
-    """The ids of the messages that are to come again, and the pauses they make."""
-    pauses: Any = Pauses()
-    answer = code_sender.send_batch({"Records": list(records)}, community.send_code, community.send_notice, pauses)
-    assert set(answer) == {"batchItemFailures"}
-    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]], pauses.noted
+def deliver(community: Community, *records: dict[str, Any]) -> list[str]:
+    """The ids of the messages that are to come again."""
+    consumer = code_sender.consumer(community.send_code, community.send_notice, queue(pauses=code_sender.PAUSES))
+    return failed(consumer(batch(*records), None))
 
 
 def a_request(community: Community, email: str = EMAIL) -> CodeRequest:
@@ -62,7 +45,7 @@ def test_a_code_is_sent_and_its_line_says_no_more_than_that(community: Community
     community.join(email=EMAIL)
     request = a_request(community)
 
-    assert deliver(community, message(to_message(request))) == ([], [])
+    assert deliver(community, message(to_message(request))) == []
 
     (line,) = log.invocations
     assert (line["route"], line["status"], line["correlation_id"]) == ("code sender", "sent", request.correlation_id)
@@ -71,13 +54,14 @@ def test_a_code_is_sent_and_its_line_says_no_more_than_that(community: Community
         assert personal not in log.text
 
 
-def test_what_fails_comes_again_alone_and_later_each_time(community: Community, log: OperatorLog) -> None:
+def test_what_fails_comes_again_alone_and_later_each_time(community: Community, log: OperatorLog, sqs: FakeSqs) -> None:
     community.join(email=EMAIL)
     bob = community.join(email="bob@example.org")
     community.messenger.failures.append(RuntimeError(f"{EMAIL} is not verified"))
     first, second = (to_message(a_request(community, email)) for email in (EMAIL, "bob@example.org"))
 
-    assert deliver(community, message(first, 1, received=3), message(second, 2)) == (["m1"], [("r1", 3)])
+    assert deliver(community, message(first, 1, received=3), message(second, 2)) == ["m1"]
+    assert sqs.pauses == [("r1", 60)]
 
     assert [sent.to for sent in community.messenger.sent] == [bob.email]
     assert [line["status"] for line in log.invocations] == ["failed", "sent"]
@@ -88,19 +72,34 @@ BAD = ["not json", "[]", "7", "null", "{}", json.dumps({"id": 1, "purpose": "non
 
 
 @pytest.mark.parametrize("body", BAD)
-def test_a_message_that_cannot_be_read_comes_again_until_it_is_set_aside(community: Community, body: str) -> None:
-    failed, _ = deliver(community, message(body))
-    assert failed == ["m1"]
+def test_a_message_that_cannot_be_read_is_set_aside(community: Community, body: str, sqs: FakeSqs) -> None:
+    assert deliver(community, message(body)) == []
+    assert [letter.body for letter in sqs.set_aside] == [body]
+
+
+def test_what_is_set_aside_says_why_but_not_about_whom(community: Community, log: OperatorLog, sqs: FakeSqs) -> None:
+    community.join(email=EMAIL)
+    community.messenger.failures.append(RuntimeError(f"{EMAIL} is not verified"))
+
+    assert deliver(community, message(to_message(a_request(community)), received=5)) == []
+
+    (letter,) = sqs.set_aside
+    assert letter.attributes["reason"] == "RuntimeError"
+    assert EMAIL not in str(letter.attributes) + log.text
+
+
+def test_all_tries_fit_into_the_life_of_a_code() -> None:
+    assert sum(code_sender.PAUSES) * 1.25 < LIFETIME.total_seconds()
 
 
 def test_a_notice_goes_to_the_old_address_in_the_same_way(community: Community, log: OperatorLog) -> None:
     notice = AddressNotice(id=new_id(), email="old@example.org", changed_at=NOON, correlation_id="c-1")
     assert from_message(notice_message(notice)) == notice
 
-    assert deliver(community, message(notice_message(notice))) == ([], [])
+    assert deliver(community, message(notice_message(notice))) == []
 
     (sent,) = community.mail_to("old@example.org")
     assert "21 November 2026 at 12:00 UTC" in sent.body
     assert "old@example.org" not in log.text
     community.messenger.failures.append(ConnectionError("no mail"))
-    assert deliver(community, message(notice_message(notice)))[0] == ["m1"], "it comes again"
+    assert deliver(community, message(notice_message(notice))) == ["m1"], "it comes again"

@@ -16,7 +16,8 @@ Items
     `copies` {barcode: {status, shelf, and while a loan holds it: loan, since (epoch seconds)}}, `held`
     {loan id: barcode}, `gone` {loan id released or refused: epoch seconds at which it may be forgotten},
     `total`, `available`, `out` (for those who read the stream or the console; this service counts),
-    `archived`, `title` (cut to 100 characters, to be answered by a reservation), `version`, `events`
+    `archived`, `title` (cut to 100 characters) and `genre` (at most 60, absent where the title has none or was
+    described last before it was kept here), both to be answered by a reservation, `version`, `events`
     (CopyStatusChanged).
     A copy takes about 45 bytes, 85 more while it is lent. So with three copies, all of them lent, the item
     stays below 1 KB, one write unit. It grows linearly: 500 copies, the most a title may have (TooManyCopies),

@@ -112,6 +112,7 @@ def stock_to_item(stock: Stock, events: Sequence[Envelope]) -> Item:
         copies[held.barcode] |= {"loan": loan_id, "since": held.since}
     return stock_key(stock.book_id) | {
         "title": stock.title,
+        "genre": stock.genre,
         "copies": copies,
         "held": {loan_id: held.barcode for loan_id, held in stock.held.items()},
         "gone": dict(stock.gone),
@@ -137,4 +138,5 @@ def stock_from_item(item: Item) -> Stock:
         gone=item["gone"],
         archived=item["archived"],
         version=item["version"],
+        genre=item.get("genre"),
     )

@@ -82,7 +82,12 @@ class Cataloguing:
         tries = self._patience.tries()
         while True:
             made = self._barcoding.new_copies(copies)
-            stock = Stock(title.id, metadata.title[:MAX_SHORT_TITLE], {copy.barcode: copy for copy in made})
+            stock = Stock(
+                title.id,
+                metadata.title[:MAX_SHORT_TITLE],
+                {copy.barcode: copy for copy in made},
+                genre=metadata.genre,
+            )
             view = BookView.of(Book(title, stock))
             answer = Answer(ticket, view.model_dump_json(), now) if ticket else None
             added = Happened(title=announce(BookAdded.of(title, stock), title.id, self._clock))
@@ -108,7 +113,7 @@ class Cataloguing:
             now = self._clock.now()
             title = before.title.described_as(change.describe(before.title.metadata), now)
             title.metadata.require_plausible(now)
-            stock = before.stock.titled(title.metadata.title)
+            stock = before.stock.titled(title.metadata.title, title.metadata.genre)
             if change.copies is not None:
                 stock = self._with_count(stock, change.copies)
             if stock.total != before.stock.total and title.version == before.title.version:

@@ -59,10 +59,14 @@ class Lending:
                 tries.again()
                 stock = lost.stock or the_stock(self._catalogue, book_id)
                 continue
-            return (
-                ReservationView(loan_id=loan_id, book_id=book_id, barcode=reservation.held.barcode, title=stock.title),
-                reservation.repeated,
+            taken = ReservationView(
+                loan_id=loan_id,
+                book_id=book_id,
+                barcode=reservation.held.barcode,
+                title=stock.title,
+                genre=stock.genre,
             )
+            return taken, reservation.repeated
 
     def _reserve(self, stock: Stock, loan_id: str, barcode: str | None, valid_until: datetime | None) -> Reservation:
         now = self._clock.now()

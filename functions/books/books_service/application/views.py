@@ -132,6 +132,7 @@ class ReservationView(BaseModel):
     book_id: str
     barcode: str
     title: str
+    genre: str | None = None
 
 
 class ReleaseView(BaseModel):

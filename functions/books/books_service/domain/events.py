@@ -5,7 +5,7 @@ changed, not all there is: a consumer that shows a title reads it anew, which is
 events arrive in the wrong order.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,9 @@ from books_service.domain.title import Metadata, Title
 
 EVENT_TEXT = 120
 """Characters of a title or author that travel with an event."""
+
+EVENT_GENRE = 60
+"""Characters of a genre that travel with an event: as many as it may have today."""
 
 
 class _Event(BaseModel):
@@ -25,14 +28,20 @@ class _AboutTitle(_Event):
     book_version: int
 
 
-class BookAdded(_AboutTitle):
-    """A title entered the catalogue. `title` and `author` may be cut."""
-
-    type: ClassVar[str] = "BookAdded"
-    version: ClassVar[int] = 1
+class _Described(_AboutTitle):
+    """What the title is like now. `title` and `author` may be cut; `genre` is missing where there is none."""
 
     title: Annotated[str, Field(max_length=EVENT_TEXT)]
     author: Annotated[str, Field(max_length=EVENT_TEXT)]
+    genre: Annotated[str, Field(max_length=EVENT_GENRE)] | None = None
+
+
+class BookAdded(_Described):
+    """A title entered the catalogue. Version 2 added `genre`."""
+
+    type: ClassVar[str] = "BookAdded"
+    version: ClassVar[int] = 2
+
     isbn: str | None = None
     total_copies: int
 
@@ -41,24 +50,37 @@ class BookAdded(_AboutTitle):
         return cls(
             book_id=title.id,
             book_version=title.version,
-            title=title.metadata.title[:EVENT_TEXT],
-            author=title.metadata.author[:EVENT_TEXT],
+            **_described(title),
             isbn=title.metadata.isbn,
             total_copies=stock.total,
         )
 
 
-class BookUpdated(_AboutTitle):
-    """The description changed. `changed` names the fields."""
+class BookUpdated(_Described):
+    """The description changed. `changed` names the fields. Version 2 added what the title is like now."""
 
     type: ClassVar[str] = "BookUpdated"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     changed: list[str]
 
     @classmethod
     def of(cls, title: Title, before: Metadata) -> "BookUpdated":
-        return cls(book_id=title.id, book_version=title.version, changed=title.metadata.differing(before))
+        return cls(
+            book_id=title.id,
+            book_version=title.version,
+            **_described(title),
+            changed=title.metadata.differing(before),
+        )
+
+
+def _described(title: Title) -> dict[str, Any]:
+    described = title.metadata
+    return {
+        "title": described.title[:EVENT_TEXT],
+        "author": described.author[:EVENT_TEXT],
+        "genre": described.genre[:EVENT_GENRE] if described.genre else None,
+    }
 
 
 class BookRemoved(_AboutTitle):

@@ -31,7 +31,7 @@ MAX_COPIES = 500
 
 MAX_SHELF = 40
 MAX_SHORT_TITLE = 100
-"""Characters of the title kept beside the copies, so that a reservation can answer it without reading more."""
+"""Characters of the title kept beside the copies, as its genre is: a reservation answers both without reading more."""
 
 LATE_REQUEST_SECONDS = 300
 """No reservation arrives later than this after it was sent, unless it says itself until when it is valid.
@@ -139,7 +139,8 @@ class Release:
 class Stock:
     """All copies of one title.
 
-    title: the title's, cut to MAX_SHORT_TITLE. held: by loan id. gone: remembered releases, loan id ->
+    title: the title's, cut to MAX_SHORT_TITLE. genre: the title's, None also in what was stored before it was kept
+    here. held: by loan id. gone: remembered releases, loan id ->
     epoch seconds at which it may be forgotten. version: grows with every write.
     """
 
@@ -150,6 +151,7 @@ class Stock:
     gone: Mapping[str, int] = field(default_factory=dict)
     archived: bool = False
     version: int = 1
+    genre: str | None = None
 
     # -- counting -----------------------------------------------------------------------------
 
@@ -325,10 +327,10 @@ class Stock:
     def restore(self) -> "Stock":
         return self._next(archived=False) if self.archived else self
 
-    def titled(self, title: str) -> "Stock":
-        """Follows the title's name."""
+    def titled(self, title: str, genre: str | None) -> "Stock":
+        """Follows the title's description, as far as a reservation answers it."""
         short = title[:MAX_SHORT_TITLE]
-        return self if short == self.title else self._next(title=short)
+        return self if (short, genre) == (self.title, self.genre) else replace(self._next(title=short), genre=genre)
 
     def changes_since(self, before: "Stock") -> list[Change]:
         """What happened to each copy between two states of the same stock, by barcode."""

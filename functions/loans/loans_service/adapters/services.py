@@ -58,7 +58,7 @@ class HttpShelf:
         path = f"/api/books/{path_segment(loan.book_id)}/reserve"
         match self._client.post(path, body, idempotent=True, deadline=deadline):
             case Answered(body=answer):
-                return Copy(barcode=answer["barcode"], title=answer.get("title") or "")
+                return Copy(answer["barcode"], answer.get("title") or "", answer.get("genre"))
             case NotFound(code="copy_not_found"):
                 raise errors.CopyNotFound("There is no such copy of this title.")
             case NotFound():

@@ -32,7 +32,7 @@ from loans_service.application.ports import (
 )
 from loans_service.application.settling import Settling
 from loans_service.domain import errors
-from loans_service.domain.events import LoanCreated
+from loans_service.domain.events import EVENT_GENRE, LoanCreated
 from loans_service.domain.loan import LEASE, Account, Copy, Loan, LoanStatus, Member
 from loans_service.domain.policy import LoanPolicy, borrowing_refusals, limit_reached
 
@@ -189,6 +189,7 @@ class Checkout:
             book_id=active.book_id,
             barcode=copy.barcode,
             title=copy.title,
+            genre=copy.genre[:EVENT_GENRE] if copy.genre else None,
             role=active.role,
             issue_date=to_rfc3339(now),
             due_date=to_rfc3339(active.due_at),

@@ -1,8 +1,11 @@
 """What happens to loans, as the rest of the library is told. Fields are the event's `data`."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+EVENT_GENRE = 60
+"""Characters of a genre that travel with an event."""
 
 
 class _LoanEvent(BaseModel):
@@ -15,12 +18,16 @@ class _LoanEvent(BaseModel):
 
 
 class LoanCreated(_LoanEvent):
-    """A copy was issued to a member (BookIssued in older descriptions). Moments are RFC 3339 UTC."""
+    """A copy was issued to a member (BookIssued in older descriptions). Moments are RFC 3339 UTC.
+
+    Version 2 added `genre`, of the title when it was issued; missing where books said none.
+    """
 
     type: ClassVar[str] = "LoanCreated"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     title: str
+    genre: Annotated[str, Field(max_length=EVENT_GENRE)] | None = None
     role: str
     issue_date: str
     due_date: str

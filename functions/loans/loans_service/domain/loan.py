@@ -41,10 +41,11 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True)
 class Copy:
-    """The copy taken from the shelf for a loan."""
+    """The copy taken from the shelf for a loan. genre: of its title, where books says one."""
 
     barcode: str
     title: str
+    genre: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Loan:
     wanted_barcode: str | None = None
     barcode: str | None = None
     title: str | None = None
+    genre: str | None = None
     issued_at: datetime | None = None
     first_due_at: datetime | None = None
     returned_at: datetime | None = None
@@ -116,6 +118,7 @@ class Loan:
             status=LoanStatus.ACTIVE,
             barcode=copy.barcode,
             title=copy.title,
+            genre=copy.genre,
             issued_at=now,
             lease_until=None,
             version=self.version + 1,

@@ -14,9 +14,6 @@ from users_service.domain.notices import AddressNotice
 
 ADDRESS_CHANGED = "address_changed"
 
-_FIRST_PAUSE_SECONDS = 15
-_LONGEST_PAUSE_SECONDS = 120
-
 
 class QueuedCodeRequests:
     """`CodeRequests` on SQS."""
@@ -29,13 +26,6 @@ class QueuedCodeRequests:
 
     def put_notice(self, notice: AddressNotice) -> None:
         aws.sqs().send_message(QueueUrl=self._queue_url, MessageBody=notice_message(notice))
-
-    def later(self, receipt_handle: str, *, received: int) -> None:
-        """A message that could not be worked on comes again after a pause, longer each time it was `received`."""
-        pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(received - 1, 10))
-        aws.sqs().change_message_visibility(
-            QueueUrl=self._queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=pause
-        )
 
 
 def to_message(request: CodeRequest) -> str:
@@ -66,7 +56,7 @@ def notice_message(notice: AddressNotice) -> str:
 
 
 def from_message(body: str) -> CodeRequest | AddressNotice:
-    """What is in a body. Raises ValueError, KeyError or TypeError for anything else."""
+    """What is in a body. Raises ValueError, KeyError, TypeError or AttributeError for anything else."""
     found: Mapping[str, Any] = json.loads(body)
     if found.get("notice") == ADDRESS_CHANGED:
         return AddressNotice(

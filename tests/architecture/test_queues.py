@@ -1,0 +1,178 @@
+"""Queues, rules and dead letters in the template: nothing is lost, nothing comes too early, somebody is told."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from library_common.consumers import MAX_RECEIVES
+from localstack.embedded import template
+from tests.architecture.deployment import Function, functions, load
+
+pytestmark = pytest.mark.architecture
+
+QUEUES: dict[str, dict[str, Any]] = template.resources_of(load(), "AWS::SQS::Queue")
+RULES: dict[str, dict[str, Any]] = template.resources_of(load(), "AWS::Events::Rule")
+DEFAULT_RETENTION = 345_600
+"""What SQS keeps messages for where nothing else is said: four days."""
+
+DEAD_LETTER_QUEUES = sorted(name for name in QUEUES if name.endswith("DeadLetters"))
+WORKED_ON = [
+    (function, source) for function in functions() for _, source in function.events("SQS")
+]  # every function that a queue feeds, with the event source
+each_worker = pytest.mark.parametrize(
+    ("function", "source"), WORKED_ON, ids=[function.logical_id for function, _ in WORKED_ON]
+)
+each_rule = pytest.mark.parametrize("rule", RULES)
+
+
+def referred(value: Any) -> str:
+    """The logical id in a `!Ref` or `!GetAtt …Arn`."""
+    assert isinstance(value, Mapping), value
+    ((kind, argument),) = value.items()
+    return str(argument if kind == "Ref" else argument[0])
+
+
+def statements(function: Function) -> Iterator[dict[str, Any]]:
+    for policy in function.properties["Policies"]:
+        yield from policy["Statement"]
+
+
+def allowed(function: Function, action: str) -> set[str]:
+    """Logical ids of what a function may do this with."""
+    return {
+        referred(resource)
+        for statement in statements(function)
+        if action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+        for resource in (statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]])
+    }
+
+
+def dead_letters_of(queue: str) -> str:
+    return referred(QUEUES[queue]["RedrivePolicy"]["deadLetterTargetArn"])
+
+
+def retention(queue: str) -> int:
+    return int(QUEUES[queue].get("MessageRetentionPeriod", DEFAULT_RETENTION))
+
+
+# -- queues and their functions -------------------------------------------------------------------
+
+
+def test_every_queue_is_encrypted() -> None:
+    assert [name for name, queue in QUEUES.items() if queue.get("SqsManagedSseEnabled") is not True] == []
+
+
+@each_worker
+def test_one_bad_message_does_not_bring_a_whole_batch_again(function: Function, source: Mapping[str, Any]) -> None:
+    if source["BatchSize"] > 1:
+        assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+@each_worker
+def test_what_keeps_failing_is_set_aside(function: Function, source: Mapping[str, Any]) -> None:
+    """By the queue as late as by the consumer, or the queue would do it first and without a reason."""
+    queue = referred(source["Queue"])
+
+    assert QUEUES[queue]["RedrivePolicy"]["maxReceiveCount"] == MAX_RECEIVES
+    assert dead_letters_of(queue) in DEAD_LETTER_QUEUES
+
+
+@each_worker
+def test_a_message_being_worked_on_does_not_come_again_meanwhile(function: Function, source: Mapping[str, Any]) -> None:
+    timeout = function.properties.get("Timeout", load()["Globals"]["Function"]["Timeout"])
+
+    assert QUEUES[referred(source["Queue"])]["VisibilityTimeout"] >= 6 * timeout
+
+
+@each_worker
+def test_a_consumer_knows_its_queues_and_may_use_them(function: Function, source: Mapping[str, Any]) -> None:
+    variables = function.properties["Environment"]["Variables"]
+    if function.logical_id == "MembershipExpiry":
+        # A round is one message, whose failure is to be a failure of the function: that is what its alarm counts.
+        assert source["BatchSize"] == 1
+        return
+    queue = referred(source["Queue"])
+
+    assert referred(variables["QUEUE_URL"]) == queue
+    assert referred(variables["DEAD_LETTERS_URL"]) == dead_letters_of(queue)
+    assert queue in allowed(function, "sqs:ChangeMessageVisibility")
+    assert dead_letters_of(queue) in allowed(function, "sqs:SendMessage")
+
+
+@pytest.mark.parametrize("queue", [name for name in QUEUES if name not in DEAD_LETTER_QUEUES])
+def test_what_is_set_aside_outlives_what_it_came_from(queue: str) -> None:
+    """SQS counts a message's age from when it was first sent, also after moving it."""
+    assert retention(dead_letters_of(queue)) > retention(queue)
+
+
+# -- rules ----------------------------------------------------------------------------------------
+
+
+@each_rule
+def test_a_rule_of_our_bus_targets_queues_with_dead_letters_and_may_use_both(rule: str) -> None:
+    """Never a function: with a queue in between a failing consumer loses nothing and holds up nobody."""
+    if "EventBusName" not in RULES[rule]:
+        assert "ScheduleExpression" in RULES[rule]
+        return
+    assert referred(RULES[rule]["EventBusName"]) == "EventBus"
+    assert RULES[rule]["Targets"]
+    for target in RULES[rule]["Targets"]:
+        queue = referred(target["Arn"])
+        dead_letters = referred(target["DeadLetterConfig"]["Arn"])
+        assert queue in QUEUES
+        assert dead_letters == dead_letters_of(queue)
+        assert {queue, dead_letters} <= set(queues_a_rule_may_send_to(rule))
+
+
+def test_no_function_listens_to_the_bus_by_itself() -> None:
+    direct = [
+        f"{function.logical_id}.{name}"
+        for function in functions()
+        for kind in ("EventBridgeRule", "CloudWatchEvent")
+        for name, _ in function.events(kind)
+    ]
+    assert direct == []
+
+
+def queues_a_rule_may_send_to(rule: str) -> Iterator[str]:
+    for policy in template.resources_of(load(), "AWS::SQS::QueuePolicy").values():
+        covered = {referred(queue) for queue in policy["Queues"]}
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if statement["Condition"] != {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": [rule, "Arn"]}}}:
+                continue
+            assert (statement["Effect"], statement["Action"]) == ("Allow", "sqs:SendMessage")
+            assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+            resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+            yield from covered & {referred(resource) for resource in resources}
+
+
+# -- dead letters ---------------------------------------------------------------------------------
+
+
+def test_dead_letter_queues_are_called_so() -> None:
+    """By their names they are found here, and by operators."""
+    targets = {dead_letters_of(name) for name, queue in QUEUES.items() if "RedrivePolicy" in queue}
+
+    assert targets <= set(DEAD_LETTER_QUEUES)
+    assert {"PublishDeadLetters"} == set(DEAD_LETTER_QUEUES) - targets, "of the streams, which are no queues"
+
+
+@pytest.mark.parametrize("queue", DEAD_LETTER_QUEUES)
+def test_somebody_is_told_of_dead_letters(queue: str) -> None:
+    alarms = [
+        alarm
+        for alarm in template.resources_of(load(), "AWS::CloudWatch::Alarm").values()
+        if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+        and alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
+    ]
+
+    assert len(alarms) == 1
+    assert (alarms[0]["Threshold"], alarms[0]["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+
+
+def test_queues_and_functions_are_outputs() -> None:
+    """What operators and tests find them by."""
+    outputs = load()["Outputs"]
+    unnamed = [name for name in [*QUEUES, *(function.logical_id for function in functions())] if name not in outputs]
+    assert unnamed == ["FirstAdministratorFunction"], "which is not there without an administrator's address"
