@@ -47,8 +47,10 @@ def sqs_event(messages: Iterable[Mapping[str, Any] | str], queue: str = "queue")
     """What Lambda hands a function of received messages (`receive_message`'s form), or of mere bodies."""
     records = []
     for number, given in enumerate(messages):
-        message = {"MessageId": f"message-{number}", "Body": given} if isinstance(given, str) else given
-        attributes = message.get("MessageAttributes") or {}
+        message: Mapping[str, Any] = (
+            {"MessageId": f"message-{number}", "Body": given} if isinstance(given, str) else given
+        )
+        attributes: Mapping[str, Any] = message.get("MessageAttributes") or {}
         records.append(
             {
                 "messageId": message["MessageId"],
