@@ -91,11 +91,14 @@ def faults(way_between_services: FaultProxy | None) -> FaultProxy:
 
 
 @pytest.fixture(scope="session")
-def library(stack: LocalStack, way_between_services: FaultProxy | None) -> LibraryClient:
+def library(stack: LocalStack, way_between_services: FaultProxy | None) -> Iterator[LibraryClient]:
     assert way_between_services is None or way_between_services.url
     employ(stack, LIBRARIAN_ID, "librarian")
     employ(stack, ADMIN_ID, "admin")
-    return LibraryClient(base_url=stack.base_url, mint=stack.mint_token)
+    client = LibraryClient(base_url=stack.base_url, mint=stack.mint_token)
+    # The proxy in front of the stack ends as soon as nobody is connected.
+    with client.http:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -38,19 +39,20 @@ class EventTap:
         found.sort(key=lambda e: (e["occurred_at"], e["id"]))
         return found if len(found) >= at_least else []
 
-    def deliveries(self, at_least: int, *, seconds: float) -> list[str]:
-        """Every event so far as the bus delivered it (the message's body), doubles left out, in no order.
+    def deliveries(self, types: Collection[str], number: int, *, seconds: float) -> list[str]:
+        """The events of these types as the bus delivered them (the messages' bodies), doubles left out, in no order.
 
-        Waits until there are `at_least`, and then until nothing more comes. Fails when they do not come in time.
+        Waits until there are so many, and then until nothing more comes. Fails when they do not come in time.
         """
         deadline = time.monotonic() + seconds
         while True:
             with ThreadPoolExecutor(_RECEIVERS) as pool:
                 received = sum(pool.map(lambda _: self._receive(), range(_RECEIVERS)))
             if received == 0:
-                if len(self._seen) >= at_least:
-                    return list(self._seen.values())
-                assert time.monotonic() < deadline, f"{len(self._seen)} events of {at_least} after {seconds:.0f} s"
+                found = [body for body in self._seen.values() if json.loads(body)["detail-type"] in types]
+                if len(found) >= number:
+                    return found
+                assert time.monotonic() < deadline, f"{len(found)} events of {number} after {seconds:.0f} s"
                 time.sleep(0.2)
 
     def _receive(self) -> int:
