@@ -8,6 +8,10 @@ SAM := .venv-sam/bin/sam
 # sam looks for python3.13 and uv on PATH: those of the venv work everywhere, a version manager's shim may not.
 WITH_VENV := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
+# Integration tests wait more than they work: two processes, each with a stack of its own, the longest files first
+# (tests/integration/conftest.py). Not more on a larger machine: their time limits are those of a user.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+
 # Variables given to make reach the commands through their environment:
 # make run PORT=9000 ENDPOINT_PORT=9001 DETACH=1
 
@@ -43,7 +47,7 @@ ifdef ARGS
 	$(PY) -m pytest $(ARGS)
 else
 	$(PY) -m pytest -n auto -m "not integration"
-	$(PY) -m pytest -m integration
+	$(PY) -m pytest $(SIDE_BY_SIDE) -m integration
 endif
 
 test-unit: venv ## the fast tests: no emulator

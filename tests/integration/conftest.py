@@ -1,10 +1,15 @@
 """One deployed stack for all integration tests: an emulator of its own, or the one AWS_ENDPOINT_URL names.
 
+`make test` runs them in several processes, file by file: each has a stack of its own, since most of the time goes into
+waiting for leases and pauses to end. What tests of different files do to a stack, they never do to each other's.
+
 Services reach each other through a fault proxy, which passes everything on unless a test says otherwise.
 """
 
 import os
+import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,19 +20,49 @@ from tests.support.generous_limits import RATE_LIMITS
 from tests.support.library_client import ADMIN_ID, LIBRARIAN_ID, LibraryClient
 from tests.support.staff import employ
 
+HERE = Path(__file__).parent
+
 RECOVERY_DELAY_SECONDS = 5
 """Below the lease of a saga on purpose: the recovery must cope with coming too early, too."""
 
+LONGEST_FIRST = (
+    "test_every_event_counts.py",
+    "test_crashes.py",
+    "test_outages.py",
+    "test_lifecycle.py",
+    "test_rotation.py",
+    "test_codes.py",
+    "test_access_matrix.py",
+    "test_revocations.py",
+)
+"""The files that take half a minute and more. Started last, one of them would keep a single process busy at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; all others, and what is no integration test, in the order they came."""
+    rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)) if item.path.is_relative_to(HERE) else -1)
+
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    work = tmp_path_factory.mktemp("stack")
-    parameters = {"RecoveryDelaySeconds": str(RECOVERY_DELAY_SECONDS), "RateLimits": RATE_LIMITS}
+def emulator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the stack's emulator keeps its files and the code of its functions, if it is one of our own."""
+    return tmp_path_factory.mktemp("stack")
+
+
+@pytest.fixture(scope="session")
+def stack(emulator_folder: Path) -> Iterator[LocalStack]:
+    parameters = {
+        "RecoveryDelaySeconds": str(RECOVERY_DELAY_SECONDS),
+        "RateLimits": RATE_LIMITS,
+        # A test takes the sender's verification away for a while: on a shared emulator, not that of other stacks.
+        "MailFrom": f"library-{secrets.token_hex(4)}@example.org",
+    }
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     running = (
-        LocalStack.attach(endpoint, work, parameters=parameters)
+        LocalStack.attach(endpoint, emulator_folder, parameters=parameters)
         if endpoint
-        else LocalStack.start(work, parameters=parameters)
+        else LocalStack.start(emulator_folder, parameters=parameters)
     )
     with running as stack:
         yield stack
@@ -57,11 +92,14 @@ def faults(way_between_services: FaultProxy | None) -> FaultProxy:
 
 
 @pytest.fixture(scope="session")
-def library(stack: LocalStack, way_between_services: FaultProxy | None) -> LibraryClient:
+def library(stack: LocalStack, way_between_services: FaultProxy | None) -> Iterator[LibraryClient]:
     assert way_between_services is None or way_between_services.url
     employ(stack, LIBRARIAN_ID, "librarian")
     employ(stack, ADMIN_ID, "admin")
-    return LibraryClient(base_url=stack.base_url, mint=stack.mint_token)
+    client = LibraryClient(base_url=stack.base_url, mint=stack.mint_token)
+    # The proxy in front of the stack ends as soon as nobody is connected.
+    with client.http:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
@@ -34,9 +35,27 @@ RESERVE = r"^/api/books/[^/]+/reserve$"
 RELEASE = r"^/api/books/[^/]+/release$"
 
 
-def test_killed_at_every_step(library: LibraryClient, faults: FaultProxy, stack: LocalStack) -> None:
+type Kill = Callable[[], None]
+
+
+@pytest.fixture
+def kill(stack: LocalStack, emulator_folder: Path) -> Kill:
+    """Sends SIGKILL to every running worker process of the stack's loans HTTP function."""
+    # The functions of other stacks on this machine have the same names; their code lies elsewhere.
+    code = f"{emulator_folder.resolve()}{os.sep}"
+    worker = f"{os.sep}ministack-lambda-{stack.functions['LoansFunction']}-"
+
+    def kill() -> None:
+        for process in psutil.process_iter(["cmdline"]):
+            if any(part.startswith(code) and worker in part for part in process.info["cmdline"] or ()):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGKILL)
+
+    return kill
+
+
+def test_killed_at_every_step(library: LibraryClient, faults: FaultProxy, stack: LocalStack, kill: Kill) -> None:
     """One member and one single-copy title per step; all are left broken, then all must heal by themselves."""
-    kill = kill_loans(stack)
     after_pending = Fault("POST", RESERVE, times=1, before=kill, drop=True)
     after_reserve = Fault("POST", RESERVE, times=1, after=kill, lose=True)
     after_close = Fault("POST", RELEASE, times=1, before=kill, drop=True)
@@ -67,9 +86,11 @@ def test_killed_at_every_step(library: LibraryClient, faults: FaultProxy, stack:
         assert ok(library.give_back(loan_id))["status"] == "RETURNED"
 
 
-def test_killed_and_repeated_with_the_same_key(library: LibraryClient, faults: FaultProxy, stack: LocalStack) -> None:
+def test_killed_and_repeated_with_the_same_key(
+    library: LibraryClient, faults: FaultProxy, stack: LocalStack, kill: Kill
+) -> None:
     member, book = library.add_member(), library.add_book(copies=2)
-    with faults.broken(Fault("POST", RESERVE, times=1, after=kill_loans(stack), lose=True)):
+    with faults.broken(Fault("POST", RESERVE, times=1, after=kill, lose=True)):
         assert library.lend(member["id"], book["id"], key="again").status_code in CRASHED
 
     def repeat() -> bool:
@@ -83,11 +104,12 @@ def test_killed_and_repeated_with_the_same_key(library: LibraryClient, faults: F
     assert len(library.loans_of(member["id"])) == 1
 
 
-def test_killed_again_and_again_under_load(library: LibraryClient, faults: FaultProxy, stack: LocalStack) -> None:
+def test_killed_again_and_again_under_load(
+    library: LibraryClient, faults: FaultProxy, stack: LocalStack, kill: Kill
+) -> None:
     """Six members lend and return while every fourth call to books kills all workers of loans."""
     book = library.add_book(copies=4)
     members = [library.add_member() for _ in range(6)]
-    kill = kill_loans(stack)
     passed = iter(range(1, 1_000_000))
 
     def now_and_then() -> None:
@@ -109,19 +131,6 @@ def test_killed_again_and_again_under_load(library: LibraryClient, faults: Fault
     assert set().union(*seen) <= {200, 201, 409, 422} | CRASHED
     eventually(lambda: not violations(stack), "every invariant", seconds=150)
     assert library.available(book["id"]) == 4 - sum(len(library.loans_of(m["id"], "active")) for m in members)
-
-
-def kill_loans(stack: LocalStack) -> Callable[[], None]:
-    """Sends SIGKILL to every running worker process of the loans HTTP function."""
-    name = stack.functions["LoansFunction"]
-
-    def kill() -> None:
-        for process in psutil.process_iter(["cmdline"]):
-            if any(f"ministack-lambda-{name}-" in part for part in process.info["cmdline"] or ()):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.send_signal(signal.SIGKILL)
-
-    return kill
 
 
 def _loans_of(stack: LocalStack, user_id: str) -> list[dict[str, object]]:

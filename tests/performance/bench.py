@@ -1,6 +1,7 @@
 """`make bench`: measures the budgets, prints them and writes `.local/bench.json`. Fails when one does not hold.
 
-`--seconds N` sets how long the load lasts (60), `--clients N` how many there are (16).
+`--seconds N` sets how long the load lasts (60), `--clients N` how many there are (16), `--queued N` how many events a
+consumer has to catch up with (10,000).
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from localstack.embedded.layout import LOCAL
 from localstack.embedded.stack import LocalStack
-from tests.performance import measuring
+from tests.performance import consumers, measuring
 from tests.performance.measuring import Measurement
 from tests.support.invariants import violations
 from tests.support.library_client import LibraryClient
@@ -34,11 +35,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--queued", type=int, default=10_000)
     arguments = parser.parse_args()
 
     done: list[Measurement] = []
     print(f"Python {platform.python_version()}, MiniStack {version('ministack')}, {platform.machine()}")
-    for measurement in _everything(arguments.clients, arguments.seconds):
+    for measurement in _everything(arguments.clients, arguments.seconds, arguments.queued):
         print(measurement.line(), flush=True)
         done.append(measurement)
     LOCAL.path.mkdir(exist_ok=True)
@@ -51,7 +53,7 @@ def main() -> int:
     return 1 if over else 0
 
 
-def _everything(clients: int, seconds: float) -> Iterator[Measurement]:
+def _everything(clients: int, seconds: float, queued: int) -> Iterator[Measurement]:
     yield from measuring.import_ratios()
     yield from measuring.authorizer_cost()
     yield from measuring.unzipped_sizes()
@@ -68,6 +70,7 @@ def _everything(clients: int, seconds: float) -> Iterator[Measurement]:
         for line in broken[:20]:
             print("     ", line)
         yield Measurement("invariants broken after the load", len(broken), "sentences", 0)
+        yield from consumers.consumers(stack, queued=queued)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,12 @@ from localstack.embedded.layout import ROOT
 from localstack.embedded.package import flattened_entries
 from localstack.embedded.stack import LocalStack
 from tests.support.library_client import LibraryClient
+from tools import services
 
 SERVICES = ("users", "books", "loans")
+"""Those that a loan goes through."""
+WITH_HTTP = services.with_module("http")
+PACKAGES = (*WITH_HTTP, "gateway")
 LAYERS = (ROOT / "layers" / "dependencies", ROOT / "layers" / "common")
 
 
@@ -50,14 +54,14 @@ class Measurement:
 def import_ratios(rounds: int = 9) -> Iterator[Measurement]:
     """CPU time to import each HTTP handler and the authorizer over the bare handler's: medians of alternating fresh
     processes."""
-    modules = {"bare": "tests.performance.bare_handler"} | {s: f"{s}_service.http" for s in SERVICES}
+    modules = {"bare": "tests.performance.bare_handler"} | {s: f"{s}_service.http" for s in WITH_HTTP}
     modules["authorizer"] = "gateway_service.authorizer"
     taken: dict[str, list[float]] = {name: [] for name in modules}
     for _ in range(rounds):
         for name, module in modules.items():
             taken[name].append(_import_seconds(module))
     bare = statistics.median(taken["bare"])
-    for service in SERVICES:
+    for service in WITH_HTTP:
         yield Measurement(
             f"import of {service} over the bare handler", statistics.median(taken[service]) / bare, "x bare", 1.0
         )
@@ -90,14 +94,14 @@ def _import_seconds(module: str) -> float:
 
 
 def _environment() -> dict[str, str]:
-    path = [ROOT, ROOT / "layers" / "common", *(ROOT / "functions" / s for s in (*SERVICES, "gateway"))]
+    path = [ROOT, ROOT / "layers" / "common", *(ROOT / "functions" / s for s in PACKAGES)]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 def unzipped_sizes() -> Iterator[Measurement]:
     """Each function with its layers, as Lambda unpacks them, in MB (10^6 bytes)."""
     with tempfile.TemporaryDirectory() as scratch:
-        for service in (*SERVICES, "gateway"):
+        for service in PACKAGES:
             entries = flattened_entries(ROOT / "functions" / service, LAYERS, Path(scratch))
             size = sum(entry.source.stat().st_size for entry in entries)
             yield Measurement(f"unzipped size of {service} with its layers", size / 1e6, "MB", 40)

@@ -1,36 +1,68 @@
 """Listening on the bus of a deployed stack."""
 
 import json
+import time
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from localstack.embedded.stack import LocalStack
 
+_RECEIVERS = 4
+
 
 class EventTap:
-    """Everything that is published on the stack's bus from now on, through a rule and a queue of its own."""
+    """Everything that is published on the stack's bus from now on, through a rule and a queue of its own.
 
-    def __init__(self, stack: LocalStack) -> None:
+    name: tells this tap from others on the same stack.
+    """
+
+    def __init__(self, stack: LocalStack, name: str = "tap") -> None:
         self._sqs = stack.client("sqs")
         events = stack.client("events")
-        name = f"{stack.stack_name}-tap"
-        self._queue = self._sqs.create_queue(QueueName=name)["QueueUrl"]
+        rule = f"{stack.stack_name}-{name}"
+        self._queue = self._sqs.create_queue(QueueName=rule)["QueueUrl"]
         arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"][
             "QueueArn"
         ]
         bus = stack.outputs["EventBusName"]
-        events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps({"source": [{"prefix": "library."}]}))
-        events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "tap", "Arn": arn}])
-        self.seen: list[dict[str, Any]] = []
+        events.put_rule(Name=rule, EventBusName=bus, EventPattern=json.dumps({"source": [{"prefix": "library."}]}))
+        events.put_targets(Rule=rule, EventBusName=bus, Targets=[{"Id": "tap", "Arn": arn}])
+        self._seen: dict[str, str] = {}
 
     def about(self, text: str, at_least: int) -> list[dict[str, Any]]:
         """The envelopes that mention `text`, oldest first, doubles left out; empty below `at_least`."""
-        while batch := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", []):
-            for message in batch:
-                self.seen.append(json.loads(message["Body"])["detail"])
-                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
-        ids: dict[str, dict[str, Any]] = {}
-        for envelope in self.seen:
-            if text in json.dumps(envelope):
-                ids.setdefault(envelope["id"], envelope)
-        found = sorted(ids.values(), key=lambda e: (e["occurred_at"], e["id"]))
+        while self._receive():
+            pass
+        envelopes = [json.loads(body)["detail"] for body in self._seen.values()]
+        found = [envelope for envelope in envelopes if text in json.dumps(envelope)]
+        found.sort(key=lambda e: (e["occurred_at"], e["id"]))
         return found if len(found) >= at_least else []
+
+    def deliveries(self, types: Collection[str], number: int, *, seconds: float) -> list[str]:
+        """The events of these types as the bus delivered them (the messages' bodies), doubles left out, in no order.
+
+        Waits until there are so many, and then until nothing more comes. Fails when they do not come in time.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            with ThreadPoolExecutor(_RECEIVERS) as pool:
+                received = sum(pool.map(lambda _: self._receive(), range(_RECEIVERS)))
+            if received == 0:
+                found = [body for body in self._seen.values() if json.loads(body)["detail-type"] in types]
+                if len(found) >= number:
+                    return found
+                assert time.monotonic() < deadline, f"{len(found)} events of {number} after {seconds:.0f} s"
+                time.sleep(0.2)
+
+    def _receive(self) -> int:
+        """Up to ten messages more; answers how many."""
+        batch = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", [])
+        for message in batch:
+            self._seen.setdefault(json.loads(message["Body"])["detail"]["id"], message["Body"])
+        if batch:
+            self._sqs.delete_message_batch(
+                QueueUrl=self._queue,
+                Entries=[{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(batch)],
+            )
+        return len(batch)

@@ -69,7 +69,8 @@ class FaultProxy:
 
                 app = web.Application(client_max_size=2**24)
                 app.router.add_route("*", r"/{tail:[\s\S]*}", handle)
-                runner = web.AppRunner(app, access_log=None)
+                # Idle connections of the functions are nobody's to wait for at the end.
+                runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
                 await runner.setup()
                 site = web.TCPSite(runner, "127.0.0.1", 0)
                 await site.start()

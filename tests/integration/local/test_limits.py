@@ -33,8 +33,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 
 @pytest.fixture(scope="module")
-def library(stack: LocalStack) -> LibraryClient:
-    return LibraryClient(base_url=stack.base_url, mint=stack.mint_token)
+def library(stack: LocalStack) -> Iterator[LibraryClient]:
+    client = LibraryClient(base_url=stack.base_url, mint=stack.mint_token)
+    with client.http:
+        yield client
 
 
 def ask_for_a_loan(library: LibraryClient, member: str) -> httpx.Response:

@@ -1,0 +1,132 @@
+"""A busy day at the library, over its HTTP API: many members lend at once, some renew, most bring back; and what the
+loans service says of it afterwards, which is what everybody else's numbers have to agree with."""
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.support.library_client import LibraryClient, at_once, ok
+
+ROLES = ("student", "patron", "faculty")
+_AT_ONCE = 8
+_KEPT = 0.1
+_RENEWED = 0.1
+
+
+@dataclass(frozen=True)
+class Day:
+    """Who came, and what there was to lend: ids. issued, renewed, returned: as many as the answers said."""
+
+    members: Sequence[str]
+    books: Sequence[str]
+    issued: int
+    renewed: int
+    returned: int
+
+    @property
+    def events(self) -> int:
+        """How many events of loans the bus must have carried."""
+        return self.issued + self.renewed + self.returned
+
+
+def spend(library: LibraryClient, *, loans: int, members: int, titles: int, seed: int) -> Day:
+    """So many loans, spread over members and titles by the seed; about one in ten is renewed, one in ten is kept.
+
+    Fails on any answer but the expected ones: there is a copy for everybody and a place for every loan.
+    """
+    people = at_once(
+        [lambda role=role: library.add_member(role) for role in _in_turn(ROLES, members)],  # type: ignore[misc]
+        workers=_AT_ONCE,
+    )
+    books = [each["id"] for each in at_once([lambda: library.add_book(copies=members)] * titles, workers=_AT_ONCE)]
+    done: Counter[str] = Counter()
+    counting = threading.Lock()
+
+    def visits(number: int) -> None:
+        chance = random.Random(f"{seed}/{number}")
+        member = people[number]
+        mine = library.bearer(member["id"], member["role"])
+        kept: set[str] = set()
+        for _ in range(loans // members + (number < loans % members)):
+            book = chance.choice([each for each in books if each not in kept])
+            loan = _answered(
+                library.http.post("/api/loans", json={"user_id": member["id"], "book_id": book}, headers=mine), 201
+            )
+            _count("issued")
+            if chance.random() < _RENEWED:
+                _answered(library.http.post(f"/api/loans/{loan['id']}/renew", headers=mine), 200)
+                _count("renewed")
+            # A student may have three at a time.
+            if len(kept) < 2 and chance.random() < _KEPT:
+                kept.add(book)
+            else:
+                _answered(library.http.post("/api/returns", json={"loan_id": loan["id"]}, headers=mine), 200)
+                _count("returned")
+
+    def _count(what: str) -> None:
+        with counting:
+            done[what] += 1
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for visited in [pool.submit(visits, number) for number in range(members)]:
+            visited.result()
+    return Day([each["id"] for each in people], books, done["issued"], done["renewed"], done["returned"])
+
+
+def all_loans(library: LibraryClient, members: Sequence[str]) -> list[dict[str, Any]]:
+    """Every loan of these members, as GET /api/loans tells it, page by page."""
+
+    def of(member: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        params = {"user_id": member, "limit": "100"}
+        while True:
+            page = ok(library.http.get("/api/loans", params=params, headers=library.as_librarian()))
+            found += page["items"]
+            if page["next_cursor"] is None:
+                return found
+            params["cursor"] = page["next_cursor"]
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [loan for loans in pool.map(of, members) for loan in loans]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What follows from the loans themselves."""
+
+    loans: int
+    returns: int
+    renewals: int
+    open: int
+    loans_of: Counter[str]
+    """By member."""
+    loans_by_title: Counter[str]
+    """By book id."""
+
+    @classmethod
+    def of(cls, loans: Sequence[dict[str, Any]]) -> "Truth":
+        returned = [loan for loan in loans if loan["return_date"] is not None]
+        return cls(
+            loans=len(loans),
+            returns=len(returned),
+            renewals=sum(loan["extensions_count"] for loan in loans),
+            open=len(loans) - len(returned),
+            loans_of=Counter(loan["user_id"] for loan in loans),
+            loans_by_title=Counter(loan["book_id"] for loan in loans),
+        )
+
+
+def _in_turn[T](values: Sequence[T], number: int) -> Iterator[T]:
+    return (values[each % len(values)] for each in range(number))
+
+
+def _answered(response: httpx.Response, status: int) -> dict[str, Any]:
+    assert response.status_code == status, f"{response.request.method} {response.request.url.path}: {response.text}"
+    document: dict[str, Any] = response.json()
+    return document
