@@ -342,6 +342,17 @@ def loans() -> Iterator[tuple[str, Event]]:
     yield "return_by_path", request("POST", f"{one}/return", AS_LIBRARIAN, path=loan, body={"condition": "damaged"})
 
 
+def admin() -> Iterator[tuple[str, Event]]:
+    """Messages that were given up."""
+    one = "/api/admin/dead-letters/{queue}"
+    queue_name = {"queue": "RevocationDeadLetters"}
+    yield "list_queues", request("GET", "/api/admin/dead-letters", AS_ADMIN)
+    yield "look", request("GET", one, AS_ADMIN, path=queue_name, query={"limit": "5"})
+    yield "look_as_librarian", request("GET", one, AS_LIBRARIAN, path=queue_name)
+    yield "redrive", request("POST", f"{one}/redrive", AS_ADMIN, path=queue_name, body={"limit": 10})
+    yield "redrive_unknown", request("POST", f"{one}/redrive", AS_ADMIN, path={"queue": "Nowhere"}, body={})
+
+
 def users_stream() -> Iterator[tuple[str, Event]]:
     """Images of accounts."""
     account = {"pk": f"USER#{MEMBER}", "sk": "PROFILE", "user_id": MEMBER, "name": "Grace Gray", "version": 1}
@@ -481,6 +492,7 @@ FUNCTIONS = {
     "CodeSender": code_sender,
     "MembershipExpiry": membership_expiry,
     "FirstAdministratorFunction": first_administrator,
+    "AdminFunction": admin,
     "BooksFunction": books,
     "BooksPublisher": books_stream,
     "LoansFunction": loans,

@@ -1,5 +1,6 @@
 """Queues, rules and dead letters in the template: nothing is lost, nothing comes too early, somebody is told."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -169,6 +170,58 @@ def test_somebody_is_told_of_dead_letters(queue: str) -> None:
 
     assert len(alarms) == 1
     assert (alarms[0]["Threshold"], alarms[0]["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+
+
+def registered() -> dict[str, dict[str, Any]]:
+    """What the endpoint of the dead letters knows (`DeadLetterQueues`), logical ids in the place of addresses."""
+    text = load()["Resources"]["DeadLetterQueues"]["Properties"]["Value"]["Fn::Sub"]
+    found: dict[str, dict[str, Any]] = json.loads(text)
+    return {
+        name: {**queue, **{part: queue[part].strip("${}") for part in ("url", "source") if part in queue}}
+        for name, queue in found.items()
+    }
+
+
+def test_every_dead_letter_queue_is_where_operators_look_for_them() -> None:
+    assert sorted(registered()) == DEAD_LETTER_QUEUES
+
+
+@pytest.mark.parametrize("name", DEAD_LETTER_QUEUES)
+def test_a_dead_letter_goes_back_to_where_it_came_from(name: str) -> None:
+    """And the admin function may look at it, take it away and put it there."""
+    known = registered()[name]
+    (admin,) = [function for function in functions() if function.logical_id == "AdminFunction"]
+    sources = [queue for queue in QUEUES if "RedrivePolicy" in QUEUES[queue] and dead_letters_of(queue) == name]
+
+    assert known["url"] == name
+    assert ([known["source"]] if "source" in known else []) == sources
+    assert known["about"]
+    for action in ("ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes"):
+        assert name in allowed(admin, f"sqs:{action}"), action
+    assert set(sources) <= allowed(admin, "sqs:SendMessage")
+
+
+def test_every_publisher_is_known_for_what_it_could_not_publish() -> None:
+    text = load()["Resources"]["EventPublishers"]["Properties"]["Value"]["Fn::Sub"]
+    known = {entry["function"].strip("${}"): entry["table"].strip("${}") for entry in json.loads(text).values()}
+    fed = {
+        function.logical_id: referred(source["Stream"])
+        for function in functions()
+        for _, source in function.events("DynamoDB")
+    }
+    (admin,) = [function for function in functions() if function.logical_id == "AdminFunction"]
+
+    assert known == fed
+    assert set(fed) <= allowed(admin, "lambda:InvokeFunction")
+    assert set(fed.values()) <= allowed(admin, "dynamodb:GetRecords")
+
+
+@pytest.mark.parametrize("function", functions(), ids=lambda function: function.logical_id)
+def test_a_stream_wakes_its_publisher_only_for_what_it_looks_at(function: Function) -> None:
+    for _, source in function.events("DynamoDB"):
+        (only,) = source["FilterCriteria"]["Filters"]
+        assert json.loads(only["Pattern"])["dynamodb"]
+        assert referred(source["DestinationConfig"]["OnFailure"]["Destination"]) == "PublishDeadLetters"
 
 
 def test_queues_and_functions_are_outputs() -> None:

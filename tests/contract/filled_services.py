@@ -8,9 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
+import admin_service.http
 import books_service.http
 import loans_service.http
 import users_service.http
+from admin_service.adapters.publishers import LambdaPublishers
+from admin_service.adapters.registry import DeclaredQueues
+from admin_service.adapters.sqs import SqsQueues
+from admin_service.application.dead_letters import DeadLetters
 from books_service.adapters.dynamodb import DynamoCatalogue
 from books_service.bootstrap import compose
 from books_service.domain.title import Metadata
@@ -59,7 +64,7 @@ class Running:
             return person(ADMIN.id, "admin")
         if "scope" in access:
             return service("loans", access["scope"])
-        return person(self.known["user_id"], "patron")
+        return person(self.known.get("user_id", LIBRARIAN.id), "patron")
 
 
 @contextmanager
@@ -133,4 +138,23 @@ def loans(stack: InProcess) -> Running:
     )
 
 
-SERVICES: dict[str, Callable[[InProcess], Running]] = {"users": users, "books": books, "loans": loans}
+def admin(stack: InProcess) -> Running:
+    """The admin service with one dead letter."""
+    queue = "RevocationDeadLetters"
+    aws.sqs().send_message(QueueUrl=stack.refs[queue], MessageBody="{}")
+    stored = {name: stack.client("ssm").get_parameter(Name=name) for name in ("DeadLetterQueues", "EventPublishers")}
+    declared, publishers = (answer["Parameter"]["Value"] for answer in stored.values())
+    dead_letters = DeadLetters(
+        registry=DeclaredQueues(lambda: declared),
+        queues=SqsQueues(wait_seconds=0),
+        publishers=LambdaPublishers(lambda: publishers),
+    )
+    return Running(admin_service.http.build(lambda: dead_letters), {"queue": queue})
+
+
+SERVICES: dict[str, Callable[[InProcess], Running]] = {
+    "admin": admin,
+    "books": books,
+    "loans": loans,
+    "users": users,
+}

@@ -111,6 +111,9 @@ class InProcess:
         self._parameter("ServicesUrlParameter", NOBODY_LISTENS)
         self.put_keys_back()
         self._parameter("LoanPolicyParameter", self.refs["LoanPolicy"])
+        self.refs |= {name: name for name in self.functions}
+        for parameter in ("DeadLetterQueues", "EventPublishers"):
+            self._parameter(parameter, self.resolve(self.template["Resources"][parameter]["Properties"]["Value"]))
 
     def put_keys_back(self) -> None:
         """Makes keys and secrets what they were in the beginning: one key each, and the signing key published."""

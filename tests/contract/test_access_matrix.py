@@ -49,7 +49,7 @@ def service(request: pytest.FixtureRequest, stack: InProcess) -> Iterator[Runnin
 @pytest.fixture(scope="module")
 def things(service: Running) -> Things:
     others = {name: new_id() for name in ("user_id", "book_id", "loan_id")}
-    return Things({**others, "barcode": "30001000000001", **service.known})
+    return Things({**others, "barcode": "30001000000001", "queue": "RevocationDeadLetters", **service.known})
 
 
 @pytest.fixture(scope="module")

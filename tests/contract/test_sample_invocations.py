@@ -87,6 +87,13 @@ HTTP = {
         "return_by_path": 200,
     },
 }
+HTTP["AdminFunction"] = {
+    "list_queues": 200,
+    "look": 200,
+    "look_as_librarian": 403,
+    "redrive": 200,
+    "redrive_unknown": 404,
+}
 RESULTS: dict[str, dict[str, Any]] = {
     "RotationFunction": {
         "daily": {
@@ -133,7 +140,12 @@ RESULTS: dict[str, dict[str, Any]] = {
         "one_unreadable": {"batchItemFailures": []},
     },
 }
-SERVICE_OF = {"UsersFunction": "users", "BooksFunction": "books", "LoansFunction": "loans"}
+SERVICE_OF = {
+    "UsersFunction": "users",
+    "BooksFunction": "books",
+    "LoansFunction": "loans",
+    "AdminFunction": "admin",
+}
 
 
 def event(function: str, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_ses import SESClient
     from mypy_boto3_sns import SNSClient
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
 
 
 @cache
-def _client(service: str, *, patient: bool = True) -> Any:
+def _client(service: str, *, patient: bool = True, answer_seconds: int | None = None) -> Any:
+    """answer_seconds: how long the only attempt may take, for calls that are better not repeated."""
     import boto3  # noqa: PLC0415 - a tenth of a second that imports must not pay
     from botocore.config import Config  # noqa: PLC0415
 
     config = Config(
         connect_timeout=1,
-        read_timeout=3 if patient else 1,
-        retries={"mode": "standard", "max_attempts": 3 if patient else 1},
+        read_timeout=answer_seconds or (3 if patient else 1),
+        retries={"mode": "standard", "max_attempts": 3 if patient and answer_seconds is None else 1},
         max_pool_connections=10,
     )
     # The overloads of boto3-stubs want literal names; the accessors below give the types back.
@@ -41,6 +43,17 @@ def dynamodb() -> "DynamoDBClient":
 def impatient_dynamodb() -> "DynamoDBClient":
     """One attempt of at most two seconds, for what a request can do without."""
     client: DynamoDBClient = _client("dynamodb", patient=False)
+    return client
+
+
+def dynamodb_streams() -> Any:
+    """No stubs of this one are installed."""
+    return _client("dynamodbstreams")
+
+
+def lambda_() -> "LambdaClient":
+    """For calls that are waited for. A function that has not answered in time is not called once more."""
+    client: LambdaClient = _client("lambda", answer_seconds=10)
     return client
 
 

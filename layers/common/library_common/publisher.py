@@ -3,6 +3,9 @@
 Raises when anything could not be put on the bus, so that Lambda hands the batch in again: events are
 published at least once and in order per item. What can never be published (not an envelope, too
 large) is set aside in the publisher's dead-letter queue and does not hold up the rest.
+
+Of an image that is set aside only its keys and its outbox are kept: what it takes to find the item and to publish
+again (`redrivable_record`). The rest may be about people, down to the hashes of their passwords.
 """
 
 import json
@@ -12,14 +15,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from library_common import aws
+from library_common.clock import SystemClock, to_rfc3339
 from library_common.context import current, invocation
 from library_common.dynamodb import Item, from_wire
-from library_common.events import SOURCE_PREFIX, Envelope, from_outbox
+from library_common.events import OUTBOX_ATTRIBUTE, SOURCE_PREFIX, Envelope, from_outbox
 from library_common.telemetry import count, log_invocation
 
 MAX_ENTRIES = 10
 MAX_ENTRY_BYTES = 240 * 1024
 """EventBridge takes 256 KB per request, all its entries together and counting source and detail type too."""
+
+_ROOM_FOR_THE_REST = 8 * 1024
+"""Of a message about what was set aside: keys, ids, reason."""
 
 
 class PublishFailed(Exception):
@@ -83,15 +90,17 @@ class StreamPublisher:
                 image = from_wire(image_on_the_wire)
                 # What else hangs on the stream does not depend on the events being readable.
                 images.append(image)
-                new_entries = [self._entry(envelope) for envelope in from_outbox(image)]
+                envelopes = from_outbox(image)
             except (ValueError, TypeError, KeyError) as exc:
                 # json and pydantic both raise ValueErrors. Trying again would find the same bytes.
-                self._set_aside(record, type(exc).__name__)
+                self._set_aside(record, f"unreadable outbox: {type(exc).__name__}", _outbox(image_on_the_wire))
                 set_aside += 1
                 continue
-            for entry in new_entries:
+            for envelope in envelopes:
+                entry = self._entry(envelope)
                 if _size(entry) > MAX_ENTRY_BYTES:
-                    self._set_aside(record, "too large for the bus")
+                    # Its neighbours in the outbox go out, so a redrive is about this one; nor would it fit in here.
+                    self._set_aside(record, f"too large for the bus: {envelope.type} {envelope.id}", None)
                     set_aside += 1
                 else:
                     entries.append(entry)
@@ -117,13 +126,26 @@ class StreamPublisher:
             count("PublishFailed", answer["FailedEntryCount"], source=self._source)
             raise PublishFailed(", ".join(codes))
 
-    def _set_aside(self, record: Mapping[str, Any], reason: str) -> None:
+    def _set_aside(self, record: Mapping[str, Any], reason: str, outbox: object) -> None:
         count("EventSetAside", source=self._source)
+        letter = {
+            "source": self._source,
+            "stream_event_id": record.get("eventID"),
+            "keys": record.get("dynamodb", {}).get("Keys"),
+            "outbox": outbox,
+        }
+        attributes = {
+            "reason": reason,
+            "consumer": f"publisher of {self._source}",
+            "correlation_id": current().correlation_id,
+            "set_aside_at": to_rfc3339(SystemClock().now()),
+        }
         aws.sqs().send_message(
             QueueUrl=self._dead_letters_url,
-            MessageBody=json.dumps(
-                {"reason": reason, "source": self._source, "record": _described(record)}, default=str
-            ),
+            MessageBody=json.dumps(letter, default=str),
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": text[:500]} for name, text in attributes.items()
+            },
         )
 
 
@@ -146,8 +168,21 @@ def _size(entry: Mapping[str, Any]) -> int:
     return len(str(entry["Detail"]).encode())
 
 
-def _described(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The record, or only its keys when it would not fit into a queue message."""
-    if len(json.dumps(record, default=str).encode()) < MAX_ENTRY_BYTES:
-        return record
-    return {"eventID": record.get("eventID"), "Keys": record.get("dynamodb", {}).get("Keys")}
+def _outbox(image_on_the_wire: object) -> object:
+    """The outbox as it is, readable or not; None when there is none, or too much of it for a queue message."""
+    found = image_on_the_wire.get(OUTBOX_ATTRIBUTE) if isinstance(image_on_the_wire, Mapping) else None
+    fits = found is None or len(json.dumps(found, default=str).encode()) < MAX_ENTRY_BYTES - _ROOM_FOR_THE_REST
+    return found if fits else None
+
+
+def redrivable_record(letter: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A stream record that makes the publisher try once more what it set aside; None when nothing of it was kept.
+
+    The image has nothing but keys and outbox, so whatever else hangs on the stream takes it for nobody's business.
+    """
+    if letter.get("outbox") is None or not isinstance(letter.get("keys"), Mapping):
+        return None
+    return {
+        "eventID": letter.get("stream_event_id"),
+        "dynamodb": {"Keys": letter["keys"], "NewImage": {**letter["keys"], OUTBOX_ATTRIBUTE: letter["outbox"]}},
+    }

@@ -9,11 +9,11 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from pydantic import BaseModel
 
-from library_common import aws
+from library_common import aws, publisher
 from library_common.context import invocation
 from library_common.dynamodb import Item, to_wire
 from library_common.events import OUTBOX_ATTRIBUTE, Envelope, from_outbox, happened, to_outbox
-from library_common.publisher import MAX_ENTRY_BYTES, PublishFailed, StreamPublisher
+from library_common.publisher import MAX_ENTRY_BYTES, PublishFailed, StreamPublisher, redrivable_record
 from tests.support.clock import NOON
 from tests.support.operator_log import OperatorLog
 
@@ -51,11 +51,13 @@ class DeadLetters:
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
         self.queues: set[str] = set()
+        self.reasons: list[str] = []
 
-    def send_message(self, *, QueueUrl: str, MessageBody: str) -> None:  # noqa: N803 - as boto3 has it
-        assert len(MessageBody.encode()) <= 256 * 1024
+    def send_message(self, *, QueueUrl: str, MessageBody: str, MessageAttributes: dict[str, Any]) -> None:  # noqa: N803 - as boto3 has it
+        assert len(MessageBody.encode()) + len(json.dumps(MessageAttributes)) <= 256 * 1024
         self.queues.add(QueueUrl)
         self.messages.append(json.loads(MessageBody))
+        self.reasons.append(MessageAttributes["reason"]["StringValue"])
 
 
 @pytest.fixture
@@ -83,8 +85,8 @@ def publish(bus: Bus, dead_letters: DeadLetters, images: list[Item]) -> Callable
     def on_images(handed: Sequence[Item]) -> None:
         images.extend(handed)
 
-    publisher = StreamPublisher(source="loans", bus="library", dead_letters_url="https://dlq.test", on_images=on_images)
-    return lambda *records: publisher({"Records": list(records)}, None)
+    working = StreamPublisher(source="loans", bus="library", dead_letters_url="https://dlq.test", on_images=on_images)
+    return lambda *records: working({"Records": list(records)}, None)
 
 
 def event(event_id: str, data: dict[str, Any] | None = None) -> Envelope:
@@ -109,8 +111,8 @@ def record(*events: Envelope, pk: str = "LOAN#1", kind: str = "INSERT", **attrib
     }
 
 
-def broken(outbox: object, pk: str = "LOAN#0") -> dict[str, Any]:
-    attributes: dict[str, Any] = {OUTBOX_ATTRIBUTE: outbox}
+def broken(outbox: object, pk: str = "LOAN#0", **more: Any) -> dict[str, Any]:
+    attributes: dict[str, Any] = {OUTBOX_ATTRIBUTE: outbox, **more}
     return record(pk=pk, **attributes)
 
 
@@ -201,10 +203,10 @@ def test_what_hangs_on_the_stream_failing_brings_the_batch_again(bus: Bus, dead_
     def refuse(_: Sequence[Item]) -> None:
         raise ConnectionError("queue down")
 
-    publisher = StreamPublisher(source="loans", bus="library", dead_letters_url="q", on_images=refuse)
+    failing = StreamPublisher(source="loans", bus="library", dead_letters_url="q", on_images=refuse)
 
     with pytest.raises(ConnectionError):
-        publisher({"Records": [record(event("E1"))]}, None)
+        failing({"Records": [record(event("E1"))]}, None)
 
 
 POISON = [
@@ -237,9 +239,14 @@ def test_poison_is_set_aside_and_the_rest_goes_on(
     assert outcome == {"published": 2, "set_aside": 1}
     assert bus.ids == ["E1", "E2"]
     (letter,) = dead_letters.messages
-    assert letter["source"] == "library.loans"
-    assert letter["record"] == poison
-    assert letter["reason"]
+    image = poison["dynamodb"]["NewImage"]
+    assert letter == {
+        "source": "library.loans",
+        "stream_event_id": poison.get("eventID"),
+        "keys": poison["dynamodb"]["Keys"],
+        "outbox": image["events"],
+    }
+    assert dead_letters.reasons[0].startswith("unreadable outbox: ")
     assert dead_letters.queues == {"https://dlq.test"}
 
 
@@ -247,7 +254,47 @@ def test_a_record_of_unknown_shape_is_set_aside(publish: Callable[..., Any], dea
     strange = {"eventID": "1", "dynamodb": {"NewImage": {"pk": {"B": "AAAA"}}}}
 
     assert publish(strange)["set_aside"] == 1
-    assert dead_letters.messages[0]["record"] == strange
+    assert dead_letters.messages == [{"source": "library.loans", "stream_event_id": "1", "keys": None, "outbox": None}]
+
+
+def test_nothing_else_of_an_image_is_kept(publish: Callable[..., Any], dead_letters: DeadLetters) -> None:
+    publish(broken("not json", name="Ann Lee", password_hash="$2b$12$abc"))
+
+    assert "Ann Lee" not in json.dumps(dead_letters.messages)
+    assert "$2b$" not in json.dumps(dead_letters.messages)
+
+
+def test_what_was_set_aside_can_be_published_once_its_publisher_understands_it(
+    publish: Callable[..., Any],
+    bus: Bus,
+    dead_letters: DeadLetters,
+    images: list[Item],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def not_yet(_: Item) -> list[Envelope]:
+        raise ValueError("a version of tomorrow")
+
+    with monkeypatch.context() as older:
+        older.setattr(publisher, "from_outbox", not_yet)
+        assert publish(record(event("E1"), event("E2")))["set_aside"] == 1
+
+    again = redrivable_record(dead_letters.messages[0])
+
+    assert publish(again) == {"published": 2, "set_aside": 0}
+    assert bus.ids == ["E1", "E2"]
+    assert images[-1].keys() == {"pk", "sk", "events"}
+
+
+@pytest.mark.parametrize("letter", [{}, {"keys": {"pk": {"S": "a"}}}, {"keys": None, "outbox": {"S": "[]"}}])
+def test_what_was_not_kept_cannot_be_published_again(letter: dict[str, Any]) -> None:
+    assert redrivable_record(letter) is None
+
+
+def test_an_outbox_too_large_for_a_message_is_not_kept(publish: Callable[..., Any], dead_letters: DeadLetters) -> None:
+    publish(broken("x" * MAX_ENTRY_BYTES))
+
+    assert dead_letters.messages[0]["outbox"] is None
+    assert dead_letters.messages[0]["keys"] is not None
 
 
 def test_poison_in_the_outbox_does_not_hide_the_image(
@@ -268,8 +315,14 @@ def test_an_event_too_large_for_the_bus_is_set_aside_and_the_others_of_its_item_
 
     assert bus.ids == ["E1", "E3"]
     (letter,) = dead_letters.messages
-    # The whole record would not fit into a message either: where to find it must do.
-    assert letter["record"] == {"eventID": "stream-LOAN#1", "Keys": to_wire({"pk": "LOAN#1", "sk": "LOAN"})}
+    # It would not fit into a message either: where to find it must do.
+    assert letter == {
+        "source": "library.loans",
+        "stream_event_id": "stream-LOAN#1",
+        "keys": to_wire({"pk": "LOAN#1", "sk": "LOAN"}),
+        "outbox": None,
+    }
+    assert dead_letters.reasons == ["too large for the bus: LoanCreated E2"]
 
 
 def test_what_cannot_even_be_set_aside_brings_the_batch_again(

@@ -1,0 +1,1 @@
+"""The queues, the registry of them, and the publishers."""

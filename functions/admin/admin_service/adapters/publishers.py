@@ -1,0 +1,102 @@
+"""The publishers: handed records once more, by being invoked as their streams would.
+
+So there is one way only in which events get onto the bus, and whatever else hangs on a stream sees the records, too.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+from pydantic import BaseModel, TypeAdapter
+
+from admin_service.application.ports import NoSuchPublisher, PublishingFailed, RecordsGone
+from admin_service.domain.dead_letters import StreamBatch
+from library_common import aws
+
+_GONE = frozenset({"TrimmedDataAccessException", "ResourceNotFoundException", "ExpiredIteratorException"})
+_MAX_REQUEST_BYTES = 4 * 1024 * 1024
+"""Lambda takes six megabytes."""
+
+_EMPTY_ANSWERS = 5
+"""A shard may answer nothing for a while although there is more."""
+
+
+class _Publisher(BaseModel):
+    function: str
+    table: str
+
+
+_LIST = TypeAdapter(dict[str, _Publisher])
+
+
+class LambdaPublishers:
+    """Implements `application.ports.Publishers`. read: what publishers there are, a JSON document: source -> function
+    and table.
+    """
+
+    def __init__(self, read: Callable[[], str]) -> None:
+        self._read = read
+
+    def publish_again(self, source: str, record: Mapping[str, Any]) -> None:
+        publisher = _LIST.validate_json(self._read()).get(source)
+        if publisher is None:
+            raise NoSuchPublisher(source)
+        self._invoke(publisher.function, record)
+
+    def publish_batch_again(self, batch: StreamBatch) -> None:
+        known = [each for each in _LIST.validate_json(self._read()).values() if each.table == batch.table]
+        if not known:
+            raise NoSuchPublisher(batch.table)
+        for records in _requests(_records(batch)):
+            self._invoke(known[0].function, *records)
+
+    def _invoke(self, function: str, *records: Mapping[str, Any]) -> None:
+        """What the publisher sets aside once more is in the queue anew then, with the reason it has now."""
+        answer = aws.lambda_().invoke(FunctionName=function, Payload=_payload(records))
+        if answer.get("FunctionError"):
+            raise PublishingFailed(function)
+
+
+def _payload(records: Sequence[Mapping[str, Any]]) -> bytes:
+    return json.dumps({"Records": list(records)}, default=str).encode()
+
+
+def _requests(records: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """The records in order, in requests that Lambda takes. One record is an item at most, 400 KB."""
+    request: list[Mapping[str, Any]] = []
+    for record in records:
+        if request and len(_payload([*request, record])) > _MAX_REQUEST_BYTES:
+            yield request
+            request = []
+        request.append(record)
+    if request:
+        yield request
+
+
+def _records(batch: StreamBatch) -> Iterator[dict[str, Any]]:
+    """The records of a batch, from first to last. Raises RecordsGone."""
+    streams = aws.dynamodb_streams()
+    try:
+        iterator: str | None = streams.get_shard_iterator(
+            StreamArn=batch.stream_arn,
+            ShardId=batch.shard_id,
+            ShardIteratorType="AT_SEQUENCE_NUMBER",
+            SequenceNumber=batch.first,
+        )["ShardIterator"]
+        seen, empty = 0, 0
+        while iterator is not None and empty < _EMPTY_ANSWERS:
+            answer = streams.get_records(ShardIterator=iterator)
+            for record in answer["Records"]:
+                if int(record["dynamodb"]["SequenceNumber"]) > int(batch.last):
+                    return
+                seen += 1
+                yield {**record}
+            empty = 0 if answer["Records"] else empty + 1
+            iterator = answer.get("NextShardIterator")
+        if not seen:
+            raise RecordsGone(batch.table)
+    except ClientError as refused:
+        if refused.response["Error"]["Code"] in _GONE:
+            raise RecordsGone(batch.table) from refused
+        raise

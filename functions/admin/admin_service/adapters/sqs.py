@@ -1,0 +1,64 @@
+"""The queues themselves. SQS cannot show a message without receiving it; so it is received, and given back at once."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from admin_service.domain.dead_letters import Letter
+from library_common import aws
+
+
+class SqsQueues:
+    """Implements `application.ports.Queues`."""
+
+    def __init__(self, *, wait_seconds: int = 1) -> None:
+        """wait_seconds: long polling asks all of SQS's machines; the short kind may miss the few messages there are."""
+        self._wait_seconds = wait_seconds
+
+    def waiting(self, url: str) -> int:
+        found = aws.sqs().get_queue_attributes(
+            QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        )["Attributes"]
+        return int(found["ApproximateNumberOfMessages"]) + int(found["ApproximateNumberOfMessagesNotVisible"])
+
+    def receive(self, url: str, at_most: int, *, hidden_seconds: int) -> list[Letter]:
+        answer = aws.sqs().receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=at_most,
+            VisibilityTimeout=hidden_seconds,
+            WaitTimeSeconds=self._wait_seconds,
+            MessageSystemAttributeNames=["SentTimestamp"],
+            MessageAttributeNames=["All"],
+        )
+        return [_letter(message) for message in answer.get("Messages", [])]
+
+    def give_back(self, url: str, letters: Sequence[Letter]) -> None:
+        for start in range(0, len(letters), 10):
+            aws.sqs().change_message_visibility_batch(
+                QueueUrl=url,
+                Entries=[
+                    {"Id": str(number), "ReceiptHandle": letter.receipt, "VisibilityTimeout": 0}
+                    for number, letter in enumerate(letters[start : start + 10])
+                ],
+            )
+
+    def send(self, url: str, body: str) -> None:
+        aws.sqs().send_message(QueueUrl=url, MessageBody=body)
+
+    def delete(self, url: str, letter: Letter) -> None:
+        aws.sqs().delete_message(QueueUrl=url, ReceiptHandle=letter.receipt)
+
+
+def _letter(message: Any) -> Letter:
+    sent = message.get("Attributes", {}).get("SentTimestamp")
+    return Letter(
+        id=message["MessageId"],
+        receipt=message["ReceiptHandle"],
+        body=message["Body"],
+        sent_at=datetime.fromtimestamp(int(sent) / 1000, UTC) if sent else None,
+        said={
+            name: value["StringValue"]
+            for name, value in message.get("MessageAttributes", {}).items()
+            if "StringValue" in value
+        },
+    )

@@ -1,0 +1,92 @@
+"""What is answered."""
+
+from pydantic import BaseModel
+
+from admin_service.domain.dead_letters import DeadLetterQueue, Kind, Letter, Outcome, origin
+from library_common.clock import to_rfc3339
+
+
+class QueueView(BaseModel):
+    """A queue of dead letters. `waiting` is about right; `about` says what it means that there are any."""
+
+    name: str
+    about: str
+    kind: Kind
+    personal: bool
+    waiting: int
+
+    @classmethod
+    def of(cls, queue: DeadLetterQueue, waiting: int) -> "QueueView":
+        return cls(name=queue.name, about=queue.about, kind=queue.kind, personal=queue.personal, waiting=waiting)
+
+
+class QueuesView(BaseModel):
+    """All queues of dead letters."""
+
+    items: list[QueueView]
+
+
+class LetterView(BaseModel):
+    """A message that was given up. `body` is null where messages are about people.
+
+    reason: null when the queue set it aside by itself, after a process died on it again and again. received: by the
+    consumer, before it gave up.
+    """
+
+    id: str
+    reason: str | None
+    consumer: str | None
+    event_id: str | None
+    event_type: str | None
+    correlation_id: str | None
+    received: int | None
+    set_aside_at: str | None
+    sent_at: str | None
+    body: str | None
+
+    @classmethod
+    def of(cls, letter: Letter, queue: DeadLetterQueue) -> "LetterView":
+        known = origin(letter)
+        return cls(
+            id=letter.id,
+            reason=known.reason,
+            consumer=known.consumer,
+            event_id=known.event_id,
+            event_type=known.event_type,
+            correlation_id=known.correlation_id,
+            received=known.received,
+            set_aside_at=known.set_aside_at,
+            sent_at=to_rfc3339(letter.sent_at) if letter.sent_at else None,
+            body=None if queue.personal else letter.body,
+        )
+
+
+class LettersView(BaseModel):
+    """Some of a queue's messages, in no particular order; all of them when `complete`.
+
+    oldest_sent_at: null unless all were seen.
+    """
+
+    queue: QueueView
+    items: list[LetterView]
+    complete: bool
+    oldest_sent_at: str | None
+
+
+class ResultView(BaseModel):
+    """What became of one message. `gone`: the stream does not have its records any more. `unreadable`: there is nothing
+    in it that could be sent off. Whatever was not `moved` is in the queue as before.
+    """
+
+    id: str
+    outcome: Outcome
+    detail: str | None = None
+
+
+class RedriveView(BaseModel):
+    """What was sent off again. `left` is about how many messages are in the queue now."""
+
+    queue: str
+    moved: int
+    left: int
+    results: list[ResultView]

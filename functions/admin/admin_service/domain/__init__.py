@@ -1,0 +1,1 @@
+"""What dead letters are, and what can be done about them."""
