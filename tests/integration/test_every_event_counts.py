@@ -40,14 +40,14 @@ def day(library: LibraryClient, bus: EventTap) -> Day:
 
 @pytest.fixture(scope="module")
 def truth(library: LibraryClient, day: Day) -> Truth:
-    return Truth.of(busy_day.all_loans(library, day.members))
+    return Truth.of(day, busy_day.all_loans(library, day.members))
 
 
 @pytest.fixture(scope="module")
 def deliveries(bus: EventTap, day: Day) -> list[str]:
     """The day's events of loans, as the bus delivered them."""
     found = bus.deliveries(OF_LOANS, day.events, seconds=60)
-    return [body for body in found if json.loads(body)["detail"]["data"]["user_id"] in set(day.members)]
+    return [body for body in found if json.loads(body)["detail"]["data"]["user_id"] in day.members]
 
 
 def test_the_bus_carries_what_the_loans_say(day: Day, truth: Truth, deliveries: list[str]) -> None:
@@ -62,8 +62,9 @@ def test_the_bus_carries_what_the_loans_say(day: Day, truth: Truth, deliveries: 
         "LoanReturned": truth.returns,
     }
     created = [event["data"] for event in told if event["type"] == "LoanCreated"]
-    assert Counter(data["user_id"] for data in created) == truth.loans_of
-    assert Counter(data["book_id"] for data in created) == truth.loans_by_title
+    assert Counter(data["user_id"] for data in created) == truth.by_member
+    assert Counter(data["book_id"] for data in created) == truth.by_title
+    assert Counter(data["role"] for data in created) == truth.by_role
     for kind in ("LoanCreated", "LoanReturned"):
         assert set(Counter(e["data"]["loan_id"] for e in told if e["type"] == kind).values()) == {1}, kind
 

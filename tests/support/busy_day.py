@@ -4,9 +4,10 @@ loans service says of it afterwards, which is what everybody else's numbers have
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ import httpx
 from tests.support.library_client import LibraryClient, at_once, ok
 
 ROLES = ("student", "patron", "faculty")
+GENRES = ("Fantasy", "History", "Science")
 _AT_ONCE = 8
 _KEPT = 0.1
 _RENEWED = 0.1
@@ -21,10 +23,13 @@ _RENEWED = 0.1
 
 @dataclass(frozen=True)
 class Day:
-    """Who came, and what there was to lend: ids. issued, renewed, returned: as many as the answers said."""
+    """members: who came, with their roles. books: what there was to lend, with the genres.
 
-    members: Sequence[str]
-    books: Sequence[str]
+    issued, renewed, returned: as many as the answers said.
+    """
+
+    members: Mapping[str, str]
+    books: Mapping[str, str]
     issued: int
     renewed: int
     returned: int
@@ -40,11 +45,11 @@ def spend(library: LibraryClient, *, loans: int, members: int, titles: int, seed
 
     Fails on any answer but the expected ones: there is a copy for everybody and a place for every loan.
     """
-    people = at_once(
-        [lambda role=role: library.add_member(role) for role in _in_turn(ROLES, members)],  # type: ignore[misc]
-        workers=_AT_ONCE,
+    people = at_once([partial(library.add_member, role) for role in _in_turn(ROLES, members)], workers=_AT_ONCE)
+    shelf = at_once(
+        [partial(library.add_book, copies=members, genre=genre) for genre in _in_turn(GENRES, titles)], workers=_AT_ONCE
     )
-    books = [each["id"] for each in at_once([lambda: library.add_book(copies=members)] * titles, workers=_AT_ONCE)]
+    books = [each["id"] for each in shelf]
     done: Counter[str] = Counter()
     counting = threading.Lock()
 
@@ -76,10 +81,16 @@ def spend(library: LibraryClient, *, loans: int, members: int, titles: int, seed
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for visited in [pool.submit(visits, number) for number in range(members)]:
             visited.result()
-    return Day([each["id"] for each in people], books, done["issued"], done["renewed"], done["returned"])
+    return Day(
+        members={each["id"]: each["role"] for each in people},
+        books={each["id"]: each["genre"] for each in shelf},
+        issued=done["issued"],
+        renewed=done["renewed"],
+        returned=done["returned"],
+    )
 
 
-def all_loans(library: LibraryClient, members: Sequence[str]) -> list[dict[str, Any]]:
+def all_loans(library: LibraryClient, members: Iterable[str]) -> list[dict[str, Any]]:
     """Every loan of these members, as GET /api/loans tells it, page by page."""
 
     def of(member: str) -> list[dict[str, Any]]:
@@ -98,32 +109,34 @@ def all_loans(library: LibraryClient, members: Sequence[str]) -> list[dict[str, 
 
 @dataclass(frozen=True)
 class Truth:
-    """What follows from the loans themselves."""
+    """What follows from the loans themselves. Counters are of loans issued."""
 
     loans: int
     returns: int
     renewals: int
     open: int
-    loans_of: Counter[str]
-    """By member."""
-    loans_by_title: Counter[str]
-    """By book id."""
+    by_member: Counter[str]
+    by_title: Counter[str]
+    by_role: Counter[str]
+    by_genre: Counter[str]
 
     @classmethod
-    def of(cls, loans: Sequence[dict[str, Any]]) -> "Truth":
+    def of(cls, day: Day, loans: Sequence[dict[str, Any]]) -> "Truth":
         returned = [loan for loan in loans if loan["return_date"] is not None]
         return cls(
             loans=len(loans),
             returns=len(returned),
             renewals=sum(loan["extensions_count"] for loan in loans),
             open=len(loans) - len(returned),
-            loans_of=Counter(loan["user_id"] for loan in loans),
-            loans_by_title=Counter(loan["book_id"] for loan in loans),
+            by_member=Counter(loan["user_id"] for loan in loans),
+            by_title=Counter(loan["book_id"] for loan in loans),
+            by_role=Counter(day.members[loan["user_id"]] for loan in loans),
+            by_genre=Counter(day.books[loan["book_id"]] for loan in loans),
         )
 
 
-def _in_turn[T](values: Sequence[T], number: int) -> Iterator[T]:
-    return (values[each % len(values)] for each in range(number))
+def _in_turn[T](values: Sequence[T], number: int) -> list[T]:
+    return [values[each % len(values)] for each in range(number)]
 
 
 def _answered(response: httpx.Response, status: int) -> dict[str, Any]:
