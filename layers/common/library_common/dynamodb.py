@@ -37,7 +37,14 @@ class ConditionFailed(Exception):
 
 
 class TransactionBusy(Exception):
-    """Other transactions kept touching the same items for as long as we were willing to retry."""
+    """Other transactions kept touching the same items for as long as we were willing to retry.
+
+    indexes: which operations of a transaction met one, the last time.
+    """
+
+    def __init__(self, detail: str, indexes: Sequence[int] = ()) -> None:
+        super().__init__(detail)
+        self.indexes = tuple(indexes)
 
 
 @dataclass(frozen=True)
@@ -186,6 +193,26 @@ class Table:
             if start is None:
                 return
 
+    def walk(self, only_if: Expression, *, start: Mapping[str, Any] | None = None) -> tuple[list[Item], Item | None]:
+        """One page of the keys of the whole table, and the position to go on from: for maintenance by operators.
+
+        Reads, and pays for, everything there is. Never in the path of a request.
+        """
+        names = {**only_if.names, "walked_pk": "pk", "walked_sk": "sk"}
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "FilterExpression": only_if.text,
+            "ProjectionExpression": "#walked_pk, #walked_sk",
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+        _attach(request, names, only_if.values)
+        if start is not None:
+            request["ExclusiveStartKey"] = to_wire(dict(start))
+        answer = self._client().scan(**request)
+        self._read(answer.get("ConsumedCapacity"))
+        last = answer.get("LastEvaluatedKey")
+        return [from_wire(item) for item in answer["Items"]], from_wire(last) if last else None
+
     # -- writing ------------------------------------------------------------------------------
 
     def put(self, item: Item, condition: Expression) -> None:
@@ -236,13 +263,17 @@ class Table:
             return answer
         raise TransactionBusy(operation)
 
-    def transact(self, writes: Sequence[Write]) -> None:
-        """All or nothing. Raises ConditionFailed for the first operation whose condition failed."""
+    def transact(self, writes: Sequence[Write], *, attempts: int = _CONFLICT_ATTEMPTS) -> None:
+        """All or nothing. Raises ConditionFailed for the first operation whose condition failed.
+
+        attempts: how often to try while other transactions are in the way. Raises TransactionBusy after the last one.
+        """
         if len(writes) > MAX_TRANSACTION_ITEMS:
             raise ValueError(f"{len(writes)} operations in one transaction; the limit is {MAX_TRANSACTION_ITEMS}")
         client = self._client()
         items: list[Any] = [self._transact_item(write) for write in writes]
-        for attempt in range(1, _CONFLICT_ATTEMPTS + 1):
+        met: list[int] = []
+        for attempt in range(1, attempts + 1):
             try:
                 answer = client.transact_write_items(TransactItems=items, ReturnConsumedCapacity="TOTAL")
             except client.exceptions.TransactionCanceledException as exc:
@@ -253,14 +284,16 @@ class Table:
                         old = reason.get("Item")
                         raise ConditionFailed(index, from_wire(old) if old else None) from exc
                 busy = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-                if not any(reason.get("Code") in busy for reason in reasons):
+                met = [index for index, reason in enumerate(reasons) if reason.get("Code") in busy]
+                if not met:
                     raise
-                self._back_off(attempt)
+                if attempt < attempts:
+                    self._back_off(attempt)
                 continue
             for consumed in answer.get("ConsumedCapacity", []):
                 self._wrote(consumed)
             return
-        raise TransactionBusy("transaction")
+        raise TransactionBusy("transaction", met)
 
     def _transact_item(self, write: Write) -> dict[str, Any]:
         names, values = dict(write.condition.names), dict(write.condition.values)

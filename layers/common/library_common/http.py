@@ -195,12 +195,14 @@ class ServiceApi:
         status: int = 200,
         operation: str | None = None,
         limit: str | None = None,
+        also: str | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declares one route. `raises` lists the domain errors it answers; plumbing's are added.
 
         operation: the operation id, where an endpoint serves several paths; else its own name.
         limit: a stricter limit by address for callers without a token, one of `limits.ROUTE_LIMITS`, beside the
         general one that every route has. Raises ValueError where it would never count.
+        also: a media type, of text, that the answer can have instead of JSON.
         """
         if limit is not None and limit not in limits.ROUTE_LIMITS:
             raise ValueError(f"{method} {path}: there is no limit {limit!r} for routes")
@@ -224,7 +226,8 @@ class ServiceApi:
                 methods=[method],
                 status_code=status,
                 dependencies=[Depends(guard)],
-                responses=self._documented(method, access, raises),
+                responses=self._documented(method, access, raises)
+                | ({status: {"content": {also: {"schema": {"type": "string"}}}}} if also else {}),
                 openapi_extra={
                     "x-access": access.describe(),
                     **({"x-limit": limit} if limit else {}),
