@@ -140,7 +140,8 @@ def queues_a_rule_may_send_to(rule: str) -> Iterator[str]:
     for policy in template.resources_of(load(), "AWS::SQS::QueuePolicy").values():
         covered = {referred(queue) for queue in policy["Queues"]}
         for statement in policy["PolicyDocument"]["Statement"]:
-            if statement["Condition"] != {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": [rule, "Arn"]}}}:
+            sources = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+            if {"Fn::GetAtt": [rule, "Arn"]} not in (sources if isinstance(sources, list) else [sources]):
                 continue
             assert (statement["Effect"], statement["Action"]) == ("Allow", "sqs:SendMessage")
             assert statement["Principal"] == {"Service": "events.amazonaws.com"}

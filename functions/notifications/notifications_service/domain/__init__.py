@@ -1,0 +1,1 @@
+"""What the rules are about: events of the library, told as notices."""
