@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from admin_service.application.dead_letters import DeadLetters
@@ -24,9 +23,9 @@ class FakeQueues:
     failing: set[str] = field(default_factory=set)
     sent: int = 0
 
-    def put(self, url: str, body: str, *, sent_at: datetime = NOON, **said: str) -> str:
+    def put(self, url: str, body: str, **said: str) -> str:
         self.sent += 1
-        letter = Letter(f"id-{self.sent}", f"receipt-{self.sent}", body, sent_at, said)
+        letter = Letter(f"id-{self.sent}", f"receipt-{self.sent}", body, NOON, said)
         self.messages.setdefault(url, []).append(letter)
         return letter.id
 
