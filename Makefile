@@ -42,6 +42,9 @@ logs: venv ## what a request left in the logs of all functions (ID=its correlati
 mail: venv ## the e-mails and text messages that were sent (EMAIL=... only those to one address)
 	@$(PY) -m localstack.embedded mail
 
+dead-letters: venv ## what was given up (QUEUE=... its messages; ID=... one of them; REDRIVE=1 sends off again; STACK=... on AWS)
+	@$(PY) -m localstack.embedded dead-letters
+
 test: venv ## all tests (AWS_ENDPOINT_URL=... runs them on that emulator, ARGS=... goes to pytest)
 ifdef ARGS
 	$(PY) -m pytest $(ARGS)
@@ -100,5 +103,5 @@ clean: ## remove environments, caches and builds; local state stays (see reset)
 	rm -rf $(VENV) .venv-sam .aws-sam .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: rotate logs mail openapi events help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
+.PHONY: rotate logs mail dead-letters openapi events help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
 	sam-validate sam-build sam-local deploy clean

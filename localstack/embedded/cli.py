@@ -1,4 +1,4 @@
-"""The commands: ``python -m localstack.embedded run|stop|reset|token|rotate|logs|mail|deploy|sam-local``.
+"""The commands: ``python -m localstack.embedded run|stop|reset|token|rotate|logs|mail|dead-letters|deploy|sam-local``.
 
 Settings come as options or, for ``make``, as variables of the same meaning in the environment.
 """
@@ -56,6 +56,17 @@ def _command(arguments: argparse.Namespace) -> int:
             from localstack.embedded import mail  # noqa: PLC0415
 
             sys.stdout.writelines(f"{line}\n" for line in mail.lines(arguments.stack_file, arguments.email))
+        case "dead-letters":
+            from localstack.embedded import dead_letters  # noqa: PLC0415
+
+            listed = dead_letters.lines(
+                arguments.stack_file,
+                arguments.queue,
+                arguments.id,
+                redrive=arguments.redrive,
+                stack_name=arguments.stack,
+            )
+            sys.stdout.writelines(f"{line}\n" for line in listed)
         case "deploy":
             if not arguments.endpoint_url:
                 raise Refusal("Name the emulator: make deploy-local AWS_ENDPOINT_URL=http://127.0.0.1:4566")
@@ -113,6 +124,20 @@ def _parser() -> argparse.ArgumentParser:
     mail = commands.add_parser("mail", help="e-mails and text messages that were sent")
     mail.add_argument("--email", default=environment("EMAIL"), help="only to this address (or phone number)")
     mail.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
+
+    letters = commands.add_parser("dead-letters", help="what was given up: list, look, send off again")
+    letters.add_argument("--queue", default=environment("QUEUE"), help="one queue; without it all of them")
+    letters.add_argument(
+        "--id", nargs="+", default=(environment("ID") or "").split(), help="only these messages, with their bodies"
+    )
+    letters.add_argument(
+        "--redrive",
+        action="store_true",
+        default=environment("REDRIVE", "") not in {"", "0"},
+        help="send them off to where they came from",
+    )
+    letters.add_argument("--stack", default=environment("STACK"), help="a stack on AWS, by its name")
+    letters.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
 
     deploy = commands.add_parser("deploy", help="deploy to an emulator that is running already")
     deploy.add_argument("--endpoint-url", default=environment("AWS_ENDPOINT_URL"))

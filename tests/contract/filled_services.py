@@ -145,7 +145,7 @@ def admin(stack: InProcess) -> Running:
     stored = {name: stack.client("ssm").get_parameter(Name=name) for name in ("DeadLetterQueues", "EventPublishers")}
     declared, publishers = (answer["Parameter"]["Value"] for answer in stored.values())
     dead_letters = DeadLetters(
-        registry=DeclaredQueues(lambda: declared),
+        declared=DeclaredQueues(lambda: declared),
         queues=SqsQueues(wait_seconds=0),
         publishers=LambdaPublishers(lambda: publishers),
     )

@@ -101,6 +101,7 @@ RESULTS: dict[str, dict[str, Any]] = {
                 {"ring": "signing-key", "result": "made"},
                 {"ring": "service:loans", "result": "made"},
                 {"ring": "service:users", "result": "made"},
+                {"ring": "service:notifications", "result": "made"},
             ],
         },
         "rotate": {

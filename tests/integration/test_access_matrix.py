@@ -49,7 +49,13 @@ def things(library: LibraryClient) -> Things:
     member, book = library.add_member(), library.add_book(copies=3)
     loan = created(library.lend(member["id"], book["id"]))
     return Things(
-        {"user_id": member["id"], "book_id": book["id"], "loan_id": loan["id"], "barcode": loan["barcode"]},
+        {
+            "user_id": member["id"],
+            "book_id": book["id"],
+            "loan_id": loan["id"],
+            "barcode": loan["barcode"],
+            "queue": "RevocationDeadLetters",
+        },
     )
 
 

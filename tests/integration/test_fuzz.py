@@ -26,7 +26,13 @@ def _operations() -> list[tuple[str, str]]:
 def known(library: LibraryClient) -> dict[str, str]:
     member, book = library.add_member(), library.add_book(copies=5)
     loan = created(library.lend(member["id"], book["id"]))
-    return {"user_id": member["id"], "book_id": book["id"], "loan_id": loan["id"], "barcode": loan["barcode"]}
+    return {
+        "user_id": member["id"],
+        "book_id": book["id"],
+        "loan_id": loan["id"],
+        "barcode": loan["barcode"],
+        "queue": "RevocationDeadLetters",
+    }
 
 
 @pytest.mark.parametrize(("name", "label"), _operations())

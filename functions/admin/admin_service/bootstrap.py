@@ -15,7 +15,7 @@ def dead_letters() -> DeadLetters:
     """What the HTTP API uses."""
     settings = AdminSettings()
     return DeadLetters(
-        registry=DeclaredQueues(parameter(settings.dead_letters_parameter).get),
+        declared=DeclaredQueues(parameter(settings.dead_letters_parameter).get),
         queues=SqsQueues(),
         publishers=LambdaPublishers(parameter(settings.publishers_parameter).get),
     )

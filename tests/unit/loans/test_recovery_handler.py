@@ -1,5 +1,6 @@
 """The recovery queue's entry: one bad message does not hold up the others."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from loans_service import bootstrap, recovery
 from loans_service.application.ports import ShelfUnavailable
 from loans_service.domain.loan import Condition, Loan
+from tests.architecture.deployment import load
 from tests.fakes import queues
 from tests.fakes.lending import Library
 from tests.fakes.queues import FakeSqs, batch, failed, fake_sqs, queue
@@ -116,3 +118,20 @@ def test_an_empty_batch_is_no_trouble(library: Library, event: dict[str, Any], m
     monkeypatch.setattr(bootstrap, "recovering", lambda: library.recovering)
 
     assert recovery.handler(event, None) == {"batchItemFailures": []}
+
+
+def test_the_alarm_counts_what_the_recovery_counts(
+    library: Library, settling: Loan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "loans")
+    library.shelf.failures.append((ShelfUnavailable("down"), False))
+    deliver(library, message({"loan_id": settling.id, "attempt": 2}))
+    alarm = load()["Resources"]["LoanRecoveryAgeAlarm"]["Properties"]
+
+    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    (counted,) = [metric for metric in metrics if alarm["MetricName"] in metric]
+
+    wanted = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
+    (dimensions,) = counted["_aws"]["CloudWatchMetrics"][0]["Dimensions"]
+    assert {name: counted[name] for name in dimensions} == wanted
+    assert counted["_aws"]["CloudWatchMetrics"][0]["Namespace"] == alarm["Namespace"]

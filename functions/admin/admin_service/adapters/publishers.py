@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
 from pydantic import BaseModel, TypeAdapter
 
 from admin_service.application.ports import NoSuchPublisher, PublishingFailed, RecordsGone
@@ -76,6 +75,8 @@ def _requests(records: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str
 
 def _records(batch: StreamBatch) -> Iterator[dict[str, Any]]:
     """The records of a batch, from first to last. Raises RecordsGone."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - a tenth of a second that imports must not pay
+
     streams = aws.dynamodb_streams()
     try:
         iterator: str | None = streams.get_shard_iterator(

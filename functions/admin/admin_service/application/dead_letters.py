@@ -49,7 +49,7 @@ DEADLINE_SECONDS = 15.0
 class DeadLetters:
     """The use cases. monotonic: for the deadline."""
 
-    registry: Registry
+    declared: Registry
     queues: Queues
     publishers: Publishers
     monotonic: Callable[[], float] = time.monotonic
@@ -57,7 +57,7 @@ class DeadLetters:
     def overview(self) -> QueuesView:
         """Every queue, and about how many messages it holds."""
         return QueuesView(
-            items=[QueueView.of(queue, self.queues.waiting(queue.url)) for queue in self.registry.queues()]
+            items=[QueueView.of(queue, self.queues.waiting(queue.url)) for queue in self.declared.queues()]
         )
 
     def look(self, name: str, at_most: int) -> LettersView:
@@ -100,7 +100,7 @@ class DeadLetters:
         return RedriveView(queue=queue.name, moved=moved, left=self.queues.waiting(queue.url), results=results)
 
     def _queue(self, name: str) -> DeadLetterQueue:
-        for queue in self.registry.queues():
+        for queue in self.declared.queues():
             if queue.name == name:
                 return queue
         raise DeadLetterQueueNotFound

@@ -1,0 +1,128 @@
+"""``make dead-letters``: lists, shows and sends off again what was given up.
+
+It asks the admin function itself, as API Gateway would: the same code as the endpoint decides what is shown and how
+messages move, no token is needed, and it works while nobody can log in. Whoever may invoke the function may do this.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from localstack.embedded import engine
+from localstack.embedded.aws import Aws
+from localstack.embedded.errors import Refusal
+from localstack.embedded.state import StackFile
+
+OPERATOR = {"kind": "person", "subject": "operator", "role": "admin"}
+_SHOWN = 10
+
+
+def lines(
+    stack_file: Path, queue: str | None, ids: Sequence[str], *, redrive: bool, stack_name: str | None
+) -> Iterator[str]:
+    """What to print. stack_name: of a stack on AWS, with the credentials of the environment; else the noted stack."""
+    if redrive and queue is None:
+        raise Refusal("Name the queue: make dead-letters QUEUE=... REDRIVE=1")
+    ask = _Function(*(_on_aws(stack_name) if stack_name else _noted(stack_file)))
+    if queue is None:
+        yield from _overview(ask.ask("GET", ""))
+    elif redrive:
+        body: dict[str, Any] = {"message_ids": list(ids)} if ids else {}
+        yield from _moved(ask.ask("POST", f"/{queue}/redrive", body=body))
+    else:
+        yield from _letters(ask.ask("GET", f"/{queue}", query={"limit": str(_SHOWN)}), set(ids))
+
+
+def _noted(stack_file: Path) -> tuple[Any, str]:
+    stack = StackFile.read(stack_file)
+    engine.of_noted_stack(stack.endpoint_url)
+    return Aws(stack.endpoint_url).client("lambda"), stack.functions["AdminFunction"]
+
+
+def _on_aws(stack_name: str) -> tuple[Any, str]:
+    import boto3  # noqa: PLC0415 - only for this; its session is that of the environment, which emulators must not see
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
+
+    try:
+        (stack,) = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
+    except (BotoCoreError, ClientError) as failure:
+        raise Refusal(f"The stack {stack_name} cannot be looked up: {failure}") from failure
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
+    if "AdminFunction" not in outputs:
+        raise Refusal(f"The stack {stack_name} has no admin function.")
+    return boto3.client("lambda"), outputs["AdminFunction"]
+
+
+class _Function:
+    """The admin function, asked as API Gateway asks it."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def ask(self, method: str, path: str, *, query: dict[str, str] | None = None, body: object = None) -> Any:
+        """The answer's document. Refuses with what the function says when it refuses."""
+        answer = self._client.invoke(
+            FunctionName=self._name, Payload=json.dumps(_request(method, path, query, body)).encode()
+        )
+        told = json.loads(answer["Payload"].read())
+        if "FunctionError" in answer:
+            raise Refusal(f"The admin function failed: {told.get('errorMessage', 'see its log')}")
+        document = json.loads(told["body"])
+        if told["statusCode"] >= 400:
+            raise Refusal(str(document.get("detail")))
+        return document
+
+
+def _request(method: str, path: str, query: dict[str, str] | None, body: object) -> dict[str, Any]:
+    whole = f"/api/admin/dead-letters{path}"
+    headers = {"Content-Type": "application/json"} if body is not None else {}
+    return {
+        "resource": "/{proxy+}",
+        "path": whole,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": query,
+        "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} if query else None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {
+            "authorizer": OPERATOR,
+            "identity": {"sourceIp": "127.0.0.1"},
+            "httpMethod": method,
+            "path": whole,
+            "stage": "command",
+        },
+        "body": json.dumps(body) if body is not None else None,
+        "isBase64Encoded": False,
+    }
+
+
+def _overview(found: Any) -> Iterator[str]:
+    for queue in found["items"]:
+        note = queue["about"] if queue["waiting"] else ""
+        yield f"{queue['waiting']:>6}  {queue['name']:<28} {note}".rstrip()
+
+
+def _letters(found: Any, ids: set[str]) -> Iterator[str]:
+    shown = [letter for letter in found["items"] if not ids or letter["id"] in ids]
+    for letter in shown:
+        yield f"{letter['id']}  {letter['set_aside_at'] or letter['sent_at'] or ''}".rstrip()
+        for name in ("reason", "consumer", "event_type", "event_id", "correlation_id", "received"):
+            if letter[name] is not None:
+                yield f"    {name + ':':<16}{letter[name]}"
+        if found["queue"]["personal"]:
+            yield "    body:           withheld, it is about people"
+        elif ids:
+            yield f"    body:           {letter['body']}"
+    yield f"{len(shown)} of about {found['queue']['waiting']} in {found['queue']['name']}"
+
+
+def _moved(found: Any) -> Iterator[str]:
+    for result in found["results"]:
+        yield f"{result['id']}  {result['outcome']}{': ' + result['detail'] if result['detail'] else ''}"
+    yield f"{found['moved']} moved, about {found['left']} left in {found['queue']}"
