@@ -8,9 +8,9 @@ SAM := .venv-sam/bin/sam
 # sam looks for python3.13 and uv on PATH: those of the venv work everywhere, a version manager's shim may not.
 WITH_VENV := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-# Integration tests wait more than they work: two processes, each with a stack of its own, the longest files first
-# (tests/integration/conftest.py). Not more on a larger machine: their time limits are those of a user.
-SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# Integration tests wait more than they work: three processes even on two cores, each with an emulator and a stack of its
+# own, the longest files first (tests/integration/conftest.py). One emulator for all would keep them waiting for it.
+SIDE_BY_SIDE := $(if $(AWS_ENDPOINT_URL),,-n 3 --dist loadfile --no-loadscope-reorder)
 
 # Variables given to make reach the commands through their environment:
 # make run PORT=9000 ENDPOINT_PORT=9001 DETACH=1

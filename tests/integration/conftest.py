@@ -26,16 +26,19 @@ RECOVERY_DELAY_SECONDS = 5
 """Below the lease of a saga on purpose: the recovery must cope with coming too early, too."""
 
 LONGEST_FIRST = (
-    "test_every_event_counts.py",
     "test_crashes.py",
     "test_outages.py",
-    "test_lifecycle.py",
     "test_rotation.py",
+    "test_every_event_counts.py",
+    "test_lifecycle.py",
     "test_codes.py",
     "test_access_matrix.py",
     "test_revocations.py",
 )
-"""The files that take half a minute and more. Started last, one of them would keep a single process busy at the end."""
+"""The files that take half a minute and more. Started last, one of them would keep a single process busy at the end.
+
+Those that watch the clock come before the one that keeps all cores busy.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
