@@ -149,13 +149,13 @@ def _prefers_csv(accept: str | None) -> bool:
 
 
 def _quality(accept: str | None, media_type: str) -> float:
-    """How much a media type is wanted by name; -1 where it is not named."""
+    """How much a media type is wanted by name; 0 where it is not named."""
     for part in (accept or "").split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
         if name == media_type:
             stated = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
             return float(stated) if re.fullmatch(r"[01](\.\d{0,3})?", stated, re.ASCII) else 1.0
-    return -1.0
+    return 0.0
 
 
 api = build(bootstrap.reporting)
