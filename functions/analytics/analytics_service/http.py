@@ -17,8 +17,13 @@ from analytics_service.domain import errors
 from analytics_service.domain.days import Granularity, Span
 from library_common.access import Access
 from library_common.http import ServiceApi
+from library_common.ids import is_id
 
-PROBLEMS: dict[type[Exception], int] = {errors.InvalidPeriod: 422, errors.PeriodTooBusy: 422}
+PROBLEMS: dict[type[Exception], int] = {
+    errors.InvalidPeriod: 422,
+    errors.PeriodTooBusy: 422,
+    errors.MemberNotFound: 404,
+}
 
 CSV = "text/csv"
 _STAFF = Access(librarian=True)
@@ -103,13 +108,15 @@ def build(reporting: Callable[[], Reporting]) -> ServiceApi:
     @api.get(
         "/api/analytics/member-activity/{user_id}",
         access=Access(member=True, own="path:user_id", librarian=True),
-        raises=[errors.InvalidPeriod],
+        raises=[errors.InvalidPeriod, errors.MemberNotFound],
         also=CSV,
     )
     def member_activity(
         user_id: str, query: Annotated[PeriodQuery, Query()], accept: Accept = None
     ) -> v.MemberActivity:
         """What a member borrowed, month by month. Nothing, for a member of whom nothing is known."""
+        if not is_id(user_id):
+            raise errors.MemberNotFound
         return _as_asked(reporting().member_activity(user_id, span(query)), query, accept)
 
     @api.get("/api/analytics/overdue-patterns", access=_STAFF, raises=_REFUSALS, also=CSV)

@@ -13,8 +13,8 @@ from analytics_service.application.applying import COUNTED, FORGOTTEN, KNOWN, NO
 from analytics_service.application.ports import Contended, Entry, Generations, Stale
 from analytics_service.domain import counters as c
 from analytics_service.domain.counters import CounterKey, Kind
-from analytics_service.domain.errors import NotUnderstood
 from analytics_service.domain.facts import FactKind, text
+from analytics_service.domain.incoming import NotUnderstood
 from library_common.consumers import Delivery
 from tests.fakes.analytics import NAIROBI, Counting, Died, added, created, event, renewed, returned
 

@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 from analytics_service.application.ports import Generations
-from analytics_service.application.rebuilding import SETTLED, Rebuilding
-from analytics_service.domain.errors import RebuildRefused
+from analytics_service.application.rebuilding import SETTLED, Rebuilding, RebuildRefused
 from tests.fakes.analytics import FakeGenerations
 from tests.support.clock import FixedClock
 
