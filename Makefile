@@ -16,7 +16,7 @@ SIDE_BY_SIDE := $(if $(AWS_ENDPOINT_URL),,-n 3 --dist loadfile --no-loadscope-re
 # make run PORT=9000 ENDPOINT_PORT=9001 DETACH=1
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: ## install the locked dependencies into .venv
 	@sh localstack/install.sh $(VENV) requirements/dev.txt
@@ -35,6 +35,9 @@ token: venv ## print a fresh access token of a demo account (ROLE=... or EMAIL=.
 
 rotate: venv ## rotate a key of the running stack (WHAT=signing-key, service:loans; FORCE=1 when it is compromised)
 	@$(PY) -m localstack.embedded rotate
+
+rebuild-analytics: venv ## rebuild the statistics (ACTION=status, begin, replay, finish, abandon, clean)
+	@$(PY) -m localstack.embedded analytics-rebuild
 
 logs: venv ## what a request left in the logs of all functions (ID=its correlation id)
 	@$(PY) -m localstack.embedded logs
@@ -103,5 +106,5 @@ clean: ## remove environments, caches and builds; local state stays (see reset)
 	rm -rf $(VENV) .venv-sam .aws-sam .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: rotate logs mail dead-letters openapi events help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
+.PHONY: rotate rebuild-analytics logs mail dead-letters openapi events help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
 	sam-validate sam-build sam-local deploy clean

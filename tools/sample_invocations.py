@@ -483,6 +483,50 @@ def first_administrator() -> Iterator[tuple[str, Event]]:
     yield "delete", {"RequestType": "Delete", "PhysicalResourceId": "FirstAdministrator", **asked}
 
 
+def analytics() -> Iterator[tuple[str, Event]]:
+    """Reports."""
+    base = "/api/analytics"
+    november = {"from": "2026-11-01", "to": "2026-11-30"}
+    yield "dashboard", request("GET", f"{base}/dashboard", AS_LIBRARIAN)
+    yield "dashboard_as_member", request("GET", f"{base}/dashboard", AS_MEMBER)
+    yield "trends", request("GET", f"{base}/borrowing-trends", AS_LIBRARIAN, query={**november, "granularity": "week"})
+    yield "popular", request("GET", f"{base}/popular-books", AS_LIBRARIAN, query={**november, "limit": "5"})
+    yield "genres_as_csv", request("GET", f"{base}/genres", AS_LIBRARIAN, query={**november, "format": "csv"})
+    yield (
+        "activity",
+        request("GET", f"{base}/member-activity/{{user_id}}", AS_MEMBER, path={"user_id": MEMBER}, query=november),
+    )
+    yield "period_refused", request("GET", f"{base}/engagement", AS_LIBRARIAN, query={"from": "2020-01-01"})
+
+
+def analytics_consumer() -> Iterator[tuple[str, Event]]:
+    """Events on their way into the statistics."""
+    loan = [on_the_bus("loans", kind) for kind in ("LoanReturned", "LoanCreated", "LoanRenewed", "LoanCreated")]
+    yield "a_loan", queue("AnalyticsQueue", *loan, on_the_bus("books", "BookAdded"))
+    yield "one_misread", queue("AnalyticsQueue", "not JSON", on_the_bus("loans", "LoanCreated"))
+
+
+def analytics_rebuild() -> Iterator[tuple[str, Event]]:
+    """What an operator asks of the statistics."""
+    yield "status_of_rebuild", {"action": "status"}
+    yield "begin_rebuild", {"action": "begin"}
+    yield "finish_refused", {"action": "finish"}
+    yield (
+        "nightly_cleaning",
+        {
+            "version": "0",
+            "id": "5a1e0c5e-0000-4000-8000-000000000002",
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": ACCOUNT,
+            "time": "2026-11-22T02:23:00Z",
+            "region": "us-east-1",
+            "resources": [f"arn:aws:events:us-east-1:{ACCOUNT}:rule/nightly"],
+            "detail": {},
+        },
+    )
+
+
 FUNCTIONS = {
     "AuthorizerFunction": authorizer,
     "RotationFunction": rotation,
@@ -498,6 +542,9 @@ FUNCTIONS = {
     "LoansFunction": loans,
     "LoansPublisher": loans_stream,
     "LoansRecovery": recovery,
+    "AnalyticsFunction": analytics,
+    "AnalyticsConsumer": analytics_consumer,
+    "AnalyticsRebuild": analytics_rebuild,
 }
 
 

@@ -1,4 +1,5 @@
-"""The commands: ``python -m localstack.embedded run|stop|reset|token|rotate|logs|mail|dead-letters|deploy|sam-local``.
+"""The commands, ``python -m localstack.embedded COMMAND``:
+run, stop, reset, token, rotate, analytics-rebuild, logs, mail, dead-letters, deploy, sam-local.
 
 Settings come as options or, for ``make``, as variables of the same meaning in the environment.
 """
@@ -47,6 +48,11 @@ def _command(arguments: argparse.Namespace) -> int:
             from localstack.embedded import rotate  # noqa: PLC0415
 
             for line in rotate.rotate(arguments.stack_file, arguments.what, force=arguments.force):
+                sys.stdout.write(f"{line}\n")
+        case "analytics-rebuild":
+            from localstack.embedded import rebuild_analytics  # noqa: PLC0415
+
+            for line in rebuild_analytics.rebuild(arguments.stack_file, arguments.action):
                 sys.stdout.write(f"{line}\n")
         case "logs":
             from localstack.embedded import logs  # noqa: PLC0415
@@ -116,6 +122,16 @@ def _parser() -> argparse.ArgumentParser:
         help="somebody else may know the key: drop all keys of its ring at once",
     )
     rotate.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
+
+    rebuild = commands.add_parser("analytics-rebuild", help="rebuild the statistics of a deployed stack")
+    rebuild.add_argument(
+        "action",
+        nargs="?",
+        choices=["status", "begin", "replay", "finish", "abandon", "clean"],
+        default=environment("ACTION") or "status",
+        help="one after the other: begin, replay, finish, clean (docs/operations.md)",
+    )
+    rebuild.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
 
     logs = commands.add_parser("logs", help="what a request left in the logs of all functions")
     logs.add_argument("--id", default=environment("ID"), help="its correlation id; without one the last fifty lines")

@@ -1,4 +1,4 @@
-"""The three services on their real storage adapters in moto, each with something in it to find.
+"""The services on their real storage adapters in moto, each with something in it to find.
 
 What loans asks of users and books comes from fakes. DynamoDB's own rules that moto does not know are enforced.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import admin_service.http
+import analytics_service.http
 import books_service.http
 import loans_service.http
 import users_service.http
@@ -16,6 +17,11 @@ from admin_service.adapters.publishers import LambdaPublishers
 from admin_service.adapters.registry import DeclaredQueues
 from admin_service.adapters.sqs import SqsQueues
 from admin_service.application.dead_letters import DeadLetters
+from analytics_service.adapters.dynamodb import DynamoLedger
+from analytics_service.adapters.figures import DynamoFigures
+from analytics_service.adapters.people import DynamoPeople
+from analytics_service.application.applying import Applying
+from analytics_service.application.reporting import Reporting
 from books_service.adapters.dynamodb import DynamoCatalogue
 from books_service.bootstrap import compose
 from books_service.domain.title import Metadata
@@ -28,6 +34,7 @@ from library_common.limits import Unlimited
 from loans_service.adapters.dynamodb import DynamoLoans
 from tests.contract import strict_dynamodb
 from tests.contract.in_process import InProcess
+from tests.fakes.analytics import Counting, created
 from tests.fakes.lending import Library
 from tests.fakes.users import ADMIN, LIBRARIAN, FakeMembersLoans, FakePasswords, a_member, session_cases
 from tests.support.clock import FixedClock
@@ -152,8 +159,22 @@ def admin(stack: InProcess) -> Running:
     return Running(admin_service.http.build(lambda: dead_letters), {"queue": queue})
 
 
+def analytics(stack: InProcess) -> Running:
+    """The analytics service, which has counted one loan."""
+    counting = Counting(clock=FixedClock())
+    table = Table(stack.refs["AnalyticsTable"], aws.dynamodb)
+    figures, people = DynamoFigures(table, counting.generations), DynamoPeople(table)
+    ledger = DynamoLedger(table, counting.clock)
+    applying = Applying(ledger, people, counting.generations, counting.calendar, counting.clock.sleep)
+    user_id = new_id()
+    applying.apply([created(new_id(), "2026-11-20T09:00:00Z", "2026-12-04T20:59:59Z", user=user_id)])
+    reporting = Reporting(figures, people, counting.calendar, counting.clock)
+    return Running(analytics_service.http.build(lambda: reporting), {"user_id": user_id})
+
+
 SERVICES: dict[str, Callable[[InProcess], Running]] = {
     "admin": admin,
+    "analytics": analytics,
     "books": books,
     "loans": loans,
     "users": users,

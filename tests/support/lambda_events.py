@@ -63,7 +63,7 @@ def api_event(
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer. `json` is the parsed body (None when empty)."""
+    """An HTTP answer. `json` is the parsed body (None when empty, or no JSON)."""
 
     status: int
     headers: dict[str, str]
@@ -77,4 +77,5 @@ def call(handler: Callable[[dict[str, Any], Any], dict[str, Any]], event: dict[s
     for name, values in (response.get("multiValueHeaders") or {}).items():
         headers.setdefault(name.lower(), values[-1])
     body = response.get("body") or ""
-    return Answer(status=response["statusCode"], headers=headers, json=json.loads(body) if body else None)
+    is_json = body and "json" in headers.get("content-type", "json")
+    return Answer(status=response["statusCode"], headers=headers, json=json.loads(body) if is_json else None)

@@ -6,7 +6,7 @@ from typing import Any
 
 from analytics_service import bootstrap
 from analytics_service.application.applying import Applying
-from analytics_service.domain.errors import NotUnderstood
+from analytics_service.domain.incoming import NotUnderstood
 from library_common.consumers import BatchConsumer, Delivery, Poison, Queue, read_delivery
 
 

@@ -17,8 +17,13 @@ from analytics_service.domain import errors
 from analytics_service.domain.days import Granularity, Span
 from library_common.access import Access
 from library_common.http import ServiceApi
+from library_common.ids import is_id
 
-PROBLEMS: dict[type[Exception], int] = {errors.InvalidPeriod: 422, errors.PeriodTooBusy: 422}
+PROBLEMS: dict[type[Exception], int] = {
+    errors.InvalidPeriod: 422,
+    errors.PeriodTooBusy: 422,
+    errors.MemberNotFound: 404,
+}
 
 CSV = "text/csv"
 _STAFF = Access(librarian=True)
@@ -103,13 +108,15 @@ def build(reporting: Callable[[], Reporting]) -> ServiceApi:
     @api.get(
         "/api/analytics/member-activity/{user_id}",
         access=Access(member=True, own="path:user_id", librarian=True),
-        raises=[errors.InvalidPeriod],
+        raises=[errors.InvalidPeriod, errors.MemberNotFound],
         also=CSV,
     )
     def member_activity(
         user_id: str, query: Annotated[PeriodQuery, Query()], accept: Accept = None
     ) -> v.MemberActivity:
         """What a member borrowed, month by month. Nothing, for a member of whom nothing is known."""
+        if not is_id(user_id):
+            raise errors.MemberNotFound
         return _as_asked(reporting().member_activity(user_id, span(query)), query, accept)
 
     @api.get("/api/analytics/overdue-patterns", access=_STAFF, raises=_REFUSALS, also=CSV)
@@ -149,13 +156,13 @@ def _prefers_csv(accept: str | None) -> bool:
 
 
 def _quality(accept: str | None, media_type: str) -> float:
-    """How much a media type is wanted by name; -1 where it is not named."""
+    """How much a media type is wanted by name; 0 where it is not named."""
     for part in (accept or "").split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
         if name == media_type:
             stated = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
             return float(stated) if re.fullmatch(r"[01](\.\d{0,3})?", stated, re.ASCII) else 1.0
-    return -1.0
+    return 0.0
 
 
 api = build(bootstrap.reporting)

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from analytics_service import bootstrap
-from analytics_service.domain.errors import RebuildRefused
+from analytics_service.application.rebuilding import RebuildRefused
 from library_common.context import current, invocation
 from library_common.telemetry import log_invocation
 

@@ -131,9 +131,13 @@ def _addition(key: Key, measures: Measures) -> Update:
 
 
 def _item(fact: Fact, end: datetime | None) -> Item:
-    """What is empty is left out."""
-    stored = {field.name: getattr(fact, field.name) for field in fields(fact)}
-    item = {name: value for name, value in stored.items() if value not in (None, "", {}, False)}
+    """What is as in a fact of which nothing is known is left out."""
+    nothing = type(fact)()
+    item: Item = {
+        field.name: value
+        for field in fields(fact)
+        if (value := getattr(fact, field.name)) != getattr(nothing, field.name)
+    }
     return item if end is None else {**item, "expires_at_epoch": int(end.timestamp())}
 
 

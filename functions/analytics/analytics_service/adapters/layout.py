@@ -16,6 +16,8 @@ BUCKETS = 8
 SHARDS = 16
 """Places a counter may be kept in. The first is where it is; the others appear only where transactions collide."""
 
+# Sort keys begin with a digit or a `#`.
+_BEFORE_ALL = "!"
 _AFTER_ALL = "\U0010ffff"
 _NAMES = {
     Kind.DAY: "DAYS",
@@ -93,7 +95,7 @@ def of_months(generation: int, kind: Kind, months: Sequence[str]) -> list[Partit
 
 def whole(generation: int, kind: Kind) -> list[Partition]:
     """Where all counters of a kind without a period are."""
-    return _parts(generation, kind, {"": ("", _AFTER_ALL)})
+    return _parts(generation, kind, {"": (_BEFORE_ALL, _AFTER_ALL)})
 
 
 def _parts(generation: int, kind: Kind, heads: dict[str, tuple[str, str]]) -> list[Partition]:

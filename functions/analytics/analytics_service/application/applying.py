@@ -26,8 +26,8 @@ from analytics_service.domain import incoming
 from analytics_service.domain.contributions import Contribution, contribution
 from analytics_service.domain.counters import CounterKey
 from analytics_service.domain.days import Calendar
-from analytics_service.domain.errors import NotUnderstood
 from analytics_service.domain.facts import Fact, FactKey, fold, key_of, member_of, with_amounts
+from analytics_service.domain.incoming import NotUnderstood
 from library_common.consumers import Delivery
 
 SIZES = (100, 100, 60, 30, 12, 1, 1, 1)

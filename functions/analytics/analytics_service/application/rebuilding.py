@@ -19,11 +19,14 @@ from datetime import timedelta
 from typing import Any
 
 from analytics_service.application.ports import Generations, GenerationsStore, Stale
-from analytics_service.domain.errors import RebuildRefused
 from library_common.clock import Clock, to_rfc3339
 
 SETTLED = timedelta(seconds=60)
 """After this long nobody writes by an older view of the generations: 3 s of view, 30 s of a batch, and then some."""
+
+
+class RebuildRefused(Exception):
+    """The rebuild is not in a state in which that can be done; the sentence is for the operator."""
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,10 @@ class PeriodTooBusy(AnalyticsError):
         super().__init__("Too much happened in this period to rank it in one answer. Ask for fewer days.")
 
 
-class NotUnderstood(ValueError):
-    """An event that no number of tries will make sense of. Says which fields are wrong, never what they hold."""
+class MemberNotFound(AnalyticsError):
+    """What was given as a member's id cannot be one."""
 
+    code = "member_not_found"
 
-class RebuildRefused(AnalyticsError):
-    """The rebuild is not in a state in which that can be done."""
-
-    code = "rebuild_refused"
+    def __init__(self) -> None:
+        super().__init__("There is no such member.")

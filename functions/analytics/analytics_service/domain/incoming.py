@@ -8,7 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from analytics_service.domain.errors import NotUnderstood
+
+class NotUnderstood(ValueError):
+    """An event that no number of tries will make sense of. Says which fields are wrong, never what they hold."""
+
 
 UNKNOWN = "unknown"
 """The genre of what has none, or of what was not told of."""

@@ -1,0 +1,68 @@
+"""``make rebuild-analytics``: asks the stack's own function to rebuild the statistics, step by step or all of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from localstack.embedded import deploy, engine
+from localstack.embedded.aws import Aws
+from localstack.embedded.errors import Refusal
+from localstack.embedded.state import StackFile
+
+_RULES = ("AnalyticsRuleArn", "AnalyticsCopiesRuleArn")
+
+
+def rebuild(stack_file: Path, action: str) -> Iterator[str]:
+    """A line or two about what became of it. Refuses with the function's reason."""
+    stack = StackFile.read(stack_file)
+    engine.of_noted_stack(stack.endpoint_url)
+    aws = Aws(stack.endpoint_url)
+    function = stack.functions["AnalyticsRebuild"]
+    if action == "replay":
+        yield from _replay(aws, stack, _ask(aws, function, "status"))
+        return
+    answer = _ask(aws, function, action)
+    while action == "clean" and answer["dropping"] and answer["deleted"]:
+        yield f"deleted {answer['deleted']} items"
+        answer = _ask(aws, function, action)
+    for name, value in answer.items():
+        if value not in (None, []):
+            yield f"{name}: {value}"
+
+
+def _ask(aws: Aws, function: str, action: str) -> dict[str, Any]:
+    answer = aws.client("lambda").invoke(FunctionName=function, Payload=json.dumps({"action": action}).encode())
+    document: dict[str, Any] = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        raise Refusal(f"The rebuild failed: {document.get('errorMessage', 'see its log')}")
+    if "refused" in document:
+        raise Refusal(str(document["refused"]))
+    return document
+
+
+def _replay(aws: Aws, stack: StackFile, status: dict[str, Any]) -> Iterator[str]:
+    """Starts a replay of the whole archive to the two rules of analytics, as far as the rebuild needs it."""
+    until = status["replay_until_at_least"]
+    if until is None:
+        raise Refusal("No generation is being built: begin first.")
+    end = datetime.fromisoformat(until)
+    if datetime.now(UTC) < end:
+        raise Refusal(f"Too early: start the replay after {until}, so that it reaches that far.")
+    outputs = deploy.outputs(aws, stack.stack_name)
+    archive = outputs.get("EventsArchiveArn")
+    if archive is None:
+        raise Refusal("The stack has no archive of events (parameter EventArchive).")
+    name = f"rebuild-{status['building']}-{time.time_ns() // 10**9}"
+    aws.client("events").start_replay(
+        ReplayName=name,
+        EventSourceArn=archive,
+        EventStartTime=datetime(2000, 1, 1, tzinfo=UTC),
+        EventEndTime=end,
+        Destination={"Arn": outputs["EventBusArn"], "FilterArns": [outputs[rule] for rule in _RULES]},
+    )
+    yield f"replay {name} was started; finish when it is COMPLETED and the queue is empty"

@@ -1,0 +1,76 @@
+"""Statistics follow what happens within two seconds, and copies that loans move are no new copies."""
+
+import time
+from typing import Any
+
+import pytest
+
+from localstack.embedded.stack import LocalStack
+from tests.support.library_client import LibraryClient, created, eventually, ok
+
+pytestmark = pytest.mark.integration
+
+WITHIN_SECONDS = 2.0
+
+
+def test_the_dashboard_moves_within_two_seconds_of_a_loan(library: LibraryClient) -> None:
+    member, book = library.add_member(), library.add_book(copies=2)
+
+    def dashboard() -> dict[str, Any]:
+        return ok(library.http.get("/api/analytics/dashboard", headers=library.as_librarian()))
+
+    # Functions that were never called start slowly; that is not what is measured.
+    first = created(library.lend(member["id"], book["id"]))
+    eventually(lambda: activity(library, member["id"])["loans"] == 1, "the first loan is counted")
+    took = []
+    for _ in range(3):
+        before = dashboard()
+        ok(library.give_back(first["id"]))
+        first = created(library.lend(member["id"], book["id"]))
+        lent_at = time.monotonic()
+        eventually(
+            lambda before=before: (
+                dashboard()["today"]["loans"] > before["today"]["loans"]
+                and dashboard()["today"]["returns"] > before["today"]["returns"]
+            ),
+            "today's loans and returns move",
+        )
+        took.append(time.monotonic() - lent_at)
+
+    assert min(took) < WITHIN_SECONDS, took
+    seen = activity(library, member["id"])
+    assert (seen["loans"], seen["returns"]) == (4, 3)
+    assert dashboard()["open_loans"] >= 1
+
+
+def activity(library: LibraryClient, user_id: str) -> dict[str, Any]:
+    return ok(library.http.get(f"/api/analytics/member-activity/{user_id}", headers=library.bearer(user_id, "patron")))
+
+
+def test_lending_adds_no_copies_and_adding_does(stack: LocalStack, library: LibraryClient) -> None:
+    def copies() -> int:
+        answer = ok(library.http.get("/api/analytics/collection-turnover", headers=library.as_librarian()))
+        number: int = answer["copies"]
+        return number
+
+    book, member = library.add_book(copies=2), library.add_member()
+    eventually(lambda: settled(stack), "everything so far is counted")
+    before = copies()
+    loan = created(library.lend(member["id"], book["id"]))
+    ok(library.give_back(loan["id"]))
+    url = f"/api/books/{book['id']}/copies"
+    assert library.http.post(url, json={"count": 3}, headers=library.as_librarian()).status_code == 201
+
+    eventually(lambda: copies() == before + 3, "three more copies")
+    dead = stack.outputs["AnalyticsDeadLetters"]
+    assert waiting(stack, dead) == 0
+
+
+def settled(stack: LocalStack) -> bool:
+    return waiting(stack, stack.outputs["AnalyticsQueue"]) == 0
+
+
+def waiting(stack: LocalStack, queue_url: str) -> int:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = stack.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
+    return sum(int(found[name]) for name in names)

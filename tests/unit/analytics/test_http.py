@@ -1,0 +1,98 @@
+"""The HTTP API: who may ask what, how periods and formats are asked for."""
+
+import pytest
+
+from analytics_service.http import build
+from library_common.http import ServiceApi
+from library_common.ids import new_id
+from tests.fakes.analytics import Counting, created
+from tests.support.lambda_events import Answer, api_event, call, person
+
+pytestmark = pytest.mark.unit
+
+MEMBER = new_id()
+PATHS = (
+    "dashboard",
+    "borrowing-trends",
+    "popular-books",
+    "genres",
+    "overdue-patterns",
+    "collection-turnover",
+    "engagement",
+    "holds-pressure",
+)
+
+
+@pytest.fixture
+def api() -> ServiceApi:
+    counting = Counting()
+    counting.applying.apply([created("L1", "2026-11-03T09:00:00Z", "2026-11-17T20:59:59Z", user=MEMBER)])
+    return build(lambda: counting.reporting)
+
+
+def ask(api: ServiceApi, path: str, *, caller: dict[str, str] | None = None, accept: str = "*/*") -> Answer:
+    caller = caller or person(new_id(), "librarian")
+    return call(api, api_event("GET", f"/api/analytics/{path}", caller=caller, headers={"Accept": accept}))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_reports_are_for_librarians(api: ServiceApi, path: str) -> None:
+    assert ask(api, path).status == 200
+    assert ask(api, path, caller=person(MEMBER)).status == 403
+
+
+def test_members_see_what_they_did_and_nobody_else_s(api: ServiceApi) -> None:
+    own = ask(api, f"member-activity/{MEMBER}", caller=person(MEMBER))
+
+    assert (own.status, own.json["loans"]) == (200, 1)
+    assert ask(api, f"member-activity/{new_id()}", caller=person(MEMBER)).status == 404
+    assert ask(api, f"member-activity/{MEMBER}").json["loans"] == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("from=2026-11-02&to=2026-11-01", "from"),
+        ("from=2020-01-01&to=2026-11-01", "from"),
+        ("from=1700000000", "from"),
+        ("to=2026-02-30", "to"),
+        ("to=0001-01-01", "to"),
+        ("since=2026-11-01", "since"),
+        ("granularity=decade", "granularity"),
+        ("granularity=hour&from=2026-01-01&to=2026-11-01", "granularity"),
+        ("format=pdf", "format"),
+    ],
+)
+def test_what_cannot_be_answered_names_the_parameter(api: ServiceApi, query: str, field: str) -> None:
+    answer = ask(api, f"borrowing-trends?{query}")
+
+    assert answer.status == 422
+    assert field in [error["field"] for error in answer.json["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "csv"),
+    [
+        ("", "*/*", False),
+        ("", "text/csv", True),
+        ("", "text/csv, */*;q=0.1", True),
+        ("", "application/json, text/csv", False),
+        ("", "application/json;q=0.5, text/csv;q=0.9", True),
+        ("", "text/csv;q=0", False),
+        ("?format=csv", "application/json", True),
+        ("?format=json", "text/csv", False),
+    ],
+)
+def test_format_wins_over_accept(api: ServiceApi, query: str, accept: str, csv: bool) -> None:
+    event = api_event(
+        "GET",
+        f"/api/analytics/genres{query}",
+        caller=person(new_id(), "librarian"),
+        headers={"Accept": accept},
+    )
+    answer = api(event, None)
+
+    content_type = answer["multiValueHeaders"].get("content-type") or [answer["headers"].get("content-type")]
+    assert content_type == ["text/csv; charset=utf-8" if csv else "application/json"]
+    assert answer["body"].startswith("genre,loans,share") == csv
+    assert not answer["isBase64Encoded"]

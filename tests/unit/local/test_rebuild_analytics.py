@@ -1,0 +1,104 @@
+"""What ``make rebuild-analytics`` makes of the function's answers."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localstack.embedded import deploy, engine
+from localstack.embedded.aws import Aws
+from localstack.embedded.errors import Refusal
+from localstack.embedded.rebuild_analytics import rebuild
+from localstack.embedded.state import StackFile
+
+pytestmark = pytest.mark.unit
+
+LONG_AGO = "2026-01-01T00:01:00Z"
+IDLE: dict[str, Any] = {"live": 1, "building": None, "dropping": [], "replay_until_at_least": None}
+BUILDING = {**IDLE, "building": 2, "replay_until_at_least": LONG_AGO}
+OUTPUTS = {
+    "EventsArchiveArn": "arn:archive",
+    "EventBusArn": "arn:bus",
+    "AnalyticsRuleArn": "arn:rule",
+    "AnalyticsCopiesRuleArn": "arn:copies",
+}
+
+
+class Client:
+    """Of Lambda and EventBridge, as far as they are asked."""
+
+    def __init__(self, *answers: dict[str, Any]) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+        self.replays: list[dict[str, Any]] = []
+
+    def invoke(self, *, Payload: bytes, **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        self.asked.append(json.loads(Payload)["action"])
+        return {"Payload": io.BytesIO(json.dumps(self.answers.pop(0)).encode())}
+
+    def start_replay(self, **asked: Any) -> None:
+        self.replays.append(asked)
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    path = tmp_path / "stack.json"
+    functions = {"AnalyticsRebuild": "rebuild"}
+    StackFile("http://here", "http://emulator", "us-east-1", [], {}, functions, "library", {}).write(path)
+    monkeypatch.setattr(engine, "identify", lambda _: engine.Engine("localstack", "1"))
+    monkeypatch.setattr(deploy, "outputs", lambda *_: OUTPUTS)
+    return path
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, *answers: dict[str, Any]) -> Client:
+    client = Client(*answers)
+    monkeypatch.setattr(Aws, "client", lambda *_: client)
+    return client
+
+
+def test_cleaning_goes_on_until_nothing_is_left(monkeypatch: pytest.MonkeyPatch, known: Path) -> None:
+    client = answering(monkeypatch, {**IDLE, "dropping": [1], "deleted": 900}, {**IDLE, "dropping": [], "deleted": 7})
+
+    assert list(rebuild(known, "clean")) == ["deleted 900 items", "live: 1", "deleted: 7"]
+    assert client.asked == ["clean", "clean"]
+
+
+def test_what_the_function_refuses_is_refused_here(monkeypatch: pytest.MonkeyPatch, known: Path) -> None:
+    answering(monkeypatch, {"refused": "No generation is being built."})
+
+    with pytest.raises(Refusal, match="No generation"):
+        list(rebuild(known, "finish"))
+
+
+def test_a_replay_reaches_past_the_beginning_and_only_to_analytics(
+    monkeypatch: pytest.MonkeyPatch, known: Path
+) -> None:
+    client = answering(monkeypatch, BUILDING)
+
+    (line,) = rebuild(known, "replay")
+
+    (asked,) = client.replays
+    assert asked["ReplayName"] in line
+    assert asked["EventEndTime"].isoformat() == "2026-01-01T00:01:00+00:00"
+    assert asked["Destination"] == {"Arn": "arn:bus", "FilterArns": ["arn:rule", "arn:copies"]}
+
+
+@pytest.mark.parametrize(
+    ("status", "outputs", "why"),
+    [
+        (IDLE, OUTPUTS, "begin first"),
+        ({**BUILDING, "replay_until_at_least": "2999-01-01T00:00:00Z"}, OUTPUTS, "Too early"),
+        (BUILDING, {}, "no archive"),
+    ],
+)
+def test_a_replay_that_would_not_do(
+    monkeypatch: pytest.MonkeyPatch, known: Path, status: dict[str, Any], outputs: dict[str, str], why: str
+) -> None:
+    client = answering(monkeypatch, status)
+    monkeypatch.setattr(deploy, "outputs", lambda *_: outputs)
+
+    with pytest.raises(Refusal, match=why):
+        list(rebuild(known, "replay"))
+    assert client.replays == []
