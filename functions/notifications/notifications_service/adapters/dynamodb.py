@@ -2,7 +2,7 @@
 
     item                             pk              sk                      written by
     a notice in a member's list      MEMBER#<user>   NOTICE#<id>             planning; reading it
-    a notice was planned             MEMBER#<user>   TOLD#<identity>         planning, in the same transaction as all else
+    a notice was planned             MEMBER#<user>   TOLD#<identity>         planning, in one transaction with it all
     a message on its way             MEMBER#<user>   OUT#<channel>#<notice>  planning; every step of the sender
     a reminder to come               MEMBER#<user>   REMINDER#<id>           planning; firing or dropping it
     whose turn it is to send         MEMBER#<user>   LEASE#<channel>         senders
@@ -338,7 +338,7 @@ class DynamoDeliveries:
             )
         except ConditionFailed as failed:
             # Erased or another's by now counts as done: there is nothing left to fall back for.
-            return failed.index != 2  # noqa: PLR2004 - the third operation
+            return failed.index != 2
         return True
 
     def _each(self, updates: Iterable[Update]) -> None:

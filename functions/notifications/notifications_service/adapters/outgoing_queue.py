@@ -25,7 +25,7 @@ class QueuedTasks:
         self._queue_url = queue_url
 
     def put(self, tasks: Sequence[Due], *, delay_seconds: int = 0) -> None:
-        for batch in batched(tasks, _BATCH):
+        for batch in batched(tasks, _BATCH, strict=False):
             answer = aws.sqs().send_message_batch(
                 QueueUrl=self._queue_url,
                 Entries=[

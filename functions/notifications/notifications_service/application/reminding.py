@@ -10,6 +10,7 @@ from library_common.context import current
 from notifications_service.application.planning import Planning
 from notifications_service.application.ports import Forgotten, Loans, NeighbourUnavailable, Reminders
 from notifications_service.domain.notices import Notice
+from notifications_service.domain.reminders import Reminder
 
 WAIT = timedelta(minutes=5)
 """How long a reminder waits for loans to be there again, give or take a quarter."""
@@ -29,30 +30,28 @@ class Remind:
         """The outcome in a word or two. May be called twice, late, and by two at once."""
         now = self.clock.now()
         reminder = self.reminders.waiting(user_id, reminder_id)
-        if reminder is None:
-            return "not waiting"
-        if now < reminder.fire_at:
-            return "too early"
+        if reminder is None or now < reminder.fire_at:
+            return "not now"
         if reminder.pointless_from is not None and now >= reminder.pointless_from:
-            self.reminders.drop(reminder, "overtaken", now)
-            return "overtaken"
+            return self._drop(reminder, "overtaken")
         try:
             applies = self.loans.still_out(reminder.loan_id, reminder.due_date)
         except NeighbourUnavailable:
             self.reminders.postpone(reminder, now + WAIT * (0.75 + 0.5 * self.jitter()))
             return "waits"
-        if not applies:
-            self.reminders.drop(reminder, "does not apply", now)
-            return "does not apply"
-        notice = Notice(user_id, reminder.kind, reminder.identity, reminder.data)
+        return self._tell(reminder) if applies else self._drop(reminder, "does not apply")
+
+    def _tell(self, reminder: Reminder) -> str:
+        notice = Notice(reminder.user_id, reminder.kind, reminder.identity, reminder.data)
         try:
             planned = self.planning.tell(
                 notice, occurred_at=reminder.fire_at, correlation_id=current().correlation_id, fires=reminder
             )
         except Forgotten:
             return "forgotten"
-        if planned.is_new:
-            return "reminded"
-        # An event was told as this very reminder.
-        self.reminders.drop(reminder, "told before", now)
-        return "told before"
+        # Not new: an event was told as this very reminder, or another process was faster with it.
+        return "reminded" if planned.is_new else self._drop(reminder, "told before")
+
+    def _drop(self, reminder: Reminder, why: str) -> str:
+        self.reminders.drop(reminder, why, self.clock.now())
+        return why
