@@ -91,7 +91,9 @@ def deaths() -> Iterator[Any]:
                 for number, name in enumerate(counted.calls, start=1):
                     for after in (False, True):
                         when = "after" if after else "before"
-                        yield pytest.param(act, Mortality(number, after), id=f"{act.__name__}-{when}-{number}-{name}")
+                        yield pytest.param(
+                            act, counted.calls, Mortality(number, after), id=f"{act.__name__}-{when}-{number}-{name}"
+                        )
 
 
 def come_again(post: Post, act: Act) -> None:
@@ -105,40 +107,42 @@ def come_again(post: Post, act: Act) -> None:
         post.hear(PASSWORD, "c-1")
 
 
-@pytest.mark.parametrize(("act", "mortality"), list(deaths()))
-def test_the_member_gets_it_and_at_most_once_more(dynamodb: "DynamoDBClient", act: Act, mortality: Mortality) -> None:
+def time_passes(post: Post, *, days: int) -> None:
+    """Longer than any lease and pause, with a sweep now and then."""
+    post.clock.moment = max(post.clock.moment, NOON + timedelta(days=days))
+    for minutes in (1, 2, 2, 3):
+        post.clock.advance(timedelta(minutes=minutes))
+        post.sweep()
+        post.work()
+
+
+@pytest.mark.parametrize(("act", "calls", "mortality"), list(deaths()))
+def test_the_member_gets_it_and_at_most_once_more(
+    dynamodb: "DynamoDBClient", act: Act, calls: list[str], mortality: Mortality
+) -> None:
     post = Post(lambda: dynamodb)
     ready(post)
     with pytest.raises(ProcessDied):
         act(post.dying(Mortality(mortality.number, mortality.after)))
 
     come_again(post, act)
-    post.minute(20)
-    if act is reminding:
-        post.until(NOON + timedelta(days=12))
-        post.minute(10)
+    time_passes(post, days=12 if act is reminding else 0)
 
     channel, line, kinds = EXPECTED[act]
     got = post.lines(ANN, channel).count(line)
     # Twice only where nobody can know: the provider had taken it, and whoever knew died before writing it down.
-    assert 1 <= got <= (2 if died_with_the_message_out(post, act, mortality) else 1)
+    assert 1 <= got <= (2 if died_with_the_message_out(calls, mortality) else 1)
     assert post.listed(ANN) == kinds
     assert post.failures.list(10, None)[0] == []
     assert all("agenda" not in item for item in post.items(ANN, "OUT#")), "nothing is left to do"
 
 
-def died_with_the_message_out(post: Post, act: Act, mortality: Mortality) -> bool:
-    """Whether the death was after the provider took a message and before SENT was written."""
-    with pytest.MonkeyPatch.context() as patch, dynamodb_in_moto(patch) as client:
-        create_table(client, "NotificationsTable", TABLE)
-        counted = Mortality()
-        world = Post(lambda: client)
-        ready(world)
-        act(world.dying(counted))
-    names, number = counted.calls, mortality.number or 0
-    at = names[number - 1]
-    ways = {channel.value + ".send" for channel in Channel}
-    return (at in ways and mortality.after) or (at == "deliveries.sent" and not mortality.after)
+def died_with_the_message_out(calls: list[str], mortality: Mortality) -> bool:
+    """Whether the death was after the provider took a message and before that was written down."""
+    assert mortality.number is not None
+    at = calls[mortality.number - 1]
+    sent = at in {f"{channel.value}.send" for channel in Channel}
+    return (sent and mortality.after) or (at == "deliveries.sent" and not mortality.after)
 
 
 def test_the_acts_pass_through_every_step() -> None:
