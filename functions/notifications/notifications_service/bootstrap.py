@@ -22,7 +22,7 @@ from notifications_service.application.hearing import Hear
 from notifications_service.application.inbox import Inbox
 from notifications_service.application.planning import Planning
 from notifications_service.application.reminding import Remind
-from notifications_service.application.sending import Sending
+from notifications_service.application.delivering import Delivering
 from notifications_service.application.sweeping import Sweep
 from notifications_service.domain.kinds import Channel
 from notifications_service.settings import NotificationsSettings
@@ -118,10 +118,10 @@ def hear() -> Hear:
 
 
 @cache
-def sending() -> Sending:
+def sending() -> Delivering:
     """What the sender uses for messages that are due."""
     parts = wording(settings())
-    return Sending(
+    return Delivering(
         deliveries=DynamoDeliveries(settings().table_name, aws.dynamodb),
         preferences=parts.preferences,
         accounts=_accounts(),

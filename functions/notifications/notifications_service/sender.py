@@ -11,14 +11,14 @@ from notifications_service.adapters.outgoing_queue import read_task
 from notifications_service.application.announcing import TellEverybody
 from notifications_service.application.ports import Due, DueBroadcast, DueDelivery, DueReminder
 from notifications_service.application.reminding import Remind
-from notifications_service.application.sending import Sending
+from notifications_service.application.delivering import Delivering
 
 
 @dataclass(frozen=True)
 class Work:
     """What the sender can do."""
 
-    send: Sending
+    send: Delivering
     remind: Remind
     tell_everybody: TellEverybody
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fakes.notifications import TABLE, Post
+from tests.fakes.post_office import TABLE, Post
 from tests.support.operator_log import OperatorLog, reading_the_log
 from tests.support.tables import create_table, dynamodb_in_moto
 

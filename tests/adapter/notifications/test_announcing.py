@@ -10,7 +10,7 @@ from notifications_service.application.announcing import Wish
 from notifications_service.domain.broadcasts import Audience
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import Preferences
-from tests.fakes.notifications import Post, event
+from tests.fakes.post_office import Post, event
 from tests.support.clock import NOON
 
 pytestmark = pytest.mark.adapter

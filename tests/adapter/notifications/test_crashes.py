@@ -14,7 +14,7 @@ from notifications_service.application.announcing import Wish
 from notifications_service.application.ports import NotSent, Refused
 from notifications_service.domain.broadcasts import Audience
 from notifications_service.domain.kinds import Channel, Kind
-from tests.fakes.notifications import TABLE, Post, event, lent
+from tests.fakes.post_office import TABLE, Post, event, lent
 from tests.support.clock import NOON
 from tests.support.mortality import Mortality, ProcessDied
 from tests.support.tables import create_table, dynamodb_in_moto

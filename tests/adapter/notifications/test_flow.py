@@ -9,7 +9,7 @@ from notifications_service.application.ports import DueDelivery, Lease, NotSent,
 from notifications_service.domain.deliveries import GIVE_UP_AFTER, LEASE
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import Digest, DigestRhythm, Preferences
-from tests.fakes.notifications import Post, event, lent
+from tests.fakes.post_office import Post, event, lent
 from tests.support.clock import NOON
 from tests.support.operator_log import OperatorLog
 

@@ -8,7 +8,7 @@ from library_common.ids import is_id
 from notifications_service.application.ports import Refused
 from notifications_service.domain.errors import NoticeNotFound
 from notifications_service.domain.kinds import Channel
-from tests.fakes.notifications import Post, event, lent
+from tests.fakes.post_office import Post, event, lent
 from tests.support.clock import NOON
 
 pytestmark = pytest.mark.adapter

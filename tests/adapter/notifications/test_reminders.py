@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from notifications_service.domain.notices import Happening
-from tests.fakes.notifications import NAIROBI, Post, event, lent, renewed, shuffled
+from tests.fakes.post_office import NAIROBI, Post, event, lent, renewed, shuffled
 from tests.support.clock import NOON
 
 pytestmark = pytest.mark.adapter

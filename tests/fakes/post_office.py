@@ -28,7 +28,7 @@ from notifications_service.application.ports import (
     Rendered,
 )
 from notifications_service.application.reminding import Remind
-from notifications_service.application.sending import Sending
+from notifications_service.application.delivering import Delivering
 from notifications_service.application.sweeping import Sweep
 from notifications_service.domain.kinds import Channel, Kind, Urgency
 from notifications_service.domain.notices import Happening
@@ -250,8 +250,8 @@ class Post:
         return Hear(self.planning, self.plans, self.devices, self.rhythm, self.clock)
 
     @property
-    def send(self) -> Sending:
-        return Sending(
+    def send(self) -> Delivering:
+        return Delivering(
             deliveries=self._port(DynamoDeliveries(TABLE, self.client), "deliveries"),
             preferences=self.wishes,
             accounts=self._port(self.neighbours, "users"),

@@ -88,7 +88,7 @@ class _Turn:
 
 
 @dataclass(frozen=True)
-class Sending:
+class Delivering:
     """The use case. first_pause: before the second try."""
 
     deliveries: Deliveries
