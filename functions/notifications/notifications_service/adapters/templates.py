@@ -138,7 +138,7 @@ class JinjaTemplates:
                 continue
             try:
                 return self._fill(name, part, source, data, zone)
-            except (TemplateFailed, TemplateRefused):
+            except TemplateRefused:
                 if source.version:
                     broken = True
                     count("StoredTemplateFailed", template=name)
@@ -194,11 +194,9 @@ class JinjaTemplates:
                 found.append(("sms.text", f"is longer than {text_messages.MAX_CHARACTERS} characters"))
         return found
 
-    def show(self, name: str, part: Part, language: str, data: Mapping[str, Any], given: PartText | None) -> Shown:
-        """A part filled in: the one given, or the one that counts. Raises TemplateRefused, TemplateFailed."""
-        if given is not None:
-            return self._fill(name, part, _Source(language, given), data)
-        return self._filled(name, part, language, data)
+    def show(self, name: str, part: Part, language: str, data: Mapping[str, Any], text: PartText) -> Shown:
+        """A part filled in. Raises TemplateRefused."""
+        return self._fill(name, part, _Source(language, text), data)
 
     # -- filling in ---------------------------------------------------------------------------
 

@@ -71,6 +71,6 @@ class Workshop(Protocol):
         """What is wrong with it: (field like `email.subject`, why), tried on the samples."""
         ...
 
-    def show(self, name: str, part: Part, language: str, data: Mapping[str, Any], given: PartText | None) -> Shown:
-        """A part filled in: the one given, or the one that counts. Raises TemplateRefused, TemplateFailed."""
+    def show(self, name: str, part: Part, language: str, data: Mapping[str, Any], text: PartText) -> Shown:
+        """A part filled in. Raises TemplateRefused."""
         ...

@@ -29,6 +29,15 @@ class NoticeNotFound(NotificationsError):
         super().__init__("There is no such notice.")
 
 
+class UserNotFound(NotificationsError):
+    """No member can have this id."""
+
+    code = "user_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such member.")
+
+
 class TemplateNotFound(NotificationsError):
     """No kind of notice has this name."""
 

@@ -12,6 +12,9 @@ from notifications_service.domain.kinds import Urgency
 from notifications_service.domain.preferences import Digest, DigestRhythm, Preferences, QuietHours
 from notifications_service.domain.zones import find_zone
 
+LONGEST_QUIET = timedelta(hours=20)
+"""Longer ones could, with a change of the clock, put a weekly digest off for more than a week."""
+
 _SECOND = timedelta(seconds=1)
 _STEP = timedelta(hours=6)
 """Two changes of a clock are never closer than this."""
@@ -42,6 +45,12 @@ def is_quiet(hours: QuietHours | None, moment: datetime, zone: tzinfo) -> bool:
     if hours.start < hours.end:
         return hours.start <= shown < hours.end
     return shown >= hours.start or shown < hours.end
+
+
+def how_long(hours: QuietHours) -> timedelta:
+    """On a day on which the clock is not changed."""
+    minutes = (hours.end.hour - hours.start.hour) * 60 + hours.end.minute - hours.start.minute
+    return timedelta(minutes=minutes % (24 * 60))
 
 
 def _next_digest(digest: Digest, hours: QuietHours | None, now: datetime, zone: tzinfo) -> datetime:
