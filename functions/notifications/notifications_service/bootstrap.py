@@ -40,13 +40,13 @@ def library_zone() -> ZoneInfo:
 @cache
 def templates() -> JinjaTemplates:
     """The wording of notices."""
-    return templates_on(DynamoWording(_table()))
+    return templates_on(_table())
 
 
-def templates_on(stored: DynamoWording) -> JinjaTemplates:
-    """The wording of notices, with what is stored there."""
+def templates_on(table: Table) -> JinjaTemplates:
+    """The same on a given table."""
     return JinjaTemplates(
-        stored,
+        DynamoWording(table),
         library_name=settings().library_name,
         default_language=settings().default_language,
         library_zone=library_zone(),
@@ -74,12 +74,12 @@ def member_cases() -> MemberCases:
 def compose_members(table: Table) -> MemberCases:
     """The same on a given table."""
     clock = SystemClock()
-    stored = DynamoWording(table)
+    language = settings().default_language
     return MemberCases(
         wishes=Wishes(DynamoPreferences(table)),
         devices=MemberDevices(DynamoDevices(table), SnsPush(settings().push_application), clock),
-        templating=Templating(stored, BuiltIn(), templates_on(stored), settings().default_language, clock),
-        default_language=settings().default_language,
+        templating=Templating(DynamoWording(table), BuiltIn(), templates_on(table), language, clock),
+        default_language=language,
         library_time_zone=library_zone().key,
     )
 

@@ -12,10 +12,9 @@ Items
 
 Access patterns
 ---------------
-What counts now: one GetItem, at most once a minute for each template and process that renders it, and one of the
-version, once. All templates: one BatchGetItem of NEWEST. A new version, or withdrawing one: one transaction of the
-two items, on the version that was read: of two administrators who change the same one is told to read again, and a
-repeat that already happened is told so, too.
+What counts now: one BatchGetItem of all NEWEST, at most once a minute for each process that renders, and one GetItem of
+a version, once. A new version, or withdrawing one: one transaction of the two items, on the version that was read: of
+two administrators who change the same one is told to read again, and a repeat that already happened is told so, too.
 """
 
 from collections.abc import Sequence

@@ -27,6 +27,7 @@ from notifications_service.domain.template_parts import (
     FIELDS_OF_PART,
     MAX_ITEMS,
     ONE_LINE,
+    TEMPLATE_NAMES,
     Part,
     PartText,
     Wording,
@@ -67,13 +68,14 @@ class JinjaTemplates:
         library_zone: tzinfo,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stored = stored
         self._built_in = BuiltIn()
         self._library_name = library_name
         self._default_language = default_language
         self._library_zone = library_zone
-        self._monotonic = monotonic
-        self._newest: dict[str, Remembered[Newest]] = {}
+        # Of all templates at once: one small read a minute, however many kinds a page or a digest is about.
+        self._newest: Remembered[dict[str, Newest]] = Remembered(
+            lambda: stored.newest(TEMPLATE_NAMES), seconds=REMEMBERED_SECONDS, grace=_GRACE_SECONDS, monotonic=monotonic
+        )
         # Versions never change.
         self._version = lru_cache(maxsize=256)(stored.wording)
 
@@ -149,7 +151,7 @@ class JinjaTemplates:
         raise TemplateFailed(f"The template {name} cannot be rendered.")
 
     def _sources(self, name: str, part: Part, language: str | None) -> Iterator[_Source]:
-        newest = self._remembered(name)
+        newest = self._newest.get()[name]
         for tag in fall_back(language, self._default_language):
             version = newest.languages.get(tag)
             if version and (stored := self._version(name, tag, version).get(part)):
@@ -157,16 +159,6 @@ class JinjaTemplates:
             built_in = self._built_in.wording(name, tag)
             if built_in is not None and part in built_in:
                 yield _Source(tag, built_in[part])
-
-    def _remembered(self, name: str) -> Newest:
-        if name not in self._newest:
-            self._newest[name] = Remembered(
-                lambda: self._stored.newest([name])[name],
-                seconds=REMEMBERED_SECONDS,
-                grace=_GRACE_SECONDS,
-                monotonic=self._monotonic,
-            )
-        return self._newest[name].get()
 
     # -- for whoever writes them --------------------------------------------------------------
 
