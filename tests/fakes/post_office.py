@@ -14,6 +14,7 @@ from notifications_service.adapters.dynamodb import DynamoAgenda, DynamoDeliveri
 from notifications_service.adapters.lists import DynamoEntries, DynamoFailed
 from notifications_service.application.announcing import Announce, TellEverybody
 from notifications_service.application.brake import Brake
+from notifications_service.application.delivering import Delivering
 from notifications_service.application.failures import Failures
 from notifications_service.application.hearing import Hear
 from notifications_service.application.inbox import Inbox
@@ -28,7 +29,6 @@ from notifications_service.application.ports import (
     Rendered,
 )
 from notifications_service.application.reminding import Remind
-from notifications_service.application.delivering import Delivering
 from notifications_service.application.sweeping import Sweep
 from notifications_service.domain.kinds import Channel, Kind, Urgency
 from notifications_service.domain.notices import Happening
@@ -61,11 +61,17 @@ class Wording:
         self.broken: set[str] = set()
         self.asked: list[tuple[Channel, str | None]] = []
 
-    def render(self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any]) -> Rendered:
-        return self.render_many([(kind, data)], channel, language)
+    def render(
+        self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any], zone: str | None = None
+    ) -> Rendered:
+        return self.render_many([(kind, data)], channel, language, zone)
 
     def render_many(
-        self, notices: list[tuple[Kind, Mapping[str, Any]]], channel: Channel, language: str | None
+        self,
+        notices: list[tuple[Kind, Mapping[str, Any]]],
+        channel: Channel,
+        language: str | None,
+        zone: str | None = None,
     ) -> Rendered:
         self.asked.append((channel, language))
         if any(data.get("title") in self.broken for _, data in notices):
@@ -118,8 +124,18 @@ class Endpoints:
     def of(self, user_id: str) -> list[str]:
         return list(self.registered.get(user_id, ()))
 
-    def forget(self, user_id: str, endpoint_arn: str) -> None:
-        self.registered[user_id].remove(endpoint_arn)
+    def forget(self, user_id: str, endpoint: str) -> None:
+        self.registered[user_id].remove(endpoint)
+
+
+@dataclass
+class PushCentre:
+    """`PushService` in memory."""
+
+    forgotten: list[str] = field(default_factory=list)
+
+    def forget(self, endpoint: str) -> None:
+        self.forgotten.append(endpoint)
 
 
 @dataclass(frozen=True)
@@ -181,7 +197,7 @@ class Queue:
 
 @dataclass
 class Hours:
-    """`FirstAllowed`, told by hand. quiet_until: nobody is to be disturbed until then. digest_at: when digests go out."""
+    """`FirstAllowed`, told by hand. quiet_until: nobody is disturbed before. digest_at: when digests go out."""
 
     quiet_until: datetime | None = None
     digest_at: datetime | None = None
@@ -204,6 +220,7 @@ class Post:
     wording: Wording = field(default_factory=Wording)
     neighbours: Neighbours = field(default_factory=Neighbours)
     devices: Endpoints = field(default_factory=Endpoints)
+    push: PushCentre = field(default_factory=PushCentre)
     hours: Hours = field(default_factory=Hours)
     brake: Brake = field(default_factory=Brake)
     queue: Queue = field(init=False)
@@ -247,7 +264,7 @@ class Post:
 
     @property
     def hear(self) -> Hear:
-        return Hear(self.planning, self.plans, self.devices, self.rhythm, self.clock)
+        return Hear(self.planning, self.plans, self.devices, self.push, self.rhythm, self.clock)
 
     @property
     def send(self) -> Delivering:

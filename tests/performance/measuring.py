@@ -22,7 +22,7 @@ from localstack.embedded.package import flattened_entries
 from localstack.embedded.stack import LocalStack
 from tests.support.library_client import LibraryClient
 
-SERVICES = ("users", "books", "loans")
+SERVICES = ("users", "books", "loans", "notifications")
 LAYERS = (ROOT / "layers" / "dependencies", ROOT / "layers" / "common")
 
 

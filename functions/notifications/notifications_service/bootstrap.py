@@ -6,27 +6,39 @@ from library_common import aws
 from library_common.clock import SystemClock
 from library_common.configuration import parameter, secret
 from library_common.consumers import Queue
+from library_common.dynamodb import Table
 from library_common.key_rings import current_secret
 from library_common.service_client import Patience, ServiceClient, ServiceToken
 from notifications_service.adapters.broadcasts import DynamoBroadcasts
+from notifications_service.adapters.built_in_wording import BuiltIn
+from notifications_service.adapters.devices import DynamoDevices
 from notifications_service.adapters.dynamodb import DynamoAgenda, DynamoDeliveries, DynamoPlans, DynamoReminders
 from notifications_service.adapters.lists import DynamoEntries, DynamoFailed
 from notifications_service.adapters.outgoing_queue import QueuedTasks
+from notifications_service.adapters.preferences import DynamoPreferences
+from notifications_service.adapters.push import SnsPush
 from notifications_service.adapters.services import HttpAccounts, HttpLoans
 from notifications_service.adapters.ses import SesWay
 from notifications_service.adapters.sns import PushWay, SmsWay
+from notifications_service.adapters.stored_wording import DynamoWording
+from notifications_service.adapters.templates import JinjaTemplates
 from notifications_service.application.announcing import Announce, TellEverybody
+from notifications_service.application.api_ports import Notices
 from notifications_service.application.brake import Brake
+from notifications_service.application.delivering import Delivering
+from notifications_service.application.devices import MemberDevices
 from notifications_service.application.failures import Failures
 from notifications_service.application.hearing import Hear
 from notifications_service.application.inbox import Inbox
 from notifications_service.application.planning import Planning
 from notifications_service.application.reminding import Remind
-from notifications_service.application.delivering import Delivering
 from notifications_service.application.sweeping import Sweep
+from notifications_service.application.use_cases import MemberCases, NoticeCases
+from notifications_service.application.wishes import Wishes
+from notifications_service.application.wording import Templating
 from notifications_service.domain.kinds import Channel
+from notifications_service.domain.timing import first_allowed
 from notifications_service.settings import NotificationsSettings
-from notifications_service.wording import wording
 
 _SCOPES = frozenset({"users:read", "loans:read"})
 _LOOK_AGAIN_SECONDS = 10.0
@@ -48,6 +60,61 @@ def own_queue() -> Queue:
 @cache
 def _outgoing() -> QueuedTasks:
     return QueuedTasks(settings().outgoing_queue_url)
+
+
+# -- wording and wishes --------------------------------------------------------------------------
+
+
+@cache
+def _table() -> Table:
+    return Table(settings().table_name, aws.dynamodb)
+
+
+@cache
+def templates() -> JinjaTemplates:
+    """The wording of notices."""
+    return templates_on(_table())
+
+
+def templates_on(table: Table) -> JinjaTemplates:
+    """The same on a given table."""
+    return JinjaTemplates(
+        DynamoWording(table),
+        library_name=settings().library_name,
+        default_language=settings().default_language,
+        library_zone=settings().zone,
+    )
+
+
+@cache
+def preferences() -> DynamoPreferences:
+    """What members wished for."""
+    return DynamoPreferences(_table())
+
+
+@cache
+def devices() -> DynamoDevices:
+    """Where push messages go."""
+    return DynamoDevices(_table())
+
+
+@cache
+def member_cases() -> MemberCases:
+    """What the HTTP API does for members' wishes, their devices, and the wording."""
+    return compose_members(_table())
+
+
+def compose_members(table: Table) -> MemberCases:
+    """The same on a given table."""
+    clock = SystemClock()
+    language = settings().default_language
+    return MemberCases(
+        wishes=Wishes(DynamoPreferences(table)),
+        devices=MemberDevices(DynamoDevices(table), SnsPush(settings().push_application), clock),
+        templating=Templating(DynamoWording(table), BuiltIn(), templates_on(table), language, clock),
+        default_language=language,
+        library_time_zone=settings().zone.key,
+    )
 
 
 # -- neighbours -----------------------------------------------------------------------------------
@@ -93,9 +160,9 @@ def _plans() -> DynamoPlans:
 def _planning() -> Planning:
     return Planning(
         plans=_plans(),
-        preferences=wording(settings()).preferences,
+        preferences=preferences(),
         outgoing=_outgoing(),
-        first_allowed=wording(settings()).first_allowed,
+        first_allowed=first_allowed,
         zone=settings().zone,
         visit=settings().visit,
         clock=_CLOCK,
@@ -108,7 +175,8 @@ def hear() -> Hear:
     return Hear(
         planning=_planning(),
         plans=_plans(),
-        devices=wording(settings()).devices,
+        devices=devices(),
+        push=SnsPush(settings().push_application),
         rhythm=settings().rhythm,
         clock=_CLOCK,
     )
@@ -120,21 +188,20 @@ def hear() -> Hear:
 @cache
 def sending() -> Delivering:
     """What the sender uses for messages that are due."""
-    parts = wording(settings())
     return Delivering(
         deliveries=DynamoDeliveries(settings().table_name, aws.dynamodb),
-        preferences=parts.preferences,
+        preferences=preferences(),
         accounts=_accounts(),
         loans=_loans(),
-        templates=parts.templates,
+        templates=templates(),
         ways={
             Channel.EMAIL: SesWay(mail_from=settings().mail_from, library=settings().library_name),
             Channel.SMS: SmsWay(),
-            Channel.PUSH: PushWay(parts.devices),
+            Channel.PUSH: PushWay(devices()),
         },
-        devices=parts.devices,
+        devices=devices(),
         outgoing=_outgoing(),
-        first_allowed=parts.first_allowed,
+        first_allowed=first_allowed,
         zone=settings().zone,
         library_name=settings().library_name,
         first_pause=settings().first_pause,
@@ -179,15 +246,17 @@ def _broadcasts() -> DynamoBroadcasts:
 
 
 @cache
-def inbox() -> Inbox:
-    return Inbox(DynamoEntries(settings().table_name, aws.dynamodb), _CLOCK)
+def notices() -> Notices:
+    """Members' lists, failed messages, announcements: the parts on the way from events to messages."""
+    name = settings().table_name
+    return Notices(
+        inbox=Inbox(DynamoEntries(name, aws.dynamodb), _CLOCK),
+        failures=Failures(DynamoFailed(name, aws.dynamodb), _outgoing(), _CLOCK),
+        announce=Announce(_broadcasts(), _outgoing(), _CLOCK),
+    )
 
 
 @cache
-def failures() -> Failures:
-    return Failures(DynamoFailed(settings().table_name, aws.dynamodb), _outgoing(), _CLOCK)
-
-
-@cache
-def announce() -> Announce:
-    return Announce(_broadcasts(), _outgoing(), _CLOCK)
+def notice_cases() -> NoticeCases:
+    """What the HTTP API does about notices there are."""
+    return NoticeCases.of(notices(), templates(), preferences(), _CLOCK)

@@ -9,9 +9,9 @@ from library_common.consumers import Consumer, Queue
 from notifications_service import bootstrap
 from notifications_service.adapters.outgoing_queue import read_task
 from notifications_service.application.announcing import TellEverybody
+from notifications_service.application.delivering import Delivering
 from notifications_service.application.ports import Due, DueBroadcast, DueDelivery, DueReminder
 from notifications_service.application.reminding import Remind
-from notifications_service.application.delivering import Delivering
 
 
 @dataclass(frozen=True)

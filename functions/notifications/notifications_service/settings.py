@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode
 from library_common.settings import ConsumerSettings
 from library_common.text import Line
 from notifications_service.domain.reminders import Rhythm
+from notifications_service.domain.zones import find_zone
 
 
 class NotificationsSettings(ConsumerSettings):
@@ -17,15 +18,19 @@ class NotificationsSettings(ConsumerSettings):
 
     due_soon_days, overdue_days: when members are reminded of a loan, before and after its due date.
     visit_seconds: how long what is not urgent waits for more of the same visit.
-    retry_base_seconds: the pause after a first failure to send.
+    retry_base_seconds: the pause after a first failure to send. library_name: how the library calls itself in messages.
+    library_time_zone: whose days and hours count. default_language: of members who never said which.
+    push_application: ARN of the SNS platform application, or empty.
     """
 
     outgoing_queue_url: str = ""
     services_url_parameter: str = ""
     service_secret_arn: str = ""
     mail_from: str = "library@example.org"
+    # One line: it stands in subjects.
     library_name: Annotated[Line, Field(min_length=1, max_length=60)] = "Smart Library"
     library_time_zone: str = "UTC"
+    default_language: str = "en"
     due_soon_days: Annotated[int, Field(ge=0, le=60)] = 2
     overdue_days: Annotated[tuple[int, ...], NoDecode] = (1, 7, 14)
     visit_seconds: Annotated[int, Field(ge=0, le=900)] = 60
@@ -40,7 +45,8 @@ class NotificationsSettings(ConsumerSettings):
 
     @property
     def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.library_time_zone)
+        """Whose days and hours count for members who named no other. UTC when the setting names none."""
+        return find_zone(self.library_time_zone) or ZoneInfo("UTC")
 
     @property
     def rhythm(self) -> Rhythm:

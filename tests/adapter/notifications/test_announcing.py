@@ -1,13 +1,13 @@
 """Announcements: to whom, when, once each, whatever happens on the way."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from library_common.access import Caller
 from library_common.idempotency import Ticket
-from notifications_service.application.announcing import Wish
-from notifications_service.domain.broadcasts import Audience
+from notifications_service.application.api_ports import Wish
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import Preferences
 from tests.fakes.post_office import Post, event
@@ -19,8 +19,8 @@ CLOSED = {"subject": "Closed on Friday", "message": "We paint the walls."}
 STAFF = Caller("person", "L")
 
 
-def wish(to: Audience | tuple[str, ...] = Audience(), **details: object) -> Wish:  # noqa: B008 - frozen
-    return Wish(Kind.ANNOUNCEMENT, to, data=CLOSED, **details)  # type: ignore[arg-type]
+def wish(user_ids: tuple[str, ...] = (), **details: Any) -> Wish:
+    return Wish(Kind.ANNOUNCEMENT, CLOSED, by="user:L", user_ids=user_ids, status="active", **details)
 
 
 def test_everybody_is_told_once(post: Post) -> None:

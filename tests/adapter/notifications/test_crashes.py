@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from notifications_service.application.announcing import Wish
+from notifications_service.application.api_ports import Wish
 from notifications_service.application.ports import NotSent, Refused
-from notifications_service.domain.broadcasts import Audience
 from notifications_service.domain.kinds import Channel, Kind
 from tests.fakes.post_office import TABLE, Post, event, lent
 from tests.support.clock import NOON
@@ -64,7 +63,7 @@ def reminding(post: Post) -> None:
 
 
 def announcing(post: Post) -> None:
-    post.announce.announce(Wish(Kind.ANNOUNCEMENT, Audience(), data={"subject": "Closed"}), None)
+    post.announce.announce(Wish(Kind.ANNOUNCEMENT, {"subject": "Closed"}, by="user:L", status="active"), None)
     post.work()
 
 

@@ -190,7 +190,7 @@ def test_pauses_grow_and_end_after_a_day(post: Post, log: OperatorLog) -> None:
         post.until(post.clock.now() + timedelta(hours=1))
 
     (failed,), _ = post.failures.list(10, None)
-    assert (failed.user_id, failed.error, failed.channel) == (ann.id, "Throttling", Channel.EMAIL)
+    assert (failed.user_id, failed.error_code, failed.channel) == (ann.id, "Throttling", Channel.EMAIL)
     assert failed.failed_at - NOON <= GIVE_UP_AFTER + timedelta(hours=1)
     assert [line["reason"] for line in log.lines if line.get("message") == "notice given up"] == ["Throttling"]
     assert ann.email not in log.text
@@ -252,7 +252,7 @@ def test_what_nobody_knows_is_sent_once_more_and_then_given_up(post: Post, out: 
 
     assert post.providers[Channel.EMAIL].tries == 2
     (failed,), _ = post.failures.list(10, None)
-    assert failed.error == "unknown_outcome"
+    assert failed.error_code == "unknown_outcome"
 
 
 def test_one_that_cannot_be_worded_holds_up_no_other(post: Post) -> None:
@@ -293,7 +293,7 @@ def test_nobody_is_texted_who_does_not_want_it(post: Post) -> None:
     post.work()
 
     assert post.providers[Channel.SMS].tries == 0
-    assert [failed.error for failed in post.failures.list(10, None)[0]] == ["MessageRejected"]
+    assert [failed.error_code for failed in post.failures.list(10, None)[0]] == ["MessageRejected"]
 
 
 def test_an_account_without_e_mails_is_texted_instead_if_it_wants_that(post: Post) -> None:
@@ -338,7 +338,7 @@ def test_nothing_is_left_of_an_erased_member_and_nothing_comes_after(post: Post)
     assert [post.hear(one, "c-3") for one in late] == ["forgotten", "forgotten"]
     post.minute(3)
     assert [item["sk"]["S"] for item in post.items(ann.id)] == ["ERASED"]
-    assert (post.sent(), post.devices.of(ann.id)) == ([], [])
+    assert (post.sent(), post.devices.of(ann.id), post.push.forgotten) == ([], [], ["arn:1"])
 
 
 def replace_id(happening: Any) -> Any:

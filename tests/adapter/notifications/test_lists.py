@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from library_common.ids import is_id
+from notifications_service.application.api_ports import NoPosition
 from notifications_service.application.ports import Refused
 from notifications_service.domain.errors import NoticeNotFound
 from notifications_service.domain.kinds import Channel
@@ -12,6 +13,8 @@ from tests.fakes.post_office import Post, event, lent
 from tests.support.clock import NOON
 
 pytestmark = pytest.mark.adapter
+
+NOBODY = "01JD8Y3V5QWZ6X7R8T9B0C1D2E"
 
 
 def told(post: Post, user_id: str, number: int) -> None:
@@ -41,11 +44,10 @@ def test_what_was_read_counts_no_more_and_stays_read(post: Post) -> None:
     (newest, *_), _, _ = post.inbox.list("ann", 10, None)
     assert is_id(newest.id)
 
-    first = post.inbox.mark_read("ann", newest.id)
-    post.clock.advance(timedelta(minutes=5))
-    again = post.inbox.mark_read("ann", newest.id)
+    for _ in range(2):
+        post.inbox.mark_read("ann", newest.id)
+        post.clock.advance(timedelta(minutes=5))
 
-    assert first.read_at == again.read_at == NOON
     entries, _, unread = post.inbox.list("ann", 10, None, unread_only=True)
     assert ([entry.data["title"] for entry in entries], unread) == (["T1", "T0"], 2)
     assert [entry.read_at for entry in post.inbox.list("ann", 10, None)[0]] == [NOON, None, None]
@@ -84,4 +86,15 @@ def test_failures_are_newest_first_and_paged(post: Post) -> None:
 
 def test_no_failure_by_an_id_that_names_none(post: Post) -> None:
     with pytest.raises(NoticeNotFound):
-        post.failures.retry("01JD8Y3V5QWZ6X7R8T9B0C1D2E")
+        post.failures.retry(NOBODY)
+
+
+@pytest.mark.parametrize(
+    "made_up", [{}, {"id": "x"}, {"id": 3}, {"id": NOBODY, "channel": "post"}]
+)
+def test_a_made_up_position_is_none(post: Post, made_up: dict[str, object]) -> None:
+    with pytest.raises(NoPosition):
+        post.failures.list(5, made_up)
+    if "channel" not in made_up:
+        with pytest.raises(NoPosition):
+            post.inbox.list("ann", 5, made_up)

@@ -79,6 +79,7 @@ from notifications_service.adapters.items import (
     until,
     user_id_of,
 )
+from notifications_service.application.api_ports import Position
 from notifications_service.application.ports import (
     Due,
     DueBroadcast,
@@ -88,7 +89,6 @@ from notifications_service.application.ports import (
     Lease,
     Plan,
     Planned,
-    Position,
     Stale,
 )
 from notifications_service.domain.deliveries import Delivery, State

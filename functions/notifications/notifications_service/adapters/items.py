@@ -8,7 +8,8 @@ from zlib import crc32
 from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import Item
 from library_common.ids import derived_id
-from notifications_service.application.ports import BUCKETS, Entry
+from notifications_service.application.api_ports import Entry
+from notifications_service.application.ports import BUCKETS
 from notifications_service.domain.broadcasts import Audience, Broadcast
 from notifications_service.domain.deliveries import Delivery, State
 from notifications_service.domain.kinds import Channel, Kind

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from library_common.clock import to_rfc3339
 from library_common.dynamodb import PRESENT, ConditionFailed, Expression, Item, Table
+from library_common.ids import is_id
 from notifications_service.adapters.items import (
     AGENDA,
     AT,
@@ -13,6 +14,7 @@ from notifications_service.adapters.items import (
     EXPIRES,
     FAILED,
     bucket_of,
+    delivery_prefix,
     member,
     notice_key,
     notice_prefix,
@@ -21,8 +23,9 @@ from notifications_service.adapters.items import (
     unread_of,
     user_id_of,
 )
-from notifications_service.application.ports import Entry, Position
+from notifications_service.application.api_ports import Entry, NoPosition, Position
 from notifications_service.domain.deliveries import Delivery, State
+from notifications_service.domain.kinds import Channel
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -40,7 +43,7 @@ class DynamoEntries:
     def page(
         self, user_id: str, limit: int, after: Position | None, *, unread_only: bool
     ) -> tuple[list[Entry], Position | None]:
-        start = notice_key(user_id, after["id"]) if after is not None else None
+        start = notice_key(user_id, _id_in(after, "id")) if after is not None else None
         if unread_only:
             items, more = _page_of(
                 self._table, unread_of(user_id), limit, {**start, **_place(user_id, start)} if start else None
@@ -87,11 +90,14 @@ class DynamoFailed:
         self._table = Table(table_name, client)
 
     def page(self, limit: int, after: Position | None) -> tuple[list[Delivery], Position | None]:
-        start = None if after is None else {AGENDA: FAILED, AT: after["at"], "pk": after["pk"], "sk": after["sk"]}
+        start = _failed_place(after) if after is not None else None
         items, last = _page_of(self._table, FAILED, limit, start)
         # The index may lag behind a retry.
         found = [delivery for item in items if (delivery := to_delivery(item)).state is State.FAILED]
-        return found, {name: last[name] for name in (AT, "pk", "sk")} if last is not None else None
+        if last is None:
+            return found, None
+        _, channel, notice_id = str(last["sk"]).split("#")
+        return found, {"id": last[AT], "user_id": user_id_of(last), "channel": channel, "notice_id": notice_id}
 
     def retry(self, failure_id: str, now: datetime) -> Delivery | None:
         listed = Expression(
@@ -137,6 +143,23 @@ class DynamoFailed:
                 continue
             return to_delivery(item)
         return None
+
+
+def _id_in(position: Position, name: str) -> str:
+    """Anybody can make up a position."""
+    found = position.get(name)
+    if not isinstance(found, str) or not is_id(found):
+        raise NoPosition
+    return found
+
+
+def _failed_place(position: Position) -> Item:
+    user_id, notice_id = _id_in(position, "user_id"), _id_in(position, "notice_id")
+    try:
+        prefix = delivery_prefix(Channel(str(position.get("channel"))))
+    except ValueError:
+        raise NoPosition from None
+    return {AGENDA: FAILED, AT: _id_in(position, "id"), "pk": member(user_id), "sk": prefix + notice_id}
 
 
 def _in_list(name: str) -> Expression:

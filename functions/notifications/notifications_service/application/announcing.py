@@ -2,15 +2,15 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from library_common.clock import Clock
 from library_common.context import current
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
+from notifications_service.application.api_ports import Wish
 from notifications_service.application.planning import LONGEST_DELAY, Planning
 from notifications_service.application.ports import (
     Accounts,
@@ -23,23 +23,11 @@ from notifications_service.application.ports import (
 )
 from notifications_service.domain.broadcasts import Audience, Broadcast
 from notifications_service.domain.deliveries import pause_after
-from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.notices import Notice
 
 PAGE = 50
 LOOK_AGAIN = timedelta(minutes=2)
 """When the sweep looks at an announcement on which nobody went on: longer than the sender's function may run."""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What somebody wants to announce. to: an audience or members; channels: None for what each member wishes."""
-
-    kind: Kind
-    to: Audience | tuple[str, ...]
-    channels: tuple[Channel, ...] | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
-    send_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -52,12 +40,12 @@ class Announce:
     ids: Callable[[], str] = new_id
 
     def announce(self, wish: Wish, ticket: Ticket | None) -> tuple[str, bool]:
-        """The announcement's id, and whether the same request made it before."""
+        """The announcement's id, and whether the same request made it before. Raises IdempotencyKeyReused."""
         now = self.clock.now().replace(microsecond=0)
         broadcast = Broadcast(
             id=self.ids(),
             kind=wish.kind,
-            to=wish.to,
+            to=wish.user_ids or Audience(wish.role, wish.status),
             channels=wish.channels,
             send_at=max(wish.send_at or now, now),
             created_at=now,

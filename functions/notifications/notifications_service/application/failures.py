@@ -1,27 +1,12 @@
 """Messages that were given up: what they were, and trying one again."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from library_common.clock import Clock
-from notifications_service.application.ports import DueDelivery, Failed, Outgoing, Position
+from notifications_service.application.api_ports import FailedDelivery, Position
+from notifications_service.application.ports import DueDelivery, Failed, Outgoing
 from notifications_service.domain.deliveries import Delivery
 from notifications_service.domain.errors import NoticeNotFound
-from notifications_service.domain.kinds import Channel, Kind
-
-
-@dataclass(frozen=True)
-class FailedDelivery:
-    """One of them. error: the code of the last failure."""
-
-    id: str
-    notice_id: str
-    user_id: str
-    channel: Channel
-    kind: Kind
-    error: str
-    attempts: int
-    failed_at: datetime
 
 
 @dataclass(frozen=True)
@@ -33,13 +18,13 @@ class Failures:
     clock: Clock
 
     def list(self, limit: int, position: Position | None) -> tuple[list[FailedDelivery], Position | None]:
-        """A page, newest first, and the position to go on from."""
+        """A page, newest first, and where to go on. Raises NoPosition."""
         page, more = self.failed.page(limit, position)
         return [_shown(delivery) for delivery in page], more
 
-    def retry(self, failure_id: str) -> None:
+    def retry(self, delivery_id: str) -> None:
         """It is due at once, as if it never had been tried. Raises NoticeNotFound."""
-        delivery = self.failed.retry(failure_id, self.clock.now())
+        delivery = self.failed.retry(delivery_id, self.clock.now())
         if delivery is None:
             raise NoticeNotFound
         self.outgoing.put([DueDelivery(delivery.user_id, delivery.channel)])
@@ -50,11 +35,10 @@ def _shown(delivery: Delivery) -> FailedDelivery:
     assert delivery.failed_at is not None  # noqa: S101 - as above
     return FailedDelivery(
         id=delivery.failure_id,
-        notice_id=delivery.notice_id,
         user_id=delivery.user_id,
         channel=delivery.channel,
         kind=delivery.kind,
-        error=delivery.error or "",
+        error_code=delivery.error or "",
         attempts=delivery.attempts,
         failed_at=delivery.failed_at,
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from library_common.clock import Clock, from_rfc3339
 from notifications_service.application.planning import Planning
-from notifications_service.application.ports import Devices, Forgotten, Plans
+from notifications_service.application.ports import Devices, Forgotten, Plans, PushService
 from notifications_service.domain.notices import FORGOTTEN, LENDING, Happening, notice_of
 from notifications_service.domain.reminders import Reminder, Rhythm, reminders_of
 
@@ -21,6 +21,7 @@ class Hear:
     planning: Planning
     plans: Plans
     devices: Devices
+    push: PushService
     rhythm: Rhythm
     clock: Clock
 
@@ -52,8 +53,9 @@ class Hear:
         return reminders_of(event.user_id, loan_id, due_date, data, since=occurred_at, rhythm=self.rhythm)
 
     def _forget(self, user_id: str) -> str:
-        # The endpoints are kept at the push service as well, which nobody else would clean up.
         for endpoint in self.devices.of(user_id):
+            # There first: once it is not known here any more, nobody would clean up there.
+            self.push.forget(endpoint)
             self.devices.forget(user_id, endpoint)
         self.plans.forget(user_id, self.clock.now())
         return "member forgotten"

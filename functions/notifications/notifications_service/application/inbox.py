@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from library_common.clock import Clock
-from notifications_service.application.ports import Entries, Entry, Position
+from notifications_service.application.api_ports import Entry, Position
+from notifications_service.application.ports import Entries
 from notifications_service.domain.errors import NoticeNotFound
 
 
@@ -17,13 +18,11 @@ class Inbox:
     def list(
         self, user_id: str, limit: int, position: Position | None, unread_only: bool = False
     ) -> tuple[list[Entry], Position | None, int]:
-        """A page, newest first; the position to go on from; how many are unread altogether (counted to a thousand)."""
+        """A page, newest first; where to go on; how many are unread (counted to a thousand). Raises NoPosition."""
         page, more = self.entries.page(user_id, limit, position, unread_only=unread_only)
         return page, more, self.entries.unread(user_id)
 
-    def mark_read(self, user_id: str, notice_id: str) -> Entry:
+    def mark_read(self, user_id: str, notice_id: str) -> None:
         """Read now, or before. Raises NoticeNotFound."""
-        entry = self.entries.mark_read(user_id, notice_id, self.clock.now())
-        if entry is None:
+        if self.entries.mark_read(user_id, notice_id, self.clock.now()) is None:
             raise NoticeNotFound
-        return entry

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from library_common.clock import Clock
 from library_common.ids import dated_id
+from notifications_service.application.api_ports import Entry
 from notifications_service.application.ports import (
     DueDelivery,
-    Entry,
     FirstAllowed,
     Outgoing,
     Plan,

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from library_common.idempotency import Ticket
+from notifications_service.application.api_ports import Entry, Position
 from notifications_service.domain.broadcasts import Broadcast
 from notifications_service.domain.deliveries import Delivery
 from notifications_service.domain.kinds import Channel, Kind, Urgency
@@ -26,9 +27,12 @@ class Rendered:
 class Templates(Protocol):
     """The wording of notices: the built-in one, or the version an administrator stored last."""
 
-    def render(self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any]) -> Rendered:
+    def render(
+        self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any], zone: str | None = None
+    ) -> Rendered:
         """One notice in the language nearest to the one asked for (`fr-CA` -> `fr` -> the library's -> `en`).
 
+        zone: IANA name of the reader's, by whose calendar days are written; None for the library's.
         data: plain values only. What is in it is shown as it stands, never run and never taken for markup.
         Raises TemplateFailed when the stored template cannot be rendered with this data and the built-in one
         cannot either.
@@ -36,7 +40,11 @@ class Templates(Protocol):
         ...
 
     def render_many(
-        self, notices: list[tuple[Kind, Mapping[str, Any]]], channel: Channel, language: str | None
+        self,
+        notices: list[tuple[Kind, Mapping[str, Any]]],
+        channel: Channel,
+        language: str | None,
+        zone: str | None = None,
     ) -> Rendered:
         """Several notices of one visit, or of a digest, as one message; a single one like `render`."""
         ...
@@ -62,9 +70,6 @@ class FirstAllowed(Protocol):
 
 # -- what is kept ---------------------------------------------------------------------------------
 
-type Position = dict[str, Any]
-"""Where a page of a list ended."""
-
 
 class Forgotten(Exception):
     """The member was erased: nothing is kept about them any more."""
@@ -72,17 +77,6 @@ class Forgotten(Exception):
 
 class Stale(Exception):
     """Somebody else was faster, or the lease is another's by now: nothing was written."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A notice in a member's own list."""
-
-    id: str
-    kind: Kind
-    data: Mapping[str, Any]
-    occurred_at: datetime
-    read_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -361,6 +355,12 @@ class Devices(Protocol):
         """The ARNs of their platform endpoints."""
         ...
 
-    def forget(self, user_id: str, endpoint_arn: str) -> None:
+    def forget(self, user_id: str, endpoint: str) -> None:
         """An endpoint that does not work any more."""
         ...
+
+
+class PushService(Protocol):
+    """Where endpoints are kept besides."""
+
+    def forget(self, endpoint: str) -> None: ...

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from library_common.clock import Clock
-from notifications_service.application.ports import BUCKETS, Agenda, Due, Outgoing, Position
+from notifications_service.application.api_ports import Position
+from notifications_service.application.ports import BUCKETS, Agenda, Due, Outgoing
 
 MOST_WAITING = 2000
 """Messages nobody has looked at yet. With more than these the sender is behind, and to tell it again does not help."""
