@@ -26,7 +26,7 @@ def main() -> int:
         return 130
 
 
-def _command(arguments: argparse.Namespace) -> int:
+def _command(arguments: argparse.Namespace) -> int:  # noqa: PLR0912 - one branch a command
     # Imported only now: boto3 takes longer to import than `stop` takes to run.
     from localstack.embedded import run  # noqa: PLC0415
 

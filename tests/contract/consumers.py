@@ -16,6 +16,9 @@ from library_common.consumers import data_of, read_delivery
 from library_common.events import SOURCE_PREFIX
 from localstack.embedded import template
 from localstack.embedded.layout import TEMPLATE
+from notifications_service.consumer import read_happening
+from notifications_service.domain.notices import LENDING, notice_of
+from notifications_service.domain.template_fields import own_fields
 
 
 class Overheard(Exception):
@@ -31,10 +34,26 @@ def counted(body: str) -> object:
     return change
 
 
+def told(body: str) -> object:
+    """As notifications understands it. It hears of every end of sessions and tells of changed passwords only."""
+    event = read_happening(body).message
+    notice = notice_of(event, (1, 7, 14))
+    if notice is None:
+        if event.type not in {"MemberErased", "SessionsRevoked"}:
+            raise Overheard(event.type)
+        return None
+    needed = {field.name for field in own_fields(notice.kind) if not field.optional}
+    needed |= {"loan_id", "due_date"} if event.type in LENDING else set()
+    if missing := needed - notice.data.keys():
+        raise Overheard(f"{event.type} without {', '.join(sorted(missing))}")
+    return notice
+
+
 CONSUMERS: dict[str, Callable[[str], object]] = {
     "SessionsRevokedRule": lambda body: data_of(read_delivery(body).message, Revocation),
     "AnalyticsRule": counted,
     "AnalyticsCopiesRule": counted,
+    "NotificationsRule": told,
 }
 """By the rule that feeds them."""
 

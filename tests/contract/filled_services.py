@@ -5,13 +5,15 @@ What loans asks of users and books comes from fakes. DynamoDB's own rules that m
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import admin_service.http
 import analytics_service.http
 import books_service.http
 import loans_service.http
+import notifications_service.bootstrap
+import notifications_service.http
 import users_service.http
 from admin_service.adapters.publishers import LambdaPublishers
 from admin_service.adapters.registry import DeclaredQueues
@@ -32,10 +34,14 @@ from library_common.http import ServiceApi
 from library_common.ids import new_id
 from library_common.limits import Unlimited
 from loans_service.adapters.dynamodb import DynamoLoans
+from notifications_service.application.use_cases import NoticeCases
+from notifications_service.domain.kinds import Kind
+from notifications_service.domain.template_fields import samples_of
 from tests.contract import strict_dynamodb
 from tests.contract.in_process import InProcess
 from tests.fakes.analytics import Counting, created
 from tests.fakes.lending import Library
+from tests.fakes.notifications import FakeNotices, FakePush
 from tests.fakes.users import ADMIN, LIBRARIAN, FakeMembersLoans, FakePasswords, a_member, session_cases
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import person, service
@@ -172,10 +178,25 @@ def analytics(stack: InProcess) -> Running:
     return Running(analytics_service.http.build(lambda: reporting), {"user_id": user_id})
 
 
+def notifications(stack: InProcess) -> Running:
+    """The notifications service with a member who was told something, and a message that did not get through."""
+    notices, member = FakeNotices(SystemClock()), new_id()
+    table = Table(stack.refs["NotificationsTable"], aws.dynamodb)
+    cases = notifications_service.bootstrap.compose_members(table)
+    cases = replace(cases, devices=replace(cases.devices, push=FakePush()))
+    templates = notifications_service.bootstrap.templates_on(table)
+    about = NoticeCases.of(notices.ports, templates, cases.wishes, SystemClock())
+    told = notices.inbox.tell(member, Kind.LOAN_ISSUED, samples_of(Kind.LOAN_ISSUED))
+    notices.failures.add(member, delivery_id=told.id)
+    known = {"user_id": member, "notification_id": told.id, "device_id": "phone-1", "name": Kind.LOAN_ISSUED.value}
+    return Running(notifications_service.http.build(lambda: cases, lambda: about), known, (("user_ids", "audience"),))
+
+
 SERVICES: dict[str, Callable[[InProcess], Running]] = {
     "admin": admin,
     "analytics": analytics,
     "books": books,
     "loans": loans,
+    "notifications": notifications,
     "users": users,
 }

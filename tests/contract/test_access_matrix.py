@@ -48,8 +48,9 @@ def service(request: pytest.FixtureRequest, stack: InProcess) -> Iterator[Runnin
 
 @pytest.fixture(scope="module")
 def things(service: Running) -> Things:
-    others = {name: new_id() for name in ("user_id", "book_id", "loan_id")}
-    return Things({**others, "barcode": "30001000000001", "queue": "RevocationDeadLetters", **service.known})
+    others = {name: new_id() for name in ("user_id", "book_id", "loan_id", "notification_id")}
+    named = {"barcode": "30001000000001", "device_id": "phone-1", "name": "welcome", "queue": "RevocationDeadLetters"}
+    return Things({**others, **named, **service.known})
 
 
 @pytest.fixture(scope="module")

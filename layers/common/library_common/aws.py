@@ -35,6 +35,16 @@ def _client(service: str, *, patient: bool = True, answer_seconds: int | None = 
     return make(service, config=config)
 
 
+@cache
+def _single_try(service: str) -> Any:
+    import boto3  # noqa: PLC0415 - as above
+    from botocore.config import Config  # noqa: PLC0415
+
+    config = Config(connect_timeout=2, read_timeout=8, retries={"mode": "standard", "max_attempts": 1})
+    make: Any = boto3.client
+    return make(service, config=config)
+
+
 def dynamodb() -> "DynamoDBClient":
     client: DynamoDBClient = _client("dynamodb")
     return client
@@ -84,4 +94,16 @@ def ses() -> "SESClient":
 
 def sns() -> "SNSClient":
     client: SNSClient = _client("sns")
+    return client
+
+
+def ses_once() -> "SESClient":
+    """One attempt of at most ten seconds: what timed out may have been sent, so repeating is the caller's decision."""
+    client: SESClient = _single_try("ses")
+    return client
+
+
+def sns_once() -> "SNSClient":
+    """As `ses_once`."""
+    client: SNSClient = _single_try("sns")
     return client

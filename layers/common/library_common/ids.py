@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from datetime import datetime
 
 from ulid import ULID
 
@@ -20,6 +21,12 @@ def derived_id(*parts: str) -> str:
     """
     digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
     return str(ULID.from_bytes(digest[:16]))
+
+
+def dated_id(moment: datetime, *parts: str) -> str:
+    """The same id for the same moment and parts; ids sort by their moments."""
+    digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
+    return str(ULID.from_bytes(int(moment.timestamp() * 1000).to_bytes(6) + digest[:10]))
 
 
 def is_id(text: str) -> bool:

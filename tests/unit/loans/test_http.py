@@ -459,9 +459,10 @@ def test_a_member_reads_their_own_loan(library: Library, ask: Ask, loan: Loan, m
 
 def test_who_may_read_a_loan(ask: Ask, loan: Loan, somebody_else: Caller) -> None:
     assert_problem(ask("GET", f"/api/loans/{loan.id}"), 401, "not_authenticated")
-    assert_problem(ask("GET", f"/api/loans/{loan.id}", as_=SERVICE), 403, "not_allowed")
+    assert_problem(ask("GET", f"/api/loans/{loan.id}", as_=service("fines", "users:read")), 403, "not_allowed")
     assert_problem(ask("GET", f"/api/loans/{loan.id}", as_=somebody_else), 404, "loan_not_found")
     assert ask("GET", f"/api/loans/{loan.id}", as_=STAFF).status == 200
+    assert ask("GET", f"/api/loans/{loan.id}", as_=SERVICE).json["user_id"] == loan.user_id
 
 
 @pytest.mark.parametrize("odd", ODD_IDS)

@@ -280,7 +280,7 @@ CALLERS: dict[str, Mapping[str, str] | None] = {
             "GET",
             "/api/users",
             None,
-            {"nobody": 401, "self": 403, "member": 403, "service": 403, "other service": 403},
+            {"nobody": 401, "self": 403, "member": 403, "other service": 403},
         ),
         (
             "GET",
@@ -649,7 +649,7 @@ def test_the_document_names_every_route_with_its_access_and_refusals(ask: Ask) -
     assert {route: operation["x-access"] for route, operation in routes.items()} == {
         "GET /api/users/openapi.json": {"public": True},
         "POST /api/users": {"public": True},
-        "GET /api/users": {"librarian": True},
+        "GET /api/users": {"librarian": True, "scope": "users:read"},
         "GET /api/users/me": {"member": True, "own": "caller"},
         "PUT /api/users/me": {"member": True, "own": "caller"},
         "GET /api/users/{user_id}": {

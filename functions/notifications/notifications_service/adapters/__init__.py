@@ -1,0 +1,1 @@
+"""The outside of notifications: its table, the push service, templates in Jinja2."""

@@ -1,0 +1,1 @@
+"""What members, librarians and administrators do with notices, and the ports those use cases need."""

@@ -1,11 +1,18 @@
 """What the use cases need from outside, as Protocols."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
-from notifications_service.domain.kinds import Channel, Kind
+from library_common.idempotency import Ticket
+from notifications_service.application.api_ports import Entry, Position
+from notifications_service.domain.broadcasts import Broadcast
+from notifications_service.domain.deliveries import Delivery
+from notifications_service.domain.kinds import Channel, Kind, Urgency
 from notifications_service.domain.preferences import Preferences
+from notifications_service.domain.reminders import Reminder
 
 
 @dataclass(frozen=True)
@@ -20,9 +27,12 @@ class Rendered:
 class Templates(Protocol):
     """The wording of notices: the built-in one, or the version an administrator stored last."""
 
-    def render(self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any]) -> Rendered:
+    def render(
+        self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any], zone: str | None = None
+    ) -> Rendered:
         """One notice in the language nearest to the one asked for (`fr-CA` -> `fr` -> the library's -> `en`).
 
+        zone: IANA name of the reader's, by whose calendar days are written; None for the library's.
         data: plain values only. What is in it is shown as it stands, never run and never taken for markup.
         Raises TemplateFailed when the stored template cannot be rendered with this data and the built-in one
         cannot either.
@@ -30,7 +40,11 @@ class Templates(Protocol):
         ...
 
     def render_many(
-        self, notices: list[tuple[Kind, Mapping[str, Any]]], channel: Channel, language: str | None
+        self,
+        notices: list[tuple[Kind, Mapping[str, Any]]],
+        channel: Channel,
+        language: str | None,
+        zone: str | None = None,
     ) -> Rendered:
         """Several notices of one visit, or of a digest, as one message; a single one like `render`."""
         ...
@@ -42,3 +56,311 @@ class StoredPreferences(Protocol):
     def of(self, user_id: str) -> Preferences:
         """The defaults for a member who never said anything."""
         ...
+
+
+class FirstAllowed(Protocol):
+    """`notifications_service.domain.timing.first_allowed`."""
+
+    def __call__(
+        self, preferences: Preferences, urgency: Urgency, now: datetime, library_zone: ZoneInfo, /
+    ) -> datetime:
+        """The first moment from `now` on at which a notice of this urgency may go out."""
+        ...
+
+
+# -- what is kept ---------------------------------------------------------------------------------
+
+
+class Forgotten(Exception):
+    """The member was erased: nothing is kept about them any more."""
+
+
+class Stale(Exception):
+    """Somebody else was faster, or the lease is another's by now: nothing was written."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A notice and everything that follows from it, which comes into being as a whole and once.
+
+    identity: of the notice; the same again changes nothing. entry: in the member's list, if they want it there.
+    fires: the reminder this notice comes from.
+    """
+
+    user_id: str
+    identity: str
+    entry: Entry | None = None
+    deliveries: Sequence[Delivery] = ()
+    reminders: Sequence[Reminder] = ()
+    fires: Reminder | None = None
+
+    @property
+    def nudges(self) -> dict[Channel, datetime]:
+        """When each channel has something to send."""
+        return {delivery.channel: delivery.send_at for delivery in self.deliveries}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """nudges: when each channel has something to send, as it was planned first. is_new: by this very call."""
+
+    nudges: Mapping[Channel, datetime]
+    is_new: bool
+
+
+class Plans(Protocol):
+    """Notices on their way in."""
+
+    def plan(self, plan: Plan, now: datetime) -> Planned:
+        """All of it at once, or what was planned under this identity before. Raises Forgotten."""
+        ...
+
+    def forget(self, user_id: str, now: datetime) -> None:
+        """Removes everything about a member for good; what comes later is refused with Forgotten."""
+        ...
+
+
+class Reminders(Protocol):
+    """Reminders whose time has not come yet."""
+
+    def waiting(self, user_id: str, reminder_id: str) -> Reminder | None:
+        """None when it fired, was dropped, or never was."""
+        ...
+
+    def postpone(self, reminder: Reminder, until: datetime) -> None:
+        """Nothing happens when it does not wait any more."""
+        ...
+
+    def drop(self, reminder: Reminder, why: str, now: datetime) -> None:
+        """Nothing happens when it does not wait any more."""
+        ...
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Whose turn it is to send to a member by a channel."""
+
+    user_id: str
+    channel: Channel
+    holder: str
+    until: datetime
+
+
+class Deliveries(Protocol):
+    """Messages on their way out. Whatever a holder of the lease writes is refused with Stale once it is another's."""
+
+    def take(self, lease: Lease, now: datetime) -> bool:
+        """Whether the lease is ours; not while it is another's."""
+        ...
+
+    def give_back(self, lease: Lease) -> None: ...
+
+    def open(self, user_id: str, channel: Channel) -> list[Delivery]:
+        """PENDING and SENDING ones."""
+        ...
+
+    def begin(self, lease: Lease, deliveries: Sequence[Delivery]) -> None:
+        """PENDING or left SENDING -> SENDING, all or none, as they are given. Raises Stale."""
+        ...
+
+    def put_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Whatever they are -> PENDING, with the moments and counts they are given with."""
+        ...
+
+    def sent(self, deliveries: Sequence[Delivery], now: datetime) -> None: ...
+
+    def drop(self, delivery: Delivery, why: str, now: datetime) -> None: ...
+
+    def fail(self, delivery: Delivery, why: str, now: datetime) -> None: ...
+
+    def fall_back(self, delivery: Delivery, to: Delivery, why: str, now: datetime) -> bool:
+        """Drops the one and plans the other in its place; False, and nothing done, when there is such a one already."""
+        ...
+
+    def others(self, delivery: Delivery) -> dict[Channel, Delivery]:
+        """The deliveries of the same notice by other ways, whatever became of them."""
+        ...
+
+
+@dataclass(frozen=True)
+class DueDelivery:
+    """A member and a channel with something to send."""
+
+    user_id: str
+    channel: Channel
+
+
+@dataclass(frozen=True)
+class DueReminder:
+    user_id: str
+    reminder_id: str
+
+
+@dataclass(frozen=True)
+class DueBroadcast:
+    broadcast_id: str
+
+
+type Due = DueDelivery | DueReminder | DueBroadcast
+
+
+class Agenda(Protocol):
+    """What is to be done when."""
+
+    def due(self, bucket: int, now: datetime, after: Position | None) -> tuple[list[Due], Position | None]:
+        """A page of what is due in a bucket, oldest first."""
+        ...
+
+
+BUCKETS = 8
+"""Into how many partitions the agenda is spread."""
+
+
+class Outgoing(Protocol):
+    """The queue of the sender."""
+
+    def put(self, tasks: Sequence[Due], *, delay_seconds: int = 0) -> None: ...
+
+    def waiting(self) -> int:
+        """About how many messages nobody has looked at yet."""
+        ...
+
+
+# -- lists ----------------------------------------------------------------------------------------
+
+
+class Entries(Protocol):
+    """Members' own lists."""
+
+    def page(
+        self, user_id: str, limit: int, after: Position | None, *, unread_only: bool
+    ) -> tuple[list[Entry], Position | None]: ...
+
+    def unread(self, user_id: str) -> int: ...
+
+    def mark_read(self, user_id: str, notice_id: str, now: datetime) -> Entry | None:
+        """The entry, read for the first time now or earlier; None when there is none."""
+        ...
+
+
+class Failed(Protocol):
+    """Deliveries that were given up."""
+
+    def page(self, limit: int, after: Position | None) -> tuple[list[Delivery], Position | None]: ...
+
+    def retry(self, failure_id: str, now: datetime) -> Delivery | None:
+        """PENDING and due again; None when there is none that failed under this id."""
+        ...
+
+
+# -- announcements --------------------------------------------------------------------------------
+
+
+class Broadcasts(Protocol):
+    """Announcements and how far they have come."""
+
+    def create(self, broadcast: Broadcast, ticket: Ticket | None, now: datetime) -> tuple[str, bool]:
+        """Its id, or that of the same request before, and whether it is the one from before."""
+        ...
+
+    def get(self, broadcast_id: str) -> Broadcast | None: ...
+
+    def advance(self, was: Broadcast, broadcast: Broadcast, look_again: datetime | None, now: datetime) -> None:
+        """Notes how far it is. look_again: when, should nobody have gone on; None when it is over. Raises Stale."""
+        ...
+
+
+# -- neighbours -----------------------------------------------------------------------------------
+
+
+class NeighbourUnavailable(Exception):
+    """Another service could not be asked; nothing was done, and asking later may work."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What notifications needs to know of a member."""
+
+    id: str
+    name: str
+    email: str
+    phone: str | None
+    language: str | None
+    takes_email: bool = True
+    takes_sms: bool = False
+
+
+class Accounts(Protocol):
+    """The users service."""
+
+    def find(self, user_id: str) -> Account | None:
+        """None when there is none (any more). Raises NeighbourUnavailable."""
+        ...
+
+    def ids(self, role: str | None, status: str | None, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
+        """A page of the members there are. Raises NeighbourUnavailable."""
+        ...
+
+
+class Loans(Protocol):
+    """The loans service."""
+
+    def still_out(self, loan_id: str, due_date: str) -> bool:
+        """Whether the member has the copy, has not said it was returned, and it is due at that very moment.
+
+        Raises NeighbourUnavailable.
+        """
+        ...
+
+
+# -- ways out -------------------------------------------------------------------------------------
+
+
+class Refused(Exception):
+    """This message will never go this way: the address or the content is not accepted. `code` says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class NotSent(Exception):
+    """It was definitely not sent; later it may be. `code` says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Unknown(Exception):
+    """Nobody answered in time: it may have been sent."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Way(Protocol):
+    """One channel's way to people."""
+
+    def send(self, account: Account, message: Rendered) -> None:
+        """Raises Refused, NotSent or Unknown; `Refused("no_address")` when the member cannot be reached this way."""
+        ...
+
+
+class Devices(Protocol):
+    """The devices that members registered for push messages."""
+
+    def of(self, user_id: str) -> list[str]:
+        """The ARNs of their platform endpoints."""
+        ...
+
+    def forget(self, user_id: str, endpoint: str) -> None:
+        """An endpoint that does not work any more."""
+        ...
+
+
+class PushService(Protocol):
+    """Where endpoints are kept besides."""
+
+    def forget(self, endpoint: str) -> None: ...

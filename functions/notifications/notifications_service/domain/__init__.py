@@ -1,1 +1,1 @@
-"""What the rules are about: events of the library, told as notices."""
+"""The rules of notices: what is told, how it is worded, and when it may go out. Plain Python."""

@@ -71,7 +71,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
         mark_replayed(response, registered.replayed)
         return _tagged(registered.user, response)
 
-    @api.get("/api/users", access=Access(librarian=True), raises=[InvalidFields])
+    @api.get("/api/users", access=Access(librarian=True, scope="users:read"), raises=[InvalidFields])
     def list_users(query: Annotated[UsersQuery, Query()]) -> Page[UserView]:
         """List and find accounts, by name. A page may be short, even empty, and still have a next one."""
         search = UserSearch(name=query.name, email=query.email, role=query.role, status=query.status)

@@ -1,0 +1,172 @@
+"""Members' devices in the notifications table.
+
+Items
+-----
+`MEMBER#<user id>` / `DEVICE#<device id>`
+    `platform`, `endpoint` (the push service's address of it), `token_key` (SHA-256 of its token), `registered_at`.
+`MEMBER#<user id>` / `DEVICES`
+    `ids`: which ones there are, so that ten are ten however simultaneously they come.
+`TOKEN#<token key>` / `OWNER`
+    `user_id`, `device_id`. A device that somebody else registers is theirs from then on: whoever sold it, or logged
+    out on a shared one, has their notices shown there no longer.
+
+Adding or removing one is a transaction of these three on what they were when read, and starts anew when they have
+changed. A device of another owner is first removed there, in a transaction of its own: if the process dies in
+between, it is nobody's until its app asks again, as apps do whenever they start.
+"""
+
+from collections.abc import Sequence
+
+from library_common.clock import from_rfc3339, to_rfc3339
+from library_common.dynamodb import (
+    ABSENT,
+    ConditionFailed,
+    Delete,
+    Expression,
+    Item,
+    Put,
+    Table,
+    TransactionBusy,
+    Update,
+    Write,
+)
+from notifications_service.application.devices import MAX_DEVICES, Device, Platform
+from notifications_service.domain.errors import TooManyDevices
+
+_TRIES = 5
+
+
+class DynamoDevices:
+    """Implements `application.devices.DeviceStore`, and what the sender asks: `of` and `forget`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    # -- for the sender -----------------------------------------------------------------------
+
+    def of(self, user_id: str) -> list[str]:
+        """The endpoints of a member's devices."""
+        return [device.endpoint for device in self.devices(user_id)]
+
+    def forget(self, user_id: str, endpoint: str) -> None:
+        """The push service says that nobody is there any more."""
+        for device in self.devices(user_id):
+            if device.endpoint == endpoint:
+                self.remove(user_id, device.id)
+
+    # -- for members --------------------------------------------------------------------------
+
+    def devices(self, user_id: str) -> list[Device]:
+        condition = Expression(
+            "#pk = :pk AND begins_with(#sk, :device)",
+            names={"pk": "pk", "sk": "sk"},
+            values={"pk": _pk(user_id), "device": "DEVICE#"},
+        )
+        return [_device(item) for item in self._table.query_all(condition, consistent=True)]
+
+    def add(self, user_id: str, device: Device) -> None:
+        for _ in range(_TRIES):
+            owner = self._table.get(_token(device.token_key))
+            if owner is not None and (owner["user_id"], owner["device_id"]) != (user_id, device.id):
+                self.remove(owner["user_id"], owner["device_id"])
+                owner = self._table.get(_token(device.token_key))
+            before = self._table.get(_key(user_id, device.id))
+            writes: list[Write] = [
+                Put({**_key(user_id, device.id), **_item(device)}, _as_read(before)),
+                Update(
+                    _list(user_id),
+                    Expression("ADD #ids :id", names={"ids": "ids"}, values={"id": {device.id}}),
+                    Expression(
+                        "attribute_not_exists(#ids) OR contains(#ids, :one) OR size(#ids) < :most",
+                        names={"ids": "ids"},
+                        values={"one": device.id, "most": MAX_DEVICES},
+                    ),
+                ),
+                Put(
+                    {**_token(device.token_key), "user_id": user_id, "device_id": device.id},
+                    _owned(user_id, device.id),
+                ),
+            ]
+            if before is not None and before["token_key"] != device.token_key:
+                writes.append(Delete(_token(before["token_key"]), _owned(user_id, device.id)))
+            if self._done(writes, device.id):
+                return
+        raise TransactionBusy("a device is being registered by others")
+
+    def remove(self, user_id: str, device_id: str) -> Device | None:
+        for _ in range(_TRIES):
+            before = self._table.get(_key(user_id, device_id))
+            if before is None:
+                return None
+            writes: list[Write] = [
+                Delete(_key(user_id, device_id), _as_read(before)),
+                Update(
+                    _list(user_id),
+                    Expression("DELETE #ids :id", names={"ids": "ids"}, values={"id": {device_id}}),
+                    Expression("attribute_exists(#pk)", names={"pk": "pk"}),
+                ),
+                Delete(_token(before["token_key"]), _owned(user_id, device_id)),
+            ]
+            if self._done(writes, device_id):
+                return _device(before)
+        raise TransactionBusy("a device is being registered by others")
+
+    def _done(self, writes: Sequence[Write], device_id: str) -> bool:
+        try:
+            self._table.transact(writes)
+        except ConditionFailed as exc:
+            ids = (exc.item or {}).get("ids", set())
+            if exc.index == 1 and len(ids) >= MAX_DEVICES and device_id not in ids:
+                raise TooManyDevices(MAX_DEVICES) from exc
+            return False
+        return True
+
+
+def _pk(user_id: str) -> str:
+    return f"MEMBER#{user_id}"
+
+
+def _key(user_id: str, device_id: str) -> dict[str, str]:
+    return {"pk": _pk(user_id), "sk": f"DEVICE#{device_id}"}
+
+
+def _list(user_id: str) -> dict[str, str]:
+    return {"pk": _pk(user_id), "sk": "DEVICES"}
+
+
+def _token(token_key: str) -> dict[str, str]:
+    return {"pk": f"TOKEN#{token_key}", "sk": "OWNER"}
+
+
+def _as_read(before: Item | None) -> Expression:
+    if before is None:
+        return ABSENT
+    return Expression("#t = :t", names={"t": "token_key"}, values={"t": before["token_key"]})
+
+
+def _owned(user_id: str, device_id: str) -> Expression:
+    """By this device, or by none."""
+    return Expression(
+        "attribute_not_exists(#pk) OR (#user = :user AND #device = :device)",
+        names={"pk": "pk", "user": "user_id", "device": "device_id"},
+        values={"user": user_id, "device": device_id},
+    )
+
+
+def _item(device: Device) -> Item:
+    return {
+        "platform": device.platform.value,
+        "endpoint": device.endpoint,
+        "token_key": device.token_key,
+        "registered_at": to_rfc3339(device.registered_at),
+    }
+
+
+def _device(item: Item) -> Device:
+    return Device(
+        id=item["sk"].removeprefix("DEVICE#"),
+        platform=Platform(item["platform"]),
+        endpoint=item["endpoint"],
+        token_key=item["token_key"],
+        registered_at=from_rfc3339(item["registered_at"]),
+    )

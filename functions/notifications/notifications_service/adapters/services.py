@@ -1,0 +1,78 @@
+"""The users and loans services over HTTP, behind the ports of `application.ports`."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from library_common.clock import from_rfc3339
+from library_common.service_client import Answered, NotFound, Result, ServiceClient, path_segment
+from notifications_service.application.ports import Account, NeighbourUnavailable
+
+DEADLINE_SECONDS = 6.0
+"""For one question, repeats included."""
+
+_OUT = frozenset({"ACTIVE", "OVERDUE"})
+
+
+class HttpAccounts:
+    """Implements `application.ports.Accounts`."""
+
+    def __init__(self, client: ServiceClient, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._monotonic = monotonic
+
+    def find(self, user_id: str) -> Account | None:
+        answer = self._client.get(f"/api/users/{path_segment(user_id)}", deadline=self._monotonic() + DEADLINE_SECONDS)
+        body = _answered(answer)
+        return _account(body) if body is not None else None
+
+    def ids(self, role: str | None, status: str | None, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
+        wanted = {"role": role, "status": status, "cursor": cursor}
+        query = {"limit": str(limit), **{name: value for name, value in wanted.items() if value is not None}}
+        path = f"/api/users?{urlencode(query)}"
+        body = _answered(self._client.get(path, deadline=self._monotonic() + DEADLINE_SECONDS))
+        if body is None:
+            raise NeighbourUnavailable
+        return [str(item["id"]) for item in body["items"]], body.get("next_cursor")
+
+
+class HttpLoans:
+    """Implements `application.ports.Loans`."""
+
+    def __init__(self, client: ServiceClient, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._monotonic = monotonic
+
+    def still_out(self, loan_id: str, due_date: str) -> bool:
+        answer = self._client.get(f"/api/loans/{path_segment(loan_id)}", deadline=self._monotonic() + DEADLINE_SECONDS)
+        loan = _answered(answer)
+        return (
+            loan is not None
+            and loan["status"] in _OUT
+            and not loan.get("claimed_returned")
+            and from_rfc3339(loan["due_date"]) == from_rfc3339(due_date)
+        )
+
+
+def _answered(answer: Result) -> Mapping[str, Any] | None:
+    """The body; None for what is not there. Raises NeighbourUnavailable for everything that is no answer."""
+    match answer:
+        case Answered(body=body):
+            return body
+        case NotFound():
+            return None
+    raise NeighbourUnavailable
+
+
+def _account(body: Mapping[str, Any]) -> Account:
+    preferences = body.get("preferences") or {}
+    return Account(
+        id=body["id"],
+        name=body["name"],
+        email=body["email"],
+        phone=body.get("phone"),
+        language=preferences.get("language"),
+        takes_email=preferences.get("notification_email", True),
+        takes_sms=preferences.get("notification_sms", False),
+    )

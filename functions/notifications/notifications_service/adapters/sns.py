@@ -1,0 +1,72 @@
+"""Text messages and push messages through SNS."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from library_common import aws
+from notifications_service.adapters.providers import told_apart
+from notifications_service.application.ports import Account, Devices, NotSent, Refused, Rendered, Unknown
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+
+PERMANENT = frozenset(
+    {"InvalidParameter", "ParameterValueInvalid", "InvalidParameterValue", "ValidationException", "OptedOut"}
+)
+"""A number or a message that SNS does not take whenever it is asked."""
+
+GONE = PERMANENT | {"EndpointDisabled", "NotFound"}
+"""A device that does not get messages any more: the app was removed, or its token replaced."""
+
+
+class SmsWay:
+    """`application.ports.Way` by text message."""
+
+    def __init__(self, client: "Callable[[], SNSClient]" = aws.sns_once) -> None:
+        self._client = client
+
+    def send(self, account: Account, message: Rendered) -> None:
+        if not account.phone:
+            raise Refused("no_address")
+        with told_apart(PERMANENT):
+            self._client().publish(
+                PhoneNumber=account.phone,
+                Message=message.text,
+                MessageAttributes={"AWS.SNS.SMS.SMSType": {"DataType": "String", "StringValue": "Transactional"}},
+            )
+
+
+class PushWay:
+    """`application.ports.Way` to the devices a member registered. It is sent when one of them has it."""
+
+    def __init__(self, devices: Devices, client: "Callable[[], SNSClient]" = aws.sns_once) -> None:
+        self._devices = devices
+        self._client = client
+
+    def send(self, account: Account, message: Rendered) -> None:
+        payload = _payload(message)
+        reached, trouble = False, None
+        for endpoint in self._devices.of(account.id):
+            try:
+                with told_apart(GONE):
+                    self._client().publish(TargetArn=endpoint, Message=payload, MessageStructure="json")
+            except Refused:
+                self._devices.forget(account.id, endpoint)
+            except (NotSent, Unknown) as failure:
+                # One that may have been sent weighs more: it must not be repeated without end.
+                trouble = failure if trouble is None or isinstance(failure, Unknown) else trouble
+            else:
+                reached = True
+        if reached:
+            return
+        raise trouble or Refused("no_address")
+
+
+def _payload(message: Rendered) -> str:
+    """The same for every platform; SNS takes the part for the device's own."""
+    apple = json.dumps({"aps": {"alert": {"title": message.subject, "body": message.text}}}, ensure_ascii=False)
+    google = json.dumps({"notification": {"title": message.subject, "body": message.text}}, ensure_ascii=False)
+    return json.dumps(
+        {"default": message.text, "APNS": apple, "APNS_SANDBOX": apple, "GCM": google}, ensure_ascii=False
+    )

@@ -1,0 +1,357 @@
+"""Everything due for one member by one channel becomes one message, and is sent.
+
+The steps, each of which may be the process's last:
+
+1. Take the lease of member and channel. Nobody else sends there meanwhile.
+2. Look what is due, and drop or put back what may not go out now: the member is gone, does not want it, has quiet
+   hours, has returned the book.
+3. Write SENDING. From here on a death leaves something of which nobody knows whether it was sent.
+4. Send. What the provider does not answer in time is unknown, too.
+5. Write SENT, or what else came of it, and give the lease back.
+
+What is unknown is sent once more, after the lease: a member may get the same message twice then, which is better than
+not at all. If that is unknown again, it is given up as `unknown_outcome`, for an administrator to decide. A failure
+that is certain is tried again with growing pauses for a day. A refusal for good goes over to the next channel that the
+member allows.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from library_common.clock import Clock
+from library_common.ids import new_id
+from library_common.telemetry import count, logger
+from notifications_service.application.brake import PAUSE, Brake
+from notifications_service.application.ports import (
+    Account,
+    Accounts,
+    Deliveries,
+    Devices,
+    DueDelivery,
+    FirstAllowed,
+    Lease,
+    Loans,
+    NeighbourUnavailable,
+    NotSent,
+    Outgoing,
+    Refused,
+    Rendered,
+    Stale,
+    StoredPreferences,
+    Templates,
+    Unknown,
+    Way,
+)
+from notifications_service.domain.choosing import is_allowed
+from notifications_service.domain.deliveries import (
+    FALL_BACK,
+    LEASE,
+    MOST_AT_ONCE,
+    MOST_UNKNOWN,
+    Delivery,
+    State,
+    pause_after,
+)
+from notifications_service.domain.kinds import Channel, Kind, Urgency
+from notifications_service.domain.preferences import Preferences
+
+ENOUGH_LEASE = timedelta(seconds=35)
+"""How much of the lease must be left to begin a message: more than a message can take, with the longest answers."""
+
+OF_A_LOAN = frozenset({Kind.LOAN_DUE_SOON, Kind.LOAN_OVERDUE})
+"""Kinds that are pointless once the book is back."""
+
+NOT_RENDERED = "not_rendered"
+UNKNOWN_OUTCOME = "unknown_outcome"
+NO_ADDRESS = "no_address"
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One member and channel while the lease is ours."""
+
+    lease: Lease
+    account: Account
+    preferences: Preferences
+
+    def allows(self, channel: Channel, kind: Kind) -> bool:
+        return is_allowed(
+            channel,
+            kind,
+            self.preferences,
+            takes_email=self.account.takes_email,
+            takes_sms=self.account.takes_sms,
+        )
+
+
+@dataclass(frozen=True)
+class Delivering:
+    """The use case. first_pause: before the second try."""
+
+    deliveries: Deliveries
+    preferences: StoredPreferences
+    accounts: Accounts
+    loans: Loans
+    templates: Templates
+    ways: Mapping[Channel, Way]
+    devices: Devices
+    outgoing: Outgoing
+    first_allowed: FirstAllowed
+    zone: ZoneInfo
+    library_name: str
+    first_pause: timedelta
+    brake: Brake
+    clock: Clock
+    jitter: Callable[[], float] = random.random
+    ids: Callable[[], str] = new_id
+
+    def __call__(self, user_id: str, channel: Channel) -> str:
+        """The outcome in a word or two."""
+        now = self.clock.now()
+        lease = Lease(user_id, channel, self.ids(), now + LEASE)
+        if not self.deliveries.take(lease, now):
+            # Whoever has it sends what is due; what comes due just now is found by the sweep.
+            return "busy"
+        try:
+            outcome = self._with(lease)
+        except Exception:
+            self.deliveries.give_back(lease)
+            raise
+        # Not in a `finally`: a process that dies does not give anything back either.
+        self.deliveries.give_back(lease)
+        return outcome
+
+    # -- what goes out ------------------------------------------------------------------------
+
+    def _with(self, lease: Lease) -> str:
+        now = self.clock.now()
+        found = self.deliveries.open(lease.user_id, lease.channel)
+        if not any(delivery.state is State.SENDING or delivery.send_at <= now for delivery in found):
+            return "nothing due"
+        gathered = [self._settled(d) for d in found if d.state is State.SENDING or d.not_before <= now]
+        if not (due := [delivery for delivery in gathered if delivery is not None]):
+            return "given up"
+        try:
+            account = self.accounts.find(lease.user_id)
+        except NeighbourUnavailable:
+            self._later(due, now + self._pause(1))
+            return "waits"
+        if account is None:
+            for delivery in due:
+                self.deliveries.drop(delivery, "no_member", now)
+            return "no member"
+        turn = _Turn(lease, account, self.preferences.of(lease.user_id))
+        ready = [delivery for delivery in due if self._may_go(delivery, turn)]
+        if not ready:
+            return "not now"
+        outcomes = [self._send(part, turn) for part in _parts(sorted(ready, key=lambda d: d.notice_id))]
+        return next((outcome for outcome in outcomes if outcome != "sent"), "sent")
+
+    def _settled(self, delivery: Delivery) -> Delivery | None:
+        """One that was left SENDING counts as unknown; None when that is once too often."""
+        if delivery.state is not State.SENDING:
+            return delivery
+        if delivery.unknown >= MOST_UNKNOWN:
+            self._fail(delivery, UNKNOWN_OUTCOME)
+            return None
+        return replace(delivery, unknown=delivery.unknown + 1)
+
+    def _may_go(self, delivery: Delivery, turn: _Turn) -> bool:
+        """What may not is dropped, sent another way, or put back here."""
+        now = self.clock.now()
+        if not turn.allows(delivery.channel, delivery.kind):
+            if not self._went_over(delivery, turn, "not_wanted"):
+                self.deliveries.drop(delivery, "not_wanted", now)
+            return False
+        # The wishes may have changed since it was planned, and a late one is not to ring at night.
+        how_soon = Urgency.INSTANT if delivery.is_instant else Urgency.TIMELY
+        allowed = self.first_allowed(turn.preferences, how_soon, now, self.zone)
+        if allowed > now:
+            self._later([delivery], allowed)
+            return False
+        return self._still_applies(delivery, now)
+
+    def _still_applies(self, delivery: Delivery, now: datetime) -> bool:
+        loan_id, due_date = delivery.data.get("loan_id"), delivery.data.get("due_date")
+        if delivery.kind not in OF_A_LOAN or not loan_id or not due_date:
+            return True
+        try:
+            applies = self.loans.still_out(loan_id, due_date)
+        except NeighbourUnavailable:
+            self._later([delivery], now + self._pause(1))
+            return False
+        if not applies:
+            self.deliveries.drop(delivery, "does_not_apply", now)
+        return applies
+
+    # -- sending ------------------------------------------------------------------------------
+
+    def _send(self, part: Sequence[Delivery], turn: _Turn) -> str:
+        now = self.clock.now()
+        channel = turn.lease.channel
+        if self.brake.is_on(channel, now):
+            self._later(part, now + PAUSE * (1 + 0.5 * self.jitter()))
+            return "paused"
+        if turn.lease.until - now < ENOUGH_LEASE:
+            self._later(part, now)
+            return "out of time"
+        begun = [replace(d, attempts=d.attempts + 1, first_tried_at=d.first_tried_at or now) for d in part]
+        try:
+            self.deliveries.begin(turn.lease, begun)
+        except Stale:
+            return "overtaken"
+        message, begun = self._rendered(begun, turn)
+        if message is None:
+            return "not rendered"
+        return self._hand_over(message, begun, turn)
+
+    def _hand_over(self, message: Rendered, begun: Sequence[Delivery], turn: _Turn) -> str:
+        channel = turn.lease.channel
+        try:
+            self.ways[channel].send(turn.account, message)
+        except Refused as refused:
+            # The provider answered: it is there.
+            self.brake.worked(channel)
+            for delivery in begun:
+                self._refused(delivery, turn, refused.code)
+            return "refused"
+        except NotSent as failure:
+            self.brake.failed(channel, self.clock.now())
+            self._try_again(begun, failure.code)
+            return "not sent"
+        except Unknown as failure:
+            self.brake.failed(channel, self.clock.now())
+            self._after_the_lease(begun, turn.lease, failure.code)
+            return "unknown"
+        self.brake.worked(channel)
+        self.deliveries.sent(begun, self.clock.now())
+        count("NoticesSent", len(begun), channel=channel.value)
+        return "sent"
+
+    def _rendered(self, begun: list[Delivery], turn: _Turn) -> tuple[Rendered | None, list[Delivery]]:
+        """The message, and of what it is made. What cannot be put into words now is tried again later, by itself."""
+        try:
+            return self._render(begun, turn), begun
+        except Exception as failure:  # noqa: BLE001 - whatever wording trips over, nothing was sent
+            if len(begun) == 1:
+                self._not_rendered(begun[0], failure)
+                return None, []
+        good = []
+        for delivery in begun:
+            try:
+                self._render([delivery], turn)
+            except Exception as failure:  # noqa: BLE001 - as above
+                self._not_rendered(delivery, failure)
+            else:
+                good.append(delivery)
+        if not good:
+            return None, []
+        try:
+            return self._render(good, turn), good
+        except Exception as failure:  # noqa: BLE001 - as above
+            for delivery in good:
+                self._not_rendered(delivery, failure)
+            return None, []
+
+    def _render(self, deliveries: Sequence[Delivery], turn: _Turn) -> Rendered:
+        always = {"library_name": self.library_name, "member_name": turn.account.name}
+        return self.templates.render_many(
+            [(delivery.kind, {**delivery.data, **always}) for delivery in deliveries],
+            turn.lease.channel,
+            turn.preferences.language or turn.account.language,
+            turn.preferences.time_zone,
+        )
+
+    # -- what comes of it ---------------------------------------------------------------------
+
+    def _later(self, deliveries: Sequence[Delivery], at: datetime) -> None:
+        self.deliveries.put_back([replace(delivery, not_before=at, send_at=at) for delivery in deliveries])
+
+    def _try_again(self, deliveries: Sequence[Delivery], code: str) -> None:
+        for delivery in deliveries:
+            at = self.clock.now() + self._pause(delivery.attempts)
+            if delivery.is_given_up(at):
+                self._fail(delivery, code)
+            else:
+                self._later([replace(delivery, error=code)], at)
+
+    def _after_the_lease(self, deliveries: Sequence[Delivery], lease: Lease, code: str) -> None:
+        for delivery in deliveries:
+            if delivery.unknown >= MOST_UNKNOWN:
+                self._fail(delivery, UNKNOWN_OUTCOME)
+            else:
+                self._later([replace(delivery, unknown=delivery.unknown + 1, error=code)], lease.until)
+
+    def _not_rendered(self, delivery: Delivery, failure: Exception) -> None:
+        logger().error(
+            "notice not rendered",
+            extra={"kind": delivery.kind.value, "channel": delivery.channel.value, "failure": type(failure).__name__},
+        )
+        self._try_again([delivery], NOT_RENDERED)
+
+    def _refused(self, delivery: Delivery, turn: _Turn, code: str) -> None:
+        if self._went_over(delivery, turn, code):
+            return
+        others = self.deliveries.others(delivery).values()
+        if any(other.state in (State.PENDING, State.SENDING, State.SENT) for other in others):
+            # The member is told the same by another way anyhow.
+            self.deliveries.drop(delivery, code, self.clock.now())
+        else:
+            self._fail(delivery, code)
+
+    def _went_over(self, delivery: Delivery, turn: _Turn, why: str) -> bool:
+        """Whether the next channel that the member allows takes over."""
+        now = self.clock.now()
+        for channel in FALL_BACK:
+            if channel is delivery.channel or not turn.allows(channel, delivery.kind):
+                continue
+            if not self._reaches(turn.account, channel):
+                continue
+            instead = replace(
+                delivery,
+                channel=channel,
+                state=State.PENDING,
+                not_before=now,
+                send_at=now,
+                attempts=0,
+                unknown=0,
+                first_tried_at=None,
+                error=None,
+            )
+            if self.deliveries.fall_back(delivery, instead, why, now):
+                self.outgoing.put([DueDelivery(delivery.user_id, channel)])
+                return True
+        return False
+
+    def _reaches(self, account: Account, channel: Channel) -> bool:
+        match channel:
+            case Channel.SMS:
+                return account.phone is not None
+            case Channel.PUSH:
+                return bool(self.devices.of(account.id))
+        return bool(account.email)
+
+    def _fail(self, delivery: Delivery, code: str) -> None:
+        self.deliveries.fail(delivery, code, self.clock.now())
+        logger().error(
+            "notice given up",
+            extra={
+                "notice_id": delivery.notice_id,
+                "user_id": delivery.user_id,
+                "kind": delivery.kind.value,
+                "channel": delivery.channel.value,
+                "reason": code,
+            },
+        )
+        count("NoticeFailed")
+
+    def _pause(self, attempts: int) -> timedelta:
+        return pause_after(attempts, self.first_pause, self.jitter())
+
+
+def _parts(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
+    for start in range(0, len(deliveries), MOST_AT_ONCE):
+        yield deliveries[start : start + MOST_AT_ONCE]

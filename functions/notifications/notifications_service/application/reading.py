@@ -1,0 +1,49 @@
+"""A member's list of notices, in words."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifications_service.application.api_ports import Entry, Inbox, Position
+from notifications_service.application.ports import StoredPreferences, Templates
+from notifications_service.domain.errors import TemplateFailed
+from notifications_service.domain.kinds import Channel, Kind
+
+
+@dataclass(frozen=True)
+class ShownNotice:
+    """One notice as it is read."""
+
+    id: str
+    kind: Kind
+    heading: str
+    text: str
+    occurred_at: datetime
+    read_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Notices are kept as data and written when they are read: in the language and zone the reader wishes today."""
+
+    inbox: Inbox
+    templates: Templates
+    preferences: StoredPreferences
+
+    def page(
+        self, user_id: str, limit: int, position: Position | None, *, unread_only: bool
+    ) -> tuple[list[ShownNotice], Position | None, int]:
+        """Newest first. Raises NoPosition."""
+        entries, following, unread = self.inbox.list(user_id, limit, position, unread_only)
+        if not entries:
+            return [], following, unread
+        wishes = self.preferences.of(user_id)
+        return [self._shown(entry, wishes.language, wishes.time_zone) for entry in entries], following, unread
+
+    def _shown(self, entry: Entry, language: str | None, zone: str | None) -> ShownNotice:
+        try:
+            written = self.templates.render(entry.kind, Channel.IN_APP, language, entry.data, zone)
+            heading, text = written.subject, written.text
+        except TemplateFailed:
+            # One notice that cannot be written does not hide the others.
+            heading, text = entry.kind.value.replace("_", " ").capitalize(), ""
+        return ShownNotice(entry.id, entry.kind, heading, text, entry.occurred_at, entry.read_at)

@@ -1,0 +1,78 @@
+"""Members' preferences: read, replaced as a whole."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from library_common.problems import StaleVersion
+from notifications_service.domain.errors import CannotBeTurnedOff, InvalidFields
+from notifications_service.domain.kinds import Channel, Kind
+from notifications_service.domain.preferences import DEFAULT_CHANNELS, Preferences
+from notifications_service.domain.timing import LONGEST_QUIET, how_long
+
+_TRIES = 4
+
+
+class PreferencesChanged(Exception):
+    """Somebody else replaced them at the same moment."""
+
+
+class PreferencesStore(Protocol):
+    """Where they are kept."""
+
+    def of(self, user_id: str) -> Preferences:
+        """The defaults, version 0, for a member who never said anything. Strongly consistent."""
+        ...
+
+    def put(self, user_id: str, preferences: Preferences) -> None:
+        """Replaces the version before. Raises PreferencesChanged when that is not what is there."""
+        ...
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The use cases."""
+
+    store: PreferencesStore
+
+    def of(self, user_id: str) -> Preferences:
+        return self.store.of(user_id)
+
+    def put(self, user_id: str, wished: Preferences, accepted: frozenset[int] | None) -> Preferences:
+        """Replaces what there was. accepted: the versions the caller knows, None for any.
+
+        The same wish again changes nothing. Raises InvalidFields, CannotBeTurnedOff, StaleVersion.
+        """
+        _check(wished)
+        wished = replace(wished, channels=_differing(wished))
+        for _ in range(_TRIES):
+            current = self.store.of(user_id)
+            if accepted is not None and current.version not in accepted:
+                break
+            if replace(wished, version=current.version) == current and current.version:
+                return current
+            following = replace(wished, version=current.version + 1)
+            try:
+                self.store.put(user_id, following)
+            except PreferencesChanged:
+                # Without If-Match the last one wins; with it, the next look tells.
+                continue
+            return following
+        raise StaleVersion("It has been changed since you read it; read it again.")
+
+
+def effective_channels(preferences: Preferences) -> dict[Kind, tuple[Channel, ...]]:
+    """By which ways of each kind."""
+    return {kind: preferences.channels.get(kind, DEFAULT_CHANNELS) for kind in Kind}
+
+
+def _check(wished: Preferences) -> None:
+    if Channel.EMAIL not in wished.channels.get(Kind.PASSWORD_CHANGED, DEFAULT_CHANNELS):
+        raise CannotBeTurnedOff
+    if wished.quiet_hours is not None and how_long(wished.quiet_hours) > LONGEST_QUIET:
+        raise InvalidFields(("quiet_hours", "last 20 hours at most"))
+
+
+def _differing(wished: Preferences) -> dict[Kind, tuple[Channel, ...]]:
+    # In one order and each once, so that the same wish is the same value.
+    sorted_out = {kind: tuple(c for c in Channel if c in chosen) for kind, chosen in wished.channels.items()}
+    return {kind: chosen for kind, chosen in sorted_out.items() if chosen != DEFAULT_CHANNELS}

@@ -1,0 +1,42 @@
+"""An announcement to many members: to some by name, or to all of a role and a status.
+
+It is worked through page by page. Each member's notice has an identity made of the broadcast's and the member's, so a
+page that is done twice is told once; the cursor only saves work.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from notifications_service.domain.kinds import Channel, Kind
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who is told: all members of this role and status. None: whatever it is."""
+
+    role: str | None = None
+    status: str | None = "active"
+
+
+@dataclass(frozen=True)
+class Broadcast:
+    """to: an audience, or the members themselves. channels: None for what each member wishes. told: how many so far.
+
+    turn: counts what was noted about it, so that of two that work on it only one goes on.
+    """
+
+    id: str
+    kind: Kind
+    to: Audience | tuple[str, ...]
+    channels: tuple[Channel, ...] | None
+    send_at: datetime
+    created_at: datetime
+    correlation_id: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    cursor: str | None = None
+    told: int = 0
+    attempts: int = 0
+    turn: int = 0
+    done: bool = False

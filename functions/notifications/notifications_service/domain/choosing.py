@@ -1,0 +1,33 @@
+"""By which ways a member is told, and by which not."""
+
+from collections.abc import Sequence
+
+from notifications_service.domain.kinds import Channel, Kind, Urgency, urgency
+from notifications_service.domain.preferences import DEFAULT_CHANNELS, Preferences
+
+
+def channels_for(
+    kind: Kind, preferences: Preferences, *, asked_for: Sequence[Channel] | None = None
+) -> tuple[Channel, ...]:
+    """What the member wished for this kind, or the usual ways.
+
+    asked_for: the ways somebody chose for an announcement. A member who has wishes for this kind is told by what is
+    in both; one who has none, by all that were chosen.
+    """
+    wished = preferences.channels.get(kind)
+    if asked_for is None:
+        return tuple(dict.fromkeys(wished if wished is not None else DEFAULT_CHANNELS))
+    return tuple(channel for channel in dict.fromkeys(asked_for) if wished is None or channel in wished)
+
+
+def is_allowed(channel: Channel, kind: Kind, preferences: Preferences, *, takes_email: bool, takes_sms: bool) -> bool:
+    """Whether a message may go this way now. takes_*: what the member's account says.
+
+    What has to be told at once is told, whatever the account says; the wishes for a kind always count.
+    """
+    wished = preferences.channels.get(kind)
+    if wished is not None and channel not in wished:
+        return False
+    if urgency(kind) is Urgency.INSTANT:
+        return True
+    return {Channel.EMAIL: takes_email, Channel.SMS: takes_sms}.get(channel, True)

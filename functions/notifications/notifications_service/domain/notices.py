@@ -1,0 +1,109 @@
+"""From what happened in the library to what its members are told: which member, which kind, with which data.
+
+Events come in older and newer versions: fields that are missing are left out, fields that are not known are ignored,
+and so are types that are not in `TOLD`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from notifications_service.domain.kinds import Kind
+from notifications_service.domain.reminders import identity_of_reminder
+
+type Data = Mapping[str, Any]
+
+_LOAN = ("title", "due_date", "book_id", "loan_id")
+_HOLD = ("title", "pickup_until", "book_id", "reservation_id")
+_FINE = ("amount", "reason", "receipt_number")
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What an event of a type is told as. fields: of the event, what the notice holds. only_if: of its data."""
+
+    source: str
+    kind: Kind
+    fields: tuple[str, ...]
+    only_if: Callable[[Data], bool] = lambda _: True
+
+
+TOLD: Mapping[str, Telling] = {
+    "MemberRegistered": Telling("library.users", Kind.WELCOME, ()),
+    "MemberStatusChanged": Telling("library.users", Kind.MEMBERSHIP_CHANGED, ("old", "new", "until")),
+    "MemberRoleChanged": Telling("library.users", Kind.ROLE_CHANGED, ("old", "new")),
+    "SessionsRevoked": Telling(
+        "library.users", Kind.PASSWORD_CHANGED, (), lambda data: data.get("reason") == "password_changed"
+    ),
+    "LoanCreated": Telling("library.loans", Kind.LOAN_ISSUED, _LOAN),
+    "LoanRenewed": Telling("library.loans", Kind.LOAN_RENEWED, _LOAN),
+    "LoanReturned": Telling("library.loans", Kind.LOAN_RETURNED, (*_LOAN, "return_date")),
+    "LoanOverdue": Telling("library.loans", Kind.LOAN_OVERDUE, _LOAN),
+    "LoanLost": Telling("library.loans", Kind.LOAN_LOST, _LOAN),
+    "BookReserved": Telling("library.loans", Kind.HOLD_PLACED, _HOLD),
+    "ReservationReady": Telling("library.loans", Kind.HOLD_READY, _HOLD),
+    "ReservationExpired": Telling("library.loans", Kind.HOLD_EXPIRED, _HOLD),
+    "ReservationCancelled": Telling("library.loans", Kind.HOLD_CANCELLED, _HOLD),
+    "FineCalculated": Telling("library.fines", Kind.FINE_CHARGED, _FINE),
+    "FinePaid": Telling("library.fines", Kind.FINE_PAID, _FINE),
+    "FineWaived": Telling("library.fines", Kind.FINE_WAIVED, _FINE),
+}
+"""Every type that is told, by its name on the bus. The rule of the template delivers these and `FORGOTTEN`."""
+
+FORGOTTEN = ("library.users", "MemberErased")
+"""After this nothing is kept about the member."""
+
+LENDING = frozenset({"LoanCreated", "LoanRenewed"})
+"""Types that give a loan a due date, of which members are reminded."""
+
+
+class Happening(BaseModel):
+    """An event as notifications understands it. ValidationError for one that does not say whom it is about."""
+
+    id: str = Field(min_length=1)
+    type: str
+    occurred_at: str
+    user_id: str = Field(min_length=1, max_length=64)
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something a member is told once. identity: what is the same when it is the same notice, however it comes."""
+
+    user_id: str
+    kind: Kind
+    identity: str
+    data: Data = field(default_factory=dict)
+
+
+def notice_of(event: Happening, overdue_days: tuple[int, ...]) -> Notice | None:
+    """What the member is told of an event; None for nothing.
+
+    overdue_days: on which days after the due date members are reminded. An event that says a loan is overdue is the
+    first of these reminders, so that whichever comes first is the only one.
+    """
+    telling = TOLD.get(event.type)
+    if telling is None or not telling.only_if(event.data):
+        return None
+    data = {name: value for name in telling.fields if (value := _plain(event.data.get(name))) is not None}
+    identity = event.id
+    if event.type == "LoanOverdue" and overdue_days and {"loan_id", "due_date"} <= data.keys():
+        identity = identity_of_reminder(Kind.LOAN_OVERDUE, data["loan_id"], data["due_date"], min(overdue_days))
+    return Notice(event.user_id, telling.kind, identity, data)
+
+
+def _plain(value: object) -> Any:
+    """Text, or an amount of money; None for anything a template could not show."""
+    match value:
+        case str():
+            return value
+        case bool() | None:
+            return None
+        case int():
+            return str(value)
+        case {"amount": str(amount), "currency": str(currency)}:
+            return {"amount": amount, "currency": currency}
+    return None

@@ -1,0 +1,35 @@
+"""The HTTP API of notifications: which refusal is which status, and the routes by subject."""
+
+from collections.abc import Callable
+
+from library_common.http import ServiceApi
+from notifications_service import bootstrap
+from notifications_service.application.use_cases import MemberCases, NoticeCases
+from notifications_service.domain import errors
+from notifications_service.routes import notices, preferences, templates
+
+PROBLEMS: dict[type[Exception], int] = {
+    errors.UserNotFound: 404,
+    errors.NoticeNotFound: 404,
+    errors.TemplateNotFound: 404,
+    errors.InvalidFields: 422,
+    errors.TemplateRefused: 422,
+    errors.CannotBeTurnedOff: 422,
+    errors.PushNotConfigured: 409,
+    errors.TooManyDevices: 409,
+    errors.DeviceRefused: 422,
+}
+
+
+def build(members: Callable[[], MemberCases], about_notices: Callable[[], NoticeCases]) -> ServiceApi:
+    """The API on the use cases that the two answer; they are called per request, not before the first."""
+    api = ServiceApi(name="notifications", title="Smart Library: notifications", problems=PROBLEMS)
+    api.publish_openapi("/api/notifications/openapi.json")
+    notices.declare(api, about_notices)
+    preferences.declare(api, members)
+    templates.declare(api, members)
+    return api
+
+
+api = build(bootstrap.member_cases, bootstrap.notice_cases)
+handler = api

@@ -1,0 +1,1 @@
+"""The routes of the notifications API, one module per subject: translation only."""

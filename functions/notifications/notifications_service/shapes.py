@@ -1,0 +1,428 @@
+"""What requests and answers of the notifications API look like."""
+
+from datetime import time
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, Field, model_validator
+
+from library_common.access import Role
+from library_common.clock import to_rfc3339
+from library_common.http import ListQuery, RequestBody
+from library_common.moments import Moment
+from library_common.money import Money
+from library_common.paging import Page
+from library_common.text import Line, Prose
+from notifications_service.application.devices import Device, Platform
+from notifications_service.application.reading import ShownNotice
+from notifications_service.application.wishes import effective_channels
+from notifications_service.application.wording import Listed, Template
+from notifications_service.application.wording_ports import Shown
+from notifications_service.domain import languages, text_messages, zones
+from notifications_service.domain.kinds import Channel, Kind
+from notifications_service.domain.preferences import (
+    DEFAULT_CHANNELS,
+    Digest,
+    DigestRhythm,
+    Preferences,
+    QuietHours,
+)
+from notifications_service.domain.template_data import MAX_LINE, MAX_PROSE
+from notifications_service.domain.template_fields import FieldType, fields_of
+from notifications_service.domain.template_parts import MAX_SOURCE_BYTES, Part, Wording
+
+Id = Annotated[Line, Field(min_length=1, max_length=40)]
+ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["22:00"])]
+
+
+def _language(value: str) -> str:
+    normal = languages.normal(value)
+    if normal is None:
+        raise ValueError("must be a language tag like en, fr-CA or zh-Hant-TW")
+    return normal
+
+
+def _zone(value: str) -> str:
+    if zones.find_zone(value) is None:
+        raise ValueError("must be the IANA name of a time zone, like Africa/Nairobi")
+    return value
+
+
+Language = Annotated[Line, Field(min_length=2, max_length=12, examples=["fr-CA"]), AfterValidator(_language)]
+ZoneName = Annotated[Line, Field(min_length=3, max_length=64, examples=["Africa/Nairobi"]), AfterValidator(_zone)]
+
+
+# -- notices --------------------------------------------------------------------------------------
+
+
+class NoticesQuery(ListQuery):
+    """Which of the member's notices."""
+
+    unread: Annotated[bool, Field(description="Only those that were not read yet.")] = False
+
+
+class NoticeView(BaseModel):
+    """One notice, written in the reader's language."""
+
+    id: str
+    kind: Kind
+    heading: str
+    text: str
+    occurred_at: str
+    read_at: str | None
+
+    @classmethod
+    def of(cls, notice: ShownNotice) -> Self:
+        return cls(
+            id=notice.id,
+            kind=notice.kind,
+            heading=notice.heading,
+            text=notice.text,
+            occurred_at=to_rfc3339(notice.occurred_at),
+            read_at=to_rfc3339(notice.read_at) if notice.read_at is not None else None,
+        )
+
+
+class NoticePage(Page[NoticeView]):
+    """One page of a member's notices."""
+
+    unread: Annotated[int, Field(description="How many are unread altogether.")]
+
+
+class FailedView(BaseModel):
+    """A message that was given up."""
+
+    id: str
+    user_id: str
+    kind: Kind
+    channel: Channel
+    attempts: int
+    error_code: str
+    failed_at: str
+
+
+class Retried(BaseModel):
+    """The message is tried again."""
+
+    id: str
+
+
+# -- sending --------------------------------------------------------------------------------------
+
+
+class AudienceBody(RequestBody):
+    """Everybody of a role and a status; without a role, of any."""
+
+    role: Role | None = None
+    status: Literal["active", "pending", "suspended", "expired"] = "active"
+
+
+class SendData(RequestBody):
+    """What the template says; which fields it takes stands in `GET /api/notifications/templates/{name}`."""
+
+    subject: Annotated[Line | None, Field(max_length=200)] = None
+    message: Annotated[Prose | None, Field(max_length=MAX_PROSE)] = None
+    title: Annotated[Line | None, Field(max_length=MAX_LINE)] = None
+    due_date: Moment | None = None
+    pickup_until: Moment | None = None
+
+    def plain(self) -> dict[str, str]:
+        """As templates take it: text, and moments as RFC 3339."""
+        given = {
+            "subject": self.subject,
+            "message": self.message,
+            "title": self.title,
+            "due_date": to_rfc3339(self.due_date) if self.due_date else None,
+            "pickup_until": to_rfc3339(self.pickup_until) if self.pickup_until else None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class SendBody(RequestBody):
+    """What to tell whom. By which ways: those given that the member did not turn off, or what the member wishes."""
+
+    template: Literal["announcement", "loan_due_soon", "loan_overdue", "hold_ready"]
+    user_ids: Annotated[list[Id] | None, Field(min_length=1, max_length=100)] = None
+    audience: AudienceBody | None = None
+    data: SendData = SendData()
+    channels: Annotated[list[Channel] | None, Field(min_length=1, max_length=4)] = None
+    send_at: Annotated[Moment | None, Field(description="Later than now, within a year; left out: now.")] = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.user_ids is None) == (self.audience is None):
+            raise ValueError("give either user_ids or audience")
+        return self
+
+
+class Accepted(BaseModel):
+    """It will be sent."""
+
+    id: Annotated[str, Field(description="Of the broadcast.")]
+
+
+# -- preferences ----------------------------------------------------------------------------------
+
+
+class QuietHoursShape(RequestBody):
+    """From `start` up to but not including `end`, over midnight when `end` is earlier; at most 20 hours."""
+
+    start: ClockTime
+    end: ClockTime
+
+
+class DigestShape(RequestBody):
+    """When routine notices are gathered into one message. weekday: of a weekly one, Monday is 0."""
+
+    rhythm: DigestRhythm = DigestRhythm.OFF
+    at: ClockTime = "08:00"
+    weekday: Annotated[int, Field(strict=True, ge=0, le=6)] = 0
+
+
+class PreferencesBody(RequestBody):
+    """All of a member's wishes; what is left out goes back to the default."""
+
+    channels: Annotated[
+        dict[Kind, Annotated[list[Channel], Field(max_length=4)]],
+        Field(description="Ways by kind; an empty list: not at all. Kinds left out: e-mail and in-app."),
+    ] = {}  # noqa: RUF012 - pydantic copies it
+    quiet_hours: QuietHoursShape | None = None
+    digest: DigestShape = DigestShape()
+    language: Annotated[Language | None, Field(description="BCP 47 tag; null: the account's.")] = None
+    time_zone: Annotated[ZoneName | None, Field(description="IANA name; null: the library's.")] = None
+
+    def wished(self) -> Preferences:
+        """As the rules see it."""
+        quiet = self.quiet_hours
+        return Preferences(
+            channels={kind: tuple(chosen) for kind, chosen in self.channels.items()},
+            quiet_hours=QuietHours(time.fromisoformat(quiet.start), time.fromisoformat(quiet.end)) if quiet else None,
+            digest=Digest(self.digest.rhythm, time.fromisoformat(self.digest.at), self.digest.weekday),
+            language=self.language,
+            time_zone=self.time_zone,
+        )
+
+
+class DefaultsView(BaseModel):
+    """What counts where the member said nothing. language: unless the account names another."""
+
+    channels: list[Channel]
+    language: str
+    time_zone: str
+
+
+class PreferencesView(BaseModel):
+    """How a member is told: what counts for every kind, whoever said so."""
+
+    user_id: str
+    channels: dict[Kind, list[Channel]]
+    quiet_hours: QuietHoursShape | None
+    digest: DigestShape
+    language: str | None
+    time_zone: str | None
+    defaults: DefaultsView
+    version: int
+
+    @classmethod
+    def of(cls, user_id: str, wished: Preferences, *, language: str, time_zone: str) -> Self:
+        quiet, digest = wished.quiet_hours, wished.digest
+        return cls(
+            user_id=user_id,
+            channels={kind: list(chosen) for kind, chosen in effective_channels(wished).items()},
+            quiet_hours=QuietHoursShape(start=f"{quiet.start:%H:%M}", end=f"{quiet.end:%H:%M}") if quiet else None,
+            digest=DigestShape(rhythm=digest.rhythm, at=f"{digest.at:%H:%M}", weekday=digest.weekday),
+            language=wished.language,
+            time_zone=wished.time_zone,
+            defaults=DefaultsView(channels=list(DEFAULT_CHANNELS), language=language, time_zone=time_zone),
+            version=wished.version,
+        )
+
+
+class DeviceBody(RequestBody):
+    """A device that shows push messages. The token is handed to the push service and not kept."""
+
+    platform: Platform
+    token: Annotated[str, Field(min_length=8, max_length=2048, pattern=r"^[\x21-\x7e]+$")]
+
+
+class DeviceView(BaseModel):
+    """A registered device."""
+
+    id: str
+    platform: Platform
+    registered_at: str
+
+    @classmethod
+    def of(cls, device: Device) -> Self:
+        return cls(id=device.id, platform=device.platform, registered_at=to_rfc3339(device.registered_at))
+
+
+# -- templates ------------------------------------------------------------------------------------
+
+_Source = Annotated[Prose, Field(min_length=1, max_length=MAX_SOURCE_BYTES)]
+_LineSource = Annotated[Line, Field(min_length=1, max_length=MAX_SOURCE_BYTES)]
+
+
+class EmailShape(RequestBody):
+    """An e-mail. Without `html` it is plain text."""
+
+    subject: _LineSource
+    text: _Source
+    html: _Source | None = None
+
+
+class SmsShape(RequestBody):
+    """A text message of at most 160 characters."""
+
+    text: _LineSource
+
+
+class ShortShape(RequestBody):
+    """What apps show: push messages, and the member's list of notices."""
+
+    heading: _LineSource
+    text: _Source
+
+
+class ManyShape(RequestBody):
+    """In a message about several notices: the heading of this kind (with `count`), and the line of each."""
+
+    heading: _LineSource
+    line: _LineSource
+
+
+class PartsBody(RequestBody):
+    """The wording in one language; parts left out are the built-in ones."""
+
+    email: EmailShape | None = None
+    sms: SmsShape | None = None
+    short: ShortShape | None = None
+    many: ManyShape | None = None
+
+    def wording(self) -> Wording:
+        """The parts that are given."""
+        given = {Part.EMAIL: self.email, Part.SMS: self.sms, Part.SHORT: self.short, Part.MANY: self.many}
+        return {part: shape.model_dump(exclude_none=True) for part, shape in given.items() if shape is not None}
+
+
+class TemplateBody(PartsBody):
+    """The wording to use from now on."""
+
+    language: Language
+
+
+class PreviewBody(PartsBody):
+    """A wording to try: the given parts, or without any those that count now."""
+
+    language: Language | None = None
+    data: Annotated[
+        dict[Annotated[str, Field(max_length=40)], Annotated[Prose, Field(max_length=MAX_PROSE)] | Money],
+        Field(max_length=20, description="In place of the samples."),
+    ] = {}  # noqa: RUF012 - pydantic copies it
+
+
+class TemplateSummary(BaseModel):
+    """One template. stored: the languages in which an administrator's wording counts."""
+
+    name: str
+    version: int
+    built_in: list[str]
+    stored: list[str]
+
+    @classmethod
+    def of(cls, listed: Listed) -> Self:
+        return cls(name=listed.name, version=listed.version, built_in=list(listed.built_in), stored=list(listed.stored))
+
+
+class TemplateList(BaseModel):
+    """All templates."""
+
+    items: list[TemplateSummary]
+
+
+class FieldView(BaseModel):
+    """A name that the template may use."""
+
+    name: str
+    type: FieldType
+    optional: bool
+
+
+class PartView(BaseModel):
+    """One part as it is written. source: whose wording it is."""
+
+    source: Literal["built_in", "stored"]
+    fields: dict[str, str]
+
+
+class WordingView(BaseModel):
+    """All parts in one language."""
+
+    language: str
+    parts: dict[Part, PartView]
+
+
+class ChangeView(BaseModel):
+    """One version. withdrawn: with it, the built-in wording came back."""
+
+    version: int
+    language: str
+    at: str
+    by: str
+    withdrawn: bool
+
+
+class TemplateView(BaseModel):
+    """One template with its wordings and its latest versions."""
+
+    name: str
+    version: int
+    fields: list[FieldView]
+    wordings: list[WordingView]
+    changes: list[ChangeView]
+
+    @classmethod
+    def of(cls, template: Template) -> Self:
+        return cls(
+            name=template.name,
+            version=template.newest.version,
+            fields=[FieldView(name=f.name, type=f.type, optional=f.optional) for f in fields_of(template.name)],
+            wordings=[
+                WordingView(
+                    language=each.language,
+                    parts={
+                        part: PartView(source="stored" if part in each.stored else "built_in", fields=dict(text))
+                        for part, text in each.parts.items()
+                    },
+                )
+                for each in template.languages
+            ],
+            changes=[
+                ChangeView(
+                    version=change.version,
+                    language=change.language,
+                    at=to_rfc3339(change.at),
+                    by=change.by,
+                    withdrawn=change.withdrawn,
+                )
+                for change in template.newest.changes
+            ],
+        )
+
+
+class PreviewPart(BaseModel):
+    """One part as members would get it, and in which language."""
+
+    language: str
+    fields: dict[str, str]
+    characters: Annotated[int | None, Field(description="Of a text message, of which 160 are one.")] = None
+
+    @classmethod
+    def of(cls, part: Part, shown: Shown) -> Self:
+        characters = text_messages.length(shown.fields["text"]) if part is Part.SMS else None
+        return cls(language=shown.language, fields=dict(shown.fields), characters=characters)
+
+
+class Preview(BaseModel):
+    """What members would get."""
+
+    parts: dict[Part, PreviewPart]

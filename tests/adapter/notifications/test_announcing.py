@@ -1,0 +1,124 @@
+"""Announcements: to whom, when, once each, whatever happens on the way."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from library_common.access import Caller
+from library_common.idempotency import Ticket
+from notifications_service.application.api_ports import Wish
+from notifications_service.domain.kinds import Channel, Kind
+from notifications_service.domain.preferences import Preferences
+from tests.fakes.post_office import Post, event
+from tests.support.clock import NOON
+
+pytestmark = pytest.mark.adapter
+
+CLOSED = {"subject": "Closed on Friday", "message": "We paint the walls."}
+STAFF = Caller("person", "L")
+
+
+def wish(user_ids: tuple[str, ...] = (), **details: Any) -> Wish:
+    return Wish(Kind.ANNOUNCEMENT, CLOSED, by="user:L", user_ids=user_ids, status="active", **details)
+
+
+def test_everybody_is_told_once(post: Post) -> None:
+    members = [post.neighbours.join() for _ in range(7)]
+
+    post.announce.announce(wish(), None)
+    post.work()
+    post.minute(3)
+
+    assert sorted(message.to for message in post.sent()) == sorted(member.id for member in members)
+    assert {message.text for message in post.sent()} == {"announcement Closed on Friday"}
+    assert [post.listed(member.id) for member in members] == [["announcement"]] * 7
+    post.minute(10)
+    assert len(post.sent()) == 7
+
+
+def test_members_by_name_are_told_and_nobody_else(post: Post) -> None:
+    members = [post.neighbours.join() for _ in range(60)]
+    chosen = tuple(member.id for member in members[:55])
+
+    post.announce.announce(wish(chosen), None)
+    post.work()
+    post.minute(3)
+
+    assert sorted(message.to for message in post.sent()) == sorted(chosen)
+
+
+def test_the_same_request_again_is_the_same_announcement(post: Post) -> None:
+    post.neighbours.join()
+    ticket = Ticket.of(STAFF, "POST /api/notifications/send", "key", "{}")
+    first, replayed = post.announce.announce(wish(), ticket)
+
+    again, replayed_again = post.announce.announce(wish(), ticket)
+
+    assert (again, replayed, replayed_again) == (first, False, True)
+    post.work()
+    post.minute(3)
+    assert len(post.sent()) == 1
+
+
+def test_one_for_later_goes_out_then(post: Post) -> None:
+    ann = post.neighbours.join()
+    post.announce.announce(wish(send_at=NOON + timedelta(days=2)), None)
+    post.until(NOON + timedelta(days=1))
+    assert (post.listed(ann.id), post.sent()) == ([], [])
+
+    post.until(NOON + timedelta(days=2))
+
+    assert (post.listed(ann.id), len(post.sent())) == (["announcement"], 1)
+
+
+def test_chosen_ways_count_unless_the_member_wished_otherwise(post: Post) -> None:
+    ann = post.neighbours.join(phone="+254711222333", takes_sms=True)
+    ben = post.neighbours.join(phone="+254711222334", takes_sms=True)
+    post.wishes.stored[ben.id] = Preferences(channels={Kind.ANNOUNCEMENT: (Channel.EMAIL,)})
+
+    post.announce.announce(wish(channels=(Channel.SMS,)), None)
+    post.work()
+    post.minute(3)
+
+    assert [message.to for message in post.sent(Channel.SMS)] == [ann.id]
+    assert post.sent() == []
+
+
+def test_users_being_down_makes_it_late(post: Post) -> None:
+    members = [post.neighbours.join() for _ in range(5)]
+    post.neighbours.users_down = True
+    post.announce.announce(wish(), None)
+    assert post.work() == ["waits"]
+
+    post.neighbours.users_down = False
+    post.minute(10)
+
+    assert len(post.sent()) == len(members)
+
+
+def test_a_long_one_is_worked_through_in_turns(post: Post) -> None:
+    members = [post.neighbours.join() for _ in range(6)]
+    post.announce.announce(wish(), None)
+    seconds = iter(range(0, 1000, 20))
+    task = post.queue.receive()
+    assert task is not None
+    slow = post.tell_everybody
+    object.__setattr__(slow, "monotonic", lambda: next(seconds))
+
+    assert slow(task.broadcast_id) == "continued"  # type: ignore[union-attr]
+    post.work()
+    post.minute(3)
+
+    assert len(post.sent()) == len(members)
+
+
+def test_an_erased_member_is_passed_over(post: Post) -> None:
+    ann, ben = post.neighbours.join(), post.neighbours.join()
+    post.hear(event("MemberErased", ann.id), "c-1")
+
+    post.announce.announce(wish(), None)
+    post.work()
+    post.minute(3)
+
+    assert [message.to for message in post.sent()] == [ben.id]
