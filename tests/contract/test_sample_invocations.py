@@ -103,7 +103,7 @@ HTTP["AdminFunction"] = {
     "redrive": 200,
     "redrive_unknown": 404,
 }
-NO_REBUILD = {"live": 1, "building": None, "dropping": []}
+NO_REBUILD: dict[str, Any] = {"live": 1, "building": None, "dropping": []}
 RESULTS: dict[str, dict[str, Any]] = {
     "RotationFunction": {
         "daily": {

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -29,6 +30,7 @@ class EventTap:
         events.put_rule(Name=rule, EventBusName=bus, EventPattern=json.dumps({"source": [{"prefix": "library."}]}))
         events.put_targets(Rule=rule, EventBusName=bus, Targets=[{"Id": "tap", "Arn": arn}])
         self._seen: dict[str, str] = {}
+        self._times: Counter[str] = Counter()
 
     def about(self, text: str, at_least: int) -> list[dict[str, Any]]:
         """The envelopes that mention `text`, oldest first, doubles left out; empty below `at_least`."""
@@ -38,6 +40,12 @@ class EventTap:
         found = [envelope for envelope in envelopes if text in json.dumps(envelope)]
         found.sort(key=lambda e: (e["occurred_at"], e["id"]))
         return found if len(found) >= at_least else []
+
+    def times(self, event_id: str) -> int:
+        """How often the bus delivered an event so far."""
+        while self._receive():
+            pass
+        return self._times[event_id]
 
     def deliveries(self, types: Collection[str], number: int, *, seconds: float) -> list[str]:
         """The events of these types as the bus delivered them (the messages' bodies), doubles left out, in no order.
@@ -59,7 +67,9 @@ class EventTap:
         """Up to ten messages more; answers how many."""
         batch = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", [])
         for message in batch:
-            self._seen.setdefault(json.loads(message["Body"])["detail"]["id"], message["Body"])
+            event_id = json.loads(message["Body"])["detail"]["id"]
+            self._seen.setdefault(event_id, message["Body"])
+            self._times[event_id] += 1
         if batch:
             self._sqs.delete_message_batch(
                 QueueUrl=self._queue,
