@@ -104,7 +104,8 @@ def _request(method: str, path: str, query: dict[str, str] | None, body: object)
 
 def _overview(found: Any) -> Iterator[str]:
     for queue in found["items"]:
-        note = queue["about"] if queue["waiting"] else ""
+        since = f" (since {queue['oldest_sent_at']})" if queue["oldest_sent_at"] else ""
+        note = queue["about"] + since if queue["waiting"] else ""
         yield f"{queue['waiting']:>6}  {queue['name']:<28} {note}".rstrip()
 
 

@@ -74,6 +74,16 @@ def test_every_queue_is_listed_with_how_much_is_in_it(api: ServiceApi, office: P
         ("Unpublished", "publications", 0, False),
     ]
     assert answer.json["items"][0]["about"] == "Something is wrong."
+    assert [queue["oldest_sent_at"] for queue in answer.json["items"]] == ["2026-11-21T12:00:00Z", None, None]
+    assert office.queues.hidden[DEAD] == set()
+
+
+def test_of_many_letters_the_oldest_is_not_known(api: ServiceApi, office: PostOffice) -> None:
+    for number in range(11):
+        office.queues.put(DEAD, str(number))
+
+    dead = ask(api, "GET").json["items"][0]
+    assert (dead["waiting"], dead["oldest_sent_at"]) == (11, None)
 
 
 def test_a_letter_says_what_it_is_and_why_it_is_there(api: ServiceApi, office: PostOffice) -> None:
@@ -103,7 +113,7 @@ def test_a_letter_says_what_it_is_and_why_it_is_there(api: ServiceApi, office: P
             "body": json.dumps(EVENT),
         }
     ]
-    assert (answer.json["complete"], answer.json["oldest_sent_at"]) == (True, "2026-11-21T12:00:00Z")
+    assert (answer.json["complete"], answer.json["queue"]["oldest_sent_at"]) == (True, "2026-11-21T12:00:00Z")
     assert office.queues.hidden[DEAD] == set(), "others see it at once"
     assert office.queues.bodies(DEAD) == [json.dumps(EVENT)]
 
@@ -150,7 +160,7 @@ def test_no_more_is_shown_than_asked_for(api: ServiceApi, office: PostOffice) ->
     answer = ask(api, "GET", "/Dead?limit=25")
 
     assert len({letter["id"] for letter in answer.json["items"]}) == 25
-    assert (answer.json["complete"], answer.json["oldest_sent_at"]) == (False, None)
+    assert (answer.json["complete"], answer.json["queue"]["oldest_sent_at"]) == (False, None)
     assert office.queues.hidden[DEAD] == set()
     assert ask(api, "GET", "/Dead?limit=51").status == 422
     assert ask(api, "GET", "/Dead?size=5").status == 422

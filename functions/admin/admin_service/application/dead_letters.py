@@ -27,9 +27,11 @@ from admin_service.application.views import (
 )
 from admin_service.domain.dead_letters import DeadLetterQueue, Kind, Letter, Outcome, document_of, stream_batch
 from admin_service.domain.errors import DeadLetterQueueNotFound
-from library_common.clock import to_rfc3339
 from library_common.publisher import redrivable_record
 from library_common.telemetry import count, logger
+
+AT_ONCE = 10
+"""Letters SQS hands out in one answer."""
 
 LOOKED_AT_MOST = 50
 """Letters shown at once."""
@@ -55,23 +57,25 @@ class DeadLetters:
     monotonic: Callable[[], float] = time.monotonic
 
     def overview(self) -> QueuesView:
-        """Every queue, and about how many messages it holds."""
-        return QueuesView(
-            items=[QueueView.of(queue, self.queues.waiting(queue.url)) for queue in self.declared.queues()]
-        )
+        """Every queue, about how many messages it holds, and since when if they are few."""
+        return QueuesView(items=[self._glance(queue) for queue in self.declared.queues()])
+
+    def _glance(self, queue: DeadLetterQueue) -> QueueView:
+        waiting = self.queues.waiting(queue.url)
+        if waiting == 0:
+            return QueueView.of(queue, waiting, [])
+        with self._received(queue, min(waiting, AT_ONCE), _PEEK_SECONDS) as letters:
+            return QueueView.of(queue, waiting, letters)
 
     def look(self, name: str, at_most: int) -> LettersView:
         """Some messages of a queue. They stay in it. Raises DeadLetterQueueNotFound."""
         queue = self._queue(name)
         waiting = self.queues.waiting(queue.url)
         with self._received(queue, at_most, _PEEK_SECONDS) as letters:
-            complete = len(letters) < at_most and len(letters) >= waiting
-            sent = [letter.sent_at for letter in letters if letter.sent_at is not None]
             return LettersView(
-                queue=QueueView.of(queue, max(waiting, len(letters))),
+                queue=QueueView.of(queue, waiting, letters),
                 items=[LetterView.of(letter, queue) for letter in letters],
-                complete=complete,
-                oldest_sent_at=to_rfc3339(min(sent)) if complete and sent else None,
+                complete=waiting <= len(letters) < at_most,
             )
 
     def redrive(self, name: str, message_ids: Sequence[str] | None, at_most: int) -> RedriveView:
@@ -114,7 +118,9 @@ class DeadLetters:
         try:
             while len(letters) < at_most:
                 known = {letter.id for letter in letters}
-                found = self.queues.receive(queue.url, min(10, at_most - len(letters)), hidden_seconds=hidden_seconds)
+                found = self.queues.receive(
+                    queue.url, min(AT_ONCE, at_most - len(letters)), hidden_seconds=hidden_seconds
+                )
                 new = [letter for letter in found if letter.id not in known]
                 letters += new
                 if not new or (wanted is not None and wanted <= {letter.id for letter in letters}):

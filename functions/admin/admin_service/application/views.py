@@ -1,5 +1,7 @@
 """What is answered."""
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel
 
 from admin_service.domain.dead_letters import DeadLetterQueue, Kind, Letter, Outcome, origin
@@ -7,17 +9,29 @@ from library_common.clock import to_rfc3339
 
 
 class QueueView(BaseModel):
-    """A queue of dead letters. `waiting` is about right; `about` says what it means that there are any."""
+    """A queue of dead letters. `waiting` is about right; `about` says what it means that there are any.
+
+    oldest_sent_at: null when it is empty, and when there are more messages than were looked at.
+    """
 
     name: str
     about: str
     kind: Kind
     personal: bool
     waiting: int
+    oldest_sent_at: str | None
 
     @classmethod
-    def of(cls, queue: DeadLetterQueue, waiting: int) -> "QueueView":
-        return cls(name=queue.name, about=queue.about, kind=queue.kind, personal=queue.personal, waiting=waiting)
+    def of(cls, queue: DeadLetterQueue, waiting: int, seen: Sequence[Letter]) -> "QueueView":
+        sent = [letter.sent_at for letter in seen if letter.sent_at is not None]
+        return cls(
+            name=queue.name,
+            about=queue.about,
+            kind=queue.kind,
+            personal=queue.personal,
+            waiting=max(waiting, len(seen)),
+            oldest_sent_at=to_rfc3339(min(sent)) if sent and len(seen) >= waiting else None,
+        )
 
 
 class QueuesView(BaseModel):
@@ -62,15 +76,11 @@ class LetterView(BaseModel):
 
 
 class LettersView(BaseModel):
-    """Some of a queue's messages, in no particular order; all of them when `complete`.
-
-    oldest_sent_at: null unless all were seen.
-    """
+    """Some of a queue's messages, in no particular order; all of them when `complete`."""
 
     queue: QueueView
     items: list[LetterView]
     complete: bool
-    oldest_sent_at: str | None
 
 
 class ResultView(BaseModel):
