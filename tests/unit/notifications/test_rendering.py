@@ -1,5 +1,6 @@
-"""Notices in words: built-in wordings, fall-back between languages, stored wordings and what happens when they break."""
+"""Notices in words: built-in wordings, fall-back between languages, stored wordings and what breaks."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +20,8 @@ from tests.fakes.notifications import FakeWording
 from tests.support.clock import FixedClock
 
 pytestmark = pytest.mark.unit
+
+type Notices = list[tuple[Kind, Mapping[str, Any]]]
 
 NAIROBI = ZoneInfo("Africa/Nairobi")
 
@@ -165,7 +168,9 @@ def test_accents_a_text_message_does_not_have_are_left_out_and_other_alphabets_k
 
 
 def test_one_visit_is_one_message() -> None:
-    loans = [(Kind.LOAN_ISSUED, {"title": title, "member_name": "Ann"}) for title in ("Kindred", "Dawn", "<i>Wild</i>")]
+    loans: Notices = [
+        (Kind.LOAN_ISSUED, {"title": title, "member_name": "Ann"}) for title in ("Kindred", "Dawn", "<i>Wild</i>")
+    ]
     email = templates().render_many(loans, Channel.EMAIL, "en")
     sms = templates().render_many(loans, Channel.SMS, "en")
     french = templates().render_many(loans, Channel.PUSH, "fr")
@@ -180,12 +185,12 @@ def test_one_visit_is_one_message() -> None:
 
 
 def test_several_kinds_are_told_by_kind() -> None:
-    notices: list[tuple[Kind, dict[str, Any]]] = [
+    notices: Notices = [
         (Kind.LOAN_ISSUED, {"title": "Kindred"}),
         (Kind.FINE_PAID, {"amount": {"amount": "2.00", "currency": "KES"}}),
         (Kind.LOAN_ISSUED, {"title": "Dawn"}),
     ]
-    email = templates().render_many(list(notices), Channel.EMAIL, "en")
+    email = templates().render_many(notices, Channel.EMAIL, "en")
 
     assert email.subject == "Smart Library: 3 messages for you"
     assert "You borrowed 2 items\n- Kindred\n- Dawn\n\nWe received a payment\n- KES 2.00" in email.text
@@ -199,9 +204,9 @@ def test_a_single_notice_is_no_digest() -> None:
 
 @pytest.mark.parametrize("title", ["Kindred", "战争与和平" * 100, "&" * 500])
 def test_a_digest_of_very_many_says_how_many_more(title: str) -> None:
-    notices = [(Kind.LOAN_RETURNED, {"title": title}) for _ in range(400)]
-    email = templates().render_many(list(notices), Channel.EMAIL, "en")
-    sms = templates().render_many(list(notices), Channel.SMS, "en")
+    notices: Notices = [(Kind.LOAN_RETURNED, {"title": title}) for _ in range(400)]
+    email = templates().render_many(notices, Channel.EMAIL, "en")
+    sms = templates().render_many(notices, Channel.SMS, "en")
 
     assert email.subject == "You returned 400 items"
     told = email.text.count("\n- ") - 1
