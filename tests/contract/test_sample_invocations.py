@@ -95,13 +95,29 @@ HTTP = {
         "activity": 200,
         "period_refused": 422,
     },
-}
-HTTP["AdminFunction"] = {
-    "list_queues": 200,
-    "look": 200,
-    "look_as_librarian": 403,
-    "redrive": 200,
-    "redrive_unknown": 404,
+    "NotificationsFunction": {
+        "read_preferences": 200,
+        "replace_preferences": 200,
+        "cannot_be_turned_off": 422,
+        # No push application is set up here.
+        "register_device": 409,
+        "list_templates": 200,
+        "read_template": 200,
+        "replace_wording": 200,
+        "replace_wording_refused": 422,
+        "withdraw_wording": 204,
+        "preview": 200,
+        "send_as_member": 403,
+        "list_of_another": 404,
+        "openapi": 200,
+    },
+    "AdminFunction": {
+        "list_queues": 200,
+        "look": 200,
+        "look_as_librarian": 403,
+        "redrive": 200,
+        "redrive_unknown": 404,
+    },
 }
 NO_REBUILD: dict[str, Any] = {"live": 1, "building": None, "dropping": []}
 RESULTS: dict[str, dict[str, Any]] = {
@@ -168,6 +184,7 @@ SERVICE_OF = {
     "LoansFunction": "loans",
     "AnalyticsFunction": "analytics",
     "AdminFunction": "admin",
+    "NotificationsFunction": "notifications",
 }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from library_common.access import Role
+from library_common.ids import new_id
 from library_common.tokens import SigningKey
 from localstack.embedded.stack import LocalStack
 from tests.architecture.deployment import service_identities
@@ -57,6 +58,9 @@ def things(library: LibraryClient) -> Things:
             "loan_id": loan["id"],
             "barcode": loan["barcode"],
             "queue": "RevocationDeadLetters",
+            "notification_id": new_id(),
+            "device_id": "phone-1",
+            "name": "welcome",
         },
     )
 

@@ -5,6 +5,7 @@ The long run over every boundary is in tests/contract, in one process. This one 
 
 import pytest
 
+from library_common.ids import new_id
 from localstack.embedded.stack import LocalStack
 from tests.contract import filled_services, fuzzing
 from tests.support.library_client import LibraryClient, created
@@ -32,6 +33,9 @@ def known(library: LibraryClient) -> dict[str, str]:
         "loan_id": loan["id"],
         "barcode": loan["barcode"],
         "queue": "RevocationDeadLetters",
+        "notification_id": new_id(),
+        "device_id": "phone-1",
+        "name": "welcome",
     }
 
 
