@@ -96,7 +96,7 @@ HTTP = {
         "period_refused": 422,
     },
 }
-NO_REBUILD = {"live": 1, "building": None, "dropping": []}
+NO_REBUILD: dict[str, Any] = {"live": 1, "building": None, "dropping": []}
 RESULTS: dict[str, dict[str, Any]] = {
     "RotationFunction": {
         "daily": {

@@ -1,6 +1,7 @@
 """Statistics follow what happens within two seconds, and copies that loans move are no new copies."""
 
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +20,10 @@ def test_the_dashboard_moves_within_two_seconds_of_a_loan(library: LibraryClient
     def dashboard() -> dict[str, Any]:
         return ok(library.http.get("/api/analytics/dashboard", headers=library.as_librarian()))
 
+    def moved_since(before: dict[str, Any]) -> bool:
+        was, now = before["today"], dashboard()["today"]
+        return bool(now["loans"] > was["loans"] and now["returns"] > was["returns"])
+
     # Functions that were never called start slowly; that is not what is measured.
     first = created(library.lend(member["id"], book["id"]))
     eventually(lambda: activity(library, member["id"])["loans"] == 1, "the first loan is counted")
@@ -28,16 +33,10 @@ def test_the_dashboard_moves_within_two_seconds_of_a_loan(library: LibraryClient
         ok(library.give_back(first["id"]))
         first = created(library.lend(member["id"], book["id"]))
         lent_at = time.monotonic()
-        eventually(
-            lambda before=before: (
-                dashboard()["today"]["loans"] > before["today"]["loans"]
-                and dashboard()["today"]["returns"] > before["today"]["returns"]
-            ),
-            "today's loans and returns move",
-        )
+        eventually(partial(moved_since, before), "today's loans and returns move")
         took.append(time.monotonic() - lent_at)
 
-    assert min(took) < WITHIN_SECONDS, took
+    assert sorted(took)[1] < WITHIN_SECONDS, took
     seen = activity(library, member["id"])
     assert (seen["loans"], seen["returns"]) == (4, 3)
     assert dashboard()["open_loans"] >= 1
