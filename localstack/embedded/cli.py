@@ -1,5 +1,4 @@
-"""The commands, ``python -m localstack.embedded COMMAND``:
-run, stop, reset, token, rotate, analytics-rebuild, logs, mail, dead-letters, deploy, sam-local.
+"""The commands of ``python -m localstack.embedded``: run, stop, token, rotate, deploy and more; ``--help`` lists them.
 
 Settings come as options or, for ``make``, as variables of the same meaning in the environment.
 """
@@ -26,7 +25,7 @@ def main() -> int:
         return 130
 
 
-def _command(arguments: argparse.Namespace) -> int:  # noqa: PLR0912 - one branch a command
+def _command(arguments: argparse.Namespace) -> int:  # noqa: PLR0912 - one branch per command
     # Imported only now: boto3 takes longer to import than `stop` takes to run.
     from localstack.embedded import run  # noqa: PLC0415
 

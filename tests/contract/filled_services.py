@@ -171,7 +171,7 @@ def analytics(stack: InProcess) -> Running:
     table = Table(stack.refs["AnalyticsTable"], aws.dynamodb)
     figures, people = DynamoFigures(table, counting.generations), DynamoPeople(table)
     ledger = DynamoLedger(table, counting.clock)
-    applying = Applying(ledger, people, counting.generations, counting.calendar, counting.clock.sleep)
+    applying = Applying(ledger, people, counting.generations, counting.calendar, counting.clock.sleep, counting.hot)
     user_id = new_id()
     applying.apply([created(new_id(), "2026-11-20T09:00:00Z", "2026-12-04T20:59:59Z", user=user_id)])
     reporting = Reporting(figures, people, counting.calendar, counting.clock)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from analytics_service.application.applying import Applying
+from analytics_service.application.applying import Applying, HotCounters
 from analytics_service.application.ports import (
     Entry,
     Generations,
@@ -164,9 +164,12 @@ class Counting:
     clock: FixedClock = field(default_factory=FixedClock)
     calendar: Calendar = NAIROBI
 
+    def __post_init__(self) -> None:
+        self.hot = HotCounters(self.clock.monotonic)
+
     @property
     def applying(self) -> Applying:
-        return Applying(self.ledger, self.people, self.generations, self.calendar, self.clock.sleep)
+        return Applying(self.ledger, self.people, self.generations, self.calendar, self.clock.sleep, self.hot)
 
     @property
     def reporting(self) -> Reporting:

@@ -1,6 +1,8 @@
 """Statistics follow what happens within two seconds, and copies that loans move are no new copies."""
 
+import json
 import time
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -20,9 +22,9 @@ def test_the_dashboard_moves_within_two_seconds_of_a_loan(library: LibraryClient
     def dashboard() -> dict[str, Any]:
         return ok(library.http.get("/api/analytics/dashboard", headers=library.as_librarian()))
 
-    def moved(before: dict[str, int]) -> bool:
-        today = dashboard()["today"]
-        return bool(today["loans"] > before["loans"] and today["returns"] > before["returns"])
+    def moved_since(before: dict[str, Any]) -> bool:
+        was, now = before["today"], dashboard()["today"]
+        return bool(now["loans"] > was["loans"] and now["returns"] > was["returns"])
 
     # Functions that were never called start slowly; that is not what is measured.
     first = created(library.lend(member["id"], book["id"]))
@@ -33,10 +35,10 @@ def test_the_dashboard_moves_within_two_seconds_of_a_loan(library: LibraryClient
         ok(library.give_back(first["id"]))
         first = created(library.lend(member["id"], book["id"]))
         lent_at = time.monotonic()
-        eventually(partial(moved, before["today"]), "today's loans and returns move")
+        eventually(partial(moved_since, before), "today's loans and returns move")
         took.append(time.monotonic() - lent_at)
 
-    assert min(took) < WITHIN_SECONDS, took
+    assert sorted(took)[1] < WITHIN_SECONDS, took
     seen = activity(library, member["id"])
     assert (seen["loans"], seen["returns"]) == (4, 3)
     assert dashboard()["open_loans"] >= 1
@@ -63,6 +65,54 @@ def test_lending_adds_no_copies_and_adding_does(stack: LocalStack, library: Libr
     eventually(lambda: copies() == before + 3, "three more copies")
     dead = stack.outputs["AnalyticsDeadLetters"]
     assert waiting(stack, dead) == 0
+
+
+def test_a_replay_from_an_archive_fills_the_generation_being_built_and_no_other(
+    stack: LocalStack, library: LibraryClient
+) -> None:
+    """The bus's own archive and replay, as on AWS; the events go by the two rules of analytics only."""
+    events, lambdas, table = stack.client("events"), stack.client("lambda"), stack.client("dynamodb")
+    bus = stack.outputs["EventBusArn"]
+    archive = events.create_archive(ArchiveName=f"tests-{time.time_ns()}", EventSourceArn=bus)["ArchiveArn"]
+    rules = [stack.outputs["AnalyticsRuleArn"], stack.outputs["AnalyticsCopiesRuleArn"]]
+    replays: list[str] = []
+    began = datetime.now(UTC) - timedelta(minutes=1)
+    member, book = library.add_member(), library.add_book(genre="Replayed")
+    loan = created(library.lend(member["id"], book["id"]))
+
+    def version(generation: int) -> str | None:
+        key = {"pk": {"S": f"G{generation}#LOAN#{loan['id']}"}, "sk": {"S": "FACT"}}
+        item = table.get_item(TableName=stack.tables["analytics"], Key=key, ConsistentRead=True).get("Item")
+        return item["v"]["N"] if item else None
+
+    def ask(action: str) -> dict[str, Any]:
+        payload = json.dumps({"action": action}).encode()
+        answer = lambdas.invoke(FunctionName=stack.functions["AnalyticsRebuild"], Payload=payload)
+        document: dict[str, Any] = json.loads(answer["Payload"].read())
+        return document
+
+    eventually(lambda: version(1), "the loan is counted")
+    building = ask("begin")["building"]
+    try:
+        # A consumer that has not heard of the generation yet lets a replayed event go: the reason for the minute's
+        # wait in life, and for another replay here.
+        def replayed() -> bool:
+            if not replays or events.describe_replay(ReplayName=replays[-1])["State"] == "COMPLETED":
+                replays.append(f"tests-{time.time_ns()}")
+                events.start_replay(
+                    ReplayName=replays[-1],
+                    EventSourceArn=archive,
+                    EventStartTime=began,
+                    EventEndTime=datetime.now(UTC),
+                    Destination={"Arn": bus, "FilterArns": rules},
+                )
+            return version(building) is not None
+
+        eventually(replayed, "the loan is in the generation being built")
+        assert version(1) == "1"
+        assert waiting(stack, stack.outputs["AnalyticsDeadLetters"]) == 0
+    finally:
+        assert ask("abandon")["building"] is None
 
 
 def settled(stack: LocalStack) -> bool:

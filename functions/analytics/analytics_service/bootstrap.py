@@ -8,7 +8,7 @@ from analytics_service.adapters.dynamodb import DynamoLedger
 from analytics_service.adapters.figures import DynamoFigures
 from analytics_service.adapters.generations import DynamoGenerations, RememberedGenerations
 from analytics_service.adapters.people import DynamoPeople
-from analytics_service.application.applying import Applying
+from analytics_service.application.applying import Applying, HotCounters
 from analytics_service.application.rebuilding import Rebuilding
 from analytics_service.application.reporting import Reporting
 from analytics_service.domain.days import calendar_of
@@ -49,6 +49,7 @@ def applying() -> Applying:
         generations=RememberedGenerations(DynamoGenerations(_table()), time.monotonic),
         calendar=calendar_of(settings().library_time_zone),
         sleep=time.sleep,
+        hot=HotCounters(time.monotonic),
     )
 
 

@@ -9,7 +9,7 @@ from analytics_service import bootstrap, rebuild
 from analytics_service.adapters.dynamodb import DynamoLedger
 from analytics_service.adapters.generations import VIEW_SECONDS, DynamoGenerations, RememberedGenerations
 from analytics_service.adapters.people import DynamoPeople
-from analytics_service.application.applying import COUNTED, Applying
+from analytics_service.application.applying import COUNTED, Applying, HotCounters
 from analytics_service.application.ports import Generations, Stale
 from analytics_service.application.rebuilding import SETTLED, Rebuilding
 from analytics_service.consumer import consumer
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.adapter
 
 ISSUED, DUE = "2026-11-03T09:00:00Z", "2026-11-17T20:59:59Z"
+
+
+def counting_on(table: Table, view: RememberedGenerations, clock: FixedClock) -> Applying:
+    hot = HotCounters(clock.monotonic)
+    return Applying(DynamoLedger(table, clock), DynamoPeople(table), view, NAIROBI, clock.sleep, hot)
 
 
 def test_they_are_read_as_written_and_written_on_what_was_read(table: Table) -> None:
@@ -57,7 +62,9 @@ def test_a_rebuild_ends_with_the_same_counters_and_nothing_of_the_old_ones(
 ) -> None:
     clock, store = FixedClock(), DynamoGenerations(table)
     view = RememberedGenerations(store, clock.monotonic)
-    applying = Applying(DynamoLedger(table, clock), DynamoPeople(table), view, NAIROBI, clock.sleep)
+    applying = Applying(
+        DynamoLedger(table, clock), DynamoPeople(table), view, NAIROBI, clock.sleep, HotCounters(clock.monotonic)
+    )
     rebuilding = Rebuilding(store, clock, lambda: 60.0)
     events = [created(f"L{n}", ISSUED, DUE, user=f"U{n % 2}", book=f"B{n % 3}") for n in range(6)]
     applying.apply(events[:4])
@@ -117,7 +124,9 @@ def test_the_function_answers_what_became_of_a_command(
 def test_the_consumer_sets_nonsense_aside_and_counts_the_rest(table: Table) -> None:
     clock = FixedClock()
     view = RememberedGenerations(DynamoGenerations(table), clock.monotonic)
-    applying = Applying(DynamoLedger(table, clock), DynamoPeople(table), view, NAIROBI, clock.sleep)
+    applying = Applying(
+        DynamoLedger(table, clock), DynamoPeople(table), view, NAIROBI, clock.sleep, HotCounters(clock.monotonic)
+    )
     queue = _Aside("https://queue", "https://dead")
     good = created("L1", ISSUED, DUE).envelope.model_dump()
     bodies = ["no JSON", json.dumps({"detail": {**good, "data": {"loan_id": "L2"}}}), json.dumps({"detail": good})]

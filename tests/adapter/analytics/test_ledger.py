@@ -10,7 +10,7 @@ from analytics_service.adapters.dynamodb import DynamoLedger
 from analytics_service.adapters.figures import DynamoFigures
 from analytics_service.adapters.layout import SHARDS, counter_key, counter_of
 from analytics_service.adapters.people import DynamoPeople
-from analytics_service.application.applying import COUNTED, KNOWN, Applying
+from analytics_service.application.applying import COUNTED, KNOWN, Applying, HotCounters
 from analytics_service.application.ports import (
     Contended,
     Entry,
@@ -66,7 +66,7 @@ class World:
 
     @property
     def applying(self) -> Applying:
-        return Applying(self.ledger, self.people, FakeGenerations(), NAIROBI, lambda _: None)
+        return Applying(self.ledger, self.people, FakeGenerations(), NAIROBI, lambda _: None, HotCounters(lambda: 0.0))
 
 
 @pytest.fixture(params=["in memory", "on a table"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics_service.application.applying import COUNTED, FORGOTTEN, KNOWN, NOT_BUILDING, NOTHING
+from analytics_service.application.applying import COUNTED, FORGOTTEN, HOT_SECONDS, KNOWN, NOT_BUILDING, NOTHING
 from analytics_service.application.ports import Contended, Entry, Generations, Stale
 from analytics_service.domain import counters as c
 from analytics_service.domain.counters import CounterKey, Kind
@@ -357,8 +357,13 @@ def test_counters_that_collide_are_spread_and_no_others() -> None:
 
     counting.ledger.before_write = collide
     assert counting.applying.apply([created("L1", ISSUED, DUE)]) == [COUNTED]
-
     assert counting.ledger.spread == [frozenset({day("2026-11-03")})]
+
+    counting.clock.advance(timedelta(seconds=HOT_SECONDS / 2))
+    counting.applying.apply([created("L2", ISSUED, DUE)])
+    counting.clock.advance(timedelta(seconds=HOT_SECONDS))
+    counting.applying.apply([created("L3", ISSUED, DUE)])
+    assert counting.ledger.spread[1:] == [frozenset({day("2026-11-03")}), frozenset()]
 
 
 def test_what_cannot_be_written_fails_alone() -> None:

@@ -9,7 +9,7 @@ that many events touch are added up to one.
 """
 
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from analytics_service.application.ports import (
@@ -83,6 +83,26 @@ class _Chunk:
         )
 
 
+HOT_SECONDS = 60.0
+"""How long a counter that collided is spread from the first try on."""
+
+
+class HotCounters:
+    """Which counters collided lately, as far as this process knows."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._until: dict[CounterKey, float] = {}
+
+    def note(self, counters: Iterable[CounterKey]) -> None:
+        self._until.update(dict.fromkeys(counters, self._monotonic() + HOT_SECONDS))
+
+    def now(self) -> frozenset[CounterKey]:
+        moment = self._monotonic()
+        self._until = {key: until for key, until in self._until.items() if until > moment}
+        return frozenset(self._until)
+
+
 @dataclass(frozen=True)
 class Applying:
     """Counts events. sleep: takes seconds; jitter: a number from 0 to 1."""
@@ -92,6 +112,7 @@ class Applying:
     generations: GenerationsView
     calendar: Calendar
     sleep: Callable[[float], None]
+    hot: HotCounters
     jitter: Callable[[], float] = random.random
 
     def apply(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
@@ -139,7 +160,6 @@ class Applying:
     def _apply(self, generation: int, events: Sequence[_Known]) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         waiting = list(events)
-        spread: set[CounterKey] = set()
         failure: Exception | None = None
         for attempt, size in enumerate(SIZES):
             if not waiting:
@@ -153,10 +173,10 @@ class Applying:
                     outcomes.update({event.place: KNOWN for event in chunk.events})
                     continue
                 try:
-                    self.ledger.write(generation, entry, spread)
+                    self.ledger.write(generation, entry, self.hot.now())
                 except (Stale, Contended) as busy:
                     failure = busy
-                    spread.update(busy.counters if isinstance(busy, Contended) else ())
+                    self.hot.note(busy.counters if isinstance(busy, Contended) else ())
                     again.extend(chunk.events)
                 else:
                     outcomes.update({event.place: COUNTED for event in chunk.events})
