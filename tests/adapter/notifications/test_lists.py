@@ -89,9 +89,7 @@ def test_no_failure_by_an_id_that_names_none(post: Post) -> None:
         post.failures.retry(NOBODY)
 
 
-@pytest.mark.parametrize(
-    "made_up", [{}, {"id": "x"}, {"id": 3}, {"id": NOBODY, "channel": "post"}]
-)
+@pytest.mark.parametrize("made_up", [{}, {"id": "x"}, {"id": 3}, {"id": NOBODY, "channel": "post"}])
 def test_a_made_up_position_is_none(post: Post, made_up: dict[str, object]) -> None:
     with pytest.raises(NoPosition):
         post.failures.list(5, made_up)
