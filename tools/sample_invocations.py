@@ -335,6 +335,58 @@ def loans() -> Iterator[tuple[str, Event]]:
     yield "return_by_path", request("POST", f"{one}/return", AS_LIBRARIAN, path=loan, body={"condition": "damaged"})
 
 
+def notifications() -> Iterator[tuple[str, Event]]:
+    """Preferences, devices and wording; the rest is refused before it is looked up."""
+    wishes = {"user_id": MEMBER}
+    preferences = "/api/notifications/preferences/{user_id}"
+    template = "/api/notifications/templates/{name}"
+    issued = {"name": "loan_issued"}
+    yield "read_preferences", request("GET", preferences, AS_MEMBER, path=wishes)
+    yield (
+        "replace_preferences",
+        request(
+            "PUT",
+            preferences,
+            AS_MEMBER,
+            path=wishes,
+            body={
+                "channels": {"loan_issued": ["in_app"], "hold_ready": ["email", "sms"]},
+                "quiet_hours": {"start": "22:00", "end": "07:00"},
+                "digest": {"rhythm": "weekly", "at": "18:00", "weekday": 4},
+                "language": "fr-CA",
+                "time_zone": "Africa/Nairobi",
+            },
+        ),
+    )
+    off = {"channels": {"password_changed": ["in_app"]}}
+    yield "cannot_be_turned_off", request("PUT", preferences, AS_MEMBER, path=wishes, body=off)
+    yield (
+        "register_device",
+        request(
+            "PUT",
+            "/api/notifications/devices/{user_id}/{device_id}",
+            AS_MEMBER,
+            path={**wishes, "device_id": "phone-1"},
+            body={"platform": "android", "token": "sample-device-token"},
+        ),
+    )
+    yield "list_templates", request("GET", "/api/notifications/templates", AS_LIBRARIAN)
+    yield "read_template", request("GET", template, AS_LIBRARIAN, path=issued)
+    heading = {"heading": "{{ title }} is yours", "text": "Until {{ due_date | date }}."}
+    wording = {"language": "en", "short": heading}
+    yield "replace_wording", request("PUT", template, AS_ADMIN, path=issued, body=wording)
+    refused = {"language": "en", "sms": {"text": "{{ title.__class__ }}"}}
+    yield "replace_wording_refused", request("PUT", template, AS_ADMIN, path=issued, body=refused)
+    yield "withdraw_wording", request("DELETE", template, AS_ADMIN, path=issued, query={"language": "en"})
+    preview = {"language": "fr", "data": {"title": "Kindred", "due_date": "2026-12-05T20:59:59Z"}}
+    yield "preview", request("POST", f"{template}/preview", AS_LIBRARIAN, path=issued, body=preview)
+    own = {"template": "announcement", "user_ids": [MEMBER], "data": {"subject": "Hello", "message": "Hello."}}
+    yield "send_as_member", request("POST", "/api/notifications/send", AS_MEMBER, body=own)
+    listed = "/api/notifications/user/{user_id}"
+    yield "list_of_another", request("GET", listed, AS_MEMBER, path={"user_id": LIBRARIAN})
+    yield "openapi", request("GET", "/api/notifications/openapi.json", NO_AUTHORIZER)
+
+
 def users_stream() -> Iterator[tuple[str, Event]]:
     """Images of accounts."""
     account = {"pk": f"USER#{MEMBER}", "sk": "PROFILE", "user_id": MEMBER, "name": "Grace Gray", "version": 1}
@@ -523,6 +575,7 @@ FUNCTIONS = {
     "LoansFunction": loans,
     "LoansPublisher": loans_stream,
     "LoansRecovery": recovery,
+    "NotificationsFunction": notifications,
 }
 
 

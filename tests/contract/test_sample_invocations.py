@@ -86,6 +86,22 @@ HTTP = {
         "return": 200,
         "return_by_path": 200,
     },
+    "NotificationsFunction": {
+        "read_preferences": 200,
+        "replace_preferences": 200,
+        "cannot_be_turned_off": 422,
+        # No push application is set up here.
+        "register_device": 409,
+        "list_templates": 200,
+        "read_template": 200,
+        "replace_wording": 200,
+        "replace_wording_refused": 422,
+        "withdraw_wording": 204,
+        "preview": 200,
+        "send_as_member": 403,
+        "list_of_another": 404,
+        "openapi": 200,
+    },
 }
 RESULTS: dict[str, dict[str, Any]] = {
     "RotationFunction": {
@@ -145,7 +161,12 @@ RESULTS: dict[str, dict[str, Any]] = {
         "one_unreadable": {"batchItemFailures": [{"itemIdentifier": "5a1e0c5e-0000-4000-8000-000000000001"}]},
     },
 }
-SERVICE_OF = {"UsersFunction": "users", "BooksFunction": "books", "LoansFunction": "loans"}
+SERVICE_OF = {
+    "UsersFunction": "users",
+    "BooksFunction": "books",
+    "LoansFunction": "loans",
+    "NotificationsFunction": "notifications",
+}
 
 
 def event(function: str, name: str) -> dict[str, Any]:

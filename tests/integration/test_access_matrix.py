@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from library_common.access import Role
+from library_common.ids import new_id
 from library_common.tokens import SigningKey
 from localstack.embedded.stack import LocalStack
 from tests.architecture.deployment import service_identities
@@ -49,7 +50,15 @@ def things(library: LibraryClient) -> Things:
     member, book = library.add_member(), library.add_book(copies=3)
     loan = created(library.lend(member["id"], book["id"]))
     return Things(
-        {"user_id": member["id"], "book_id": book["id"], "loan_id": loan["id"], "barcode": loan["barcode"]},
+        {
+            "user_id": member["id"],
+            "book_id": book["id"],
+            "loan_id": loan["id"],
+            "barcode": loan["barcode"],
+            "notification_id": new_id(),
+            "device_id": "phone-1",
+            "name": "welcome",
+        },
     )
 
 

@@ -5,6 +5,7 @@ The long run over every boundary is in tests/contract, in one process. This one 
 
 import pytest
 
+from library_common.ids import new_id
 from localstack.embedded.stack import LocalStack
 from tests.contract import filled_services, fuzzing
 from tests.support.library_client import LibraryClient, created
@@ -26,7 +27,15 @@ def _operations() -> list[tuple[str, str]]:
 def known(library: LibraryClient) -> dict[str, str]:
     member, book = library.add_member(), library.add_book(copies=5)
     loan = created(library.lend(member["id"], book["id"]))
-    return {"user_id": member["id"], "book_id": book["id"], "loan_id": loan["id"], "barcode": loan["barcode"]}
+    return {
+        "user_id": member["id"],
+        "book_id": book["id"],
+        "loan_id": loan["id"],
+        "barcode": loan["barcode"],
+        "notification_id": new_id(),
+        "device_id": "phone-1",
+        "name": "welcome",
+    }
 
 
 @pytest.mark.parametrize(("name", "label"), _operations())

@@ -1,7 +1,11 @@
 """Devices as SNS knows them: platform endpoints of one platform application."""
 
+import re
+
 from library_common import aws
 from notifications_service.domain.errors import DeviceRefused, PushNotConfigured
+
+_KNOWN = re.compile(r"Endpoint (arn:[^ ]+) already exists with the same [Tt]oken")
 
 
 class SnsPush:
@@ -15,22 +19,28 @@ class SnsPush:
             raise PushNotConfigured
         sns = aws.sns()
         try:
-            # The same token gives the same endpoint. One that SNS switched off, because the device was away, is
-            # switched on again.
-            endpoint = sns.create_platform_endpoint(PlatformApplicationArn=self._application, Token=token)[
-                "EndpointArn"
-            ]
+            endpoint = self._endpoint(token)
+            # One that SNS switched off, because the device was away, is switched on again.
             sns.set_endpoint_attributes(EndpointArn=endpoint, Attributes={"Token": token, "Enabled": "true"})
         except (sns.exceptions.InvalidParameterException, sns.exceptions.NotFoundException) as exc:
             # `from None`: SNS repeats the token in its message, and causes are logged.
-            if _about_application(exc):
+            if "PlatformApplication" in str(exc):
                 raise PushNotConfigured from None
             raise DeviceRefused from None
         return endpoint
 
+    def _endpoint(self, token: str) -> str:
+        sns = aws.sns()
+        try:
+            made = sns.create_platform_endpoint(PlatformApplicationArn=self._application, Token=token)
+        except sns.exceptions.InvalidParameterException as exc:
+            # The same token gives the same endpoint, but for one that was switched off: that is an error which names
+            # it.
+            known = _KNOWN.search(str(exc))
+            if known is None:
+                raise
+            return known.group(1)
+        return made["EndpointArn"]
+
     def forget(self, endpoint: str) -> None:
         aws.sns().delete_endpoint(EndpointArn=endpoint)
-
-
-def _about_application(exc: Exception) -> bool:
-    return "PlatformApplication" in str(exc)

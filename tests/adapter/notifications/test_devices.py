@@ -1,0 +1,161 @@
+"""Devices: at most ten, each one's own, forgotten when they are gone; and what SNS is told of them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+
+from library_common import aws
+from library_common.dynamodb import Table
+from notifications_service.adapters.devices import DynamoDevices
+from notifications_service.adapters.push import SnsPush
+from notifications_service.application.devices import MAX_DEVICES, Device, MemberDevices, Platform
+from notifications_service.domain.errors import DeviceRefused, PushNotConfigured, TooManyDevices
+from tests.fakes.notifications import FakePush
+from tests.support.clock import NOON, FixedClock
+from tests.support.tables import dynamodb_in_moto
+
+pytestmark = pytest.mark.adapter
+
+
+def device(number: int, *, token: str | None = None) -> Device:
+    key = token or f"token-{number}"
+    return Device(f"phone-{number}", Platform.IOS, f"arn:{key}", key, NOON)
+
+
+@pytest.fixture
+def devices(table: Table) -> DynamoDevices:
+    return DynamoDevices(table)
+
+
+def test_a_device_is_registered_once_however_often(devices: DynamoDevices) -> None:
+    for _ in range(3):
+        devices.add("A", device(1))
+    devices.add("A", device(2))
+
+    assert devices.devices("A") == [device(1), device(2)]
+    assert devices.of("A") == ["arn:token-1", "arn:token-2"]
+    assert devices.of("B") == []
+
+
+def test_a_new_token_takes_the_place_of_the_old_one(devices: DynamoDevices, table: Table) -> None:
+    devices.add("A", device(1))
+    devices.add("A", replace(device(1), token_key="token-9", endpoint="arn:token-9"))
+
+    assert devices.of("A") == ["arn:token-9"]
+    assert table.get({"pk": "TOKEN#token-1", "sk": "OWNER"}) is None
+
+
+def test_a_device_that_changes_hands_shows_nothing_of_its_former_owner(devices: DynamoDevices) -> None:
+    devices.add("A", device(1))
+    devices.add("B", device(7, token="token-1"))
+
+    assert devices.of("A") == []
+    assert devices.of("B") == ["arn:token-1"]
+
+
+def test_an_app_that_was_installed_anew_is_no_second_device(devices: DynamoDevices) -> None:
+    devices.add("A", device(1))
+    devices.add("A", device(2, token="token-1"))
+    assert [each.id for each in devices.devices("A")] == ["phone-2"]
+
+
+def test_ten_and_no_more_until_one_goes(devices: DynamoDevices) -> None:
+    for number in range(MAX_DEVICES):
+        devices.add("A", device(number))
+    with pytest.raises(TooManyDevices):
+        devices.add("A", device(99))
+    devices.add("A", device(3))  # one of the ten
+
+    assert devices.remove("A", "phone-0") == device(0)
+    devices.add("A", device(99))
+    assert len(devices.of("A")) == MAX_DEVICES
+
+
+def test_removing_is_done_once_and_is_no_error_twice(devices: DynamoDevices, table: Table) -> None:
+    devices.add("A", device(1))
+
+    assert devices.remove("A", "phone-1") == device(1)
+    assert devices.remove("A", "phone-1") is None
+    assert devices.of("A") == []
+    assert table.get({"pk": "TOKEN#token-1", "sk": "OWNER"}) is None
+
+
+def test_an_endpoint_nobody_is_at_is_forgotten(devices: DynamoDevices) -> None:
+    devices.add("A", device(1))
+    devices.add("A", device(2))
+    devices.forget("A", "arn:token-1")
+    devices.forget("A", "arn:token-1")
+
+    assert devices.of("A") == ["arn:token-2"]
+
+
+def test_the_token_is_kept_nowhere(devices: DynamoDevices, dynamodb: Any) -> None:
+    MemberDevices(devices, FakePush(), FixedClock()).register("A", "phone", Platform.ANDROID, "a-secret-token")
+    stored = dynamodb.scan(TableName="notifications")["Items"]
+    assert len(stored) == 3
+    assert "a-secret-token" not in str(stored)
+
+
+def test_a_removed_device_is_forgotten_by_the_push_service(devices: DynamoDevices) -> None:
+    push = FakePush()
+    cases = MemberDevices(devices, push, FixedClock())
+    cases.register("A", "phone", Platform.IOS, "token-token")
+    cases.remove("A", "phone")
+    cases.remove("A", "phone")
+
+    assert push.endpoints == set()
+
+
+# -- SNS ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sns(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    with dynamodb_in_moto(monkeypatch):
+        aws._client.cache_clear()
+        yield boto3.client("sns")
+        aws._client.cache_clear()
+
+
+def test_a_token_has_one_endpoint_which_is_switched_on_again(sns: Any) -> None:
+    application = sns.create_platform_application(Name="library", Platform="GCM", Attributes={})[
+        "PlatformApplicationArn"
+    ]
+    push = SnsPush(application)
+
+    endpoint = push.register("token-1")
+    sns.set_endpoint_attributes(EndpointArn=endpoint, Attributes={"Enabled": "false"})
+
+    assert push.register("token-1") == endpoint
+    attributes = sns.get_endpoint_attributes(EndpointArn=endpoint)["Attributes"]
+    assert (attributes["Enabled"], attributes["Token"]) == ("true", "token-1")
+    push.forget(endpoint)
+    push.forget(endpoint)
+    assert sns.list_endpoints_by_platform_application(PlatformApplicationArn=application)["Endpoints"] == []
+
+
+def test_without_an_application_there_is_no_push() -> None:
+    with pytest.raises(PushNotConfigured):
+        SnsPush("").register("token-1")
+
+
+def test_what_sns_refuses_is_refused_without_repeating_the_token(sns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = sns.exceptions.InvalidParameterException(
+        {"Error": {"Code": "InvalidParameter", "Message": "iOS device tokens must be ... token-1"}},
+        "CreatePlatformEndpoint",
+    )
+
+    class Refusing:
+        exceptions = sns.exceptions
+
+        def create_platform_endpoint(self, **_: Any) -> Any:
+            raise refusal
+
+    monkeypatch.setattr(aws, "sns", Refusing)
+    with pytest.raises(DeviceRefused) as raised:
+        SnsPush("arn:aws:sns:eu-west-1:000000000000:app/APNS/library").register("token-1")
+    assert raised.value.__cause__ is None
+    assert "token-1" not in str(raised.value)

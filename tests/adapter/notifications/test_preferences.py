@@ -1,0 +1,65 @@
+"""What members wish is what is read again; of two who replace it at once one is told."""
+
+from datetime import time
+
+import pytest
+
+from library_common.dynamodb import Expression, Table
+from notifications_service.adapters.preferences import DynamoPreferences
+from notifications_service.application.wishes import PreferencesChanged, PreferencesStore
+from notifications_service.domain.kinds import Channel, Kind
+from notifications_service.domain.preferences import Digest, DigestRhythm, Preferences, QuietHours
+
+pytestmark = pytest.mark.adapter
+
+ALL = Preferences(
+    channels={Kind.LOAN_ISSUED: (), Kind.HOLD_READY: (Channel.SMS, Channel.PUSH)},
+    quiet_hours=QuietHours(time(22, 30), time(7)),
+    digest=Digest(DigestRhythm.WEEKLY, time(18, 5), 6),
+    language="fr-CA",
+    time_zone="Africa/Nairobi",
+    version=1,
+)
+
+
+def test_who_never_said_anything_has_the_defaults(preferences: PreferencesStore) -> None:
+    assert preferences.of("A") == Preferences()
+
+
+@pytest.mark.parametrize("wished", [ALL, Preferences(version=1)])
+def test_everything_is_read_again(preferences: PreferencesStore, wished: Preferences) -> None:
+    preferences.put("A", wished)
+
+    assert preferences.of("A") == wished
+    assert preferences.of("B") == Preferences()
+
+
+def test_only_the_next_version_replaces(preferences: PreferencesStore) -> None:
+    preferences.put("A", ALL)
+    preferences.put("A", Preferences(language="es", version=2))
+    with pytest.raises(PreferencesChanged):
+        preferences.put("A", Preferences(language="en", version=2))
+
+    assert preferences.of("A") == Preferences(language="es", version=2)
+
+
+def test_the_sdk_may_send_a_write_twice(table: Table) -> None:
+    stored = DynamoPreferences(table)
+    stored.put("A", ALL)
+    stored.put("A", ALL)
+    assert stored.of("A") == ALL
+
+
+def test_kinds_and_channels_of_a_newer_version_are_passed_over(table: Table) -> None:
+    stored = DynamoPreferences(table)
+    stored.put("A", ALL)
+    table.update(
+        {"pk": "MEMBER#A", "sk": "PREFERENCES"},
+        Expression(
+            "SET #c = :c",
+            names={"c": "channels"},
+            values={"c": {"loan_issued": ["carrier_pigeon", "sms"], "moon_landing": ["email"]}},
+        ),
+        Expression("attribute_exists(#pk)", names={"pk": "pk"}),
+    )
+    assert stored.of("A").channels == {Kind.LOAN_ISSUED: (Channel.SMS,)}

@@ -1,0 +1,476 @@
+"""The HTTP API of notifications as its callers see it."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from library_common.clock import to_rfc3339
+from library_common.http import ServiceApi
+from library_common.ids import new_id
+from notifications_service.adapters.built_in_wording import BuiltIn
+from notifications_service.adapters.templates import JinjaTemplates
+from notifications_service.application.devices import Device, MemberDevices
+from notifications_service.application.use_cases import MemberCases, NoticeCases
+from notifications_service.application.wishes import Wishes
+from notifications_service.application.wording import Templating
+from notifications_service.domain.kinds import Channel, Kind
+from notifications_service.http import build
+from tests.fakes.notifications import FakeNotices, FakePreferences, FakePush, FakeWording
+from tests.support.clock import FixedClock
+from tests.support.lambda_events import Answer, api_event, call, person
+
+pytestmark = pytest.mark.unit
+
+MEMBER = "01JD8Y3V5QWZ6X7R8T9B0C1D2E"
+OTHER = "01JD8Y3V5QWZ6X7R8T9B0C1D2F"
+AS_MEMBER = person(MEMBER)
+AS_LIBRARIAN = person("01JD8X0000000000000000000A", "librarian")
+AS_ADMIN = person("01JD8X0000000000000000000B", "admin")
+
+
+@dataclass
+class FakeDevices:
+    """Devices by member."""
+
+    known: dict[tuple[str, str], Device] = field(default_factory=dict)
+
+    def devices(self, user_id: str) -> list[Device]:
+        return [device for (owner, _), device in self.known.items() if owner == user_id]
+
+    def add(self, user_id: str, device: Device) -> None:
+        self.known[user_id, device.id] = device
+
+    def remove(self, user_id: str, device_id: str) -> Device | None:
+        return self.known.pop((user_id, device_id), None)
+
+
+@dataclass
+class Library:
+    """The API on fakes."""
+
+    clock: FixedClock = field(default_factory=FixedClock)
+    wording: FakeWording = field(default_factory=FakeWording)
+    preferences: FakePreferences = field(default_factory=FakePreferences)
+    devices: FakeDevices = field(default_factory=FakeDevices)
+    notices: FakeNotices = field(init=False)
+    api: ServiceApi = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.notices = FakeNotices(self.clock)
+        templates = JinjaTemplates(
+            self.wording,
+            library_name="Smart Library",
+            default_language="en",
+            library_zone=ZoneInfo("Africa/Nairobi"),
+            monotonic=self.clock.monotonic,
+        )
+        members = MemberCases(
+            wishes=Wishes(self.preferences),
+            devices=MemberDevices(self.devices, FakePush(), self.clock),
+            templating=Templating(self.wording, BuiltIn(), templates, "en", self.clock),
+            default_language="en",
+            library_time_zone="Africa/Nairobi",
+        )
+        about = NoticeCases.of(self.notices.ports, templates, self.preferences, self.clock)
+        self.api = build(lambda: members, lambda: about)
+
+    def ask(self, method: str, path: str, body: object = None, *, by: Any = AS_MEMBER, **headers: str) -> Answer:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return call(self.api, api_event(method, f"/api/notifications{path}", body=body, caller=by, headers=sent))
+
+
+@pytest.fixture
+def library() -> Library:
+    return Library()
+
+
+def fields(answer: Answer) -> set[str]:
+    return {error["field"] for error in answer.json["errors"]}
+
+
+# -- the list -------------------------------------------------------------------------------------
+
+
+def test_notices_are_listed_newest_first_in_the_readers_words(library: Library) -> None:
+    for title in ("Kindred", "Dawn"):
+        library.notices.inbox.tell(MEMBER, Kind.LOAN_ISSUED, {"title": title, "due_date": "2026-12-05T22:30:00Z"})
+    library.ask("PUT", f"/preferences/{MEMBER}", {"language": "fr", "time_zone": "America/New_York"})
+
+    answer = library.ask("GET", f"/user/{MEMBER}")
+
+    assert answer.status == 200
+    assert [item["heading"] for item in answer.json["items"]] == [
+        "Vous avez emprunté « Dawn »",
+        "Vous avez emprunté « Kindred »",
+    ]
+    assert "5 décembre 2026" in answer.json["items"][0]["text"]
+    assert (answer.json["unread"], answer.json["next_cursor"]) == (2, None)
+
+
+def test_reading_is_noted_once_and_the_first_time_counts(library: Library) -> None:
+    entry = library.notices.inbox.tell(MEMBER, Kind.WELCOME, {})
+    for _ in range(2):
+        assert library.ask("POST", f"/user/{MEMBER}/{entry.id}/read").status == 204
+        library.clock.advance(timedelta(hours=1))
+
+    listed = library.ask("GET", f"/user/{MEMBER}").json
+    assert (listed["unread"], listed["items"][0]["read_at"]) == (0, "2026-11-21T12:00:00Z")
+    assert library.ask("GET", f"/user/{MEMBER}?unread=true").json["items"] == []
+
+
+def test_pages(library: Library) -> None:
+    told = [library.notices.inbox.tell(MEMBER, Kind.WELCOME, {}).id for _ in range(5)]
+    seen, url = [], f"/user/{MEMBER}?limit=2"
+    cursor = ""
+    while True:
+        page = library.ask("GET", url + cursor).json
+        assert page["unread"] == 5
+        seen += [item["id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == told[::-1]
+    other = library.ask("GET", f"/user/{MEMBER}?unread=true{cursor}")
+    assert (other.status, fields(other)) == (422, {"cursor"})
+
+
+def test_another_members_notice_is_none_of_ones_own(library: Library) -> None:
+    entry = library.notices.inbox.tell(OTHER, Kind.WELCOME, {})
+
+    assert library.ask("POST", f"/user/{MEMBER}/{entry.id}/read").json["code"] == "notice_not_found"
+    assert library.ask("POST", f"/user/{OTHER}/{entry.id}/read").json["code"] == "not_found"
+    assert library.ask("GET", f"/user/{OTHER}", by=AS_LIBRARIAN).status == 403
+
+
+def test_a_notice_that_cannot_be_written_does_not_hide_the_others(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BuiltIn, "wording", lambda _, name, __: {} if name == "welcome" else None)
+    library.notices.inbox.tell(MEMBER, Kind.WELCOME, {})
+    answer = library.ask("GET", f"/user/{MEMBER}")
+    assert [(item["kind"], item["heading"]) for item in answer.json["items"]] == [("welcome", "Welcome")]
+
+
+# -- sending --------------------------------------------------------------------------------------
+
+CLOSED = {"template": "announcement", "data": {"subject": "Closed", "message": "On Friday.\nSorry."}}
+
+
+def test_an_announcement_to_an_audience(library: Library) -> None:
+    body = {**CLOSED, "audience": {"role": "student"}, "channels": ["email", "email", "in_app"]}
+    answer = library.ask("POST", "/send", body, by=AS_LIBRARIAN)
+
+    assert answer.status == 202
+    (wish,) = library.notices.announce.wishes
+    assert (wish.kind, wish.role, wish.status, wish.user_ids) == (Kind.ANNOUNCEMENT, "student", "active", ())
+    assert wish.channels == (Channel.EMAIL, Channel.IN_APP)
+    assert (wish.data, wish.send_at) == (CLOSED["data"], None)
+    assert wish.by == f"user:{AS_LIBRARIAN['subject']}"
+
+
+def test_a_repeat_is_the_same_broadcast(library: Library) -> None:
+    body = {**CLOSED, "user_ids": [MEMBER, MEMBER]}
+    first = library.ask("POST", "/send", body, by=AS_LIBRARIAN, Idempotency_Key="k1")
+    again = library.ask("POST", "/send", body, by=AS_LIBRARIAN, Idempotency_Key="k1")
+    other = library.ask("POST", "/send", {**body, "user_ids": [OTHER]}, by=AS_LIBRARIAN, Idempotency_Key="k1")
+
+    assert again.json == first.json
+    assert again.headers["idempotency-replayed"] == "true"
+    assert other.json["code"] == "idempotency_key_reused"
+    assert [wish.user_ids for wish in library.notices.announce.wishes] == [(MEMBER,)]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "refused"), [(-1, True), (0, True), (1, False), (365 * 86_400, False), (365 * 86_400 + 1, True)]
+)
+def test_when_it_may_be_sent(library: Library, ahead: int, refused: bool) -> None:
+    at = to_rfc3339(library.clock.now() + timedelta(seconds=ahead))
+    answer = library.ask("POST", "/send", {**CLOSED, "audience": {}, "send_at": at}, by=AS_LIBRARIAN)
+
+    assert answer.status == (422 if refused else 202)
+    assert (fields(answer) == {"send_at"}) if refused else library.notices.announce.wishes[0].send_at
+
+
+@pytest.mark.parametrize(
+    ("body", "field_"),
+    [
+        ({**CLOSED}, "body"),
+        ({**CLOSED, "audience": {}, "user_ids": [MEMBER]}, "body"),
+        ({**CLOSED, "user_ids": []}, "user_ids"),
+        ({**CLOSED, "user_ids": [new_id() for _ in range(101)]}, "user_ids"),
+        ({**CLOSED, "user_ids": [MEMBER, "nobody"]}, "user_ids.1"),
+        ({**CLOSED, "audience": {"role": "king"}}, "audience.role"),
+        ({**CLOSED, "audience": {}, "template": "password_changed"}, "template"),
+        ({**CLOSED, "audience": {}, "data": {"subject": "Closed"}}, "data.message"),
+        ({**CLOSED, "audience": {}, "data": {**CLOSED["data"], "title": "x"}}, "data.title"),  # type: ignore[dict-item]
+        ({**CLOSED, "audience": {}, "data": {"subject": "a\nb", "message": "x"}}, "data.subject"),
+        ({**CLOSED, "audience": {}, "channels": []}, "channels"),
+        ({"template": "hold_ready", "audience": {}, "data": {"title": "Kindred"}}, "audience"),
+        ({"template": "hold_ready", "user_ids": [MEMBER], "data": {}}, "data.title"),
+    ],
+)
+def test_what_cannot_be_sent(library: Library, body: dict[str, Any], field_: str) -> None:
+    answer = library.ask("POST", "/send", body, by=AS_LIBRARIAN)
+    assert (answer.status, fields(answer)) == (422, {field_})
+    assert library.notices.announce.wishes == []
+
+
+# -- failed messages ------------------------------------------------------------------------------
+
+
+def test_failed_messages_are_listed_and_tried_again(library: Library) -> None:
+    failed = [library.notices.failures.add(MEMBER).id for _ in range(3)]
+    first = library.ask("GET", "/failed?limit=2", by=AS_ADMIN).json
+    rest = library.ask("GET", f"/failed?limit=2&cursor={first['next_cursor']}", by=AS_ADMIN).json
+
+    assert [item["id"] for item in first["items"] + rest["items"]] == failed
+    assert first["items"][0]["error_code"] == "MessageRejected"
+    assert library.ask("POST", f"/failed/{failed[1]}/retry", by=AS_ADMIN).status == 202
+    assert library.notices.failures.retried == [failed[1]]
+    for unknown in (new_id(), "x"):
+        assert library.ask("POST", f"/failed/{unknown}/retry", by=AS_ADMIN).json["code"] == "notice_not_found"
+
+
+# -- preferences ----------------------------------------------------------------------------------
+
+
+def test_who_said_nothing_sees_what_counts(library: Library) -> None:
+    answer = library.ask("GET", f"/preferences/{MEMBER}")
+
+    assert answer.headers["etag"] == 'W/"0"'
+    assert set(answer.json["channels"]) == set(Kind)
+    assert answer.json["channels"]["hold_ready"] == ["email", "in_app"]
+    assert answer.json["digest"] == {"rhythm": "off", "at": "08:00", "weekday": 0}
+    assert answer.json["defaults"] == {
+        "channels": ["email", "in_app"],
+        "language": "en",
+        "time_zone": "Africa/Nairobi",
+    }
+    assert (answer.json["language"], answer.json["quiet_hours"]) == (None, None)
+
+
+def test_preferences_are_replaced_as_a_whole_and_what_is_read_can_be_sent_back(library: Library) -> None:
+    wished = {
+        "channels": {"loan_issued": [], "hold_ready": ["sms", "email", "sms"]},
+        "quiet_hours": {"start": "22:00", "end": "07:00"},
+        "digest": {"rhythm": "weekly", "at": "18:30", "weekday": 4},
+        "language": "FR-ca",
+        "time_zone": "Africa/Nairobi",
+    }
+    first = library.ask("PUT", f"/preferences/{MEMBER}", wished).json
+    kept = {name: first[name] for name in wished}
+    again = library.ask("PUT", f"/preferences/{MEMBER}", kept, If_Match='W/"1"').json
+    reset = library.ask("PUT", f"/preferences/{MEMBER}", {}, by=AS_LIBRARIAN).json
+
+    assert first["channels"]["loan_issued"] == []
+    assert first["channels"]["hold_ready"] == ["email", "sms"]
+    assert (first["language"], first["version"]) == ("fr-CA", 1)
+    assert again == first
+    assert (reset["version"], reset["language"], reset["channels"]["loan_issued"]) == (2, None, ["email", "in_app"])
+    stale = library.ask("PUT", f"/preferences/{MEMBER}", wished, If_Match='W/"1"')
+    assert (stale.status, stale.json["code"]) == (412, "stale_version")
+
+
+@pytest.mark.parametrize("channels", [[], ["in_app"], ["sms", "push", "in_app"]])
+def test_that_a_password_was_changed_is_always_told_by_email(library: Library, channels: list[str]) -> None:
+    refused = library.ask("PUT", f"/preferences/{MEMBER}", {"channels": {"password_changed": channels}})
+    assert (refused.status, refused.json["code"]) == (422, "cannot_be_turned_off")
+    more = library.ask("PUT", f"/preferences/{MEMBER}", {"channels": {"password_changed": ["sms", "email"]}})
+    assert more.json["channels"]["password_changed"] == ["email", "sms"]
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "Nairobi",
+        "Africa/Atlantis",
+        "../../etc/localtime",
+        "/etc/localtime",
+        "Africa/../Africa/Nairobi",
+        "Africa",
+        "America/Argentina",
+        "posix/Africa/Nairobi",
+        "localtime",
+        "Africa/Nairobi\x00",
+        "tzdata.zi",
+        "",
+    ],
+)
+def test_what_is_no_time_zone(library: Library, zone: str) -> None:
+    answer = library.ask("PUT", f"/preferences/{MEMBER}", {"time_zone": zone})
+    assert (answer.status, fields(answer)) == (422, {"time_zone"})
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Africa/Nairobi", "America/Argentina/Buenos_Aires", "Etc/GMT+3"])
+def test_what_is_one(library: Library, zone: str) -> None:
+    assert library.ask("PUT", f"/preferences/{MEMBER}", {"time_zone": zone}).json["time_zone"] == zone
+
+
+@pytest.mark.parametrize(
+    ("body", "field_"),
+    [
+        ({"language": "french"}, "language"),
+        ({"language": "../fr"}, "language"),
+        ({"channels": {"moon_landing": ["email"]}}, "channels.moon_landing.[key]"),
+        ({"channels": {"welcome": ["pigeon"]}}, "channels.welcome.0"),
+        ({"quiet_hours": {"start": "25:00", "end": "07:00"}}, "quiet_hours.start"),
+        ({"quiet_hours": {"start": "22:00"}}, "quiet_hours.end"),
+        ({"quiet_hours": {"start": "07:00", "end": "03:01"}}, "quiet_hours"),
+        ({"digest": {"rhythm": "hourly"}}, "digest.rhythm"),
+        ({"digest": {"weekday": 7}}, "digest.weekday"),
+        ({"digest": {"at": "8:00"}}, "digest.at"),
+        ({"colour": "blue"}, "colour"),
+    ],
+)
+def test_what_nobody_can_wish(library: Library, body: dict[str, Any], field_: str) -> None:
+    answer = library.ask("PUT", f"/preferences/{MEMBER}", body)
+    assert (answer.status, fields(answer)) == (422, {field_})
+    assert library.preferences.stored == {}
+
+
+def test_a_malformed_id_names_nobody(library: Library) -> None:
+    assert library.ask("GET", "/preferences/nobody", by=AS_LIBRARIAN).json["code"] == "user_not_found"
+
+
+# -- devices --------------------------------------------------------------------------------------
+
+
+def test_a_device_is_registered_and_removed(library: Library, caplog: pytest.LogCaptureFixture) -> None:
+    body = {"platform": "ios", "token": "a-secret-token"}
+    made = library.ask("PUT", f"/devices/{MEMBER}/phone-1", body)
+
+    assert made.json == {"id": "phone-1", "platform": "ios", "registered_at": "2026-11-21T12:00:00Z"}
+    assert "a-secret-token" not in str([vars(record) for record in caplog.records])
+    for _ in range(2):
+        assert library.ask("DELETE", f"/devices/{MEMBER}/phone-1").status == 204
+    assert library.devices.known == {}
+
+
+@pytest.mark.parametrize(
+    ("device", "body", "status", "code"),
+    [
+        ("phone-1", {"platform": "ios", "token": "refused-token"}, 422, "device_refused"),
+        ("phone-1", {"platform": "pager", "token": "token-token"}, 422, "invalid_request"),
+        ("phone-1", {"platform": "ios", "token": "with spaces in it"}, 422, "invalid_request"),
+        ("phone%201", {"platform": "ios", "token": "token-token"}, 422, "invalid_request"),
+    ],
+)
+def test_devices_that_are_refused(library: Library, device: str, body: object, status: int, code: str) -> None:
+    answer = library.ask("PUT", f"/devices/{MEMBER}/{device}", body)
+    assert (answer.status, answer.json["code"]) == (status, code)
+    assert library.devices.known == {}
+
+
+def test_other_peoples_devices_are_nobodys_business(library: Library) -> None:
+    body = {"platform": "ios", "token": "token-token"}
+    assert library.ask("PUT", f"/devices/{MEMBER}/phone-1", body, by=AS_ADMIN).status == 403
+    assert library.ask("PUT", f"/devices/{OTHER}/phone-1", body).status == 404
+
+
+# -- templates ------------------------------------------------------------------------------------
+
+KARIBU = {"language": "en", "short": {"heading": "Karibu, {{ member_name }}!", "text": "Your account is ready."}}
+
+
+def test_every_template_is_listed(library: Library) -> None:
+    library.ask("PUT", "/templates/welcome", KARIBU, by=AS_ADMIN)
+    items = {item["name"]: item for item in library.ask("GET", "/templates", by=AS_LIBRARIAN).json["items"]}
+
+    assert set(items) == {*Kind, "digest"}
+    assert items["welcome"] == {"name": "welcome", "version": 1, "built_in": ["en", "es", "fr"], "stored": ["en"]}
+    assert items["digest"]["stored"] == []
+
+
+def test_a_wording_is_stored_used_and_withdrawn(library: Library) -> None:
+    stored = library.ask("PUT", "/templates/welcome", KARIBU, by=AS_ADMIN, If_Match='W/"0"')
+    english = next(each for each in stored.json["wordings"] if each["language"] == "en")
+
+    assert stored.headers["etag"] == 'W/"1"'
+    assert english["parts"]["short"] == {"source": "stored", "fields": KARIBU["short"]}
+    assert english["parts"]["email"]["source"] == "built_in"
+    assert stored.json["changes"][0]["by"] == f"user:{AS_ADMIN['subject']}"
+
+    library.notices.inbox.tell(MEMBER, Kind.WELCOME, {"member_name": "Ann"})
+    assert library.ask("GET", f"/user/{MEMBER}").json["items"][0]["heading"] == "Karibu, Ann!"
+
+    for _ in range(2):
+        assert library.ask("DELETE", "/templates/welcome?language=en", by=AS_ADMIN).status == 204
+    after = library.ask("GET", "/templates/welcome", by=AS_LIBRARIAN).json
+    assert [(change["version"], change["withdrawn"]) for change in after["changes"]] == [(2, True), (1, False)]
+    library.clock.advance(timedelta(minutes=1))
+    assert library.ask("GET", f"/user/{MEMBER}").json["items"][0]["heading"] == "Welcome to Smart Library"
+
+
+def test_the_same_wording_again_is_no_new_version_and_an_outdated_one_is_refused(library: Library) -> None:
+    for _ in range(2):
+        assert library.ask("PUT", "/templates/welcome", KARIBU, by=AS_ADMIN).json["version"] == 1
+    other = {**KARIBU, "language": "sw"}
+    assert library.ask("PUT", "/templates/welcome", other, by=AS_ADMIN, If_Match='W/"0"').status == 412
+    assert library.ask("DELETE", "/templates/welcome?language=en", by=AS_ADMIN, If_Match='W/"0"').status == 412
+    assert library.ask("PUT", "/templates/welcome", other, by=AS_ADMIN, If_Match='W/"1"').json["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "code", "wrong"),
+    [
+        ("welcome", {"sms": {"text": "{{ member_name.__class__ }}"}}, "template_refused", "sms.text"),
+        ("welcome", {"short": {"heading": "x", "text": "a\n{{ title }}"}}, "template_refused", "short.text"),
+        ("loan_issued", {"sms": {"text": "{{ title }}" + "x" * 160}}, "template_refused", "sms.text"),
+        ("loan_issued", {"email": {"subject": "{% if not title %}x{% endif %}", "text": "x"}}, "template_refused",
+         "email.subject"),
+        ("fine_paid", {"short": {"heading": "{{ amount.cents }}", "text": "x"}}, "template_refused", "short.heading"),
+        ("fine_paid", {"short": {"heading": "x", "text": "{{ reason.x }}"}}, "template_refused", "short.text"),
+        ("loan_issued", {"many": {"heading": "{{ count }}", "line": "{{ amount }}"}}, "template_refused", "many.line"),
+        ("welcome", {"email": {"subject": "a\nb", "text": "x"}}, "invalid_request", "email.subject"),
+        ("welcome", {"sms": {"text": "x" * 10_241}}, "invalid_request", "sms.text"),
+        ("digest", {"many": {"heading": "x", "line": "x"}}, "invalid_request", "many"),
+        ("welcome", {}, "invalid_request", "body"),
+    ],
+)  # fmt: skip
+def test_a_wording_that_is_refused_says_where(
+    library: Library, name: str, body: dict[str, Any], code: str, wrong: str
+) -> None:
+    stored = library.ask("PUT", f"/templates/{name}", {"language": "en", **body}, by=AS_ADMIN)
+    assert (stored.status, stored.json["code"], fields(stored)) == (422, code, {wrong})
+    assert library.wording.versions == {}
+
+
+def test_a_preview_stores_nothing(library: Library) -> None:
+    body = {"language": "fr", "sms": {"text": "{{ title }} le {{ due_date | date }}"}, "data": {"title": "{{ 7*7 }}"}}
+    answer = library.ask("POST", "/templates/loan_issued/preview", body, by=AS_LIBRARIAN)
+
+    text = "{{ 7*7 }} le 5 décembre 2026"
+    shown = {"language": "fr", "fields": {"text": text}, "characters": len(text) + 4}  # each brace counts twice
+    assert answer.json == {"parts": {"sms": shown}}
+    assert library.wording.versions == {}
+
+
+def test_a_preview_without_parts_shows_what_counts_now(library: Library) -> None:
+    library.ask("PUT", "/templates/loan_issued", {"language": "fr", "sms": {"text": "{{ title }} !"}}, by=AS_ADMIN)
+    parts = library.ask("POST", "/templates/loan_issued/preview", {"language": "fr-CA"}, by=AS_LIBRARIAN).json["parts"]
+
+    assert set(parts) == {"email", "sms", "short", "many"}
+    assert parts["sms"]["fields"]["text"] == "The Left Hand of Darkness !"
+    assert parts["email"]["fields"]["subject"] == "Vous avez emprunté « The Left Hand of Darkness »"
+
+
+@pytest.mark.parametrize("data", [{"author": "x"}, {"amount": "3"}, {"title": {"amount": "3", "currency": "USD"}}])
+def test_a_preview_takes_the_templates_own_fields(library: Library, data: dict[str, Any]) -> None:
+    template = "fine_paid" if "amount" in data else "loan_issued"
+    answer = library.ask("POST", f"/templates/{template}/preview", {"data": data}, by=AS_LIBRARIAN)
+    assert (answer.status, fields(answer)) == (422, {f"data.{next(iter(data))}"})
+
+
+@pytest.mark.parametrize("name", ["unknown", "..", "WELCOME", "phrases"])
+def test_there_are_no_other_templates(library: Library, name: str) -> None:
+    for method, path, body in (
+        ("GET", "", None),
+        ("PUT", "", KARIBU),
+        ("DELETE", "?language=en", None),
+        ("POST", "/preview", {}),
+    ):
+        answer = library.ask(method, f"/templates/{name}{path}", body, by=AS_ADMIN)
+        assert (answer.status, answer.json["code"]) == (404, "template_not_found")

@@ -1,0 +1,291 @@
+"""Notices in words: built-in wordings, fall-back between languages, stored wordings and what breaks."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifications_service.adapters.built_in_wording import LANGUAGES, BuiltIn
+from notifications_service.adapters.templates import JinjaTemplates
+from notifications_service.application.wording_ports import Change
+from notifications_service.domain import text_messages
+from notifications_service.domain.kinds import Channel, Kind
+from notifications_service.domain.template_fields import fields_of, samples_of
+from notifications_service.domain.template_parts import FIELDS_OF_PART, TEMPLATE_NAMES, Part, Wording, parts_of
+from tests.fakes.notifications import FakeWording
+from tests.support.clock import FixedClock
+
+pytestmark = pytest.mark.unit
+
+type Notices = list[tuple[Kind, Mapping[str, Any]]]
+
+NAIROBI = ZoneInfo("Africa/Nairobi")
+
+
+def templates(
+    stored: FakeWording | None = None, *, language: str = "en", clock: FixedClock | None = None
+) -> JinjaTemplates:
+    return JinjaTemplates(
+        stored or FakeWording(),
+        library_name="Smart Library",
+        default_language=language,
+        library_zone=NAIROBI,
+        monotonic=(clock or FixedClock()).monotonic,
+    )
+
+
+def store(stored: FakeWording, name: str, language: str, wording: Wording) -> int:
+    """As if it had been checked by rules that were less strict."""
+    before = stored.newest([name])[name]
+    change = Change(before.version + 1, language, FixedClock().now(), "user:admin", withdrawn=not wording)
+    stored.add(name, before, change, wording)
+    return change.version
+
+
+# -- the built-in wordings ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", TEMPLATE_NAMES)
+def test_every_template_is_built_in_whole_and_passes_the_check(name: str, language: str) -> None:
+    wording = BuiltIn().wording(name, language)
+
+    assert wording is not None
+    assert {part: tuple(text) for part, text in wording.items()} == {p: FIELDS_OF_PART[p] for p in parts_of(name)}
+    assert templates().check(name, language, wording) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", Kind)
+def test_a_text_message_is_one_message(kind: Kind, language: str) -> None:
+    for month in range(1, 13):
+        moments = {field.name: f"2026-{month:02d}-28T12:00:00Z" for field in fields_of(kind) if field.type == "moment"}
+        text = templates().render(kind, Channel.SMS, language, {**samples_of(kind), **moments}).text
+        assert text_messages.is_gsm(text), text
+        assert text_messages.length(text) <= 160
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("channel", Channel)
+def test_little_data_is_enough(kind: Kind, channel: Channel, language: str) -> None:
+    """Older events say less. Nothing of a template, and no empty place, is left in what members read."""
+    rendered = templates().render(kind, channel, language, {"amount": {"amount": "1.00", "currency": "USD"}})
+
+    whole = rendered.subject + rendered.text + (rendered.html or "")
+    assert "{" not in whole.replace("{0}", "")
+    assert "None" not in whole
+    assert "“”" not in whole
+    assert "« »" not in whole
+
+
+def test_an_email_about_a_loan() -> None:
+    rendered = templates().render(
+        Kind.LOAN_ISSUED,
+        Channel.EMAIL,
+        "en",
+        {"member_name": "Ann Lee", "title": "Kindred", "due_date": "2026-12-05T20:59:59Z"},
+    )
+
+    assert rendered.subject == "You borrowed “Kindred”"
+    assert rendered.text.startswith("Hello Ann Lee,\n\nYou borrowed Kindred. It is due back on 5 December 2026.")
+    assert rendered.html is not None
+    assert '<html lang="en">' in rendered.html
+    assert "<strong>Kindred</strong>" in rendered.html
+
+
+def test_days_are_those_of_the_readers_calendar_or_else_the_librarys() -> None:
+    data = {"title": "Kindred", "due_date": "2026-12-05T22:30:00Z"}
+    render = templates().render
+
+    assert "6 December" in render(Kind.LOAN_ISSUED, Channel.IN_APP, "en", data).text
+    assert "5 December" in render(Kind.LOAN_ISSUED, Channel.IN_APP, "en", data, "America/New_York").text
+    assert "6 December" in render(Kind.LOAN_ISSUED, Channel.IN_APP, "en", data, "../etc/localtime").text
+
+
+def test_words_of_the_library_are_in_the_readers_language() -> None:
+    text = templates().render(Kind.MEMBERSHIP_CHANGED, Channel.SMS, "fr", {"new": "suspended"}).text
+    assert "suspendue" in text
+    unknown = templates().render(Kind.MEMBERSHIP_CHANGED, Channel.SMS, "fr", {"new": "honorary"}).text
+    assert "honorary" in unknown
+
+
+# -- hostile data ---------------------------------------------------------------------------------
+
+
+def test_a_title_cannot_add_headers_or_markup() -> None:
+    title = "Kindred\r\nBcc: everybody@example.org\u2028X: y\x00<script>alert(1)</script>{{ 7*7 }}"
+    rendered = templates().render(Kind.LOAN_ISSUED, Channel.EMAIL, "en", {"title": title})
+
+    assert (
+        rendered.subject == "You borrowed “Kindred Bcc: everybody@example.org X: y<script>alert(1)</script>{{ 7*7 }}”"
+    )
+    assert rendered.html is not None
+    assert "<script>" not in rendered.html
+    assert "&lt;script&gt;" in rendered.html
+    assert "{{ 7*7 }}" in rendered.html
+
+
+@given(st.text(max_size=700), st.sampled_from(Kind), st.sampled_from(Channel))
+def test_whatever_the_data_there_is_one_line_and_no_markup(text: str, kind: Kind, channel: Channel) -> None:
+    data: dict[str, Any] = {
+        field.name: {"amount": text, "currency": text} if field.type == "money" else text for field in fields_of(kind)
+    }
+    rendered = templates().render(kind, channel, text, data)
+
+    assert len(rendered.subject.splitlines()) <= 1
+    plain = templates().render(kind, channel, text, samples_of(kind))
+    if rendered.html is not None and plain.html is not None:
+        assert rendered.html.count("<") <= plain.html.count("<") + 8  # tags around optional fields only
+        assert "<script" not in rendered.html
+    if channel is Channel.SMS:
+        assert len(rendered.text.splitlines()) <= 1
+
+
+@pytest.mark.parametrize("title", ["A" * 500, "Ünder " * 60, "Война и мир " * 20, "\\[]{}^~|€" * 30])
+def test_a_long_title_is_cut_in_a_text_message(title: str) -> None:
+    text = (
+        templates()
+        .render(Kind.LOAN_DUE_SOON, Channel.SMS, "en", {"title": title, "due_date": "2026-12-05T12:00:00Z"})
+        .text
+    )
+    assert text_messages.length(text) <= 160
+    assert "5 December 2026" in text
+    assert title[:5] in text
+
+
+def test_accents_a_text_message_does_not_have_are_left_out_and_other_alphabets_kept() -> None:
+    assert text_messages.simpler("Está “aquí”…") == 'Esta "aqui"...'
+    assert text_messages.simpler("déjà ñ") == "déjà ñ"
+    assert text_messages.simpler("Мастер и Маргарита, está") == "Мастер и Маргарита, está"
+
+
+# -- several notices in one message ---------------------------------------------------------------
+
+
+def test_one_visit_is_one_message() -> None:
+    loans: Notices = [
+        (Kind.LOAN_ISSUED, {"title": title, "member_name": "Ann"}) for title in ("Kindred", "Dawn", "<i>Wild</i>")
+    ]
+    email = templates().render_many(loans, Channel.EMAIL, "en")
+    sms = templates().render_many(loans, Channel.SMS, "en")
+    french = templates().render_many(loans, Channel.PUSH, "fr")
+
+    assert email.subject == "You borrowed 3 items"
+    assert "Hello Ann," in email.text
+    assert "- Kindred\n- Dawn\n- <i>Wild</i>" in email.text
+    assert email.html is not None
+    assert "<li>&lt;i&gt;Wild&lt;/i&gt;</li>" in email.html
+    assert sms.text == "Smart Library: You borrowed 3 items. Details are in your account."
+    assert (french.subject, french.text) == ("Vous avez emprunté 3 documents", "Kindred; Dawn; <i>Wild</i>")
+
+
+def test_several_kinds_are_told_by_kind() -> None:
+    notices: Notices = [
+        (Kind.LOAN_ISSUED, {"title": "Kindred"}),
+        (Kind.FINE_PAID, {"amount": {"amount": "2.00", "currency": "KES"}}),
+        (Kind.LOAN_ISSUED, {"title": "Dawn"}),
+    ]
+    email = templates().render_many(notices, Channel.EMAIL, "en")
+
+    assert email.subject == "Smart Library: 3 messages for you"
+    assert "You borrowed 2 items\n- Kindred\n- Dawn\n\nWe received a payment\n- KES 2.00" in email.text
+
+
+def test_a_single_notice_is_no_digest() -> None:
+    data = samples_of(Kind.HOLD_READY)
+    one = templates().render_many([(Kind.HOLD_READY, data)], Channel.EMAIL, "en")
+    assert one == templates().render(Kind.HOLD_READY, Channel.EMAIL, "en", data)
+
+
+@pytest.mark.parametrize("title", ["Kindred", "战争与和平" * 100, "&" * 500])
+def test_a_digest_of_very_many_says_how_many_more(title: str) -> None:
+    notices: Notices = [(Kind.LOAN_RETURNED, {"title": title}) for _ in range(400)]
+    email = templates().render_many(notices, Channel.EMAIL, "en")
+    sms = templates().render_many(notices, Channel.SMS, "en")
+
+    assert email.subject == "You returned 400 items"
+    told = email.text.count("\n- ") - 1
+    assert 1 <= told < 50
+    assert f"\n- and {400 - told} more\n" in email.text
+    assert text_messages.length(sms.text) <= 160
+
+
+# -- languages ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "default", "wanted"),
+    [
+        ("fr-CA", "en", "Vous"),
+        ("fr", "en", "Vous"),
+        ("FR-ca", "en", "Vous"),
+        ("de-AT", "es", "Te has"),
+        (None, "es", "Te has"),
+        ("de", "sw", "You"),
+        ("not a language", "en", "You"),
+        ("../../etc", "en", "You"),
+    ],
+)
+def test_the_nearest_language(asked: str | None, default: str, wanted: str) -> None:
+    rendered = templates(language=default).render(Kind.LOAN_ISSUED, Channel.EMAIL, asked, {"title": "Kindred"})
+    assert rendered.subject.startswith(wanted)
+
+
+def test_fall_back_is_by_part_and_a_stored_region_comes_first() -> None:
+    stored = FakeWording()
+    store(stored, "loan_issued", "fr-CA", {Part.SMS: {"text": "Emprunté : {{ title }}"}})
+    render = templates(stored).render
+
+    assert render(Kind.LOAN_ISSUED, Channel.SMS, "fr-CA", {"title": "Kindred"}).text == "Emprunté : Kindred"
+    assert "vous avez emprunté" in render(Kind.LOAN_ISSUED, Channel.SMS, "fr", {"title": "Kindred"}).text
+    assert render(Kind.LOAN_ISSUED, Channel.EMAIL, "fr-CA", {"title": "Kindred"}).subject.startswith("Vous")
+
+
+# -- stored wordings ------------------------------------------------------------------------------
+
+
+def test_a_stored_wording_counts_within_a_minute_and_so_does_its_end() -> None:
+    stored, clock = FakeWording(), FixedClock()
+    using = templates(stored, clock=clock)
+
+    def heading() -> str:
+        return using.render(Kind.WELCOME, Channel.IN_APP, "en", {}).subject
+
+    assert heading() == "Welcome to Smart Library"
+    store(stored, "welcome", "en", {Part.SHORT: {"heading": "Karibu!", "text": "x"}})
+    clock.advance(timedelta(seconds=60))
+    assert heading() == "Karibu!"
+    store(stored, "welcome", "en", {})
+    clock.advance(timedelta(seconds=60))
+    assert heading() == "Welcome to Smart Library"
+
+
+def test_what_is_stored_is_looked_up_once_a_minute() -> None:
+    stored, clock = FakeWording(), FixedClock()
+    using = templates(stored, clock=clock)
+    for kind in Kind:
+        using.render(kind, Channel.EMAIL, "en", samples_of(kind))
+    assert stored.asked == 1
+
+
+@pytest.mark.parametrize(
+    "broken", ["{{ title.upper() }}", "{{ gone }}", "{{ title", "{% for c in title %}x{% endfor %}", "{{ title.x }}"]
+)
+def test_a_stored_wording_that_breaks_gives_way_to_the_built_in_one(
+    broken: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = FakeWording()
+    version = store(stored, "loan_issued", "fr", {Part.SHORT: {"heading": broken, "text": "x"}})
+
+    rendered = templates(stored).render(Kind.LOAN_ISSUED, Channel.IN_APP, "fr", {"title": "Secret Diary"})
+
+    assert rendered.subject == "Vous avez emprunté « Secret Diary »"
+    assert '"StoredTemplateFailed":[1.0]' in capsys.readouterr().out
+    told = vars(caplog.records[-1])
+    assert (told["template"], told["language"], told["version"]) == ("loan_issued", "fr", version)
+    assert "Secret Diary" not in str(told)
