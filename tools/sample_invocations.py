@@ -521,6 +521,47 @@ def membership_expiry() -> Iterator[tuple[str, Event]]:
     yield "go_on", queue("MembershipRoundQueue", {"name": "grace gray", "user_id": MEMBER, "failed": 0})
 
 
+def notices() -> Iterator[tuple[str, Event]]:
+    """What members are told of."""
+    event = on_the_bus("loans", "LoanCreated")
+    yield "loan_created", queue("NotificationsQueue", event, event)
+    yield "member_erased", queue("NotificationsQueue", on_the_bus("users", "MemberErased"))
+    yield "one_misunderstood", queue("NotificationsQueue", {**event, "detail": {"type": "LoanCreated"}}, event)
+
+
+def sender() -> Iterator[tuple[str, Event]]:
+    """Tasks of the sender: messages that are due, a reminder, an announcement, and something else."""
+    told = {"correlation_id": "sample-1"}
+    yield "deliver", queue("OutgoingQueue", {"task": "deliver", "user_id": MEMBER, "channel": "email", **told})
+    yield (
+        "remind_and_announce",
+        queue(
+            "OutgoingQueue",
+            {"task": "remind", "user_id": MEMBER, "reminder_id": "01JD8Z5Q7R8S9T0V1W2X3Y4Z5A", **told},
+            {"task": "announce", "broadcast_id": "01JD8Z5Q7R8S9T0V1W2X3Y4Z5B", **told},
+        ),
+    )
+    yield "one_unreadable", queue("OutgoingQueue", "not JSON")
+
+
+def sweep() -> Iterator[tuple[str, Event]]:
+    """The schedule."""
+    yield (
+        "every_minute",
+        {
+            "version": "0",
+            "id": "5a1e0c5e-0000-4000-8000-000000000004",
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": ACCOUNT,
+            "time": "2026-11-21T12:00:00Z",
+            "region": "us-east-1",
+            "resources": [f"arn:aws:events:us-east-1:{ACCOUNT}:rule/EveryMinute"],
+            "detail": {},
+        },
+    )
+
+
 def first_administrator() -> Iterator[tuple[str, Event]]:
     """What CloudFormation asks during a deployment; the answer goes to `ResponseURL`."""
     asked = {
@@ -589,6 +630,9 @@ FUNCTIONS = {
     "MembershipExpiry": membership_expiry,
     "FirstAdministratorFunction": first_administrator,
     "AdminFunction": admin,
+    "NotificationsConsumer": notices,
+    "SenderFunction": sender,
+    "SweepFunction": sweep,
     "BooksFunction": books,
     "BooksPublisher": books_stream,
     "LoansFunction": loans,

@@ -40,7 +40,8 @@ def _single_try(service: str) -> Any:
     import boto3  # noqa: PLC0415 - as above
     from botocore.config import Config  # noqa: PLC0415
 
-    config = Config(connect_timeout=2, read_timeout=8, retries={"mode": "standard", "max_attempts": 1})
+    # `max_attempts` would not count the first.
+    config = Config(connect_timeout=2, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 1})
     make: Any = boto3.client
     return make(service, config=config)
 

@@ -61,8 +61,9 @@ def _named(task: Due) -> dict[str, str]:
 def read_task(body: str) -> Read[Due]:
     """What is in a body. Raises ValueError, KeyError or TypeError for anything else."""
     found: Mapping[str, Any] = json.loads(body)
+    task = found["task"]
     correlation_id = found.get("correlation_id")
-    match found["task"]:
+    match task:
         case "deliver":
             channel = Channel(found["channel"])
             notes = {"user_id": str(found["user_id"]), "channel": channel.value}

@@ -1,0 +1,179 @@
+"""What SES and SNS are asked, and what their answers mean."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
+
+from library_common import aws
+from notifications_service.adapters.ses import SesWay
+from notifications_service.adapters.sns import PushWay, SmsWay
+from notifications_service.application.ports import Account, NotSent, Refused, Rendered, Unknown
+from tests.fakes.post_office import Endpoints
+
+pytestmark = pytest.mark.unit
+
+ANN = Account("U", "Ann", "ann@example.org", "+254711222333", None)
+MESSAGE = Rendered("Dune", "You borrowed Dune.", "<p>You borrowed Dune.</p>")
+URL = "https://example.org"
+
+
+def refusal(code: str, status: int = 400) -> ClientError:
+    answer = {"Error": {"Code": code, "Message": f"about {ANN.email}"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(cast("Any", answer), "Send")
+
+
+@dataclass
+class Client:
+    """An AWS client that remembers what it was asked. failures: by target, or for all under an empty name."""
+
+    failures: dict[str, Exception] = field(default_factory=dict)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def _ask(self, **request: Any) -> dict[str, Any]:
+        self.asked.append(request)
+        failure = self.failures.get(request.get("TargetArn", ""))
+        if failure is not None:
+            raise failure
+        return {}
+
+    send_email = publish = _ask
+
+    def __call__(self) -> Any:
+        return self
+
+
+def by_mail(client: Client, account: Account = ANN) -> None:
+    SesWay(mail_from="library@example.org", library="Bücherei, Haupt", client=client).send(account, MESSAGE)
+
+
+def by_text(client: Client, account: Account = ANN) -> None:
+    SmsWay(client).send(account, MESSAGE)
+
+
+@pytest.mark.parametrize("way", [by_mail, by_text])
+@pytest.mark.parametrize(
+    ("failure", "meaning"),
+    [
+        (refusal("Throttling"), NotSent),
+        (refusal("ServiceUnavailable", 503), NotSent),
+        (refusal("InternalError", 500), NotSent),
+        (refusal("AccountSendingPausedException"), NotSent),
+        (refusal("AccessDenied", 403), NotSent),
+        (refusal("InvalidParameter"), Refused),
+        (ConnectTimeoutError(endpoint_url=URL), NotSent),
+        (EndpointConnectionError(endpoint_url=URL), NotSent),
+        (NoCredentialsError(), NotSent),
+        (ReadTimeoutError(endpoint_url=URL), Unknown),
+        (ConnectionClosedError(endpoint_url=URL), Unknown),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)[:40]),
+)
+def test_what_a_failure_means(
+    way: Callable[[Client], None], failure: Exception, meaning: type[NotSent | Refused | Unknown]
+) -> None:
+    with pytest.raises(meaning) as found:
+        way(Client({"": failure}))
+
+    assert ANN.email not in str(found.value)
+
+
+def test_a_rejected_message_is_refused_for_good() -> None:
+    with pytest.raises(Refused, match="MessageRejected"):
+        by_mail(Client({"": refusal("MessageRejected")}))
+
+
+def test_an_e_mail_has_both_parts_and_one_recipient() -> None:
+    client = Client()
+    by_mail(client, Account("U", "Ann", "ann@bücher.example", None, None))
+
+    (asked,) = client.asked
+    assert asked["Destination"] == {"ToAddresses": ["ann@xn--bcher-kva.example"]}
+    assert asked["Message"]["Subject"] == {"Data": "Dune", "Charset": "UTF-8"}
+    assert {part: content["Data"] for part, content in asked["Message"]["Body"].items()} == {
+        "Text": MESSAGE.text,
+        "Html": MESSAGE.html,
+    }
+    assert asked["Source"].endswith("<library@example.org>")
+
+
+@pytest.mark.parametrize(
+    "address", ["", "ann", "a@", "@b", "a@b\r\nBcc: c@d", "a@b, c@d", "a b@c", "<a@b>", "á@example.org"]
+)
+def test_what_is_no_single_address_is_never_handed_over(address: str) -> None:
+    client = Client()
+    with pytest.raises(Refused, match="no_address"):
+        by_mail(client, Account("U", "Ann", address, None, None))
+    assert client.asked == []
+
+
+def test_a_member_without_a_number_cannot_be_texted() -> None:
+    with pytest.raises(Refused, match="no_address"):
+        by_text(Client(), Account("U", "Ann", "a@b", None, None))
+
+
+# -- push -----------------------------------------------------------------------------------------
+
+
+def push(client: Client, *endpoints: str) -> Endpoints:
+    devices = Endpoints({"U": list(endpoints)})
+    PushWay(devices, client).send(ANN, MESSAGE)
+    return devices
+
+
+def test_every_device_gets_it_in_its_own_form() -> None:
+    client = Client()
+    push(client, "arn:1", "arn:2")
+
+    assert [asked["TargetArn"] for asked in client.asked] == ["arn:1", "arn:2"]
+    payload = json.loads(client.asked[0]["Message"])
+    assert json.loads(payload["APNS"])["aps"]["alert"] == {"title": "Dune", "body": MESSAGE.text}
+    assert json.loads(payload["GCM"])["notification"] == {"title": "Dune", "body": MESSAGE.text}
+    assert payload["default"] == MESSAGE.text
+
+
+@pytest.mark.parametrize("code", ["EndpointDisabled", "NotFound", "InvalidParameter"])
+def test_a_device_that_is_gone_is_forgotten_and_the_others_have_it(code: str) -> None:
+    client = Client({"arn:1": refusal(code)})
+
+    assert push(client, "arn:1", "arn:2").of("U") == ["arn:2"]
+
+
+def test_without_a_device_there_is_no_address() -> None:
+    with pytest.raises(Refused, match="no_address"):
+        push(Client())
+    with pytest.raises(Refused, match="no_address"):
+        push(Client({"arn:1": refusal("EndpointDisabled")}), "arn:1")
+
+
+def test_one_that_may_have_it_weighs_more_than_one_that_has_not() -> None:
+    client = Client({"arn:1": ReadTimeoutError(endpoint_url=URL), "arn:2": refusal("Throttling")})
+    with pytest.raises(Unknown):
+        push(client, "arn:1", "arn:2")
+    with pytest.raises(NotSent):
+        push(Client({"arn:2": refusal("PlatformApplicationDisabled")}), "arn:2")
+
+
+def test_clients_for_sending_try_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repeat after a timeout would be a second message of which nobody knows."""
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(variable, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    aws._single_try.cache_clear()
+    try:
+        for client in (aws.ses_once(), aws.sns_once()):
+            config: Any = client.meta.config
+            assert config.retries["total_max_attempts"] == 1
+            assert config.connect_timeout + config.read_timeout <= 10
+    finally:
+        aws._single_try.cache_clear()
