@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from library_common.remembered import Remembered
 from library_common.telemetry import count, logger
 from notifications_service.adapters.built_in_wording import BuiltIn, layout, phrases
-from notifications_service.application.ports import Rendered
+from notifications_service.application.ports import Rendered, TemplateFailed
 from notifications_service.application.wording_ports import Newest, Shown, StoredWording
 from notifications_service.domain import text_messages
-from notifications_service.domain.errors import TemplateFailed, TemplateRefused
+from notifications_service.domain.errors import TemplateRefused
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.languages import fall_back
 from notifications_service.domain.template_data import one_line, plain, several_lines

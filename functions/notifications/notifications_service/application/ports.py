@@ -24,6 +24,10 @@ class Rendered:
     html: str | None = None
 
 
+class TemplateFailed(Exception):
+    """A wording could not be filled in with this data, nor could the built-in one."""
+
+
 class Templates(Protocol):
     """The wording of notices: the built-in one, or the version an administrator stored last."""
 

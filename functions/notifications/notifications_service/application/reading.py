@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from notifications_service.application.api_ports import Entry, Inbox, Position
-from notifications_service.application.ports import StoredPreferences, Templates
-from notifications_service.domain.errors import TemplateFailed
+from notifications_service.application.ports import StoredPreferences, TemplateFailed, Templates
 from notifications_service.domain.kinds import Channel, Kind
 
 

@@ -57,12 +57,6 @@ class TemplateRefused(NotificationsError):
         self.errors: Sequence[tuple[str, str]] = errors
 
 
-class TemplateFailed(NotificationsError):
-    """A wording could not be filled in with this data, nor could the built-in one."""
-
-    code = "template_failed"
-
-
 class CannotBeTurnedOff(NotificationsError):
     """That a password was changed is told by e-mail, whatever the member wishes: it may not have been the member."""
 
