@@ -25,7 +25,7 @@ NAIROBI = Calendar(ZoneInfo("Africa/Nairobi"))
 """Three hours ahead: late evenings in UTC are the next day."""
 
 
-class Died(Exception):
+class Died(BaseException):
     """The process ends here, as far as the test is concerned."""
 
 

@@ -13,7 +13,7 @@ from analytics_service.application.applying import COUNTED, FORGOTTEN, HOT_SECON
 from analytics_service.application.ports import Contended, Entry, Generations, Stale
 from analytics_service.domain import counters as c
 from analytics_service.domain.counters import CounterKey, Kind
-from analytics_service.domain.facts import FactKind, text
+from analytics_service.domain.facts import FactKind, MemberMonth, text
 from analytics_service.domain.incoming import NotUnderstood
 from library_common.consumers import Delivery
 from tests.fakes.analytics import NAIROBI, Counting, Died, added, created, event, renewed, returned
@@ -348,6 +348,26 @@ def test_one_member_s_pile_is_split_and_counted_whole() -> None:
     assert counting.ledger.sums()[CounterKey(Kind.MONTH, "2026-11")] == {c.ACTIVE: 1, "b10": 1}
 
 
+def test_another_worker_in_between_two_chunks_loses_nothing_and_nothing_of_it_is_lost() -> None:
+    """It leaves the member's month in the very version that our own first chunk would have left it in."""
+    counting = Counting()
+    counting.applying.apply([created("L0", ISSUED, DUE)])
+    another = [created("LX", ISSUED, DUE, book="BX")]
+
+    def meanwhile(_: int, entry: Entry) -> None:
+        if another:
+            counting.applying.apply([another.pop()])
+
+    counting.ledger.before_write = meanwhile
+    pile = [created(f"L{n}", ISSUED, DUE, book=f"B{n}") for n in range(1, 60)]
+    assert set(counting.applying.apply(pile)) == {COUNTED}
+
+    assert counting.ledger.sums() == counting.ledger.contributed(counting.calendar)
+    assert counting.ledger.sums()[day("2026-11-03")][c.LOANS] == 61
+    (month,) = [fact for key, fact in counting.ledger.facts_of().items() if key.kind is FactKind.MEMBER_MONTH]
+    assert month == MemberMonth({c.LOANS: 61, "d03": 61})
+
+
 def test_counters_that_collide_are_spread_and_no_others() -> None:
     counting = Counting()
 
@@ -366,17 +386,18 @@ def test_counters_that_collide_are_spread_and_no_others() -> None:
     assert counting.ledger.spread[1:] == [frozenset({day("2026-11-03")}), frozenset()]
 
 
-def test_what_cannot_be_written_fails_alone() -> None:
+@pytest.mark.parametrize("failure", [Stale(), ValueError("the item is too large")])
+def test_what_cannot_be_written_fails_alone(failure: Exception) -> None:
     counting = Counting()
 
     def stuck(_: int, entry: Entry) -> None:
         if any(key.id == "L2" for key in entry.facts):
-            raise Stale
+            raise failure
 
     counting.ledger.before_write = stuck
     outcomes = counting.applying.apply([created(f"L{n}", ISSUED, DUE, user=f"U{n}", book=f"B{n}") for n in range(4)])
 
-    assert [isinstance(outcome, Stale) for outcome in outcomes] == [False, False, True, False]
+    assert [outcome is failure for outcome in outcomes] == [False, False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -167,16 +167,24 @@ class Applying:
             if attempt:
                 self.sleep(self.jitter() * 0.02 * 2**attempt)
             again: list[_Known] = []
+            unwritten: set[FactKey] = set()
             for chunk in self._chunks(generation, waiting, size):
                 entry = chunk.entry()
+                if unwritten & chunk.before.keys():
+                    # It builds on what was not written. Its conditions would not tell: somebody else may have brought
+                    # a fact to the very version that we wanted to.
+                    unwritten.update(chunk.facts)
+                    again.extend(chunk.events)
+                    continue
                 if not entry.facts:
                     outcomes.update({event.place: KNOWN for event in chunk.events})
                     continue
                 try:
                     self.ledger.write(generation, entry, self.hot.now())
-                except (Stale, Contended) as busy:
-                    failure = busy
-                    self.hot.note(busy.counters if isinstance(busy, Contended) else ())
+                except Exception as failed:  # noqa: BLE001 - what is wrong with one event must not take others along
+                    failure = failed
+                    self.hot.note(failed.counters if isinstance(failed, Contended) else ())
+                    unwritten.update(chunk.facts)
                     again.extend(chunk.events)
                 else:
                     outcomes.update({event.place: COUNTED for event in chunk.events})
@@ -187,8 +195,8 @@ class Applying:
     def _chunks(self, generation: int, events: Sequence[_Known], size: int) -> Iterator[_Chunk]:
         """The events in chunks of at most `size` items; what is alone in its chunk may be more.
 
-        A later chunk expects the facts as an earlier one leaves them. Where the earlier one is not written, the later
-        one finds another version and comes again, too.
+        A later chunk expects the facts as an earlier one leaves them: where the earlier one is not written, the later
+        one must not be, either.
         """
         state = self.ledger.facts(generation, {event.key for event in events})
         groups = _by_fact(events) if size > 1 else [[event] for event in events]
