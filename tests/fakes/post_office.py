@@ -290,7 +290,7 @@ class Post:
     def remind(self) -> Remind:
         reminders = self._port(DynamoReminders(TABLE, self.client), "reminders")
         loans = self._port(self.neighbours, "loans")
-        return Remind(reminders, loans, self.planning, self.clock, jitter=lambda: 0.5)
+        return Remind(reminders, loans, self.planning, self.rhythm, self.clock, jitter=lambda: 0.5)
 
     @property
     def broadcasts(self) -> Any:

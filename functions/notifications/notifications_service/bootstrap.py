@@ -214,7 +214,7 @@ def sending() -> Delivering:
 def remind() -> Remind:
     """What the sender uses for reminders."""
     reminders = DynamoReminders(settings().table_name, aws.dynamodb)
-    return Remind(reminders=reminders, loans=_loans(), planning=_planning(), clock=_CLOCK)
+    return Remind(reminders=reminders, loans=_loans(), planning=_planning(), rhythm=settings().rhythm, clock=_CLOCK)
 
 
 @cache

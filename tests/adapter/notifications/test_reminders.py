@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from library_common.clock import to_rfc3339
 from notifications_service.domain.notices import Happening
 from tests.fakes.post_office import NAIROBI, Post, event, lent, renewed, shuffled
 from tests.support.clock import NOON
@@ -49,6 +50,23 @@ def test_a_member_is_reminded_before_and_after_until_the_book_is_back(post: Post
 
     assert len(reminders(post, ann.id)) == 3
     assert post.listed(ann.id) == ["loan_issued", "loan_due_soon", "loan_overdue", "loan_overdue"]
+
+
+def test_only_the_next_reminder_is_kept(post: Post) -> None:
+    ann = post.neighbours.join()
+    loan = lent(ann.id)
+    take_out(post, loan)
+
+    def waiting() -> list[str]:
+        items = [item for item in post.items(ann.id) if item["sk"]["S"].startswith("REMINDER#")]
+        return [item["fire_at"]["S"] for item in items if item["state"]["S"] == "waiting"]
+
+    assert waiting() == [to_rfc3339(morning(loan, -2))]
+    post.until(morning(loan, -2))
+    assert waiting() == [to_rfc3339(morning(loan, 1))]
+    del post.neighbours.due_dates["L1"]
+    post.until(morning(loan, 1))
+    assert waiting() == []
 
 
 def test_a_short_loan_is_not_announced_to_be_due_soon(post: Post) -> None:

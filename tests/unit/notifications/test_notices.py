@@ -12,7 +12,7 @@ from notifications_service.domain.deliveries import LONGEST_PAUSE, pause_after
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.notices import TOLD, Happening, notice_of
 from notifications_service.domain.preferences import Preferences
-from notifications_service.domain.reminders import Rhythm, reminders_of
+from notifications_service.domain.reminders import Rhythm, first_reminder, reminder_after
 
 pytestmark = pytest.mark.unit
 
@@ -104,8 +104,13 @@ def test_an_event_of_nobody_is_not_understood() -> None:
 
 
 def moments(due: str, since: str, rhythm: Rhythm) -> list[tuple[str, int, str]]:
-    found = reminders_of("U", "L", due, {}, since=datetime.fromisoformat(since), rhythm=rhythm)
-    return [(reminder.kind.value, reminder.days, reminder.fire_at.isoformat()) for reminder in found]
+    """One after the other, each as the one before it fires."""
+    found = []
+    reminder = first_reminder("U", "L", due, {}, since=datetime.fromisoformat(since), rhythm=rhythm)
+    while reminder is not None:
+        found.append((reminder.kind.value, reminder.days, reminder.fire_at.isoformat()))
+        reminder = reminder_after(reminder, reminder.fire_at, rhythm)
+    return found
 
 
 def test_reminders_come_at_nine_by_the_librarys_clock_across_its_change() -> None:
@@ -124,6 +129,21 @@ def test_the_day_is_the_librarys_whatever_the_moment_reads_in_utc() -> None:
     assert moments("2026-11-30T20:59:59Z", "2026-11-01T12:00:00Z", Rhythm(0, (1,), NAIROBI)) == [
         ("loan_overdue", 1, "2026-12-01T06:00:00+00:00")
     ]
+
+
+def test_a_late_reminder_is_followed_by_one_that_still_makes_sense() -> None:
+    rhythm = Rhythm(2, (1, 7, 14), NAIROBI)
+    since, due = datetime.fromisoformat("2026-11-01T12:00:00Z"), "2026-11-30T20:59:59Z"
+    first = first_reminder("U", "L", due, {}, since=since, rhythm=rhythm)
+    assert first is not None
+
+    late = reminder_after(first, datetime.fromisoformat("2026-12-09T12:00:00Z"), rhythm)
+    assert late is not None
+    assert (late.kind, late.days) == (Kind.LOAN_OVERDUE, 7)
+    very_late = reminder_after(first, datetime.fromisoformat("2027-03-01T12:00:00Z"), rhythm)
+    assert very_late is not None
+    assert very_late.days == 14, "the last one is never too late"
+    assert reminder_after(very_late, very_late.fire_at, rhythm) is None
 
 
 @pytest.mark.parametrize("bad", ["tomorrow", "2026-11-30", "2026-11-30T20:59:59"])

@@ -12,7 +12,7 @@
     preferences, devices, templates  (adapters/preferences.py and its neighbours)
 
     access                                           how                                          request units
-    plan a notice with n messages and reminders      transaction, with a check of ERASED          2 x (3 + n) write
+    plan a notice with n messages and a reminder     transaction, with a check of ERASED          2 x (4 + n) write
     a member's list, newest first                    partition, prefix NOTICE#                    by size
     unread ones, and how many                        index by_agenda (keys), UNREAD#<user>        1 read or so
     what is due                                      index by_agenda (keys), DUE#<bucket>         1 read per bucket
@@ -39,7 +39,6 @@ from typing import TYPE_CHECKING, Any
 from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import (
     ABSENT,
-    MAX_TRANSACTION_ITEMS,
     PRESENT,
     Check,
     ConditionFailed,
@@ -123,9 +122,7 @@ class DynamoPlans:
         if plan.entry is not None:
             first.append(Put(entry_item(plan.user_id, plan.entry, now), ABSENT))
         first.extend(Put(delivery_item(delivery), ABSENT) for delivery in plan.deliveries)
-        reminders: list[Write] = [Put(reminder_item(reminder), ABSENT) for reminder in plan.reminders]
-        if len(first) + len(reminders) > MAX_TRANSACTION_ITEMS:
-            raise ValueError("a notice with more reminders than a transaction takes")
+        reminders: list[Write] = [Put(reminder_item(plan.reminder), ABSENT)] if plan.reminder is not None else []
         while True:
             try:
                 self._table.transact([*first, *reminders])
@@ -137,7 +134,7 @@ class DynamoPlans:
                     return Planned({Channel(name): from_rfc3339(at) for name, at in nudges.items()}, is_new=False)
                 if failed.index >= len(first):
                     # The same reminder came with another event: it is planned.
-                    del reminders[failed.index - len(first)]
+                    reminders = []
                     continue
                 # The reminder this comes from does not wait any more, or its message is there: nothing is new.
                 return Planned({}, is_new=False)
@@ -173,8 +170,18 @@ class DynamoReminders:
                 _WAITING,
             )
 
-    def drop(self, reminder: Reminder, why: str, now: datetime) -> None:
+    def drop(self, reminder: Reminder, why: str, now: datetime, *, following: Reminder | None = None) -> None:
         done = _done(reminder, why, now)
+        if following is not None:
+            not_erased = Check(erased_key(reminder.user_id), ABSENT)
+            try:
+                self._table.transact([done, not_erased, Put(reminder_item(following), ABSENT)])
+            except ConditionFailed as failed:
+                # The following one is planned already: what is left is to drop this one.
+                if failed.index != 2:
+                    return
+            else:
+                return
         with suppress(ConditionFailed):
             self._table.update(done.key, done.update, done.condition)
 

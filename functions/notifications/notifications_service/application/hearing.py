@@ -7,7 +7,7 @@ from library_common.clock import Clock, from_rfc3339
 from notifications_service.application.planning import Planning
 from notifications_service.application.ports import Devices, Forgotten, Plans, PushService
 from notifications_service.domain.notices import FORGOTTEN, LENDING, Happening, notice_of
-from notifications_service.domain.reminders import Reminder, Rhythm, reminders_of
+from notifications_service.domain.reminders import Reminder, Rhythm, first_reminder
 
 
 class Incomprehensible(Exception):
@@ -34,23 +34,23 @@ class Hear:
             return "nothing to tell"
         try:
             occurred_at = from_rfc3339(event.occurred_at)
-            reminders = self._reminders(event, occurred_at)
+            reminder = self._reminder(event, occurred_at)
         except ValueError as failure:
             raise Incomprehensible("a moment in it is none") from failure
         try:
             planned = self.planning.tell(
-                notice, occurred_at=occurred_at, correlation_id=correlation_id, reminders=reminders
+                notice, occurred_at=occurred_at, correlation_id=correlation_id, reminder=reminder
             )
         except Forgotten:
             return "forgotten"
         return "told" if planned.is_new else "told before"
 
-    def _reminders(self, event: Happening, occurred_at: datetime) -> list[Reminder]:
+    def _reminder(self, event: Happening, occurred_at: datetime) -> Reminder | None:
         loan_id, due_date = event.data.get("loan_id"), event.data.get("due_date")
         if event.type not in LENDING or not isinstance(loan_id, str) or not isinstance(due_date, str):
-            return []
+            return None
         data = {name: value for name in ("title", "due_date", "book_id", "loan_id") if (value := event.data.get(name))}
-        return reminders_of(event.user_id, loan_id, due_date, data, since=occurred_at, rhythm=self.rhythm)
+        return first_reminder(event.user_id, loan_id, due_date, data, since=occurred_at, rhythm=self.rhythm)
 
     def _forget(self, user_id: str) -> str:
         for endpoint in self.devices.of(user_id):

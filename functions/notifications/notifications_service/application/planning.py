@@ -47,7 +47,7 @@ class Planning:
         *,
         occurred_at: datetime,
         correlation_id: str,
-        reminders: Sequence[Reminder] = (),
+        reminder: Reminder | None = None,
         fires: Reminder | None = None,
         asked_for: Sequence[Channel] | None = None,
     ) -> Planned:
@@ -79,7 +79,7 @@ class Planning:
                 for channel in channels
                 if channel is not Channel.IN_APP
             ],
-            reminders=reminders,
+            reminder=reminder,
             fires=fires,
         )
         planned = self.plans.plan(plan, now)

@@ -88,14 +88,14 @@ class Plan:
     """A notice and everything that follows from it, which comes into being as a whole and once.
 
     identity: of the notice; the same again changes nothing. entry: in the member's list, if they want it there.
-    fires: the reminder this notice comes from.
+    reminder: the one to come. fires: the reminder this notice comes from.
     """
 
     user_id: str
     identity: str
     entry: Entry | None = None
     deliveries: Sequence[Delivery] = ()
-    reminders: Sequence[Reminder] = ()
+    reminder: Reminder | None = None
     fires: Reminder | None = None
 
     @property
@@ -135,8 +135,8 @@ class Reminders(Protocol):
         """Nothing happens when it does not wait any more."""
         ...
 
-    def drop(self, reminder: Reminder, why: str, now: datetime) -> None:
-        """Nothing happens when it does not wait any more."""
+    def drop(self, reminder: Reminder, why: str, now: datetime, *, following: Reminder | None = None) -> None:
+        """Plans the following one in the same act. Nothing happens when the reminder does not wait any more."""
         ...
 
 

@@ -1,7 +1,8 @@
 """When members are reminded of a loan: some days before it is due, and some days after, at nine in the morning.
 
-A reminder is of a loan and of one due date. A renewal changes the due date, and the reminders of the old one find
-that out when their time comes; nothing has to be called off, in whatever order events arrive.
+A reminder is of a loan and of one due date. A renewal changes the due date, and the reminder of the old one finds
+that out when its time comes; nothing has to be called off, in whatever order events arrive. Only the next reminder is
+kept: each makes the one after it, because most books are back before the second.
 """
 
 from collections.abc import Mapping
@@ -47,10 +48,28 @@ def identity_of_reminder(kind: Kind, loan_id: str, due_date: str, days: int) -> 
     return f"{kind.value}/{loan_id}/{due_date}/{days}"
 
 
-def reminders_of(
+def first_reminder(
     user_id: str, loan_id: str, due_date: str, data: Mapping[str, Any], *, since: datetime, rhythm: Rhythm
+) -> Reminder | None:
+    """Of a loan that has had this due date `since` then. Raises ValueError for a bad date."""
+    return next(iter(_reminders(user_id, loan_id, due_date, data, since, rhythm)), None)
+
+
+def reminder_after(reminder: Reminder, now: datetime, rhythm: Rhythm) -> Reminder | None:
+    """The next one that is not pointless yet, should the book still be out then."""
+    all_of_them = _reminders(
+        reminder.user_id, reminder.loan_id, reminder.due_date, reminder.data, reminder.fire_at, rhythm
+    )
+    for later in all_of_them:
+        in_time = later.pointless_from is None or now < later.pointless_from
+        if later.fire_at > reminder.fire_at and in_time:
+            return later
+    return None
+
+
+def _reminders(
+    user_id: str, loan_id: str, due_date: str, data: Mapping[str, Any], since: datetime, rhythm: Rhythm
 ) -> list[Reminder]:
-    """The reminders of a loan that has had this due date `since` then. Raises ValueError for a bad date."""
     due = datetime.fromisoformat(due_date)
     if due.tzinfo is None:
         raise ValueError("a due date without a zone")
