@@ -36,9 +36,13 @@ class FakeDevices:
     """Devices by member."""
 
     known: dict[tuple[str, str], Device] = field(default_factory=dict)
+    erased: set[str] = field(default_factory=set)
 
     def devices(self, user_id: str) -> list[Device]:
         return [device for (owner, _), device in self.known.items() if owner == user_id]
+
+    def is_erased(self, user_id: str) -> bool:
+        return user_id in self.erased
 
     def add(self, user_id: str, device: Device) -> None:
         self.known[user_id, device.id] = device
@@ -362,6 +366,19 @@ def test_devices_that_are_refused(library: Library, device: str, body: object, s
     answer = library.ask("PUT", f"/devices/{MEMBER}/{device}", body)
     assert (answer.status, answer.json["code"]) == (status, code)
     assert library.devices.known == {}
+
+
+def test_a_member_who_was_erased_changes_nothing_any_more(library: Library) -> None:
+    library.devices.erased.add(MEMBER)
+    library.preferences.erase(MEMBER)
+
+    for path, body in (
+        ("devices/" + MEMBER + "/phone-1", {"platform": "ios", "token": "a-long-token"}),
+        ("preferences/" + MEMBER, {"language": "fr"}),
+    ):
+        answer = library.ask("PUT", f"/{path}", body)
+        assert (answer.status, answer.json["code"]) == (404, "user_not_found")
+    assert (library.devices.known, library.preferences.stored) == ({}, {})
 
 
 def test_other_peoples_devices_are_nobodys_business(library: Library) -> None:
