@@ -1,4 +1,4 @@
-"""What members are told, on the deployed stack: in their list at once, by e-mail once, as they wished, in safe words."""
+"""What members are told, on the deployed stack: in the list at once, by e-mail once, as wished, in safe words."""
 
 import json
 import time

@@ -250,16 +250,14 @@ class Reporting:
             renewals=total.get(c.RENEWALS, 0),
             late_returns=late,
             on_time_share=v.ratio(returns - late, returns),
-            months=[
-                v.MonthOfMember(
-                    month=month,
-                    loans=of.get(c.LOANS, 0),
-                    returns=of.get(c.RETURNS, 0),
-                    renewals=of.get(c.RENEWALS, 0),
-                    late_returns=of.get(c.LATE, 0),
-                )
-                for month, of in amounts.items()
-            ],
+            months=[_month_of_member(month, of) for month, of in amounts.items()],
+        )
+
+    def member_history(self, user_id: str) -> v.MemberHistory:
+        alias = self.people.alias(user_id)
+        found = self.figures.all_of_member(alias) if alias else {}
+        return v.MemberHistory(
+            user_id=user_id, months=[_month_of_member(month, fact.amounts) for month, fact in found.items()]
         )
 
     def engagement(self, span: Span) -> v.Engagement:
@@ -424,3 +422,13 @@ def _by_suffix(measures: Measures, prefix: str) -> dict[str, int]:
 
 def _with_prefix(measures: Measures, prefix: str) -> int:
     return sum(_by_suffix(measures, prefix).values())
+
+
+def _month_of_member(month: str, amounts: Mapping[str, int]) -> v.MonthOfMember:
+    return v.MonthOfMember(
+        month=month,
+        loans=amounts.get(c.LOANS, 0),
+        returns=amounts.get(c.RETURNS, 0),
+        renewals=amounts.get(c.RENEWALS, 0),
+        late_returns=amounts.get(c.LATE, 0),
+    )

@@ -132,6 +132,13 @@ class MemberActivity(Report):
     months: list[MonthOfMember]
 
 
+class MemberHistory(BaseModel):
+    """The months in which a member did something, oldest first."""
+
+    user_id: str
+    months: list[MonthOfMember]
+
+
 class LateOnWeekday(BaseModel):
     weekday: str
     late_returns: int

@@ -94,6 +94,9 @@ class MemberDevices:
             raise
         return device
 
+    def of(self, user_id: str) -> list[Device]:
+        return self.store.devices(user_id)
+
     def remove(self, user_id: str, device_id: str) -> None:
         """From now on nothing is sent to it. Removing one that is not there is no error."""
         removed = self.store.remove(user_id, device_id)
