@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support.library_client import created, eventually, ok, problem
 
 pytestmark = pytest.mark.integration
 
+SAMPLES = Path(__file__).resolve().parents[2] / "events" / "samples"
 IN_THE_LIST_WITHIN_SECONDS = 2.0
 WORDING_COUNTS_WITHIN_SECONDS = 90.0
 """A minute is what the documents promise; the rest is for the mail itself."""
@@ -76,28 +78,23 @@ def mail_about(post: Posting, member: dict[str, Any], text: str) -> Message:
     return eventually(lambda: mails_about(post, member, text), f"a mail about {text}")[0]
 
 
-def put_on_the_bus(post: Posting, source: str, event_type: str, data: dict[str, object]) -> None:
+def put_on_the_bus(post: Posting, event_type: str, **data: object) -> None:
+    """An event of loans like the sample, but for its data, and of now."""
+    sample = json.loads((SAMPLES / "loans" / f"{event_type}.v1.json").read_text())
     envelope = {
+        **sample,
         "id": new_id(),
-        "type": event_type,
-        "version": 1,
         "occurred_at": to_rfc3339(SystemClock().now()),
         "correlation_id": new_id(),
-        "actor": "system",
-        "subject": "loan:" + new_id(),
-        "data": data,
+        "data": {**sample["data"], **data},
     }
-    answer = post.stack.client("events").put_events(
-        Entries=[
-            {
-                "Source": source,
-                "DetailType": event_type,
-                "Detail": json.dumps(envelope),
-                "EventBusName": post.stack.outputs["EventBusName"],
-            }
-        ]
-    )
-    assert answer["FailedEntryCount"] == 0
+    entry = {
+        "Source": "library.loans",
+        "DetailType": event_type,
+        "Detail": json.dumps(envelope),
+        "EventBusName": post.stack.outputs["EventBusName"],
+    }
+    assert post.stack.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
 
 
 # -- lending --------------------------------------------------------------------------------------
@@ -117,6 +114,7 @@ def test_a_checkout_is_in_the_list_within_two_seconds(post: Posting) -> None:
         took.append(time.monotonic() - started)
         assert loan["status"] == "ACTIVE"
     # The middle one: one of them may wait for a new process on a busy machine.
+    print(f"in the list after {', '.join(f'{seconds:.2f}' for seconds in took)} s")
     assert sorted(took)[1] < IN_THE_LIST_WITHIN_SECONDS, took
 
 
@@ -238,12 +236,8 @@ def test_an_administrators_wording_counts_until_it_is_withdrawn(post: Posting) -
 def renewal_mail(post: Posting, member: dict[str, Any], loan: dict[str, Any]) -> Message:
     """A member renews, and is told."""
     before = len(post.stack.messages(member["email"]))
-    put_on_the_bus(
-        post,
-        "library.loans",
-        "LoanRenewed",
-        {"loan_id": loan["id"], "user_id": member["id"], "title": "Worded", "due_date": loan["due_date"]},
-    )
+    renewed = {"loan_id": loan["id"], "user_id": member["id"], "title": "Worded", "due_date": loan["due_date"]}
+    put_on_the_bus(post, "LoanRenewed", **renewed)
     return eventually(lambda: post.stack.messages(member["email"])[before:], "the mail about a renewal")[-1]
 
 
@@ -270,8 +264,7 @@ def test_line_breaks_in_a_title_make_no_header(post: Posting) -> None:
         "/api/books", json={"title": title, "author": "A. Writer", "copies": 1}, headers=post.library.as_librarian()
     )
     assert refused.status_code == 422
-    loan = {"loan_id": new_id(), "user_id": member["id"], "book_id": new_id(), "title": title}
-    put_on_the_bus(post, "library.loans", "LoanCreated", {**loan, "due_date": "2036-12-05T23:59:59Z"})
+    put_on_the_bus(post, "LoanCreated", loan_id=new_id(), user_id=member["id"], title=title)
 
     mail = mail_about(post, member, "Broken")
 
@@ -308,8 +301,6 @@ def test_of_an_erased_member_nothing_is_left(post: Posting) -> None:
         f"/api/notifications/preferences/{member['id']}", json={"language": "es"}, headers=post.library.as_librarian()
     )
     problem(refused, 404, "user_not_found")
-    put_on_the_bus(
-        post, "library.loans", "LoanReturned", {"loan_id": loan["id"], "user_id": member["id"], "title": "The Last One"}
-    )
+    put_on_the_bus(post, "LoanReturned", loan_id=loan["id"], user_id=member["id"])
     time.sleep(NO_MAIL_AFTER_SECONDS)
     assert left() == ["ERASED"]
