@@ -1,5 +1,6 @@
 """The reports: sums of counters, put into the form they are answered in."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -28,6 +29,7 @@ TOP_TITLES = 5
 TOP_TITLES_DAYS = 7
 SPARKLINE_DAYS = 14
 
+_DAY = re.compile(r"d[0-9]{2}")
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _ROLE, _LATE_ROLE, _NEW = c.by_role(""), c.late_by_role(""), c.new_members("")
 
@@ -256,9 +258,7 @@ class Reporting:
     def member_history(self, user_id: str) -> v.MemberHistory:
         alias = self.people.alias(user_id)
         found = self.figures.all_of_member(alias) if alias else {}
-        return v.MemberHistory(
-            user_id=user_id, months=[_month_of_member(month, fact.amounts) for month, fact in found.items()]
-        )
+        return v.MemberHistory(user_id=user_id, months=[_kept(month, fact.amounts) for month, fact in found.items()])
 
     def engagement(self, span: Span) -> v.Engagement:
         months = span.months()
@@ -432,3 +432,8 @@ def _month_of_member(month: str, amounts: Mapping[str, int]) -> v.MonthOfMember:
         renewals=amounts.get(c.RENEWALS, 0),
         late_returns=amounts.get(c.LATE, 0),
     )
+
+
+def _kept(month: str, amounts: Mapping[str, int]) -> v.KeptMonth:
+    days = {measure[1:]: acts for measure, acts in sorted(amounts.items()) if _DAY.fullmatch(measure)}
+    return v.KeptMonth(**_month_of_member(month, amounts).model_dump(), days=days)

@@ -132,11 +132,17 @@ class MemberActivity(Report):
     months: list[MonthOfMember]
 
 
+class KeptMonth(MonthOfMember):
+    """All that is kept. days: on which days of the month the member did something, and how often."""
+
+    days: dict[str, int]
+
+
 class MemberHistory(BaseModel):
     """The months in which a member did something, oldest first."""
 
     user_id: str
-    months: list[MonthOfMember]
+    months: list[KeptMonth]
 
 
 class LateOnWeekday(BaseModel):
