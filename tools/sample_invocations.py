@@ -63,6 +63,7 @@ AS_MEMBER = Caller("person", MEMBER, role="patron")
 AS_LIBRARIAN = Caller("person", LIBRARIAN, role="librarian")
 AS_ADMIN = Caller("person", ADMIN, role="admin")
 AS_LOANS = Caller("service", "loans", scope="inventory:write users:read")
+AS_USERS = Caller("service", "users", scope="loans:read notifications:read analytics:read")
 
 
 def request(
@@ -388,6 +389,8 @@ def notifications() -> Iterator[tuple[str, Event]]:
             body={"platform": "android", "token": "sample-device-token"},
         ),
     )
+    yield "export", request("GET", "/api/notifications/export/{user_id}", AS_USERS, path=wishes)
+    yield "export_as_member", request("GET", "/api/notifications/export/{user_id}", AS_MEMBER, path=wishes)
     yield "list_templates", request("GET", "/api/notifications/templates", AS_LIBRARIAN)
     yield "read_template", request("GET", template, AS_LIBRARIAN, path=issued)
     heading = {"heading": "{{ title }} is yours", "text": "Until {{ due_date | date }}."}
@@ -589,6 +592,7 @@ def analytics() -> Iterator[tuple[str, Event]]:
         "activity",
         request("GET", f"{base}/member-activity/{{user_id}}", AS_MEMBER, path={"user_id": MEMBER}, query=november),
     )
+    yield "export", request("GET", f"{base}/export/{{user_id}}", AS_USERS, path={"user_id": MEMBER})
     yield "period_refused", request("GET", f"{base}/engagement", AS_LIBRARIAN, query={"from": "2020-01-01"})
 
 

@@ -18,12 +18,16 @@ _TEXTS = {"ministack": "/_ministack/sns/sms-messages", "localstack": "/_aws/sns/
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. to: an address or a phone number. sent_at: None where the emulator does not note it."""
+    """One message. to: an address or a phone number. sent_at: None where the emulator does not note it.
+
+    html: the other form of an e-mail's body, if it has one.
+    """
 
     to: str
     subject: str
     body: str
     sent_at: datetime | None
+    html: str = ""
 
 
 def messages(endpoint_url: str, engine_name: str, to: str | None = None) -> list[Message]:
@@ -71,7 +75,7 @@ def _mails(document: Mapping[str, Any]) -> list[Message]:
 
 def _of_ministack(mail: Mapping[str, Any]) -> Message:
     sent_at = datetime.fromtimestamp(mail["Timestamp"], UTC)
-    return Message(", ".join(mail["To"]), mail["Subject"], mail["BodyText"], sent_at)
+    return Message(", ".join(mail["To"]), mail["Subject"], mail["BodyText"], sent_at, mail.get("BodyHtml", ""))
 
 
 def _of_localstack(mail: Mapping[str, Any]) -> Message:
@@ -80,7 +84,8 @@ def _of_localstack(mail: Mapping[str, Any]) -> Message:
     if sent_at is not None and sent_at.tzinfo is None:
         sent_at = sent_at.replace(tzinfo=UTC)
     to = ", ".join(mail.get("Destination", {}).get("ToAddresses", []))
-    return Message(to, mail.get("Subject", ""), mail.get("Body", {}).get("text_part") or "", sent_at)
+    body = mail.get("Body", {})
+    return Message(to, mail.get("Subject", ""), body.get("text_part") or "", sent_at, body.get("html_part") or "")
 
 
 def _texts(document: Mapping[str, Any]) -> Iterator[Message]:

@@ -42,7 +42,15 @@ from tests.contract.in_process import InProcess
 from tests.fakes.analytics import Counting, created
 from tests.fakes.lending import Library
 from tests.fakes.notifications import FakeNotices, FakePush
-from tests.fakes.users import ADMIN, LIBRARIAN, FakeMembersLoans, FakePasswords, a_member, session_cases
+from tests.fakes.users import (
+    ADMIN,
+    LIBRARIAN,
+    FakeMembersLoans,
+    FakeMembersRecords,
+    FakePasswords,
+    a_member,
+    session_cases,
+)
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import person, service
 from users_service.adapters.code_queue import QueuedCodeRequests
@@ -99,6 +107,7 @@ def users_cases(stack: InProcess) -> UseCases:
         members=members,
         passwords=passwords,
         loans=FakeMembersLoans(),
+        records=FakeMembersRecords(),
         policy=PasswordPolicy(is_common),
         email_key=email_key,
         terms=Terms(starts_as=Status.ACTIVE, days=365),

@@ -46,7 +46,7 @@ HTTP = {
         "update_own": 200,
         "suspend": 200,
         "promote": 200,
-        # Loans cannot be asked here: nobody listens at its address.
+        # Other services cannot be asked here: nobody listens at their address.
         "export": 503,
         "erase": 503,
         "ask_for_password_reset": 202,
@@ -93,6 +93,7 @@ HTTP = {
         "popular": 200,
         "genres_as_csv": 200,
         "activity": 200,
+        "export": 200,
         "period_refused": 422,
     },
     "NotificationsFunction": {
@@ -101,6 +102,8 @@ HTTP = {
         "cannot_be_turned_off": 422,
         # No push application is set up here.
         "register_device": 409,
+        "export": 200,
+        "export_as_member": 403,
         "list_templates": 200,
         "read_template": 200,
         "replace_wording": 200,

@@ -153,6 +153,11 @@ class FakeFigures:
         found = {month: facts.get(FactKey(FactKind.MEMBER_MONTH, alias, month)) for month in months}
         return {month: fact for month, fact in found.items() if isinstance(fact, MemberMonth)}
 
+    def all_of_member(self, alias: str) -> dict[str, MemberMonth]:
+        facts = self.ledger.facts_of(self.generation)
+        months = sorted(key.part for key in facts if key.kind is FactKind.MEMBER_MONTH and key.id == alias)
+        return self.member(alias, months)
+
 
 @dataclass
 class Counting:

@@ -18,7 +18,7 @@ from notifications_service.application.api_ports import (
 )
 from notifications_service.application.wishes import PreferencesChanged
 from notifications_service.application.wording_ports import Change, Newest, TemplateChanged
-from notifications_service.domain.errors import DeviceRefused, NoticeNotFound
+from notifications_service.domain.errors import DeviceRefused, NoticeNotFound, UserNotFound
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import Preferences
 from notifications_service.domain.template_parts import Wording
@@ -154,11 +154,18 @@ class FakePreferences:
     """Members' preferences."""
 
     stored: dict[str, Preferences] = field(default_factory=dict)
+    erased: set[str] = field(default_factory=set)
 
     def of(self, user_id: str) -> Preferences:
         return self.stored.get(user_id, Preferences())
 
+    def erase(self, user_id: str) -> None:
+        self.erased.add(user_id)
+        self.stored.pop(user_id, None)
+
     def put(self, user_id: str, preferences: Preferences) -> None:
+        if user_id in self.erased:
+            raise UserNotFound
         if self.of(user_id).version != preferences.version - 1:
             raise PreferencesChanged
         self.stored[user_id] = preferences

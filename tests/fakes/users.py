@@ -227,6 +227,25 @@ class FakeMembersLoans:
         return list(self.loans.get(user_id, []))
 
 
+class FakeMembersRecords:
+    """Implements `MembersRecords`. down: who answers nothing."""
+
+    def __init__(self) -> None:
+        self.notices: dict[str, list[dict[str, Any]]] = {}
+        self.months: dict[str, list[dict[str, Any]]] = {}
+        self.down: set[str] = set()
+
+    def notifications(self, user_id: str, deadline: float) -> Mapping[str, Any]:
+        if "notifications" in self.down:
+            raise NeighbourUnavailable
+        return {"preferences": {"user_id": user_id}, "devices": [], "notices": self.notices.get(user_id, [])}
+
+    def activity(self, user_id: str, deadline: float) -> list[Mapping[str, Any]]:
+        if "analytics" in self.down:
+            raise NeighbourUnavailable
+        return list(self.months.get(user_id, []))
+
+
 LIBRARIAN = Caller(kind="person", id="01ARZ3NDEKTSV4RRFFQ69G5FAV", role=Role.LIBRARIAN)
 ADMIN = Caller(kind="person", id="01BX5ZZKBKACTAV9WEVGEMMVRZ", role=Role.ADMIN)
 
@@ -268,6 +287,7 @@ class Community:
     members: FakeMembers = field(default_factory=FakeMembers)
     passwords: FakePasswords = field(default_factory=FakePasswords)
     loans: FakeMembersLoans = field(default_factory=FakeMembersLoans)
+    records: FakeMembersRecords = field(default_factory=FakeMembersRecords)
     terms: Terms = field(default_factory=lambda: Terms(starts_as=Status.ACTIVE, days=365))
     attempts: FakeAttempts = field(default_factory=FakeAttempts)
     counted: Counted = field(default_factory=Counted)
@@ -281,6 +301,7 @@ class Community:
             members=self.members,
             passwords=self.passwords,
             loans=self.loans,
+            records=self.records,
             policy=POLICY,
             email_key=email_key,
             terms=self.terms,

@@ -9,6 +9,7 @@ Services reach each other through a fault proxy, which passes everything on unle
 import os
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ LONGEST_FIRST = (
     "test_crashes.py",
     "test_outages.py",
     "test_rotation.py",
+    "test_mail_outage.py",
+    "test_notifications.py",
     "test_every_event_counts.py",
     "test_lifecycle.py",
     "test_codes.py",
@@ -108,3 +111,59 @@ def library(stack: LocalStack, way_between_services: FaultProxy | None) -> Itera
 @pytest.fixture(scope="session")
 def bus(stack: LocalStack) -> EventTap:
     return EventTap(stack)
+
+
+@dataclass(frozen=True)
+class Posting:
+    """A stack that is quick to write to its members. mail: between its functions and SES."""
+
+    stack: LocalStack
+    library: LibraryClient
+    mail: FaultProxy
+
+    def sweep(self) -> None:
+        """What the schedule does every minute."""
+        answer = self.stack.client("lambda").invoke(FunctionName=self.stack.functions["SweepFunction"], Payload=b"{}")
+        assert "FunctionError" not in answer, answer["Payload"].read()
+
+    def dead_letters(self) -> dict[str, int]:
+        """Queues of given-up things that are not empty."""
+        queues = {name: url for name, url in self.stack.outputs.items() if name.endswith("DeadLetters")}
+        waiting = {
+            name: int(
+                self.stack.client("sqs").get_queue_attributes(
+                    QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+                )["Attributes"]["ApproximateNumberOfMessages"]
+            )
+            for name, url in queues.items()
+        }
+        return {name: number for name, number in waiting.items() if number}
+
+
+VISIT_SECONDS = 3
+
+
+@pytest.fixture(scope="session")
+def posting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Posting]:
+    """An emulator of its own: visits that end in seconds, and mail through a proxy that can break.
+
+    Not the stack of the other tests: they look into mailboxes, too.
+    """
+    if os.environ.get("AWS_ENDPOINT_URL"):
+        pytest.skip("mail goes through a proxy in this process, which needs an emulator of our own")
+    parameters = {
+        "RateLimits": RATE_LIMITS,
+        "VisitSeconds": str(VISIT_SECONDS),
+        "RetryBaseSeconds": "1",
+        "MailFrom": f"library-{secrets.token_hex(4)}@example.org",
+    }
+    with FaultProxy(target="").running() as mail:
+        folder = tmp_path_factory.mktemp("posting")
+        # While it is deployed, there is nothing to pass mail on to, and nothing is sent.
+        with LocalStack.start(folder, parameters=parameters, environment={"AWS_ENDPOINT_URL_SES": mail.url}) as stack:
+            mail.target = stack.endpoint_url
+            employ(stack, LIBRARIAN_ID, "librarian")
+            employ(stack, ADMIN_ID, "admin")
+            client = LibraryClient(base_url=stack.base_url, mint=stack.mint_token)
+            with client.http:
+                yield Posting(stack, client, mail)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.library_client import LibraryClient, created, ok, problem
+from tests.support.library_client import LibraryClient, created, eventually, ok, problem
 
 pytestmark = pytest.mark.integration
 
@@ -16,6 +16,18 @@ def test_a_member_takes_their_data_and_leaves(library: LibraryClient) -> None:
     archive = ok(library.http.get(f"{path}/export", headers=me))
     assert archive["account"]["email"] == member["email"]
     assert [entry["id"] for entry in archive["loans"]] == [loan["id"]]
+    assert archive["notifications"]["preferences"]["user_id"] == member["id"]
+    told = eventually(
+        lambda: [
+            notice["kind"]
+            for notice in ok(library.http.get(f"{path}/export", headers=me))["notifications"]["notices"]
+            if notice["kind"] == "loan_issued"
+        ],
+        "the notice of the loan in the archive",
+    )
+    assert told == ["loan_issued"]
+    months = eventually(lambda: ok(library.http.get(f"{path}/export", headers=me))["activity"], "the month's figures")
+    assert [month["loans"] for month in months] == [1]
 
     refused = problem(library.http.delete(path, headers=me), 409, "still_obliged")
     assert [reason["code"] for reason in refused["reasons"]] == ["open_loans"]

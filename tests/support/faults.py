@@ -1,4 +1,4 @@
-"""A proxy between loans and the API of its neighbours that misbehaves on request.
+"""A proxy in front of what services call that misbehaves on request: the API of their neighbours, or a provider.
 
 The deployed loans service finds users and books through a parameter; the tests put this proxy's address
 there. So requests and answers between services can be delayed, dropped, lost or doubled, and the moment
@@ -22,7 +22,7 @@ class Fault:
     """What happens to the next `times` requests that match.
 
     delay: seconds before passing on. drop: close the connection instead of passing on. lose: pass on, then
-    close the connection without the answer. double: pass on twice. status: answer this instead.
+    close the connection without the answer. double: pass on twice. status: answer this instead, with `text` if given.
     before, after: called before and after passing on (after the target has acted, before its answer).
     """
 
@@ -34,6 +34,7 @@ class Fault:
     lose: bool = False
     double: bool = False
     status: int | None = None
+    text: str | None = None
     before: Callable[[], None] | None = None
     after: Callable[[], None] | None = None
     hits: int = 0
@@ -117,6 +118,8 @@ class FaultProxy:
             await asyncio.sleep(fault.delay)
         if fault.drop:
             return self._hang_up(request)
+        if fault.status is not None and fault.text is not None:
+            return web.Response(status=fault.status, text=fault.text, content_type="text/xml")
         if fault.status is not None:
             return web.json_response({"code": "made_up"}, status=fault.status)
         if fault.double:

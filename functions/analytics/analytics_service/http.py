@@ -119,6 +119,13 @@ def build(reporting: Callable[[], Reporting]) -> ServiceApi:
             raise errors.MemberNotFound
         return _as_asked(reporting().member_activity(user_id, span(query)), query, accept)
 
+    @api.get("/api/analytics/export/{user_id}", access=Access(scope="analytics:read"), raises=[errors.MemberNotFound])
+    def export_member(user_id: str) -> v.MemberHistory:
+        """Every month that statistics keep of a member, for the archive of the member's data."""
+        if not is_id(user_id):
+            raise errors.MemberNotFound
+        return reporting().member_history(user_id)
+
     @api.get("/api/analytics/overdue-patterns", access=_STAFF, raises=_REFUSALS, also=CSV)
     def overdue_patterns(query: Annotated[PeriodQuery, Query()], accept: Accept = None) -> v.OverduePatterns:
         """Who returns late, what, and how late."""

@@ -6,7 +6,7 @@ from library_common.http import ServiceApi
 from notifications_service import bootstrap
 from notifications_service.application.use_cases import MemberCases, NoticeCases
 from notifications_service.domain import errors
-from notifications_service.routes import notices, preferences, templates
+from notifications_service.routes import notices, preferences, privacy, templates
 
 PROBLEMS: dict[type[Exception], int] = {
     errors.UserNotFound: 404,
@@ -28,6 +28,7 @@ def build(members: Callable[[], MemberCases], about_notices: Callable[[], Notice
     notices.declare(api, about_notices)
     preferences.declare(api, members)
     templates.declare(api, members)
+    privacy.declare(api, members, about_notices)
     return api
 
 

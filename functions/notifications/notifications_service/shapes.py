@@ -256,6 +256,18 @@ class DeviceView(BaseModel):
         return cls(id=device.id, platform=device.platform, registered_at=to_rfc3339(device.registered_at))
 
 
+# -- everything about a member --------------------------------------------------------------------
+
+
+class ExportPage(BaseModel):
+    """What is kept about a member: wishes and devices with every page, notices newest first."""
+
+    preferences: PreferencesView
+    devices: list[DeviceView]
+    notices: list[NoticeView]
+    next_cursor: str | None = None
+
+
 # -- templates ------------------------------------------------------------------------------------
 
 _Source = Annotated[Prose, Field(min_length=1, max_length=MAX_SOURCE_BYTES)]

@@ -19,6 +19,7 @@ from users_service.adapters.dynamodb import DynamoMembers
 from users_service.adapters.loans import HttpMembersLoans
 from users_service.adapters.messenger import AwsMessenger
 from users_service.adapters.passwords import BcryptPasswords
+from users_service.adapters.records import HttpMembersRecords
 from users_service.adapters.round_queue import QueuedRounds
 from users_service.adapters.sessions import DynamoSessions
 from users_service.adapters.token_keys import PublishedVerificationKeys, SignedAccessTokens
@@ -34,9 +35,9 @@ from users_service.application.wording import Wording
 from users_service.settings import UsersSettings
 
 if TYPE_CHECKING:
-    from library_common.service_client import ServiceClient
+    from library_common.service_client import ServiceClient, ServiceToken
 
-_SCOPES = frozenset({"loans:read"})
+_SCOPES = frozenset({"loans:read", "notifications:read", "analytics:read"})
 _LOOK_AGAIN_SECONDS = 10.0
 SIGNING_KEY_SECONDS = 60.0
 """A key that somebody else may know is replaced by force; what the old one signs is refused from then on."""
@@ -52,6 +53,7 @@ def use_cases() -> UseCases:
         members=members,
         passwords=passwords,
         loans=HttpMembersLoans(_loans),
+        records=HttpMembersRecords(_notifications, _analytics),
         policy=PasswordPolicy(is_common, settings.password_min_characters),
         email_key=email_key,
         terms=settings.terms,
@@ -142,17 +144,36 @@ def _table() -> Table:
 
 @cache
 def _loans() -> "ServiceClient":
-    from library_common.key_rings import current_secret  # noqa: PLC0415 - seldom needed
-    from library_common.service_client import Patience, ServiceClient, ServiceToken  # noqa: PLC0415 - seldom needed
+    return _neighbour("loans")
 
-    settings = UsersSettings()
-    stored = secret(settings.service_secret_arn)
-    token = ServiceToken(
+
+@cache
+def _notifications() -> "ServiceClient":
+    return _neighbour("notifications")
+
+
+@cache
+def _analytics() -> "ServiceClient":
+    return _neighbour("analytics")
+
+
+def _neighbour(service: str) -> "ServiceClient":
+    from library_common.service_client import Patience, ServiceClient  # noqa: PLC0415 - seldom needed
+
+    address = parameter(UsersSettings().services_url_parameter)
+    return ServiceClient(service=service, base_url=address.get, token=_token(), patience=Patience(answer=4.0))
+
+
+@cache
+def _token() -> "ServiceToken":
+    from library_common.key_rings import current_secret  # noqa: PLC0415 - seldom needed
+    from library_common.service_client import ServiceToken  # noqa: PLC0415 - seldom needed
+
+    stored = secret(UsersSettings().service_secret_arn)
+    return ServiceToken(
         service="users",
         scopes=_SCOPES,
         secret=lambda: current_secret(stored.get()),
         newer_secret=lambda: current_secret(stored.get_anew(pause=_LOOK_AGAIN_SECONDS)),
         clock=SystemClock(),
     )
-    address = parameter(settings.services_url_parameter)
-    return ServiceClient(service="loans", base_url=address.get, token=token, patience=Patience(answer=4.0))

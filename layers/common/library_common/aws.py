@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
 @cache
 def _client(service: str, *, patient: bool = True, answer_seconds: int | None = None) -> Any:
-    """answer_seconds: how long the only attempt may take, for calls that are better not repeated."""
+    """answer_seconds: how long the only attempt may take, for calls that are better not repeated.
+
+    Three attempts, or one. `max_attempts` would not count the first.
+    """
     import boto3  # noqa: PLC0415 - a tenth of a second that imports must not pay
     from botocore.config import Config  # noqa: PLC0415
 
     config = Config(
         connect_timeout=1,
         read_timeout=answer_seconds or (3 if patient else 1),
-        retries={"mode": "standard", "max_attempts": 3 if patient and answer_seconds is None else 1},
+        retries={"mode": "standard", "total_max_attempts": 3 if patient and answer_seconds is None else 1},
         max_pool_connections=10,
     )
     # The overloads of boto3-stubs want literal names; the accessors below give the types back.
@@ -40,7 +43,6 @@ def _single_try(service: str) -> Any:
     import boto3  # noqa: PLC0415 - as above
     from botocore.config import Config  # noqa: PLC0415
 
-    # `max_attempts` would not count the first.
     config = Config(connect_timeout=2, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 1})
     make: Any = boto3.client
     return make(service, config=config)

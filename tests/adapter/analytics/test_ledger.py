@@ -181,6 +181,9 @@ def test_a_history_is_read_alike_from_both(world: World) -> None:
     alias = world.people.alias("U1")
     assert alias is not None
     assert [m.amounts["d03"] for m in world.figures.member(alias, ["2026-11"]).values()] == [1]
+    everything = world.figures.all_of_member(alias)
+    assert list(everything) == ["2026-11", "2026-12"]
+    assert everything == world.figures.member(alias, ["2026-11", "2026-12"])
     assert {book: of.title for book, of in world.figures.titles(["B1", "B7"]).items()} == {"B1": "T"}
 
 

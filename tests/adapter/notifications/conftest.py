@@ -1,17 +1,19 @@
 """The notifications table in moto, as in the template; ports in memory and on it; the post office on it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
 from library_common.dynamodb import Table
+from notifications_service.adapters.dynamodb import DynamoPlans
 from notifications_service.adapters.preferences import DynamoPreferences
 from notifications_service.adapters.stored_wording import DynamoWording
 from notifications_service.application.wishes import PreferencesStore
 from notifications_service.application.wording_ports import StoredWording
 from tests.fakes.notifications import FakePreferences, FakeWording
 from tests.fakes.post_office import Post
+from tests.support.clock import NOON
 from tests.support.operator_log import OperatorLog, reading_the_log
 from tests.support.tables import create_table, dynamodb_in_moto
 
@@ -43,6 +45,20 @@ def preferences(request: pytest.FixtureRequest) -> PreferencesStore:
     if request.param == "in memory":
         return FakePreferences()
     return DynamoPreferences(request.getfixturevalue("table"))
+
+
+@pytest.fixture
+def erase(preferences: PreferencesStore, request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """What becomes of a member's preferences when the member is erased."""
+    if isinstance(preferences, FakePreferences):
+        return preferences.erase
+    plans = DynamoPlans(TABLE, lambda: request.getfixturevalue("dynamodb"))
+
+    def forget(user_id: str) -> None:
+        plans.close(user_id, NOON)
+        plans.forget(user_id)
+
+    return forget
 
 
 @pytest.fixture

@@ -10,10 +10,12 @@ import pytest
 from library_common import aws
 from library_common.dynamodb import Table
 from notifications_service.adapters.devices import DynamoDevices
+from notifications_service.adapters.dynamodb import DynamoPlans
 from notifications_service.adapters.push import SnsPush
 from notifications_service.application.devices import MAX_DEVICES, Device, MemberDevices, Platform
-from notifications_service.domain.errors import DeviceRefused, PushNotConfigured, TooManyDevices
+from notifications_service.domain.errors import DeviceRefused, PushNotConfigured, TooManyDevices, UserNotFound
 from tests.fakes.notifications import FakePush
+from tests.fakes.post_office import Post, event
 from tests.support.clock import NOON, FixedClock
 from tests.support.tables import dynamodb_in_moto
 
@@ -107,6 +109,64 @@ def test_a_removed_device_is_forgotten_by_the_push_service(devices: DynamoDevice
     cases.remove("A", "phone")
 
     assert push.endpoints == set()
+
+
+@pytest.fixture
+def plans(dynamodb: Any) -> DynamoPlans:
+    return DynamoPlans("notifications", lambda: dynamodb)
+
+
+def test_an_erased_member_registers_nothing_and_takes_no_device(devices: DynamoDevices, plans: DynamoPlans) -> None:
+    push = FakePush()
+    cases = MemberDevices(devices, push, FixedClock())
+    cases.register("B", "phone", Platform.IOS, "token-of-b")
+    plans.close("A", NOON)
+
+    for token in ("token-of-a", "token-of-b"):
+        with pytest.raises(UserNotFound):
+            cases.register("A", "phone", Platform.IOS, token)
+
+    assert devices.of("A") == []
+    assert set(devices.of("B")) == push.endpoints
+
+
+def test_a_member_who_is_erased_while_registering_leaves_no_endpoint(
+    devices: DynamoDevices, plans: DynamoPlans, dynamodb: Any
+) -> None:
+    class ErasedMeanwhile(FakePush):
+        def register(self, token: str) -> str:
+            plans.close("A", NOON)
+            return super().register(token)
+
+    push = ErasedMeanwhile()
+    with pytest.raises(UserNotFound):
+        MemberDevices(devices, push, FixedClock()).register("A", "phone", Platform.IOS, "token-token")
+
+    assert push.endpoints == set()
+    assert [item["sk"]["S"] for item in dynamodb.scan(TableName="notifications")["Items"]] == ["ERASED"]
+
+
+def test_one_device_too_many_leaves_no_endpoint(devices: DynamoDevices) -> None:
+    push = FakePush()
+    cases = MemberDevices(devices, push, FixedClock())
+    for number in range(MAX_DEVICES):
+        cases.register("A", f"phone-{number}", Platform.IOS, f"token-{number}")
+    with pytest.raises(TooManyDevices):
+        cases.register("A", "another", Platform.IOS, "another-token")
+
+    assert push.endpoints == set(devices.of("A"))
+
+
+def test_erasing_takes_every_device_away_there_and_here(dynamodb: Any, devices: DynamoDevices) -> None:
+    post = Post(lambda: dynamodb)
+    devices.add("A", device(1))
+    devices.add("A", device(2))
+    hear = replace(post.hear, devices=devices)
+
+    assert hear(event("MemberErased", "A"), "c-1") == "member forgotten"
+
+    assert sorted(post.push.forgotten) == ["arn:token-1", "arn:token-2"]
+    assert [item["sk"]["S"] for item in dynamodb.scan(TableName="notifications")["Items"]] == ["ERASED"]
 
 
 # -- SNS ------------------------------------------------------------------------------------------

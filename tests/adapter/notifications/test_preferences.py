@@ -1,5 +1,6 @@
 """What members wish is what is read again; of two who replace it at once one is told."""
 
+from collections.abc import Callable
 from datetime import time
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from library_common.dynamodb import Expression, Table
 from notifications_service.adapters.preferences import DynamoPreferences
 from notifications_service.application.wishes import PreferencesChanged, PreferencesStore
+from notifications_service.domain.errors import UserNotFound
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import Digest, DigestRhythm, Preferences, QuietHours
 
@@ -41,6 +43,19 @@ def test_only_the_next_version_replaces(preferences: PreferencesStore) -> None:
         preferences.put("A", Preferences(language="en", version=2))
 
     assert preferences.of("A") == Preferences(language="es", version=2)
+
+
+def test_nothing_is_kept_of_an_erased_member_any_more(
+    preferences: PreferencesStore, erase: Callable[[str], None]
+) -> None:
+    preferences.put("A", ALL)
+    erase("A")
+
+    for version in (1, 2):
+        with pytest.raises(UserNotFound):
+            preferences.put("A", Preferences(language="es", version=version))
+    assert preferences.of("A") == Preferences()
+    preferences.put("B", ALL)
 
 
 def test_the_sdk_may_send_a_write_twice(table: Table) -> None:

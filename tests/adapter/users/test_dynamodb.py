@@ -14,7 +14,15 @@ from library_common.idempotency import Ticket
 from tests.adapter.users.steps import TABLE, add, an_event, changed
 from tests.fakes.attempts import FakeAttempts
 from tests.fakes.codes import FakeCodeRequests
-from tests.fakes.users import LIBRARIAN, POLICY, FakeMembersLoans, FakePasswords, a_member, session_cases
+from tests.fakes.users import (
+    LIBRARIAN,
+    POLICY,
+    FakeMembersLoans,
+    FakeMembersRecords,
+    FakePasswords,
+    a_member,
+    session_cases,
+)
 from tests.support.clock import NOON, FixedClock
 from tests.support.lambda_events import api_event, call, person
 from users_service import http
@@ -156,6 +164,7 @@ def test_an_account_that_others_keep_busy_is_unavailable_for_a_moment(
         members=DynamoMembers(Table(TABLE, lambda: client, sleep=lambda _: None)),
         passwords=FakePasswords(),
         loans=FakeMembersLoans(),
+        records=FakeMembersRecords(),
         policy=POLICY,
         email_key=email_key,
         terms=Terms(starts_as=Status.ACTIVE, days=365),

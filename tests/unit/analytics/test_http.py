@@ -6,7 +6,7 @@ from analytics_service.http import build
 from library_common.http import ServiceApi
 from library_common.ids import new_id
 from tests.fakes.analytics import Counting, created
-from tests.support.lambda_events import Answer, api_event, call, person
+from tests.support.lambda_events import Answer, api_event, call, person, service
 
 pytestmark = pytest.mark.unit
 
@@ -47,6 +47,21 @@ def test_members_see_what_they_did_and_nobody_else_s(api: ServiceApi) -> None:
     assert (own.status, own.json["loans"]) == (200, 1)
     assert ask(api, f"member-activity/{new_id()}", caller=person(MEMBER)).status == 404
     assert ask(api, f"member-activity/{MEMBER}").json["loans"] == 1
+
+
+def test_what_is_kept_of_a_member_is_for_the_archive(api: ServiceApi) -> None:
+    users = service("users", "analytics:read")
+
+    kept = ask(api, f"export/{MEMBER}", caller=users)
+
+    assert (kept.status, kept.json["user_id"]) == (200, MEMBER)
+    assert [(month["month"], month["loans"], month["days"]) for month in kept.json["months"]] == [
+        ("2026-11", 1, {"03": 1})
+    ]
+    assert ask(api, f"export/{new_id()}", caller=users).json["months"] == []
+    assert ask(api, "export/nobody", caller=users).status == 404
+    for caller in (person(MEMBER), person(new_id(), "admin"), service("loans", "loans:read")):
+        assert ask(api, f"export/{MEMBER}", caller=caller).status == 403
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,14 @@ def test_a_member_s_activity_is_theirs_by_month(counting: Counting) -> None:
     assert counting.reporting.member_activity("NOBODY", NOVEMBER).loans == 0
 
 
+def test_everything_that_is_kept_of_a_member(counting: Counting) -> None:
+    (november,) = counting.reporting.member_history("U3").months
+
+    assert (november.month, november.loans, november.returns, november.late_returns) == ("2026-11", 2, 1, 1)
+    assert sum(november.days.values()) == 3
+    assert counting.reporting.member_history("NOBODY").months == []
+
+
 def test_engagement(counting: Counting) -> None:
     (october, november) = counting.reporting.engagement(Span(date(2026, 10, 30), date(2026, 11, 2))).months
 

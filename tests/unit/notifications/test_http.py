@@ -20,7 +20,7 @@ from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.http import build
 from tests.fakes.notifications import FakeNotices, FakePreferences, FakePush, FakeWording
 from tests.support.clock import FixedClock
-from tests.support.lambda_events import Answer, api_event, call, person
+from tests.support.lambda_events import Answer, api_event, call, person, service
 
 pytestmark = pytest.mark.unit
 
@@ -36,9 +36,13 @@ class FakeDevices:
     """Devices by member."""
 
     known: dict[tuple[str, str], Device] = field(default_factory=dict)
+    erased: set[str] = field(default_factory=set)
 
     def devices(self, user_id: str) -> list[Device]:
         return [device for (owner, _), device in self.known.items() if owner == user_id]
+
+    def is_erased(self, user_id: str) -> bool:
+        return user_id in self.erased
 
     def add(self, user_id: str, device: Device) -> None:
         self.known[user_id, device.id] = device
@@ -135,6 +139,34 @@ def test_pages(library: Library) -> None:
     assert seen == told[::-1]
     other = library.ask("GET", f"/user/{MEMBER}?unread=true{cursor}")
     assert (other.status, fields(other)) == (422, {"cursor"})
+
+
+def test_the_archive_has_wishes_devices_and_every_notice(library: Library) -> None:
+    told = [library.notices.inbox.tell(MEMBER, Kind.LOAN_ISSUED, {"title": f"Book {n}"}).id for n in range(3)]
+    library.notices.inbox.tell(OTHER, Kind.WELCOME, {})
+    library.ask("PUT", f"/preferences/{MEMBER}", {"language": "fr"})
+    library.ask("PUT", f"/devices/{MEMBER}/phone-1", {"platform": "ios", "token": "a-secret-token"})
+    users = service("users", "notifications:read")
+
+    first = library.ask("GET", f"/export/{MEMBER}?limit=2", by=users).json
+    second = library.ask("GET", f"/export/{MEMBER}?limit=2&cursor={first['next_cursor']}", by=users).json
+
+    assert [notice["id"] for notice in first["notices"] + second["notices"]] == told[::-1]
+    assert second["next_cursor"] is None
+    assert first["notices"][0]["heading"] == "Vous avez emprunté « Book 2 »"
+    assert first["preferences"]["language"] == "fr"
+    assert [device["id"] for device in first["devices"]] == ["phone-1"]
+    assert "token" not in str(first["devices"])
+
+
+def test_the_archive_is_for_the_service_that_puts_it_together(library: Library) -> None:
+    for caller in (AS_MEMBER, AS_LIBRARIAN, AS_ADMIN, service("loans", "users:read")):
+        assert library.ask("GET", f"/export/{MEMBER}", by=caller).status == 403
+    users = service("users", "notifications:read")
+    assert library.ask("GET", "/export/nobody", by=users).status == 404
+    assert library.ask("GET", f"/export/{MEMBER}?cursor=x", by=users).status == 422
+    nothing = library.ask("GET", f"/export/{OTHER}", by=users).json
+    assert (nothing["notices"], nothing["devices"], nothing["preferences"]["user_id"]) == ([], [], OTHER)
 
 
 def test_another_members_notice_is_none_of_ones_own(library: Library) -> None:
@@ -362,6 +394,19 @@ def test_devices_that_are_refused(library: Library, device: str, body: object, s
     answer = library.ask("PUT", f"/devices/{MEMBER}/{device}", body)
     assert (answer.status, answer.json["code"]) == (status, code)
     assert library.devices.known == {}
+
+
+def test_a_member_who_was_erased_changes_nothing_any_more(library: Library) -> None:
+    library.devices.erased.add(MEMBER)
+    library.preferences.erase(MEMBER)
+
+    for path, body in (
+        ("devices/" + MEMBER + "/phone-1", {"platform": "ios", "token": "a-long-token"}),
+        ("preferences/" + MEMBER, {"language": "fr"}),
+    ):
+        answer = library.ask("PUT", f"/{path}", body)
+        assert (answer.status, answer.json["code"]) == (404, "user_not_found")
+    assert (library.devices.known, library.preferences.stored) == ({}, {})
 
 
 def test_other_peoples_devices_are_nobodys_business(library: Library) -> None:

@@ -14,6 +14,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 
 from library_common import aws
 from notifications_service.adapters.ses import SesWay
@@ -28,8 +29,8 @@ MESSAGE = Rendered("Dune", "You borrowed Dune.", "<p>You borrowed Dune.</p>")
 URL = "https://example.org"
 
 
-def refusal(code: str, status: int = 400) -> ClientError:
-    answer = {"Error": {"Code": code, "Message": f"about {ANN.email}"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+def refusal(code: str, status: int = 400, said: str = "about") -> ClientError:
+    answer = {"Error": {"Code": code, "Message": f"{said} {ANN.email}"}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(cast("Any", answer), "Send")
 
 
@@ -76,6 +77,7 @@ def by_text(client: Client, account: Account = ANN) -> None:
         (NoCredentialsError(), NotSent),
         (ReadTimeoutError(endpoint_url=URL), Unknown),
         (ConnectionClosedError(endpoint_url=URL), Unknown),
+        (ResponseParserError("Unable to parse response, invalid XML: {}"), Unknown),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)[:40]),
 )
@@ -91,6 +93,22 @@ def test_what_a_failure_means(
 def test_a_rejected_message_is_refused_for_good() -> None:
     with pytest.raises(Refused, match="MessageRejected"):
         by_mail(Client({"": refusal("MessageRejected")}))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Email address is not verified. The following identities failed the check in region EU-WEST-1:",
+        "Sending paused for this account. For more information, please check the inbox of",
+        "Sending suspended for this account.",
+        "Configuration set does not exist",
+        "Configuration set sending is paused",
+    ],
+)
+def test_what_the_library_has_to_put_right_is_no_fault_of_the_members(said: str) -> None:
+    with pytest.raises(NotSent, match="MessageRejected") as found:
+        by_mail(Client({"": refusal("MessageRejected", said=said)}))
+    assert ANN.email not in str(found.value)
 
 
 def test_an_e_mail_has_both_parts_and_one_recipient() -> None:

@@ -200,19 +200,30 @@ def test_the_archive_holds_everything(community: Community, ask: Callable[..., A
     member = community.join(phone="+441632960001")
     community.loans.loans[member.id] = [{"id": "L2", "title": "Dune"}, {"id": "L1", "title": "Emma"}]
 
+    community.records.notices[member.id] = [{"id": "N1", "heading": "You borrowed Dune"}]
+    community.records.months[member.id] = [{"month": "2026-11", "loans": 2}]
+
     answer = ask("GET", f"/api/users/{member.id}/export", caller=_as(member))
 
     assert answer.status == 200
     assert answer.json["account"]["phone"] == "+441632960001"
     assert [loan["title"] for loan in answer.json["loans"]] == ["Dune", "Emma"]
+    assert answer.json["notifications"] == {
+        "preferences": {"user_id": member.id},
+        "devices": [],
+        "notices": [{"id": "N1", "heading": "You borrowed Dune"}],
+    }
+    assert answer.json["activity"] == [{"month": "2026-11", "loans": 2}]
     assert answer.headers["content-disposition"] == f'attachment; filename="library-{member.id}.json"'
     assert answer.headers["cache-control"] == "no-store"
     assert "hash" not in str(answer.json)
 
 
-def test_an_archive_without_the_loans_is_none(community: Community) -> None:
+@pytest.mark.parametrize("down", ["loans", "notifications", "analytics"])
+def test_an_archive_that_lacks_something_is_none(community: Community, down: str) -> None:
     member = community.join()
-    community.loans.down = True
+    community.loans.down = down == "loans"
+    community.records.down = {down}
 
     with pytest.raises(NeighbourUnavailable):
         community.use_cases.export(member.id)

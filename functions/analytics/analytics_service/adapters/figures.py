@@ -43,11 +43,15 @@ class DynamoFigures:
         return found
 
     def member(self, alias: str, months: Sequence[str]) -> dict[str, MemberMonth]:
-        if not months:
-            return {}
+        return self._months(alias, months[0], months[-1]) if months else {}
+
+    def all_of_member(self, alias: str) -> dict[str, MemberMonth]:
+        return self._months(alias, *layout.ALL_MONTHS)
+
+    def _months(self, alias: str, first: str, last: str) -> dict[str, MemberMonth]:
         pk = layout.fact_key(self._live, FactKey(FactKind.MEMBER_MONTH, alias))["pk"]
         found: dict[str, MemberMonth] = {}
-        for item in self._table.query_all(_between(layout.Partition(pk, months[0], months[-1]))):
+        for item in self._table.query_all(_between(layout.Partition(pk, first, last))):
             fact = fact_of(FactKind.MEMBER_MONTH, item)
             if isinstance(fact, MemberMonth):
                 found[item["sk"]] = fact

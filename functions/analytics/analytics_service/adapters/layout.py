@@ -16,6 +16,9 @@ BUCKETS = 8
 SHARDS = 16
 """Places a counter may be kept in. The first is where it is; the others appear only where transactions collide."""
 
+ALL_MONTHS = ("0000-00", "9999-99")
+"""Between these lie all there can be."""
+
 # Sort keys begin with a digit or a `#`.
 _BEFORE_ALL = "!"
 _AFTER_ALL = "\U0010ffff"

@@ -138,5 +138,9 @@ class Figures(Protocol):
 
     def member(self, alias: str, months: Sequence[str]) -> dict[str, MemberMonth]: ...
 
+    def all_of_member(self, alias: str) -> dict[str, MemberMonth]:
+        """Every month there is, oldest first."""
+        ...
+
 
 type Days = Mapping[date, Measures]

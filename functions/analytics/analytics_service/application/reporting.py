@@ -1,5 +1,6 @@
 """The reports: sums of counters, put into the form they are answered in."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -28,6 +29,7 @@ TOP_TITLES = 5
 TOP_TITLES_DAYS = 7
 SPARKLINE_DAYS = 14
 
+_DAY = re.compile(r"d[0-9]{2}")
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _ROLE, _LATE_ROLE, _NEW = c.by_role(""), c.late_by_role(""), c.new_members("")
 
@@ -250,17 +252,13 @@ class Reporting:
             renewals=total.get(c.RENEWALS, 0),
             late_returns=late,
             on_time_share=v.ratio(returns - late, returns),
-            months=[
-                v.MonthOfMember(
-                    month=month,
-                    loans=of.get(c.LOANS, 0),
-                    returns=of.get(c.RETURNS, 0),
-                    renewals=of.get(c.RENEWALS, 0),
-                    late_returns=of.get(c.LATE, 0),
-                )
-                for month, of in amounts.items()
-            ],
+            months=[_month_of_member(month, of) for month, of in amounts.items()],
         )
+
+    def member_history(self, user_id: str) -> v.MemberHistory:
+        alias = self.people.alias(user_id)
+        found = self.figures.all_of_member(alias) if alias else {}
+        return v.MemberHistory(user_id=user_id, months=[_kept(month, fact.amounts) for month, fact in found.items()])
 
     def engagement(self, span: Span) -> v.Engagement:
         months = span.months()
@@ -424,3 +422,18 @@ def _by_suffix(measures: Measures, prefix: str) -> dict[str, int]:
 
 def _with_prefix(measures: Measures, prefix: str) -> int:
     return sum(_by_suffix(measures, prefix).values())
+
+
+def _month_of_member(month: str, amounts: Mapping[str, int]) -> v.MonthOfMember:
+    return v.MonthOfMember(
+        month=month,
+        loans=amounts.get(c.LOANS, 0),
+        returns=amounts.get(c.RETURNS, 0),
+        renewals=amounts.get(c.RENEWALS, 0),
+        late_returns=amounts.get(c.LATE, 0),
+    )
+
+
+def _kept(month: str, amounts: Mapping[str, int]) -> v.KeptMonth:
+    days = {measure[1:]: acts for measure, acts in sorted(amounts.items()) if _DAY.fullmatch(measure)}
+    return v.KeptMonth(**_month_of_member(month, amounts).model_dump(), days=days)

@@ -132,6 +132,19 @@ class MemberActivity(Report):
     months: list[MonthOfMember]
 
 
+class KeptMonth(MonthOfMember):
+    """All that is kept. days: on which days of the month the member did something, and how often."""
+
+    days: dict[str, int]
+
+
+class MemberHistory(BaseModel):
+    """The months in which a member did something, oldest first."""
+
+    user_id: str
+    months: list[KeptMonth]
+
+
 class LateOnWeekday(BaseModel):
     weekday: str
     late_returns: int

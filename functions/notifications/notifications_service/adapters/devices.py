@@ -11,8 +11,11 @@ Items
     out on a shared one, has their notices shown there no longer.
 
 Adding or removing one is a transaction of these three on what they were when read, and starts anew when they have
-changed. A device of another owner is first removed there, in a transaction of its own: if the process dies in
-between, it is nobody's until its app asks again, as apps do whenever they start.
+changed. Adding one also checks that the member was not erased: what is there once the tombstone lies is all there ever
+will be, so that erasing finds every device, and the push service is told of every one.
+
+A device of another owner is first removed there, in a transaction of its own: if the process dies in between, it is
+nobody's until its app asks again, as apps do whenever they start.
 """
 
 from collections.abc import Sequence
@@ -20,6 +23,7 @@ from collections.abc import Sequence
 from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import (
     ABSENT,
+    Check,
     ConditionFailed,
     Delete,
     Expression,
@@ -30,10 +34,13 @@ from library_common.dynamodb import (
     Update,
     Write,
 )
+from notifications_service.adapters.items import erased_key
 from notifications_service.application.devices import MAX_DEVICES, Device, Platform
-from notifications_service.domain.errors import TooManyDevices
+from notifications_service.domain.errors import TooManyDevices, UserNotFound
 
 _TRIES = 5
+_LIST, _ERASED = 1, 3
+"""Places in the transactions below."""
 
 
 class DynamoDevices:
@@ -64,6 +71,9 @@ class DynamoDevices:
         )
         return [_device(item) for item in self._table.query_all(condition, consistent=True)]
 
+    def is_erased(self, user_id: str) -> bool:
+        return self._table.get(erased_key(user_id)) is not None
+
     def add(self, user_id: str, device: Device) -> None:
         for _ in range(_TRIES):
             owner = self._table.get(_token(device.token_key))
@@ -86,6 +96,7 @@ class DynamoDevices:
                     {**_token(device.token_key), "user_id": user_id, "device_id": device.id},
                     _owned(user_id, device.id),
                 ),
+                Check(erased_key(user_id), ABSENT),
             ]
             if before is not None and before["token_key"] != device.token_key:
                 writes.append(Delete(_token(before["token_key"]), _owned(user_id, device.id)))
@@ -116,7 +127,9 @@ class DynamoDevices:
             self._table.transact(writes)
         except ConditionFailed as exc:
             ids = (exc.item or {}).get("ids", set())
-            if exc.index == 1 and len(ids) >= MAX_DEVICES and device_id not in ids:
+            if exc.index == _ERASED:
+                raise UserNotFound from exc
+            if exc.index == _LIST and len(ids) >= MAX_DEVICES and device_id not in ids:
                 raise TooManyDevices(MAX_DEVICES) from exc
             return False
         return True

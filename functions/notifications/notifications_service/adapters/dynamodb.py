@@ -6,7 +6,7 @@
     a message on its way             MEMBER#<user>   OUT#<channel>#<notice>  planning; every step of the sender
     a reminder to come               MEMBER#<user>   REMINDER#<id>           planning; firing or dropping it
     whose turn it is to send         MEMBER#<user>   LEASE#<channel>         senders
-    the member was erased            MEMBER#<user>   ERASED                  forgetting
+    the member was erased            MEMBER#<user>   ERASED                  forgetting, before anything else
     an announcement                  BROADCAST#<id>  BROADCAST               announcing; each page of it
     an announcement's request        IDEMPOTENT#<..> IDEMPOTENT              announcing (library_common.idempotency)
     preferences, devices, templates  (adapters/preferences.py and its neighbours)
@@ -140,14 +140,17 @@ class DynamoPlans:
                 return Planned({}, is_new=False)
             return Planned(plan.nudges, is_new=True)
 
-    def forget(self, user_id: str, now: datetime) -> None:
+    def close(self, user_id: str, now: datetime) -> None:
         tombstone = {**erased_key(user_id), EXPIRES: until(now + KEEP_ERASED)}
         with suppress(ConditionFailed):
             self._table.put(tombstone, ABSENT)
-        # From here on nothing new comes in: whatever is planned checks the tombstone in the same transaction.
+
+    def forget(self, user_id: str) -> None:
+        # Nothing new comes in meanwhile: whatever is planned, wished or registered checks the tombstone in its
+        # transaction.
         everything = Expression("#pk = :pk", {"pk": "pk"}, {"pk": member(user_id)})
         for item in self._table.query_all(everything, consistent=True):
-            if item["sk"] != tombstone["sk"]:
+            if item["sk"] != erased_key(user_id)["sk"]:
                 with suppress(ConditionFailed):
                     self._table.delete({"pk": item["pk"], "sk": item["sk"]}, PRESENT)
 

@@ -3,15 +3,17 @@
 `MEMBER#<user id>` / `PREFERENCES`
     `version`, `channels` {kind: [channel]} (only what differs from the default), `quiet` {start, end}, `digest`
     {rhythm, at, weekday}, `language`, `time_zone`. About 300 bytes; absent for who never said anything. Read with one
-    GetItem, replaced with one PutItem on the version before. It lives as long as the member: erasing somebody removes
-    everything under `MEMBER#<user id>`.
+    GetItem, replaced on the version before, in one transaction with a check of `ERASED`. It lives as long as the
+    member: erasing somebody removes everything under `MEMBER#<user id>`, and nothing comes back after that.
 """
 
 from datetime import time
 from typing import Any
 
-from library_common.dynamodb import ABSENT, ConditionFailed, Expression, Item, Table
+from library_common.dynamodb import ABSENT, Check, ConditionFailed, Expression, Item, Put, Table
+from notifications_service.adapters.items import erased_key
 from notifications_service.application.wishes import PreferencesChanged
+from notifications_service.domain.errors import UserNotFound
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import Digest, DigestRhythm, Preferences, QuietHours
 
@@ -32,8 +34,12 @@ class DynamoPreferences:
         before = preferences.version - 1
         unchanged = Expression("#v = :v", names={"v": "version"}, values={"v": before}) if before else ABSENT
         try:
-            self._table.put({**_key(user_id), **_item(preferences)}, unchanged)
+            self._table.transact(
+                [Check(erased_key(user_id), ABSENT), Put({**_key(user_id), **_item(preferences)}, unchanged)]
+            )
         except ConditionFailed as exc:
+            if exc.index == 0:
+                raise UserNotFound from exc
             if exc.item is not None and _preferences(exc.item) == preferences:
                 return  # our own write, sent again by the SDK
             raise PreferencesChanged from exc

@@ -1,5 +1,6 @@
 """E-mail through SES."""
 
+import re
 from collections.abc import Callable
 from email.utils import formataddr
 from typing import TYPE_CHECKING
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 PERMANENT = frozenset({"MessageRejected", "InvalidParameterValue", "InvalidParameter"})
 """What SES does not take whenever it is asked. Throttling, exhausted quotas, a paused account, a sender's domain that
 is not verified are not among them: they come right again, or somebody puts them right."""
+
+_OURS = re.compile(r"not verified|paused|suspended|configuration set|in the sandbox", re.IGNORECASE)
+"""Some of those come as MessageRejected, too, and only the text tells: an identity that is not verified (in the sandbox
+the recipient's counts, too), an account that may not send. A member's address is not to blame for any of them."""
 
 _CHARSET = "UTF-8"
 
@@ -34,7 +39,7 @@ class SesWay:
         body: BodyTypeDef = {"Text": {"Data": message.text, "Charset": _CHARSET}}
         if message.html is not None:
             body["Html"] = {"Data": message.html, "Charset": _CHARSET}
-        with told_apart(PERMANENT):
+        with told_apart(PERMANENT, ours=_OURS):
             self._client().send_email(
                 Source=self._source,
                 Destination={"ToAddresses": [_deliverable(account.email)]},

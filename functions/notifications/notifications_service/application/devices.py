@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from library_common.clock import Clock
+from notifications_service.domain.errors import TooManyDevices, UserNotFound
 
 MAX_DEVICES = 10
 
@@ -34,8 +35,15 @@ class DeviceStore(Protocol):
 
     def devices(self, user_id: str) -> list[Device]: ...
 
+    def is_erased(self, user_id: str) -> bool:
+        """Whether there was such a member."""
+        ...
+
     def add(self, user_id: str, device: Device) -> None:
-        """Also in place of the one with this id. Takes it from whoever had it. Idempotent. Raises TooManyDevices."""
+        """Also in place of the one with this id. Takes it from whoever had it. Idempotent.
+
+        Raises TooManyDevices; UserNotFound for a member who was erased.
+        """
         ...
 
     def remove(self, user_id: str, device_id: str) -> Device | None:
@@ -67,15 +75,27 @@ class MemberDevices:
     clock: Clock
 
     def register(self, user_id: str, device_id: str, platform: Platform, token: str) -> Device:
-        """Raises PushNotConfigured, DeviceRefused, TooManyDevices. A repeat changes nothing but the moment.
+        """Raises PushNotConfigured, DeviceRefused, TooManyDevices, UserNotFound.
 
+        A repeat changes nothing but the moment.
         If the process dies after the push service knows the device, nobody sends to it until the app asks again.
         """
+        if self.store.is_erased(user_id):
+            # Before the push service is asked, and before anybody loses the device.
+            raise UserNotFound
         token_key = hashlib.sha256(token.encode()).hexdigest()
         endpoint = self.push.register(token)
         device = Device(device_id, platform, endpoint, token_key, self.clock.now())
-        self.store.add(user_id, device)
+        try:
+            self.store.add(user_id, device)
+        except (TooManyDevices, UserNotFound):
+            # It is nobody's now, and nobody would clean up there later.
+            self.push.forget(endpoint)
+            raise
         return device
+
+    def of(self, user_id: str) -> list[Device]:
+        return self.store.devices(user_id)
 
     def remove(self, user_id: str, device_id: str) -> None:
         """From now on nothing is sent to it. Removing one that is not there is no error."""

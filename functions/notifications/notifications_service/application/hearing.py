@@ -53,9 +53,11 @@ class Hear:
         return first_reminder(event.user_id, loan_id, due_date, data, since=occurred_at, rhythm=self.rhythm)
 
     def _forget(self, user_id: str) -> str:
+        # First of all, so that no device is registered behind our back.
+        self.plans.close(user_id, self.clock.now())
         for endpoint in self.devices.of(user_id):
             # There first: once it is not known here any more, nobody would clean up there.
             self.push.forget(endpoint)
             self.devices.forget(user_id, endpoint)
-        self.plans.forget(user_id, self.clock.now())
+        self.plans.forget(user_id)
         return "member forgotten"

@@ -119,8 +119,12 @@ class Plans(Protocol):
         """All of it at once, or what was planned under this identity before. Raises Forgotten."""
         ...
 
-    def forget(self, user_id: str, now: datetime) -> None:
-        """Removes everything about a member for good; what comes later is refused with Forgotten."""
+    def close(self, user_id: str, now: datetime) -> None:
+        """From now on nothing new about a member is kept: what comes is refused with Forgotten. Idempotent."""
+        ...
+
+    def forget(self, user_id: str) -> None:
+        """Removes everything about a member for good. After `close`."""
         ...
 
 

@@ -24,7 +24,10 @@ class PreferencesStore(Protocol):
         ...
 
     def put(self, user_id: str, preferences: Preferences) -> None:
-        """Replaces the version before. Raises PreferencesChanged when that is not what is there."""
+        """Replaces the version before. Raises PreferencesChanged when that is not what is there.
+
+        Raises UserNotFound for a member who was erased.
+        """
         ...
 
 
@@ -40,7 +43,8 @@ class Wishes:
     def put(self, user_id: str, wished: Preferences, accepted: frozenset[int] | None) -> Preferences:
         """Replaces what there was. accepted: the versions the caller knows, None for any.
 
-        The same wish again changes nothing. Raises InvalidFields, CannotBeTurnedOff, StaleVersion.
+        The same wish again changes nothing. Raises InvalidFields, CannotBeTurnedOff, StaleVersion; UserNotFound
+        for a member who was erased.
         """
         _check(wished)
         wished = replace(wished, channels=_differing(wished))

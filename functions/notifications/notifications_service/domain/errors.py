@@ -30,7 +30,7 @@ class NoticeNotFound(NotificationsError):
 
 
 class UserNotFound(NotificationsError):
-    """No member can have this id."""
+    """No member can have this id, or the member who had it was erased."""
 
     code = "user_not_found"
 

@@ -15,7 +15,7 @@ from typing import Any
 from library_common.clock import Clock, to_rfc3339
 from library_common.ids import is_id
 from users_service.application.editing import ATTEMPTS, Editing, any_version
-from users_service.application.ports import ChangedMeanwhile, Members, MembersLoans
+from users_service.application.ports import ChangedMeanwhile, Members, MembersLoans, MembersRecords
 from users_service.application.telling import envelopes
 from users_service.application.views import UserView
 from users_service.domain import leaving
@@ -28,11 +28,13 @@ SECONDS = 8.0
 
 @dataclass(frozen=True)
 class Archive:
-    """Everything about one person. loans: as the loans API writes them, newest first."""
+    """Everything about one person. loans, newest first, notifications and activity: as their services write them."""
 
     exported_at: str
     account: UserView
     loans: list[Mapping[str, Any]]
+    notifications: Mapping[str, Any]
+    activity: list[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Export:
 
     members: Members
     loans: MembersLoans
+    records: MembersRecords
     clock: Clock
     monotonic: Callable[[], float] = time.monotonic
 
@@ -50,8 +53,15 @@ class Export:
         member = self.members.get(user_id) if is_id(user_id) else None
         if member is None:
             raise UserNotFound
-        history = self.loans.history(member.id, self.monotonic() + SECONDS)
-        return Archive(exported_at=to_rfc3339(now), account=UserView.of(member, now), loans=history)
+        deadline = self.monotonic() + SECONDS
+        # All or nothing: an archive that lacks something does not say so.
+        return Archive(
+            exported_at=to_rfc3339(now),
+            account=UserView.of(member, now),
+            loans=self.loans.history(member.id, deadline),
+            notifications=self.records.notifications(member.id, deadline),
+            activity=self.records.activity(member.id, deadline),
+        )
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,18 @@ class MembersLoans(Protocol):
         ...
 
 
+class MembersRecords(Protocol):
+    """What other services keep about a member besides loans. Deadlines as above."""
+
+    def notifications(self, user_id: str, deadline: float) -> Mapping[str, Any]:
+        """Preferences, devices and all notices, as the notifications API writes them. Raises NeighbourUnavailable."""
+        ...
+
+    def activity(self, user_id: str, deadline: float) -> list[Mapping[str, Any]]:
+        """The months of the statistics, as the analytics API writes them. Raises NeighbourUnavailable."""
+        ...
+
+
 class Passwords(Protocol):
     """Turns passwords, and one-time codes, into what may be stored, and compares."""
 

@@ -9,7 +9,16 @@ from users_service.application.editing import ChangeStatus, Editing, EditProfile
 from users_service.application.handing_in import CheckCode, ResetPassword, VerifyEmail
 from users_service.application.leaving import Erase, Export
 from users_service.application.password_policy import PasswordPolicy
-from users_service.application.ports import Attempts, CodeRequests, Codes, EmailKey, Members, MembersLoans, Passwords
+from users_service.application.ports import (
+    Attempts,
+    CodeRequests,
+    Codes,
+    EmailKey,
+    Members,
+    MembersLoans,
+    MembersRecords,
+    Passwords,
+)
 from users_service.application.reading import FindUsers, ReadUser
 from users_service.application.registration import Register
 from users_service.application.session_cases import SessionCases
@@ -40,6 +49,7 @@ class UseCases:
         members: Members,
         passwords: Passwords,
         loans: MembersLoans,
+        records: MembersRecords,
         policy: PasswordPolicy,
         email_key: EmailKey,
         terms: Terms,
@@ -60,7 +70,7 @@ class UseCases:
             edit_profile=EditProfile(editing, email_key, ask, passwords, attempts),
             change_status=ChangeStatus(editing, terms),
             promote=Promote(editing, terms),
-            export=Export(members, loans, clock),
+            export=Export(members, loans, records, clock),
             erase=Erase(editing, members, loans, clock),
             sessions=sessions,
             ask_for_code=ask,

@@ -14,11 +14,16 @@ from users_service.domain.errors import NeighbourUnavailable, StillChanging, Sti
 
 
 class ArchiveView(BaseModel):
-    """Everything the library keeps about one person. loans: as the loans API answers them, newest first."""
+    """Everything the library keeps about one person, as each service writes it.
+
+    loans: newest first. notifications: `preferences`, `devices`, and `notices`, newest first. activity: by month.
+    """
 
     exported_at: str
     account: UserView
     loans: list[dict[str, Any]]
+    notifications: dict[str, Any]
+    activity: list[dict[str, Any]]
 
 
 def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
@@ -35,7 +40,11 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
         response.headers["Content-Disposition"] = f'attachment; filename="library-{archive.account.id}.json"'
         response.headers["Cache-Control"] = "no-store"
         return ArchiveView(
-            exported_at=archive.exported_at, account=archive.account, loans=[dict(loan) for loan in archive.loans]
+            exported_at=archive.exported_at,
+            account=archive.account,
+            loans=[dict(loan) for loan in archive.loans],
+            notifications=dict(archive.notifications),
+            activity=[dict(month) for month in archive.activity],
         )
 
     @api.delete(

@@ -1,0 +1,139 @@
+"""SES is down for a while: lending does not notice, nothing is lost, and afterwards each mail is sent once."""
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from library_common.ids import new_id
+from tests.integration.conftest import Posting
+from tests.support.faults import Fault
+from tests.support.library_client import at_once, created, eventually, ok
+
+pytestmark = pytest.mark.integration
+
+CHECKOUTS = 36
+ANYHOW_SECONDS = 0.25
+"""A checkout that takes less is quick, however quick the ones before were."""
+TIMES_SLOWER = 2.0
+RECOVERY_SECONDS = 240.0
+"""The lease of a sender of which nobody knows (60 s), twice, and the pause of the brake (60 to 90 s)."""
+
+UNAVAILABLE = """<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><Error><Type>Receiver</Type>
+<Code>ServiceUnavailable</Code><Message>Service is unavailable.</Message></Error></ErrorResponse>"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_given_up(posting: Posting) -> Iterator[None]:
+    yield
+    assert posting.dead_letters() == {}
+    assert given_up(posting) == []
+
+
+def given_up(posting: Posting) -> list[dict[str, Any]]:
+    answer = posting.library.http.get("/api/notifications/failed?limit=100", headers=posting.library.as_admin())
+    found: list[dict[str, Any]] = ok(answer)["items"]
+    return found
+
+
+def members(posting: Posting, number: int) -> list[dict[str, Any]]:
+    """Members who have been welcomed."""
+    found = at_once([posting.library.add_member] * number, workers=4)
+    welcomed = {member["email"] for member in found}
+    eventually(lambda: welcomed <= {mail.to for mail in posting.stack.messages()}, "the welcomes")
+    return found
+
+
+def lend(posting: Posting, member: dict[str, Any], title: str) -> float:
+    """How long the checkout took."""
+    book = posting.library.add_book(title=title)
+    started = time.monotonic()
+    created(posting.library.lend(member["id"], book["id"]))
+    return time.monotonic() - started
+
+
+def times_sent(posting: Posting, member: dict[str, Any], title: str) -> int:
+    return sum(title in mail.body for mail in posting.stack.messages(member["email"]))
+
+
+def swept_until_sent(posting: Posting, expected: Sequence[tuple[dict[str, Any], str]]) -> None:
+    def everything() -> bool:
+        posting.sweep()
+        time.sleep(2)
+        mails = posting.stack.messages()
+        return all(
+            any(mail.to == member["email"] and title in mail.body for mail in mails) for member, title in expected
+        )
+
+    eventually(everything, "every mail", seconds=RECOVERY_SECONDS)
+
+
+def test_lending_goes_on_and_every_mail_follows_once(posting: Posting) -> None:
+    people = members(posting, CHECKOUTS // 2)
+    run = new_id()
+    for number in range(4):
+        lend(posting, people[number], f"Warming up {number} {run}")
+    before = [lend(posting, people[number], f"Before {number} {run}") for number in range(12)]
+    swept_until_sent(posting, [(people[number], f"Before {number} {run}") for number in range(12)])
+
+    hung_up = Fault("POST", r"^/$", drop=True, times=2)
+    down = Fault("POST", r"^/$", status=503, text=UNAVAILABLE)
+    with posting.mail.broken(hung_up), posting.mail.broken(down):
+        during = [lend(posting, people[n % len(people)], f"During {n} {run}") for n in range(CHECKOUTS)]
+        eventually(lambda: hung_up.hits == 2 and down.hits >= 3, "mail that could not be sent")
+    assert len(during) == CHECKOUTS
+    assert not [mail for mail in posting.stack.messages() if f"{run}" in mail.body and "During" in mail.body]
+
+    quick_enough = max(TIMES_SLOWER * statistics.median(before), ANYHOW_SECONDS)
+    print(f"median before {statistics.median(before):.3f} s, during {statistics.median(during):.3f} s")
+    assert statistics.median(during) < quick_enough
+
+    expected = [(people[n % len(people)], f"During {n} {run}") for n in range(CHECKOUTS)]
+    swept_until_sent(posting, expected)
+    # Whatever is to come twice had its time to come.
+    posting.sweep()
+    time.sleep(5)
+    assert [times_sent(posting, member, title) for member, title in expected] == [1] * CHECKOUTS
+
+
+def test_a_mail_whose_answer_was_lost_may_come_twice_and_no_more(posting: Posting) -> None:
+    """As docs/notifications.md has it: SES took it, nobody knows, so it is sent once more after the lease."""
+    (member,) = members(posting, 1)
+    title = f"Twice {new_id()}"
+    with posting.mail.broken(Fault("POST", r"^/$", lose=True, times=1)) as lost:
+        lend(posting, member, title)
+        eventually(lambda: lost.hits == 1, "a mail whose answer is lost")
+
+    def again() -> bool:
+        posting.sweep()
+        time.sleep(2)
+        return times_sent(posting, member, title) == 2
+
+    eventually(again, "the same mail once more", seconds=RECOVERY_SECONDS)
+    posting.sweep()
+    time.sleep(5)
+    assert times_sent(posting, member, title) == 2
+
+
+def test_what_nobody_knows_twice_is_for_an_administrator(posting: Posting) -> None:
+    (member,) = members(posting, 1)
+    title = f"Unknown {new_id()}"
+    with posting.mail.broken(Fault("POST", r"^/$", drop=True)) as down:
+        lend(posting, member, title)
+
+        def listed() -> list[dict[str, Any]]:
+            posting.sweep()
+            time.sleep(2)
+            return [each for each in given_up(posting) if each["user_id"] == member["id"]]
+
+        (failure,) = eventually(listed, "a message that was given up", seconds=RECOVERY_SECONDS)
+        assert down.hits == 2
+    assert (failure["error_code"], failure["attempts"]) == ("unknown_outcome", 2)
+
+    path = f"/api/notifications/failed/{failure['id']}/retry"
+    assert posting.library.http.post(path, headers=posting.library.as_admin()).status_code == 202
+
+    swept_until_sent(posting, [(member, title)])
+    assert times_sent(posting, member, title) == 1

@@ -1,0 +1,65 @@
+"""What users asks of notifications and analytics for an archive, to the end, and what is no answer."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from library_common.clock import SystemClock
+from library_common.service_client import Patience, ServiceClient, ServiceToken
+from tests.support.neighbour import Does, Neighbour
+from users_service.adapters.records import HttpMembersRecords
+from users_service.domain.errors import NeighbourUnavailable
+
+pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
+
+ANN = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
+
+@pytest.fixture
+def neighbour() -> Iterator[Neighbour]:
+    with Neighbour().running() as neighbour:
+        yield neighbour
+
+
+@pytest.fixture
+def records(neighbour: Neighbour) -> HttpMembersRecords:
+    token = ServiceToken(service="users", scopes=frozenset(), secret=lambda: "s" * 64, clock=SystemClock())
+    patience = Patience(connect=0.5, answer=0.5)
+    client = ServiceClient(service="others", base_url=lambda: neighbour.url, token=token, patience=patience)
+    return HttpMembersRecords(lambda: client, lambda: client)
+
+
+def soon() -> float:
+    return time.monotonic() + 3
+
+
+def test_notices_are_read_to_their_end(records: HttpMembersRecords, neighbour: Neighbour) -> None:
+    always = {"preferences": {"language": "fr"}, "devices": [{"id": "phone"}]}
+    neighbour.script = [
+        Does(body={**always, "notices": [{"id": "3"}, {"id": "2"}], "next_cursor": "a+b"}),
+        Does(body={**always, "notices": [{"id": "1"}], "next_cursor": None}),
+    ]
+
+    assert records.notifications(ANN, soon()) == {**always, "notices": [{"id": "3"}, {"id": "2"}, {"id": "1"}]}
+    assert neighbour.asked[0].path == f"/v1/api/notifications/export/{ANN}?limit=100"
+    assert neighbour.asked[1].path.endswith("limit=100&cursor=a%2Bb")
+
+
+def test_months_are_passed_on(records: HttpMembersRecords, neighbour: Neighbour) -> None:
+    neighbour.script = [Does(body={"user_id": ANN, "months": [{"month": "2026-11"}]})]
+
+    assert records.activity(ANN, soon()) == [{"month": "2026-11"}]
+    assert neighbour.asked[0].path == f"/v1/api/analytics/export/{ANN}"
+
+
+@pytest.mark.parametrize("answer", [Does(status=503), Does(status=404), Does(status=403), Does(vanish=True)])
+def test_whatever_is_no_answer_makes_no_archive(
+    records: HttpMembersRecords, neighbour: Neighbour, answer: Does
+) -> None:
+    neighbour.script = [answer]
+
+    with pytest.raises(NeighbourUnavailable):
+        records.notifications(ANN, soon())
+    with pytest.raises(NeighbourUnavailable):
+        records.activity(ANN, soon())
