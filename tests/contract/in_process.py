@@ -13,11 +13,11 @@ from functools import cached_property
 from typing import Any
 
 import boto3
-import moto
 
 from library_common.tokens import SigningKey
 from localstack.embedded import template as sam
 from localstack.embedded.layout import TEMPLATE
+from tests.support.moto_engine import aws_in_moto
 
 REGION = "us-east-1"
 STACK_NAME = "library-in-process"
@@ -40,7 +40,7 @@ class InProcess:
     @contextmanager
     def running(self) -> Iterator["InProcess"]:
         """Makes every resource the functions use; all is gone in the end."""
-        with moto.mock_aws(), only_environment({"AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION}):
+        with aws_in_moto(), only_environment({"AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION}):
             self._make()
             try:
                 yield self

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from tests.architecture.deployment import load
+from tests.support.moto_engine import aws_in_moto
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -37,5 +37,5 @@ def dynamodb_in_moto(monkeypatch: pytest.MonkeyPatch) -> Iterator["DynamoDBClien
         monkeypatch.setenv(variable, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
+    with aws_in_moto():
         yield boto3.client("dynamodb")
