@@ -27,8 +27,15 @@ class Consumed:
     function: str
 
 
-CONSUMERS = (Consumed("revocations", "RevocationQueue", "RevocationDeadLetters", "RevocationsFunction"),)
+CONSUMERS = (
+    Consumed("revocations", "RevocationQueue", "RevocationDeadLetters", "RevocationsFunction"),
+    Consumed("analytics", "AnalyticsQueue", "AnalyticsDeadLetters", "AnalyticsConsumer"),
+    Consumed("notifications", "NotificationsQueue", "NotificationsDeadLetters", "NotificationsConsumer"),
+)
 """Every consumer of the bus."""
+
+
+BY_NAME = {consumed.name: consumed for consumed in CONSUMERS}
 
 
 class ConsumerQueue:
