@@ -78,6 +78,14 @@ class ConsumerQueue:
                 self._sqs.delete_message(QueueUrl=self._dead_letters, ReceiptHandle=message["ReceiptHandle"])
             moved += len(messages)
 
+    def purge(self) -> None:
+        """Takes everything off the queue that nobody has received."""
+        self._sqs.purge_queue(QueueUrl=self.url)
+
+    def batch_size(self) -> int:
+        """How many messages the function is given at most."""
+        return int(self._mapping()["BatchSize"])
+
     @contextmanager
     def held_back(self) -> Iterator[None]:
         """While the block runs, the function is given nothing; what is put on the queue stays there."""
