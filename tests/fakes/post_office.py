@@ -215,6 +215,7 @@ class Post:
     """The post office of the library: what notifications does, on a table that `client` answers."""
 
     client: "Callable[[], DynamoDBClient]"
+    table: str = TABLE
     clock: FixedClock = field(default_factory=FixedClock)
     wishes: Wishes = field(default_factory=Wishes)
     wording: Wording = field(default_factory=Wording)
@@ -248,7 +249,7 @@ class Post:
 
     @property
     def plans(self) -> Any:
-        return self._port(DynamoPlans(TABLE, self.client), "plans")
+        return self._port(DynamoPlans(self.table, self.client), "plans")
 
     @property
     def planning(self) -> Planning:
@@ -269,7 +270,7 @@ class Post:
     @property
     def send(self) -> Delivering:
         return Delivering(
-            deliveries=self._port(DynamoDeliveries(TABLE, self.client), "deliveries"),
+            deliveries=self._port(DynamoDeliveries(self.table, self.client), "deliveries"),
             preferences=self.wishes,
             accounts=self._port(self.neighbours, "users"),
             loans=self._port(self.neighbours, "loans"),
@@ -288,13 +289,13 @@ class Post:
 
     @property
     def remind(self) -> Remind:
-        reminders = self._port(DynamoReminders(TABLE, self.client), "reminders")
+        reminders = self._port(DynamoReminders(self.table, self.client), "reminders")
         loans = self._port(self.neighbours, "loans")
         return Remind(reminders, loans, self.planning, self.rhythm, self.clock, jitter=lambda: 0.5)
 
     @property
     def broadcasts(self) -> Any:
-        return self._port(DynamoBroadcasts(TABLE, self.client), "broadcasts")
+        return self._port(DynamoBroadcasts(self.table, self.client), "broadcasts")
 
     @property
     def announce(self) -> Announce:
@@ -314,15 +315,15 @@ class Post:
 
     @property
     def sweep(self) -> Sweep:
-        return Sweep(DynamoAgenda(TABLE, self.client), self._port(self.queue, "queue"), self.clock)
+        return Sweep(DynamoAgenda(self.table, self.client), self._port(self.queue, "queue"), self.clock)
 
     @property
     def inbox(self) -> Inbox:
-        return Inbox(DynamoEntries(TABLE, self.client), self.clock)
+        return Inbox(DynamoEntries(self.table, self.client), self.clock)
 
     @property
     def failures(self) -> Failures:
-        return Failures(DynamoFailed(TABLE, self.client), self.queue, self.clock)
+        return Failures(DynamoFailed(self.table, self.client), self.queue, self.clock)
 
     # -- time passes --------------------------------------------------------------------------
 
@@ -371,7 +372,7 @@ class Post:
     def items(self, user_id: str, prefix: str = "") -> list[dict[str, Any]]:
         """What the table holds about a member, as it goes over the wire."""
         answer = self.client().query(
-            TableName=TABLE,
+            TableName=self.table,
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": {"S": f"MEMBER#{user_id}"}},
         )

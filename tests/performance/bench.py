@@ -1,7 +1,7 @@
 """`make bench`: measures the budgets, prints them and writes `.local/bench.json`. Fails when one does not hold.
 
 `--seconds N` sets how long the load lasts (60), `--clients N` how many there are (16), `--queued N` how many events a
-consumer has to catch up with (10,000).
+consumer has to catch up with (10,000). `--consumers` measures the consumers of the bus and nothing else.
 """
 
 import argparse
@@ -36,11 +36,17 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--queued", type=int, default=10_000)
+    parser.add_argument("--consumers", action="store_true")
     arguments = parser.parse_args()
 
     done: list[Measurement] = []
     print(f"Python {platform.python_version()}, MiniStack {version('ministack')}, {platform.machine()}")
-    for measurement in _everything(arguments.clients, arguments.seconds, arguments.queued):
+    measured = (
+        _consumers(arguments.queued)
+        if arguments.consumers
+        else _everything(arguments.clients, arguments.seconds, arguments.queued)
+    )
+    for measurement in measured:
         print(measurement.line(), flush=True)
         done.append(measurement)
     LOCAL.path.mkdir(exist_ok=True)
@@ -70,6 +76,11 @@ def _everything(clients: int, seconds: float, queued: int) -> Iterator[Measureme
         for line in broken[:20]:
             print("     ", line)
         yield Measurement("invariants broken after the load", len(broken), "sentences", 0)
+        yield from consumers.consumers(stack, queued=queued)
+
+
+def _consumers(queued: int) -> Iterator[Measurement]:
+    with tempfile.TemporaryDirectory() as scratch, LocalStack.start(Path(scratch)) as stack:
         yield from consumers.consumers(stack, queued=queued)
 
 

@@ -1,13 +1,16 @@
 """What consumers of the bus cost and how fast they are, on a deployed stack: from their functions' own log lines.
 
-A new consumer is a line in `MEASURED`. Times are the emulator's on the machine at hand, so they are told as ratios to
+A new consumer is an entry of `MEASURED`. Times are the emulator's on the machine at hand, so they are told as ratios to
 what a conditional write takes there; units and invocations are as on AWS.
 """
 
 import json
+import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import batched
 from typing import Any
 
 from library_common.dynamodb import Expression, Table
@@ -15,40 +18,93 @@ from library_common.ids import new_id
 from localstack.embedded.layout import ROOT
 from localstack.embedded.stack import LocalStack
 from tests.performance.measuring import Measurement
-from tests.support.bus_deliveries import delivery
-from tests.support.consumer_queues import CONSUMERS, Consumed, ConsumerQueue
+from tests.support.bus_deliveries import delivery, sqs_event
+from tests.support.consumer_queues import BY_NAME, Consumed, ConsumerQueue
 
 _SOON, _PATIENT = 60.0, 900.0
 _NOT_HANDLED = {"failed", "set aside"}
 
 
-def from_sample(service: str, name: str, *fresh: str) -> dict[str, Any]:
-    """The event of events/samples, as if it had happened to somebody else: with new ids in these fields of its data."""
+_SEED = 20261122
+_BATCHES = 10
+_ALONE = 5
+
+
+def from_sample(service: str, name: str, **data: Any) -> dict[str, Any]:
+    """The event of events/samples with an id of its own, as if it had happened to somebody else: with these data."""
     envelope: dict[str, Any] = json.loads((ROOT / "events" / "samples" / service / f"{name}.json").read_text())
     envelope["id"] = new_id()
-    envelope["data"] |= {field: new_id() for field in fresh}
+    envelope["data"] |= data
     return envelope
+
+
+def end_of_sessions() -> list[dict[str, Any]]:
+    return [from_sample("users", "SessionsRevoked.v1", user_id=new_id())]
+
+
+class Library:
+    """Loans of a library of some hundred members and some thousand titles, from checkout to return, within a month."""
+
+    def __init__(self) -> None:
+        self._random = random.Random(_SEED)
+        self._members = [new_id() for _ in range(400)]
+        self._titles = [(new_id(), f"genre {number % 8}") for number in range(2_000)]
+
+    def loan(self) -> list[dict[str, Any]]:
+        book, genre = self._random.choice(self._titles)
+        ids = {"loan_id": new_id(), "user_id": self._random.choice(self._members), "book_id": book}
+        lent = from_sample("loans", "LoanCreated.v2", genre=genre, **ids)
+        renewed = from_sample("loans", "LoanRenewed.v1", **ids) | {"occurred_at": "2026-11-26T18:30:00Z"}
+        at = "2026-11-28T09:15:00Z"
+        return [lent, renewed, from_sample("loans", "LoanReturned.v1", return_date=at, **ids) | {"occurred_at": at}]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A consumer and an event it does something about. write_units, invocations: budgets for one such event of many."""
+    """A consumer and events it does something about. story: what happens to one thing; the first event of many such
+    stories comes over the bus, and waits on the queue.
+
+    Budgets: write units of an event by its type, when there is nothing else to do (alone) and when all there is to do
+    fills whole batches (together); invocations for an event of many. at_most: events the queue is filled with.
+    resting: who is given nothing meanwhile, since it would work on what this consumer does.
+    """
 
     consumed: Consumed
     source: str
-    event: Callable[[], dict[str, Any]]
-    write_units: float
+    story: Callable[[], list[dict[str, Any]]]
+    alone: Mapping[str, float]
+    together: Mapping[str, float]
     invocations: float
+    at_most: int = 10_000
+    resting: Sequence[Consumed] = field(default_factory=tuple)
 
 
-_BY_NAME = {consumed.name: consumed for consumed in CONSUMERS}
 MEASURED = (
     Measured(
-        _BY_NAME["revocations"],
+        BY_NAME["revocations"],
         "library.users",
-        lambda: from_sample("users", "SessionsRevoked.v1", "user_id"),
-        write_units=1,
+        end_of_sessions,
+        alone={"SessionsRevoked": 1},
+        together={"SessionsRevoked": 1},
         invocations=0.2,
+    ),
+    Measured(
+        BY_NAME["analytics"],
+        "library.loans",
+        Library().loan,
+        alone={"LoanCreated": 18, "LoanRenewed": 18, "LoanReturned": 12},
+        together={"LoanCreated": 11, "LoanRenewed": 12, "LoanReturned": 6},
+        invocations=0.2,
+    ),
+    Measured(
+        BY_NAME["notifications"],
+        "library.loans",
+        Library().loan,
+        alone={"LoanCreated": 16, "LoanRenewed": 16, "LoanReturned": 8},
+        together={"LoanCreated": 16, "LoanRenewed": 16, "LoanReturned": 8},
+        invocations=0.2,
+        at_most=2_000,
+        resting=[Consumed("sender", "OutgoingQueue", "OutgoingDeadLetters", "SenderFunction")],
     ),
 )
 
@@ -71,13 +127,18 @@ class Work:
 
 
 def consumers(stack: LocalStack, *, events: int = 500, queued: int = 10_000) -> Iterator[Measurement]:
-    """Each consumer in turn: the cost of an event, the way from the bus, and catching up."""
+    """Each consumer in turn: the way from the bus, catching up, and the cost of an event."""
     write = _seconds_for_a_write(stack)
     yield Measurement("a conditional write on this emulator, from one client", 1000 * write, "ms")
     for measured in MEASURED:
         queue = ConsumerQueue(stack, measured.consumed)
-        yield from _from_the_bus(stack, measured, queue, events, write)
-        yield from _catching_up(stack, measured, queue, queued, write)
+        with ExitStack() as meanwhile:
+            for resting in measured.resting:
+                meanwhile.enter_context(ConsumerQueue(stack, resting).held_back())
+            yield from _from_the_bus(stack, measured, queue, events, write)
+            yield from _catching_up(stack, measured, queue, min(queued, measured.at_most), write)
+            yield from _in_full_batches(stack, measured, queue)
+            yield from _alone(stack, measured, queue)
 
 
 def _from_the_bus(
@@ -85,13 +146,11 @@ def _from_the_bus(
 ) -> Iterator[Measurement]:
     name = measured.consumed.name
     since, started = _now(), time.monotonic()
-    _publish(stack, measured.source, [measured.event() for _ in range(number)])
+    _publish(stack, measured.source, [measured.story()[0] for _ in range(number)])
     work = _worked(stack, queue, since, number, seconds=_SOON + number / 5)
     seconds = time.monotonic() - started
-    yield Measurement(
-        f"{name}: write units per event", work.spent("write_units") / number, "units", measured.write_units
-    )
-    yield Measurement(f"{name}: read units per event", work.spent("read_units") / number, "units")
+    yield Measurement(f"{name}: write units per event, as they come", work.spent("write_units") / number, "units")
+    yield Measurement(f"{name}: read units per event, as they come", work.spent("read_units") / number, "units")
     yield Measurement(f"{name}: invocations per event, as they come", work.invocations / number, "invocations")
     yield Measurement(f"{name}: from the bus, {number} at once", number / seconds, "events/s")
     yield Measurement(f"{name}: time per event from the bus, over a write", seconds / number / write, "x write")
@@ -103,7 +162,7 @@ def _catching_up(
     name = measured.consumed.name
     since = _now()
     with queue.held_back():
-        queue.put([delivery(measured.event(), measured.source) for _ in range(number)])
+        queue.put([delivery(measured.story()[0], measured.source) for _ in range(number)])
         assert queue.waiting() == number, f"{queue.waiting()} of {number} on the queue of {name}, which is held back"
         started = time.monotonic()
     queue.until_empty(seconds=_PATIENT)
@@ -119,6 +178,38 @@ def _catching_up(
         "invocations",
         measured.invocations,
     )
+
+
+def _in_full_batches(stack: LocalStack, measured: Measured, queue: ConsumerQueue) -> Iterator[Measurement]:
+    """Whole stories, type by type, in batches as large as the mapping allows: handed to the function directly, since
+    the emulator's mapping takes ten messages at most."""
+    size = queue.batch_size()
+    stories = [measured.story() for _ in range(_BATCHES * size)]
+    for envelopes in zip(*stories, strict=True):
+        since = _now()
+        for batch in batched(envelopes, size, strict=True):
+            event = sqs_event([delivery(envelope, measured.source) for envelope in batch])
+            answer = stack.client("lambda").invoke(FunctionName=queue.function, Payload=json.dumps(event).encode())
+            failed = json.loads(answer["Payload"].read())["batchItemFailures"]
+            assert not failed, f"{len(failed)} of a batch of {size} failed in {measured.consumed.name}"
+        work = _worked(stack, queue, since, len(stories), seconds=_SOON)
+        type_, units = envelopes[0]["type"], work.spent("write_units") / len(stories)
+        what = f"{measured.consumed.name}: {type_} in batches of {size}"
+        yield Measurement(f"{what}, write units", units, "units", measured.together[type_])
+
+
+def _alone(stack: LocalStack, measured: Measured, queue: ConsumerQueue) -> Iterator[Measurement]:
+    """Each event of a few stories by itself."""
+    done: dict[str, list[Work]] = {}
+    for story in [measured.story() for _ in range(_ALONE)]:
+        for envelope in story:
+            since = _now()
+            queue.put([delivery(envelope, measured.source)])
+            done.setdefault(envelope["type"], []).append(_worked(stack, queue, since, 1, seconds=_SOON))
+    for type_, works in done.items():
+        what = f"{measured.consumed.name}: {type_} alone"
+        units = sum(work.spent("write_units") for work in works) / len(works)
+        yield Measurement(f"{what}, write units", units, "units", measured.alone[type_])
 
 
 def _publish(stack: LocalStack, source: str, envelopes: Sequence[dict[str, Any]]) -> None:
@@ -149,20 +240,29 @@ def _worked(stack: LocalStack, queue: ConsumerQueue, since: int, number: int, *,
 
 
 def _work_since(stack: LocalStack, queue: ConsumerQueue, since: int) -> Work:
-    logs = stack.client("logs")
     invocations, lines = 0, []
-    try:
-        pages = logs.get_paginator("filter_log_events").paginate(
-            logGroupName=f"/aws/lambda/{queue.function}", startTime=since
-        )
-        for page in pages:
-            for event in page["events"]:
-                invocations += event["message"].startswith("REPORT ")
-                if '"message":"invocation"' in event["message"]:
-                    lines.append(json.loads(event["message"]))
-    except logs.exceptions.ResourceNotFoundException:
-        pass  # not invoked yet
+    for message in _logged(stack.client("logs"), f"/aws/lambda/{queue.function}", since):
+        invocations += message.startswith("REPORT ")
+        if '"message":"invocation"' in message:
+            lines.append(json.loads(message))
     return Work(invocations, lines)
+
+
+def _logged(logs: Any, group: str, since: int) -> Iterator[str]:
+    """Everything from then on. The emulator shows ten thousand lines and no token for the next ones."""
+    seen: set[tuple[int, str, str]] = set()
+    while True:
+        try:
+            pages = list(logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since))
+        except logs.exceptions.ResourceNotFoundException:
+            return  # not invoked yet
+        events = [event for page in pages for event in page["events"]]
+        new = {(event["timestamp"], event["logStreamName"], event["message"]) for event in events} - seen
+        if not new:
+            return
+        yield from (message for _, _, message in new)
+        seen |= new
+        since = max(timestamp for timestamp, _, _ in new)
 
 
 def _handled(line: dict[str, Any]) -> int:

@@ -27,8 +27,15 @@ class Consumed:
     function: str
 
 
-CONSUMERS = (Consumed("revocations", "RevocationQueue", "RevocationDeadLetters", "RevocationsFunction"),)
+CONSUMERS = (
+    Consumed("revocations", "RevocationQueue", "RevocationDeadLetters", "RevocationsFunction"),
+    Consumed("analytics", "AnalyticsQueue", "AnalyticsDeadLetters", "AnalyticsConsumer"),
+    Consumed("notifications", "NotificationsQueue", "NotificationsDeadLetters", "NotificationsConsumer"),
+)
 """Every consumer of the bus."""
+
+
+BY_NAME = {consumed.name: consumed for consumed in CONSUMERS}
 
 
 class ConsumerQueue:
@@ -70,6 +77,14 @@ class ConsumerQueue:
             for message in messages:
                 self._sqs.delete_message(QueueUrl=self._dead_letters, ReceiptHandle=message["ReceiptHandle"])
             moved += len(messages)
+
+    def purge(self) -> None:
+        """Takes everything off the queue that nobody has received."""
+        self._sqs.purge_queue(QueueUrl=self.url)
+
+    def batch_size(self) -> int:
+        """How many messages the function is given at most."""
+        return int(self._mapping()["BatchSize"])
 
     @contextmanager
     def held_back(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ import pytest
 
 from library_common.events import Envelope
 from tests.performance.consumers import MEASURED, Measured, Work
+from tests.support.consumer_queues import CONSUMERS
 
 pytestmark = pytest.mark.unit
 
@@ -29,8 +30,14 @@ def test_one_line_for_each_batch() -> None:
 
 
 @pytest.mark.parametrize("measured", MEASURED, ids=lambda measured: measured.consumed.name)
-def test_every_measured_event_is_another_one(measured: Measured) -> None:
-    made = [measured.event() for _ in range(3)]
+def test_every_measured_event_is_another_one_of_a_type_with_budgets(measured: Measured) -> None:
+    made = [event for _ in range(3) for event in measured.story()]
 
-    assert len({Envelope.model_validate(event).id for event in made}) == 3
-    assert len({str(event["data"]) for event in made}) == 3
+    assert len({Envelope.model_validate(event).id for event in made}) == len(made)
+    assert len({str(event["data"]) for event in made}) == len(made)
+    types = {event["type"] for event in made}
+    assert measured.alone.keys() == measured.together.keys() == types
+
+
+def test_every_consumer_of_the_bus_is_measured() -> None:
+    assert [measured.consumed for measured in MEASURED] == list(CONSUMERS)
