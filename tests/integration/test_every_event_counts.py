@@ -129,7 +129,7 @@ def again(stack: LocalStack, day: Day, deliveries: list[str]) -> None:
     with sender.held_back():
         notifications.put(doubled_and_shuffled(deliveries, SEED))
         analytics.put(doubled_and_shuffled(deliveries, SEED + 1))
-        notifications.until_empty(seconds=300)
+        notifications.until_empty(seconds=240)
         sender.purge()
         look_after = [to_message(DueDelivery(member, Channel.EMAIL)) for member in day.members]
         sender.put(doubled_and_shuffled(look_after, SEED))
