@@ -46,7 +46,8 @@ from tests.support.flaky import Failures, Flaky
 from tests.support.library_client import LibraryClient, eventually, ok
 from tests.support.tables import create_table
 
-pytestmark = [pytest.mark.integration, pytest.mark.resilience]
+# A thousand loans take their time on a busy machine.
+pytestmark = [pytest.mark.integration, pytest.mark.resilience, pytest.mark.timeout(600)]
 
 LOANS, MEMBERS, TITLES = 1_000, 36, 12
 SEED = 20261122
