@@ -46,7 +46,8 @@ from tests.support.flaky import Failures, Flaky
 from tests.support.library_client import LibraryClient, eventually, ok
 from tests.support.tables import create_table
 
-pytestmark = [pytest.mark.integration, pytest.mark.resilience]
+# A thousand loans take their time on a busy machine.
+pytestmark = [pytest.mark.integration, pytest.mark.resilience, pytest.mark.timeout(600)]
 
 LOANS, MEMBERS, TITLES = 1_000, 36, 12
 SEED = 20261122
@@ -129,7 +130,7 @@ def again(stack: LocalStack, day: Day, deliveries: list[str]) -> None:
     with sender.held_back():
         notifications.put(doubled_and_shuffled(deliveries, SEED))
         analytics.put(doubled_and_shuffled(deliveries, SEED + 1))
-        notifications.until_empty(seconds=300)
+        notifications.until_empty(seconds=240)
         sender.purge()
         look_after = [to_message(DueDelivery(member, Channel.EMAIL)) for member in day.members]
         sender.put(doubled_and_shuffled(look_after, SEED))
