@@ -41,8 +41,13 @@ def given_up(posting: Posting) -> list[dict[str, Any]]:
 def members(posting: Posting, number: int) -> list[dict[str, Any]]:
     """Members who have been welcomed."""
     found = at_once([posting.library.add_member] * number, workers=4)
-    welcomed = {member["email"] for member in found}
-    eventually(lambda: welcomed <= {mail.to for mail in posting.stack.messages()}, "the welcomes")
+    expected = {member["email"] for member in found}
+
+    def welcomed() -> bool:
+        posting.sweep()
+        return expected <= {mail.to for mail in posting.stack.messages()}
+
+    eventually(welcomed, "the welcomes", seconds=120)
     return found
 
 

@@ -174,7 +174,7 @@ class NeighbourUnavailable(UsersError):
     retry_after = 5
 
     def __init__(self) -> None:
-        super().__init__("The member's loans cannot be looked up at the moment; nothing was done.")
+        super().__init__("What other services know of the member cannot be looked up at the moment; nothing was done.")
 
 
 class PasswordNeeded(UsersError):
