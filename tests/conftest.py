@@ -1,5 +1,6 @@
 """What is under test, and on what: printed at the head of every run."""
 
+import gc
 import os
 from importlib.metadata import version
 
@@ -9,3 +10,9 @@ def pytest_report_header() -> list[str]:
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     deployed = f"whatever answers at {endpoint}" if endpoint else f"MiniStack {version('ministack')}, embedded"
     return [f"deployed stack: {deployed}", f"adapters: moto {version('moto')}"]
+
+
+def pytest_collection_finish() -> None:
+    """Modules, tests and their parameters live to the end: nobody has to look through them for garbage again."""
+    gc.collect()
+    gc.freeze()

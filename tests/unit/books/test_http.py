@@ -9,6 +9,7 @@ from books_service.bodies import BookQuery
 from books_service.domain import errors
 from books_service.domain.stock import CopyStatus
 from books_service.http import PROBLEMS, build
+from library_common.http import ServiceApi
 from library_common.ids import new_id
 from library_common.paging import Cursors
 from tests.fakes.books import Library
@@ -25,10 +26,23 @@ NO_BOOK = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 type Ask = Callable[..., Answer]
 
 
+@pytest.fixture(scope="module")
+def api_on() -> Callable[[Library], ServiceApi]:
+    """The API, built once; every test has it on its own library."""
+    present: list[Library] = []
+    api = build(lambda: present[0].use_cases)
+
+    def on(library: Library) -> ServiceApi:
+        present[:] = [library]
+        return api
+
+    return on
+
+
 @pytest.fixture
-def ask(library: Library) -> Ask:
+def ask(api_on: Callable[[Library], ServiceApi], library: Library) -> Ask:
     """Sends a request to the service on the library in memory."""
-    api = build(lambda: library.use_cases)
+    api = api_on(library)
 
     def send(method: str, url: str, **request: Any) -> Answer:
         return call(api, api_event(method, url, **request))

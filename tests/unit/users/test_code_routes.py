@@ -10,7 +10,6 @@ from library_common.http import ServiceApi
 from tests.fakes.users import Community
 from tests.support.lambda_events import Answer, api_event, call
 from tests.support.operator_log import OperatorLog
-from users_service import http
 from users_service.domain.codes import Purpose
 
 pytestmark = pytest.mark.unit
@@ -22,9 +21,8 @@ type Post = Callable[..., Answer]
 
 
 @pytest.fixture
-def post(community: Community) -> Post:
+def post(api: ServiceApi) -> Post:
     """Posts a body to `/api/auth/<path>`."""
-    api: ServiceApi = http.build(lambda: community.use_cases)
 
     def post(path: str, **body: Any) -> Answer:
         headers = {"X-Correlation-Id": "same-for-all"}

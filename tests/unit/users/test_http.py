@@ -11,7 +11,6 @@ from library_common.http import ServiceApi
 from library_common.ids import new_id
 from tests.fakes.users import ADMIN, LIBRARIAN, Community
 from tests.support.lambda_events import Answer, api_event, call, person, service
-from users_service import http
 from users_service.domain.membership import Status
 from users_service.domain.model import Member
 from users_service.domain.roles import Role
@@ -26,9 +25,8 @@ type Ask = Callable[..., Answer]
 
 
 @pytest.fixture
-def ask(community: Community) -> Ask:
+def ask(api: ServiceApi) -> Ask:
     """Calls the API; keyword arguments are those of `api_event`."""
-    api: ServiceApi = http.build(lambda: community.use_cases)
 
     def ask(method: str, url: str, **request: Any) -> Answer:
         return call(api, api_event(method, url, **request))

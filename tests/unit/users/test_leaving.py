@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from library_common.http import ServiceApi
 from tests.fakes.users import LIBRARIAN, Community, any_version
 from tests.support.lambda_events import Answer, api_event, call, person
-from users_service import http
 from users_service.application.ports import ChangedMeanwhile
 from users_service.domain.decisions import ProfileWish, StatusWish
 from users_service.domain.errors import NeighbourUnavailable, StillChanging, StillObliged, UserNotFound
@@ -20,8 +20,7 @@ pytestmark = pytest.mark.unit
 
 
 @pytest.fixture
-def ask(community: Community) -> Callable[..., Answer]:
-    api = http.build(lambda: community.use_cases)
+def ask(api: ServiceApi) -> Callable[..., Answer]:
     return lambda method, url, **request: call(api, api_event(method, url, **request))
 
 

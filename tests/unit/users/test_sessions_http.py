@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from library_common.http import ServiceApi
 from library_common.tokens import TokenVerifier
 from tests.fakes.users import LIBRARIAN, Community, signing_key
 from tests.support.clock import NOON
 from tests.support.lambda_events import Answer, api_event, call, person, service
 from tests.support.operator_log import OperatorLog, reading_the_log
-from users_service import http
 from users_service.domain.membership import Status
 from users_service.domain.model import Member
 from users_service.domain.roles import Role
@@ -26,9 +26,8 @@ type Ask = Callable[..., Answer]
 
 
 @pytest.fixture
-def ask(community: Community) -> Ask:
+def ask(api: ServiceApi) -> Ask:
     """Calls the API; keyword arguments are those of `api_event`."""
-    api = http.build(lambda: community.use_cases)
 
     def ask(method: str, url: str, **request: Any) -> Answer:
         return call(api, api_event(method, url, **request))
