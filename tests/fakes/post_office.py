@@ -223,7 +223,7 @@ class Post:
     devices: Endpoints = field(default_factory=Endpoints)
     push: PushCentre = field(default_factory=PushCentre)
     hours: Hours = field(default_factory=Hours)
-    brake: Brake = field(default_factory=Brake)
+    brake: Brake = field(default_factory=lambda: Brake(timedelta(minutes=1)))
     queue: Queue = field(init=False)
     providers: dict[Channel, Provider] = field(init=False)
     visit: timedelta = timedelta(seconds=60)
@@ -238,7 +238,7 @@ class Post:
 
     def dying(self, mortality: Mortality) -> "Post":
         """Another process on the same things."""
-        other = replace(self, mortality=mortality, brake=Brake())
+        other = replace(self, mortality=mortality, brake=Brake(self.brake.pause))
         other.queue, other.providers = self.queue, self.providers
         return other
 
