@@ -61,17 +61,11 @@ class Wording:
         self.broken: set[str] = set()
         self.asked: list[tuple[Channel, str | None]] = []
 
-    def render(
-        self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any], zone: str | None = None
-    ) -> Rendered:
-        return self.render_many([(kind, data)], channel, language, zone)
+    def render(self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any]) -> Rendered:
+        return self.render_many([(kind, data)], channel, language)
 
     def render_many(
-        self,
-        notices: list[tuple[Kind, Mapping[str, Any]]],
-        channel: Channel,
-        language: str | None,
-        zone: str | None = None,
+        self, notices: list[tuple[Kind, Mapping[str, Any]]], channel: Channel, language: str | None
     ) -> Rendered:
         self.asked.append((channel, language))
         if any(data.get("title") in self.broken for _, data in notices):

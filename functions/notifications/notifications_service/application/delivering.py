@@ -262,7 +262,6 @@ class Delivering:
             [(delivery.kind, {**delivery.data, **always}) for delivery in deliveries],
             turn.lease.channel,
             turn.preferences.language or turn.account.language,
-            turn.preferences.time_zone,
         )
 
     # -- what comes of it ---------------------------------------------------------------------
