@@ -1,10 +1,10 @@
-"""Everything due for one member by one channel becomes one message, and is sent.
+"""What is due for one member by one channel is sent: what is instant alone, everything else in one message.
 
 The steps, each of which may be the process's last:
 
 1. Take the lease of member and channel. Nobody else sends there meanwhile.
 2. Look what is due, and drop or put back what may not go out now: the member is gone, does not want it, has quiet
-   hours, has returned the book.
+   hours, has returned the book; a later notice says the same anew.
 3. Write SENDING. From here on a death leaves something of which nobody knows whether it was sent.
 4. Send. What the provider does not answer in time is unknown, too.
 5. Write SENT, or what else came of it, and give the lease back.
@@ -16,7 +16,7 @@ member allows.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -49,13 +49,13 @@ from notifications_service.domain.choosing import is_allowed
 from notifications_service.domain.deliveries import (
     FALL_BACK,
     LEASE,
-    MOST_AT_ONCE,
     MOST_UNKNOWN,
     Delivery,
     State,
     pause_after,
 )
 from notifications_service.domain.kinds import Channel, Kind, Urgency
+from notifications_service.domain.messages import gathered, messages_of, overtaken
 from notifications_service.domain.preferences import Preferences
 
 ENOUGH_LEASE = timedelta(seconds=35)
@@ -67,6 +67,7 @@ OF_A_LOAN = frozenset({Kind.LOAN_DUE_SOON, Kind.LOAN_OVERDUE})
 NOT_RENDERED = "not_rendered"
 UNKNOWN_OUTCOME = "unknown_outcome"
 NO_ADDRESS = "no_address"
+OVERTAKEN = "overtaken"
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,9 @@ class Delivering:
     def _with(self, lease: Lease) -> str:
         now = self.clock.now()
         found = self.deliveries.open(lease.user_id, lease.channel)
-        if not any(delivery.state is State.SENDING or delivery.send_at <= now for delivery in found):
+        if not (turns := gathered(found, now)):
             return "nothing due"
-        gathered = [self._settled(d) for d in found if d.state is State.SENDING or d.not_before <= now]
-        if not (due := [delivery for delivery in gathered if delivery is not None]):
+        if not (due := [delivery for turn in turns if (delivery := self._settled(turn)) is not None]):
             return "given up"
         try:
             account = self.accounts.find(lease.user_id)
@@ -147,7 +147,10 @@ class Delivering:
         ready = [delivery for delivery in due if self._may_go(delivery, turn)]
         if not ready:
             return "not now"
-        outcomes = [self._send(part, turn) for part in _parts(sorted(ready, key=lambda d: d.notice_id))]
+        old_news = overtaken(ready)
+        for delivery in old_news:
+            self.deliveries.drop(delivery, OVERTAKEN, self.clock.now())
+        outcomes = [self._send(part, turn) for part in messages_of([d for d in ready if d not in old_news])]
         return next((outcome for outcome in outcomes if outcome != "sent"), "sent")
 
     def _settled(self, delivery: Delivery) -> Delivery | None:
@@ -349,8 +352,3 @@ class Delivering:
 
     def _pause(self, attempts: int) -> timedelta:
         return pause_after(attempts, self.first_pause, self.jitter())
-
-
-def _parts(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
-    for start in range(0, len(deliveries), MOST_AT_ONCE):
-        yield deliveries[start : start + MOST_AT_ONCE]
