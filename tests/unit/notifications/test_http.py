@@ -494,6 +494,14 @@ def test_a_preview_stores_nothing(library: Library) -> None:
     assert library.wording.versions == {}
 
 
+def test_a_digest_is_previewed_in_its_language(library: Library) -> None:
+    parts = library.ask("POST", "/templates/digest/preview", {"language": "fr"}, by=AS_LIBRARIAN).json["parts"]
+
+    assert "Vous avez emprunté 2 documents" in parts["email"]["fields"]["text"]
+    assert "- Kindred, jusqu'au 28 novembre 2026" in parts["email"]["fields"]["text"]
+    assert "Une réservation est prête" in parts["short"]["fields"]["text"]
+
+
 def test_a_preview_without_parts_shows_what_counts_now(library: Library) -> None:
     library.ask("PUT", "/templates/loan_issued", {"language": "fr", "sms": {"text": "{{ title }} !"}}, by=AS_ADMIN)
     parts = library.ask("POST", "/templates/loan_issued/preview", {"language": "fr-CA"}, by=AS_LIBRARIAN).json["parts"]

@@ -41,6 +41,7 @@ REMEMBERED_SECONDS = 55.0
 """A new wording is used by everybody within a minute."""
 
 _GRACE_SECONDS = 3600.0
+_CUTTABLE = frozenset({FieldType.TEXT, FieldType.PROSE})
 _MAX_CHARACTERS = {"subject": 200, "heading": 200, "line": 300}
 _ROOMS = (MAX_ITEMS, 20, 5, 1)
 """How many notices a message tells of one by one, if more do not fit into what a message may be long."""
@@ -188,6 +189,9 @@ class JinjaTemplates:
         fields = fields_of(name, several=part is Part.MANY)
         given = {LIBRARY_NAME.name: self._library_name, "count": 1, **{k: v for k, v in data.items() if v is not None}}
         values = plain(fields, given, phrases(source.language))
+        if part is Part.SMS:
+            # So that what is too long is found in the text, and can be cut.
+            values |= {f.name: one_line(values[f.name]) for f in fields if f.type is FieldType.PROSE}
         shown = self._written(fields, part, source, values)
         if part is Part.SMS:
             return Shown(source.language, self._fitted(fields, source, values, shown))
@@ -231,13 +235,13 @@ class JinjaTemplates:
         values: dict[str, Any],
         shown: dict[str, str],
     ) -> dict[str, str]:
-        """A text message is one message: long titles are cut, longest first."""
+        """A text message is one message: long titles and texts are cut, longest first."""
         for _ in range(3):
             text = text_messages.simpler(shown["text"])
             over = text_messages.length(text) - text_messages.MAX_CHARACTERS
             if over <= 0:
                 break
-            cuttable = [f.name for f in fields if f.type is FieldType.TEXT and values[f.name] in shown["text"]]
+            cuttable = [f.name for f in fields if f.type in _CUTTABLE and values[f.name] in shown["text"]]
             longest = max(cuttable, key=lambda name: len(values[name]), default=None)
             if longest is None:
                 break
