@@ -371,6 +371,60 @@ def test_an_account_without_e_mails_is_texted_instead_if_it_wants_that(post: Pos
     assert post.failures.list(10, None) == ([], None)
 
 
+def test_who_can_be_reached_by_no_chosen_way_finds_it_in_the_list(post: Post) -> None:
+    members = {
+        "account says no to texts": post.neighbours.join(phone="+254711222333", takes_email=False, takes_sms=False),
+        "no number": post.neighbours.join(takes_email=False, takes_sms=True),
+        "no device": post.neighbours.join(takes_email=False),
+        "neither e-mails nor texts": post.neighbours.join(phone="+254711222334", takes_email=False),
+    }
+    chosen = [(Channel.SMS,), (Channel.SMS,), (Channel.PUSH,), (Channel.EMAIL, Channel.SMS)]
+    post.providers[Channel.SMS].down = post.providers[Channel.PUSH].down = Refused("no_address")
+    for member, channels in zip(members.values(), chosen, strict=True):
+        wishing(post, member.id, Kind.LOAN_ISSUED, *channels)
+        post.hear(lent(member.id), "c-1")
+    assert [post.listed(member.id) for member in members.values()] == [[], [], [], []]
+
+    post.minute(3)
+
+    assert {why: post.listed(member.id) for why, member in members.items()} == {why: ["loan_issued"] for why in members}
+    (entry,), _, unread = post.inbox.list(members["no device"].id, 10, None)
+    assert (entry.occurred_at, entry.data["title"], unread) == (NOON, "Dune", 1)
+
+
+def test_who_is_told_by_one_of_two_ways_does_not_get_it_in_the_list_as_well(post: Post) -> None:
+    ann = post.neighbours.join(phone="+254711222333", takes_email=False, takes_sms=True)
+    wishing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL, Channel.SMS)
+
+    post.hear(lent(ann.id), "c-1")
+    post.minute(3)
+
+    assert (post.lines(ann.id, Channel.SMS), post.listed(ann.id)) == (["loan_issued Dune"], [])
+
+
+def test_who_does_not_want_it_any_more_does_not_find_it_in_the_list_either(post: Post) -> None:
+    ann = post.neighbours.join()
+    wishing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL)
+    post.hear(lent(ann.id), "c-1")
+    wishing(post, ann.id, Kind.LOAN_ISSUED)
+
+    post.minute(3)
+
+    assert (post.listed(ann.id), post.sent()) == ([], [])
+
+
+def test_a_way_that_refuses_for_good_leaves_the_notice_in_the_list(post: Post) -> None:
+    ann = post.neighbours.join()
+    wishing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL)
+    post.providers[Channel.EMAIL].down = Refused("MessageRejected")
+
+    post.hear(lent(ann.id), "c-1")
+    post.minute(3)
+
+    assert post.listed(ann.id) == ["loan_issued"]
+    assert [failed.error_code for failed in post.failures.list(10, None)[0]] == ["MessageRejected"]
+
+
 def test_who_is_told_by_another_way_anyhow_is_no_failure(post: Post) -> None:
     ann = post.neighbours.join(takes_sms=True)
     wishing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL, Channel.SMS)

@@ -12,7 +12,7 @@ The steps, each of which may be the process's last:
 What is unknown is sent once more, after the lease: a member may get the same message twice then, which is better than
 not at all. If that is unknown again, it is given up as `unknown_outcome`, for an administrator to decide. A failure
 that is certain is tried again with growing pauses for a day. A refusal for good goes over to the next channel that the
-member allows.
+member allows; where there is none, the notice is in the member's list at least.
 """
 
 import random
@@ -22,8 +22,9 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from library_common.clock import Clock
-from library_common.ids import new_id
+from library_common.ids import moment_of, new_id
 from library_common.telemetry import count, logger
+from notifications_service.application.api_ports import Entry
 from notifications_service.application.brake import PAUSE, Brake
 from notifications_service.application.ports import (
     Account,
@@ -167,7 +168,7 @@ class Delivering:
         now = self.clock.now()
         if not turn.allows(delivery.channel, delivery.kind):
             if not self._went_over(delivery, turn, "not_wanted"):
-                self.deliveries.drop(delivery, "not_wanted", now)
+                self._let_go(delivery, turn, "not_wanted")
             return False
         # The wishes may have changed since it was planned, and a late one is not to ring at night.
         how_soon = Urgency.INSTANT if delivery.is_instant else Urgency.TIMELY
@@ -297,12 +298,32 @@ class Delivering:
     def _refused(self, delivery: Delivery, turn: _Turn, code: str) -> None:
         if self._went_over(delivery, turn, code):
             return
-        others = self.deliveries.others(delivery).values()
-        if any(other.state in (State.PENDING, State.SENDING, State.SENT) for other in others):
-            # The member is told the same by another way anyhow.
-            self.deliveries.drop(delivery, code, self.clock.now())
+        if self._is_told_otherwise(delivery):
+            self._let_go(delivery, turn, code)
         else:
+            self._enlist(delivery, turn)
             self._fail(delivery, code)
+
+    def _let_go(self, delivery: Delivery, turn: _Turn, why: str) -> None:
+        """Dropped. Who is told by no other way finds it in their list."""
+        otherwise = self._is_told_otherwise(delivery)
+        if not otherwise:
+            # First: who dies after the drop would leave the member without both.
+            self._enlist(delivery, turn)
+        self.deliveries.drop(delivery, why, self.clock.now())
+        if otherwise and not self._is_told_otherwise(delivery):
+            # The sender of the other way let go at the same moment, and relied on this one.
+            self._enlist(delivery, turn)
+
+    def _is_told_otherwise(self, delivery: Delivery) -> bool:
+        others = self.deliveries.others(delivery).values()
+        return any(other.state in (State.PENDING, State.SENDING, State.SENT) for other in others)
+
+    def _enlist(self, delivery: Delivery, turn: _Turn) -> None:
+        """In the member's list, unless they want none of this kind."""
+        if turn.preferences.channels.get(delivery.kind) != ():
+            entry = Entry(delivery.notice_id, delivery.kind, delivery.data, moment_of(delivery.notice_id))
+            self.deliveries.enlist(delivery.user_id, entry, self.clock.now())
 
     def _went_over(self, delivery: Delivery, turn: _Turn, why: str) -> bool:
         """Whether the next channel that the member allows takes over."""

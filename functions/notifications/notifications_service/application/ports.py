@@ -179,6 +179,10 @@ class Deliveries(Protocol):
         """Drops the one and plans the other in its place; False, and nothing done, when there is such a one already."""
         ...
 
+    def enlist(self, user_id: str, entry: Entry, now: datetime) -> None:
+        """Puts the notice into the member's list, unless it is there. Nothing happens for erased members."""
+        ...
+
     def others(self, delivery: Delivery) -> dict[Channel, Delivery]:
         """The deliveries of the same notice by other ways, whatever became of them."""
         ...
