@@ -55,27 +55,26 @@ class Wishes:
 
 
 class Wording:
-    """`Templates` that shows which notices are in a message. broken: titles that cannot be put into words."""
+    """`Templates` that shows which notices are in a message. broken: titles that cannot be put into words.
+
+    told: what was put into words.
+    """
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
         self.asked: list[tuple[Channel, str | None]] = []
+        self.told: list[tuple[Kind, Mapping[str, Any]]] = []
 
-    def render(
-        self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any], zone: str | None = None
-    ) -> Rendered:
-        return self.render_many([(kind, data)], channel, language, zone)
+    def render(self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any]) -> Rendered:
+        return self.render_many([(kind, data)], channel, language)
 
     def render_many(
-        self,
-        notices: list[tuple[Kind, Mapping[str, Any]]],
-        channel: Channel,
-        language: str | None,
-        zone: str | None = None,
+        self, notices: list[tuple[Kind, Mapping[str, Any]]], channel: Channel, language: str | None
     ) -> Rendered:
         self.asked.append((channel, language))
         if any(data.get("title") in self.broken for _, data in notices):
             raise KeyError("a field that is not there")
+        self.told += notices
         lines = [f"{kind.value} {data.get('title') or data.get('subject') or '-'}" for kind, data in notices]
         return Rendered(subject=lines[0], text="\n".join(lines), html="<p>")
 

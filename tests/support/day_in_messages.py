@@ -15,7 +15,7 @@ ISSUED, RETURNED, RENEWED = "loan_issued", "loan_returned", "loan_renewed"
 
 _ALONE = {
     ISSUED: re.compile(r"You borrowed (.+?)\. It is due"),
-    RETURNED: re.compile(r"Thank you: (.+?) is back with us"),
+    RETURNED: re.compile(r"Thank you: (.+?) (?:came back on|is back with us)"),
     RENEWED: re.compile(r"(?m)^(.+?) was renewed\."),
 }
 _TOGETHER = {
@@ -36,6 +36,17 @@ def to_be_mentioned(truth: Truth, member: str) -> Mentions:
             found[RETURNED, title] += loan["return_date"] is not None
             found[RENEWED, title] += loan["extensions_count"]
     return +found
+
+
+def to_be_mailed(truth: Truth, member: str) -> tuple[Mentions, Mentions]:
+    """What a member must have been told by e-mail, at least and at most: of the renewals of a loan that one visit
+    brought only the last is told."""
+    most = to_be_mentioned(truth, member)
+    least: Mentions = Counter({mention: number for mention, number in most.items() if mention[0] != RENEWED})
+    for loan in truth.listed:
+        if loan["user_id"] == member and loan["extensions_count"]:
+            least[RENEWED, truth.day.titles[loan["book_id"]]] += 1
+    return least, most
 
 
 def in_their_list(library: LibraryClient, member: str, role: str) -> tuple[Mentions, list[str]]:

@@ -214,7 +214,14 @@ class PreferencesView(BaseModel):
     """How a member is told: what counts for every kind, whoever said so."""
 
     user_id: str
-    channels: dict[Kind, list[Channel]]
+    channels: Annotated[
+        dict[Kind, list[Channel]],
+        Field(
+            description="As wished. What the account allows (`notification_email`, `notification_sms`) and whether"
+            " there is a number or a device counts when a message goes out; where no way is left, the notice is in"
+            " the member's list."
+        ),
+    ]
     quiet_hours: QuietHoursShape | None
     digest: DigestShape
     language: str | None

@@ -29,6 +29,11 @@ def dated_id(moment: datetime, *parts: str) -> str:
     return str(ULID.from_bytes(int(moment.timestamp() * 1000).to_bytes(6) + digest[:10]))
 
 
+def moment_of(dated: str) -> datetime:
+    """When the thing with this id was made, or the moment its id was dated with. Raises ValueError for no id."""
+    return ULID.from_str(dated).datetime
+
+
 def is_id(text: str) -> bool:
     """Whether `text` is a well-formed id (it may still name nothing)."""
     return ID_PATTERN.fullmatch(text) is not None

@@ -9,7 +9,7 @@ from notifications_service.application.ports import DueDelivery, Lease, NotSent,
 from notifications_service.domain.deliveries import GIVE_UP_AFTER, LEASE
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import Digest, DigestRhythm, Preferences
-from tests.fakes.post_office import Post, event, lent
+from tests.fakes.post_office import Post, event, lent, renewed
 from tests.support.clock import NOON
 from tests.support.operator_log import OperatorLog
 
@@ -139,6 +139,68 @@ def test_more_than_fit_into_a_message_become_two(post: Post) -> None:
 
     assert [len(message.lines) for message in post.sent()] == [40, 5]
     assert len(set(post.lines(ann.id))) == 45
+
+
+def test_what_is_instant_goes_alone_and_the_visit_goes_on(post: Post) -> None:
+    ann = post.neighbours.join()
+    post.hear(lent(ann.id, "Dune", loan_id="L1"), "c-1")
+    post.clock.advance(timedelta(seconds=20))
+    password_changed(post, ann.id)
+    assert post.work() == ["sent"]
+    assert [message.lines for message in post.sent()] == [["password_changed -"]]
+
+    post.hear(lent(ann.id, "Emma", loan_id="L2"), "c-1")
+    post.minute(2)
+
+    assert [sorted(message.lines) for message in post.sent()[1:]] == [["loan_issued Dune", "loan_issued Emma"]]
+
+
+def test_what_is_instant_has_its_own_message_when_others_are_due_as_well(post: Post) -> None:
+    ann = post.neighbours.join()
+    post.providers[Channel.EMAIL].trouble = [(NotSent("Throttling"), False)]
+    post.hear(lent(ann.id), "c-1")
+    password_changed(post, ann.id)
+    post.minute(3)
+
+    assert sorted(message.lines for message in post.sent()) == [["loan_issued Dune"], ["password_changed -"]]
+
+
+def test_two_renewals_of_a_visit_are_one_line_with_the_newest_date(post: Post) -> None:
+    ann = post.neighbours.join()
+    loan = lent(ann.id)
+    first = renewed(ann.id, loan)
+    second = renewed(ann.id, first, at=NOON + timedelta(seconds=20))
+    for happening in (loan, second, first):
+        post.hear(happening, "c-1")
+    post.minute(2)
+
+    assert [sorted(message.lines) for message in post.sent()] == [["loan_issued Dune", "loan_renewed Dune"]]
+    assert [data["due_date"] for kind, data in post.wording.told if kind is Kind.LOAN_RENEWED] == [
+        second.data["due_date"]
+    ]
+    ends = [(item["state"]["S"], item.get("error", {}).get("S")) for item in post.items(ann.id, "OUT#")]
+    assert sorted(ends, key=str) == [("dropped", "overtaken"), ("sent", None), ("sent", None)]
+    assert post.listed(ann.id).count("loan_renewed") == 2
+
+
+def test_two_renewals_in_one_second_are_told_with_the_later_date(post: Post) -> None:
+    ann = post.neighbours.join()
+    first = renewed(ann.id, lent(ann.id))
+    second = renewed(ann.id, first)
+    for happening in (second, first):
+        post.hear(happening, "c-1")
+    post.minute(2)
+
+    assert [data["due_date"] for _, data in post.wording.told] == [second.data["due_date"]]
+
+
+def test_a_loan_that_is_lent_and_returned_in_one_visit_is_both(post: Post) -> None:
+    ann = post.neighbours.join()
+    post.hear(lent(ann.id), "c-1")
+    post.hear(event("LoanReturned", ann.id, loan_id="L1", title="Dune"), "c-1")
+    post.minute(2)
+
+    assert [sorted(message.lines) for message in post.sent()] == [["loan_issued Dune", "loan_returned Dune"]]
 
 
 def test_a_digest_gathers_what_is_not_urgent(post: Post) -> None:
@@ -307,6 +369,60 @@ def test_an_account_without_e_mails_is_texted_instead_if_it_wants_that(post: Pos
     assert (post.sent(), post.lines(ann.id, Channel.SMS)) == ([], ["loan_issued Dune"])
     assert post.lines(ben.id, Channel.SMS) == []
     assert post.failures.list(10, None) == ([], None)
+
+
+def test_who_can_be_reached_by_no_chosen_way_finds_it_in_the_list(post: Post) -> None:
+    members = {
+        "account says no to texts": post.neighbours.join(phone="+254711222333", takes_email=False, takes_sms=False),
+        "no number": post.neighbours.join(takes_email=False, takes_sms=True),
+        "no device": post.neighbours.join(takes_email=False),
+        "neither e-mails nor texts": post.neighbours.join(phone="+254711222334", takes_email=False),
+    }
+    chosen = [(Channel.SMS,), (Channel.SMS,), (Channel.PUSH,), (Channel.EMAIL, Channel.SMS)]
+    post.providers[Channel.SMS].down = post.providers[Channel.PUSH].down = Refused("no_address")
+    for member, channels in zip(members.values(), chosen, strict=True):
+        wishing(post, member.id, Kind.LOAN_ISSUED, *channels)
+        post.hear(lent(member.id), "c-1")
+    assert [post.listed(member.id) for member in members.values()] == [[], [], [], []]
+
+    post.minute(3)
+
+    assert {why: post.listed(member.id) for why, member in members.items()} == {why: ["loan_issued"] for why in members}
+    (entry,), _, unread = post.inbox.list(members["no device"].id, 10, None)
+    assert (entry.occurred_at, entry.data["title"], unread) == (NOON, "Dune", 1)
+
+
+def test_who_is_told_by_one_of_two_ways_does_not_get_it_in_the_list_as_well(post: Post) -> None:
+    ann = post.neighbours.join(phone="+254711222333", takes_email=False, takes_sms=True)
+    wishing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL, Channel.SMS)
+
+    post.hear(lent(ann.id), "c-1")
+    post.minute(3)
+
+    assert (post.lines(ann.id, Channel.SMS), post.listed(ann.id)) == (["loan_issued Dune"], [])
+
+
+def test_who_does_not_want_it_any_more_does_not_find_it_in_the_list_either(post: Post) -> None:
+    ann = post.neighbours.join()
+    wishing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL)
+    post.hear(lent(ann.id), "c-1")
+    wishing(post, ann.id, Kind.LOAN_ISSUED)
+
+    post.minute(3)
+
+    assert (post.listed(ann.id), post.sent()) == ([], [])
+
+
+def test_a_way_that_refuses_for_good_leaves_the_notice_in_the_list(post: Post) -> None:
+    ann = post.neighbours.join()
+    wishing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL)
+    post.providers[Channel.EMAIL].down = Refused("MessageRejected")
+
+    post.hear(lent(ann.id), "c-1")
+    post.minute(3)
+
+    assert post.listed(ann.id) == ["loan_issued"]
+    assert [failed.error_code for failed in post.failures.list(10, None)[0]] == ["MessageRejected"]
 
 
 def test_who_is_told_by_another_way_anyhow_is_no_failure(post: Post) -> None:

@@ -110,7 +110,8 @@ def test_notices_are_listed_newest_first_in_the_readers_words(library: Library) 
         "Vous avez emprunté « Dawn »",
         "Vous avez emprunté « Kindred »",
     ]
-    assert "5 décembre 2026" in answer.json["items"][0]["text"]
+    # A loan ends on a day of the library, wherever its reader is.
+    assert "6 décembre 2026" in answer.json["items"][0]["text"]
     assert (answer.json["unread"], answer.json["next_cursor"]) == (2, None)
 
 
@@ -491,6 +492,14 @@ def test_a_preview_stores_nothing(library: Library) -> None:
     shown = {"language": "fr", "fields": {"text": text}, "characters": len(text) + 4}  # each brace counts twice
     assert answer.json == {"parts": {"sms": shown}}
     assert library.wording.versions == {}
+
+
+def test_a_digest_is_previewed_in_its_language(library: Library) -> None:
+    parts = library.ask("POST", "/templates/digest/preview", {"language": "fr"}, by=AS_LIBRARIAN).json["parts"]
+
+    assert "Vous avez emprunté 2 documents" in parts["email"]["fields"]["text"]
+    assert "- Kindred, jusqu'au 28 novembre 2026" in parts["email"]["fields"]["text"]
+    assert "Une réservation est prête" in parts["short"]["fields"]["text"]
 
 
 def test_a_preview_without_parts_shows_what_counts_now(library: Library) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifications_service.adapters.built_in_wording import LANGUAGES, BuiltIn
+from notifications_service.adapters.built_in_wording import LANGUAGES, BuiltIn, phrases
 from notifications_service.adapters.templates import JinjaTemplates
 from notifications_service.application.wording_ports import Change
 from notifications_service.domain import text_messages
@@ -27,13 +27,17 @@ NAIROBI = ZoneInfo("Africa/Nairobi")
 
 
 def templates(
-    stored: FakeWording | None = None, *, language: str = "en", clock: FixedClock | None = None
+    stored: FakeWording | None = None,
+    *,
+    language: str = "en",
+    clock: FixedClock | None = None,
+    zone: ZoneInfo = NAIROBI,
 ) -> JinjaTemplates:
     return JinjaTemplates(
         stored or FakeWording(),
         library_name="Smart Library",
         default_language=language,
-        library_zone=NAIROBI,
+        library_zone=zone,
         monotonic=(clock or FixedClock()).monotonic,
     )
 
@@ -98,13 +102,11 @@ def test_an_email_about_a_loan() -> None:
     assert "<strong>Kindred</strong>" in rendered.html
 
 
-def test_days_are_those_of_the_readers_calendar_or_else_the_librarys() -> None:
-    data = {"title": "Kindred", "due_date": "2026-12-05T22:30:00Z"}
-    render = templates().render
+@pytest.mark.parametrize(("zone", "day"), [(NAIROBI, "6 December"), (ZoneInfo("UTC"), "5 December")])
+def test_days_are_those_of_the_library(zone: ZoneInfo, day: str) -> None:
+    data = {"title": "Kindred", "due_date": "2026-12-05T23:59:59Z"}
 
-    assert "6 December" in render(Kind.LOAN_ISSUED, Channel.IN_APP, "en", data).text
-    assert "5 December" in render(Kind.LOAN_ISSUED, Channel.IN_APP, "en", data, "America/New_York").text
-    assert "6 December" in render(Kind.LOAN_ISSUED, Channel.IN_APP, "en", data, "../etc/localtime").text
+    assert day in templates(zone=zone).render(Kind.LOAN_ISSUED, Channel.IN_APP, "en", data).text
 
 
 def test_words_of_the_library_are_in_the_readers_language() -> None:
@@ -156,6 +158,32 @@ def test_a_long_title_is_cut_in_a_text_message(title: str) -> None:
     assert text_messages.length(text) <= 160
     assert "5 December 2026" in text
     assert title[:5] in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("subject", ["Closed on Friday", "S" * 200])
+@pytest.mark.parametrize("message", ["We paint.\n\nBack on Saturday.", "Line…\n" * 300, "€[]" * 600, "&<>" * 600])
+def test_an_announcement_by_text_message_says_what_and_how_it_begins(language: str, subject: str, message: str) -> None:
+    data = {"subject": subject, "message": message}
+
+    text = templates().render(Kind.ANNOUNCEMENT, Channel.SMS, language, data).text
+
+    assert text_messages.length(text) <= 160
+    assert text.startswith(f"Smart Library: {subject[:12]}")
+    assert f" - {text_messages.simpler(message)[:5]}" in text
+    if len(subject + message) < 100:
+        assert text == f"Smart Library: {subject} - We paint. Back on Saturday."
+
+
+@pytest.mark.parametrize("name", TEMPLATE_NAMES)
+def test_spanish_text_messages_do_without_letters_that_they_lack(name: str) -> None:
+    """Leaving out some accents and keeping others reads like mistakes."""
+    wording = BuiltIn().wording(name, "es")
+    assert wording is not None
+    written = [wording[Part.SMS]["text"], *([wording[Part.MANY]["heading"]] if Part.MANY in wording else [])]
+    assert [text for text in written if not text_messages.is_gsm(text)] == []
+    words = phrases("es")["words"].values()
+    assert [word for word in words if not text_messages.is_gsm(word)] == []
 
 
 def test_accents_a_text_message_does_not_have_are_left_out_and_other_alphabets_kept() -> None:

@@ -1,7 +1,7 @@
 """The notifications table.
 
     item                             pk              sk                      written by
-    a notice in a member's list      MEMBER#<user>   NOTICE#<id>             planning; reading it
+    a notice in a member's list      MEMBER#<user>   NOTICE#<id>             planning; reading; a sender without a way
     a notice was planned             MEMBER#<user>   TOLD#<identity>         planning, in one transaction with it all
     a message on its way             MEMBER#<user>   OUT#<channel>#<notice>  planning; every step of the sender
     a reminder to come               MEMBER#<user>   REMINDER#<id>           planning; firing or dropping it
@@ -78,7 +78,7 @@ from notifications_service.adapters.items import (
     until,
     user_id_of,
 )
-from notifications_service.application.api_ports import Position
+from notifications_service.application.api_ports import Entry, Position
 from notifications_service.application.ports import (
     Due,
     DueBroadcast,
@@ -350,6 +350,10 @@ class DynamoDeliveries:
             # Erased or another's by now counts as done: there is nothing left to fall back for.
             return failed.index != 2
         return True
+
+    def enlist(self, user_id: str, entry: Entry, now: datetime) -> None:
+        with suppress(ConditionFailed):
+            self._table.transact([Check(erased_key(user_id), ABSENT), Put(entry_item(user_id, entry, now), ABSENT)])
 
     def _each(self, updates: Iterable[Update]) -> None:
         """One by one; what is not as it was belongs to somebody else now, or is gone."""

@@ -33,7 +33,6 @@ from notifications_service.domain.template_parts import (
     Wording,
     part_for,
 )
-from notifications_service.domain.zones import find_zone
 
 if TYPE_CHECKING:
     from notifications_service.adapters.template_sandbox import Compiled, Sandbox
@@ -42,6 +41,7 @@ REMEMBERED_SECONDS = 55.0
 """A new wording is used by everybody within a minute."""
 
 _GRACE_SECONDS = 3600.0
+_CUTTABLE = frozenset({FieldType.TEXT, FieldType.PROSE})
 _MAX_CHARACTERS = {"subject": 200, "heading": 200, "line": 300}
 _ROOMS = (MAX_ITEMS, 20, 5, 1)
 """How many notices a message tells of one by one, if more do not fit into what a message may be long."""
@@ -81,28 +81,22 @@ class JinjaTemplates:
 
     # -- for members --------------------------------------------------------------------------
 
-    def render(
-        self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any], zone: str | None = None
-    ) -> Rendered:
-        fields = self._filled(kind.value, part_for(channel), language, data, zone).fields
+    def render(self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any]) -> Rendered:
+        fields = self._filled(kind.value, part_for(channel), language, data).fields
         return _rendered(channel, fields)
 
     def render_many(
-        self,
-        notices: list[tuple[Kind, Mapping[str, Any]]],
-        channel: Channel,
-        language: str | None,
-        zone: str | None = None,
+        self, notices: list[tuple[Kind, Mapping[str, Any]]], channel: Channel, language: str | None
     ) -> Rendered:
         if len(notices) == 1:
             kind, data = notices[0]
-            return self.render(kind, channel, language, data, zone)
+            return self.render(kind, channel, language, data)
         member = next((data["member_name"] for _, data in notices if data.get("member_name")), None)
         about = {"member_name": member, "count": len(notices)}
         for room in _ROOMS:
-            groups = self._groups(notices, language, zone, room)
+            groups = self._groups(notices, language, room)
             try:
-                shown = self._filled(DIGEST, part_for(channel), language, {**about, "groups": groups}, zone)
+                shown = self._filled(DIGEST, part_for(channel), language, {**about, "groups": groups})
             except TemplateFailed:
                 if room == _ROOMS[-1]:
                     raise
@@ -111,7 +105,7 @@ class JinjaTemplates:
         raise AssertionError("there is a last room")
 
     def _groups(
-        self, notices: list[tuple[Kind, Mapping[str, Any]]], language: str | None, zone: str | None, room: int
+        self, notices: list[tuple[Kind, Mapping[str, Any]]], language: str | None, room: int
     ) -> list[dict[str, Any]]:
         """The notices by kind, in the order of each one's first; `room` of them one by one, of the others how many."""
         by_kind: dict[Kind, list[Mapping[str, Any]]] = {}
@@ -122,7 +116,7 @@ class JinjaTemplates:
             told = of_kind[: max(1, room)]
             room -= len(told)
             about = [{**data, "count": len(of_kind)} for data in told]
-            shown = [self._filled(kind.value, Part.MANY, language, data, zone) for data in about]
+            shown = [self._filled(kind.value, Part.MANY, language, data) for data in about]
             lines = [each.fields["line"] for each in shown][: MAX_ITEMS - 1 if len(of_kind) > MAX_ITEMS else None]
             if len(lines) < len(of_kind):
                 more = str(phrases(shown[0].language)["more"])
@@ -130,16 +124,14 @@ class JinjaTemplates:
             groups.append({"heading": shown[0].fields["heading"], "lines": lines})
         return groups
 
-    def _filled(
-        self, name: str, part: Part, language: str | None, data: Mapping[str, Any], zone: str | None = None
-    ) -> Shown:
+    def _filled(self, name: str, part: Part, language: str | None, data: Mapping[str, Any]) -> Shown:
         """Raises TemplateFailed."""
         broken = False
         for source in self._sources(name, part, language):
             if broken and source.version:
                 continue
             try:
-                return self._fill(name, part, source, data, zone)
+                return self._fill(name, part, source, data)
             except TemplateRefused:
                 if source.version:
                     broken = True
@@ -192,19 +184,21 @@ class JinjaTemplates:
 
     # -- filling in ---------------------------------------------------------------------------
 
-    def _fill(self, name: str, part: Part, source: _Source, data: Mapping[str, Any], zone: str | None = None) -> Shown:
+    def _fill(self, name: str, part: Part, source: _Source, data: Mapping[str, Any]) -> Shown:
         """Raises TemplateRefused with the fields that cannot be rendered."""
         fields = fields_of(name, several=part is Part.MANY)
         given = {LIBRARY_NAME.name: self._library_name, "count": 1, **{k: v for k, v in data.items() if v is not None}}
         values = plain(fields, given, phrases(source.language))
-        reader_zone = (find_zone(zone) if zone else None) or self._library_zone
-        shown = self._written(fields, part, source, values, reader_zone)
         if part is Part.SMS:
-            return Shown(source.language, self._fitted(fields, source, values, reader_zone, shown))
+            # So that what is too long is found in the text, and can be cut.
+            values |= {f.name: one_line(values[f.name]) for f in fields if f.type is FieldType.PROSE}
+        shown = self._written(fields, part, source, values)
+        if part is Part.SMS:
+            return Shown(source.language, self._fitted(fields, source, values, shown))
         return Shown(source.language, shown)
 
     def _written(
-        self, fields: tuple[Field, ...], part: Part, source: _Source, values: Mapping[str, Any], zone: tzinfo
+        self, fields: tuple[Field, ...], part: Part, source: _Source, values: Mapping[str, Any]
     ) -> dict[str, str]:
         from notifications_service.adapters.template_sandbox import (  # noqa: PLC0415 - see the module's docstring
             RenderingFailed,
@@ -220,7 +214,7 @@ class JinjaTemplates:
             html = field == "html"
             try:
                 template = _compiled(source.text[field], names, html=html)
-                written = template.render(values, language=source.language, zone=zone)
+                written = template.render(values, language=source.language, zone=self._library_zone)
             except (SourceRefused, RenderingFailed) as exc:
                 refused.append((f"{part}.{field}", str(exc)))
                 continue
@@ -239,21 +233,20 @@ class JinjaTemplates:
         fields: tuple[Field, ...],
         source: _Source,
         values: dict[str, Any],
-        zone: tzinfo,
         shown: dict[str, str],
     ) -> dict[str, str]:
-        """A text message is one message: long titles are cut, longest first."""
+        """A text message is one message: long titles and texts are cut, longest first."""
         for _ in range(3):
             text = text_messages.simpler(shown["text"])
             over = text_messages.length(text) - text_messages.MAX_CHARACTERS
             if over <= 0:
                 break
-            cuttable = [f.name for f in fields if f.type is FieldType.TEXT and values[f.name] in shown["text"]]
+            cuttable = [f.name for f in fields if f.type in _CUTTABLE and values[f.name] in shown["text"]]
             longest = max(cuttable, key=lambda name: len(values[name]), default=None)
             if longest is None:
                 break
             values = {**values, longest: text_messages.shortened(values[longest], over)}
-            shown = self._written(fields, Part.SMS, source, values, zone)
+            shown = self._written(fields, Part.SMS, source, values)
         return {"text": text_messages.simpler(shown["text"])}
 
 

@@ -1,10 +1,10 @@
-"""Everything due for one member by one channel becomes one message, and is sent.
+"""What is due for one member by one channel is sent: what is instant alone, everything else in one message.
 
 The steps, each of which may be the process's last:
 
 1. Take the lease of member and channel. Nobody else sends there meanwhile.
 2. Look what is due, and drop or put back what may not go out now: the member is gone, does not want it, has quiet
-   hours, has returned the book.
+   hours, has returned the book; a later notice says the same anew.
 3. Write SENDING. From here on a death leaves something of which nobody knows whether it was sent.
 4. Send. What the provider does not answer in time is unknown, too.
 5. Write SENT, or what else came of it, and give the lease back.
@@ -12,18 +12,19 @@ The steps, each of which may be the process's last:
 What is unknown is sent once more, after the lease: a member may get the same message twice then, which is better than
 not at all. If that is unknown again, it is given up as `unknown_outcome`, for an administrator to decide. A failure
 that is certain is tried again with growing pauses for a day. A refusal for good goes over to the next channel that the
-member allows.
+member allows; where there is none, the notice is in the member's list at least.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from library_common.clock import Clock
-from library_common.ids import new_id
+from library_common.ids import moment_of, new_id
 from library_common.telemetry import count, logger
+from notifications_service.application.api_ports import Entry
 from notifications_service.application.brake import Brake
 from notifications_service.application.ports import (
     Account,
@@ -49,13 +50,13 @@ from notifications_service.domain.choosing import is_allowed
 from notifications_service.domain.deliveries import (
     FALL_BACK,
     LEASE,
-    MOST_AT_ONCE,
     MOST_UNKNOWN,
     Delivery,
     State,
     pause_after,
 )
 from notifications_service.domain.kinds import Channel, Kind, Urgency
+from notifications_service.domain.messages import gathered, messages_of, overtaken
 from notifications_service.domain.preferences import Preferences
 
 ENOUGH_LEASE = timedelta(seconds=35)
@@ -67,6 +68,7 @@ OF_A_LOAN = frozenset({Kind.LOAN_DUE_SOON, Kind.LOAN_OVERDUE})
 NOT_RENDERED = "not_rendered"
 UNKNOWN_OUTCOME = "unknown_outcome"
 NO_ADDRESS = "no_address"
+OVERTAKEN = "overtaken"
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,9 @@ class Delivering:
     def _with(self, lease: Lease) -> str:
         now = self.clock.now()
         found = self.deliveries.open(lease.user_id, lease.channel)
-        if not any(delivery.state is State.SENDING or delivery.send_at <= now for delivery in found):
+        if not (turns := gathered(found, now)):
             return "nothing due"
-        gathered = [self._settled(d) for d in found if d.state is State.SENDING or d.not_before <= now]
-        if not (due := [delivery for delivery in gathered if delivery is not None]):
+        if not (due := [delivery for turn in turns if (delivery := self._settled(turn)) is not None]):
             return "given up"
         try:
             account = self.accounts.find(lease.user_id)
@@ -147,7 +148,10 @@ class Delivering:
         ready = [delivery for delivery in due if self._may_go(delivery, turn)]
         if not ready:
             return "not now"
-        outcomes = [self._send(part, turn) for part in _parts(sorted(ready, key=lambda d: d.notice_id))]
+        old_news = overtaken(ready)
+        for delivery in old_news:
+            self.deliveries.drop(delivery, OVERTAKEN, self.clock.now())
+        outcomes = [self._send(part, turn) for part in messages_of([d for d in ready if d not in old_news])]
         return next((outcome for outcome in outcomes if outcome != "sent"), "sent")
 
     def _settled(self, delivery: Delivery) -> Delivery | None:
@@ -164,7 +168,7 @@ class Delivering:
         now = self.clock.now()
         if not turn.allows(delivery.channel, delivery.kind):
             if not self._went_over(delivery, turn, "not_wanted"):
-                self.deliveries.drop(delivery, "not_wanted", now)
+                self._let_go(delivery, turn, "not_wanted")
             return False
         # The wishes may have changed since it was planned, and a late one is not to ring at night.
         how_soon = Urgency.INSTANT if delivery.is_instant else Urgency.TIMELY
@@ -262,7 +266,6 @@ class Delivering:
             [(delivery.kind, {**delivery.data, **always}) for delivery in deliveries],
             turn.lease.channel,
             turn.preferences.language or turn.account.language,
-            turn.preferences.time_zone,
         )
 
     # -- what comes of it ---------------------------------------------------------------------
@@ -295,12 +298,32 @@ class Delivering:
     def _refused(self, delivery: Delivery, turn: _Turn, code: str) -> None:
         if self._went_over(delivery, turn, code):
             return
-        others = self.deliveries.others(delivery).values()
-        if any(other.state in (State.PENDING, State.SENDING, State.SENT) for other in others):
-            # The member is told the same by another way anyhow.
-            self.deliveries.drop(delivery, code, self.clock.now())
+        if self._is_told_otherwise(delivery):
+            self._let_go(delivery, turn, code)
         else:
+            self._enlist(delivery, turn)
             self._fail(delivery, code)
+
+    def _let_go(self, delivery: Delivery, turn: _Turn, why: str) -> None:
+        """Dropped. Who is told by no other way finds it in their list."""
+        otherwise = self._is_told_otherwise(delivery)
+        if not otherwise:
+            # First: who dies after the drop would leave the member without both.
+            self._enlist(delivery, turn)
+        self.deliveries.drop(delivery, why, self.clock.now())
+        if otherwise and not self._is_told_otherwise(delivery):
+            # The sender of the other way let go at the same moment, and relied on this one.
+            self._enlist(delivery, turn)
+
+    def _is_told_otherwise(self, delivery: Delivery) -> bool:
+        others = self.deliveries.others(delivery).values()
+        return any(other.state in (State.PENDING, State.SENDING, State.SENT) for other in others)
+
+    def _enlist(self, delivery: Delivery, turn: _Turn) -> None:
+        """In the member's list, unless they want none of this kind."""
+        if turn.preferences.channels.get(delivery.kind) != ():
+            entry = Entry(delivery.notice_id, delivery.kind, delivery.data, moment_of(delivery.notice_id))
+            self.deliveries.enlist(delivery.user_id, entry, self.clock.now())
 
     def _went_over(self, delivery: Delivery, turn: _Turn, why: str) -> bool:
         """Whether the next channel that the member allows takes over."""
@@ -350,8 +373,3 @@ class Delivering:
 
     def _pause(self, attempts: int) -> timedelta:
         return pause_after(attempts, self.first_pause, self.jitter())
-
-
-def _parts(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
-    for start in range(0, len(deliveries), MOST_AT_ONCE):
-        yield deliveries[start : start + MOST_AT_ONCE]

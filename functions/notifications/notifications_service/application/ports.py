@@ -31,12 +31,10 @@ class TemplateFailed(Exception):
 class Templates(Protocol):
     """The wording of notices: the built-in one, or the version an administrator stored last."""
 
-    def render(
-        self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any], zone: str | None = None
-    ) -> Rendered:
+    def render(self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any]) -> Rendered:
         """One notice in the language nearest to the one asked for (`fr-CA` -> `fr` -> the library's -> `en`).
 
-        zone: IANA name of the reader's, by whose calendar days are written; None for the library's.
+        Days and times are the library's, wherever the reader is: a loan is due on one day only.
         data: plain values only. What is in it is shown as it stands, never run and never taken for markup.
         Raises TemplateFailed when the stored template cannot be rendered with this data and the built-in one
         cannot either.
@@ -44,11 +42,7 @@ class Templates(Protocol):
         ...
 
     def render_many(
-        self,
-        notices: list[tuple[Kind, Mapping[str, Any]]],
-        channel: Channel,
-        language: str | None,
-        zone: str | None = None,
+        self, notices: list[tuple[Kind, Mapping[str, Any]]], channel: Channel, language: str | None
     ) -> Rendered:
         """Several notices of one visit, or of a digest, as one message; a single one like `render`."""
         ...
@@ -183,6 +177,10 @@ class Deliveries(Protocol):
 
     def fall_back(self, delivery: Delivery, to: Delivery, why: str, now: datetime) -> bool:
         """Drops the one and plans the other in its place; False, and nothing done, when there is such a one already."""
+        ...
+
+    def enlist(self, user_id: str, entry: Entry, now: datetime) -> None:
+        """Puts the notice into the member's list, unless it is there. Nothing happens for erased members."""
         ...
 
     def others(self, delivery: Delivery) -> dict[Channel, Delivery]:

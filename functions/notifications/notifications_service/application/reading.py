@@ -22,7 +22,7 @@ class ShownNotice:
 
 @dataclass(frozen=True)
 class Reading:
-    """Notices are kept as data and written when they are read: in the language and zone the reader wishes today."""
+    """Notices are kept as data and written when they are read: in the language the reader wishes today."""
 
     inbox: Inbox
     templates: Templates
@@ -35,12 +35,12 @@ class Reading:
         entries, following, unread = self.inbox.list(user_id, limit, position, unread_only)
         if not entries:
             return [], following, unread
-        wishes = self.preferences.of(user_id)
-        return [self._shown(entry, wishes.language, wishes.time_zone) for entry in entries], following, unread
+        language = self.preferences.of(user_id).language
+        return [self._shown(entry, language) for entry in entries], following, unread
 
-    def _shown(self, entry: Entry, language: str | None, zone: str | None) -> ShownNotice:
+    def _shown(self, entry: Entry, language: str | None) -> ShownNotice:
         try:
-            written = self.templates.render(entry.kind, Channel.IN_APP, language, entry.data, zone)
+            written = self.templates.render(entry.kind, Channel.IN_APP, language, entry.data)
             heading, text = written.subject, written.text
         except TemplateFailed:
             # One notice that cannot be written does not hide the others.

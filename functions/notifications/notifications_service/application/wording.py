@@ -1,6 +1,7 @@
 """How notices are worded: what there is, trying out another wording, using it, and going back to the built-in one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,10 @@ from notifications_service.application.wording_ports import (
     Workshop,
 )
 from notifications_service.domain.errors import InvalidFields, TemplateNotFound, TemplateRefused
+from notifications_service.domain.kinds import Kind
 from notifications_service.domain.languages import fall_back
-from notifications_service.domain.template_fields import FieldType, fields_of, samples_of
-from notifications_service.domain.template_parts import TEMPLATE_NAMES, Part, PartText, Wording, parts_of
+from notifications_service.domain.template_fields import SAMPLE_GROUPS, FieldType, fields_of, samples_of
+from notifications_service.domain.template_parts import DIGEST, TEMPLATE_NAMES, Part, PartText, Wording, parts_of
 
 
 @dataclass(frozen=True)
@@ -111,16 +113,33 @@ class Templating:
         _require_fields(name, data)
         language = language or self.default_language
         tried = {part: (language, text) for part, text in wording.items()} if wording else self._current(name, language)
+        samples = self._samples(name, language)
         shown: dict[Part, Shown] = {}
         refused: list[tuple[str, str]] = []
         for part, (written_in, text) in tried.items():
             try:
-                shown[part] = self.workshop.show(name, part, written_in, {**samples_of(name), **data}, text)
+                shown[part] = self.workshop.show(name, part, written_in, {**samples, **data}, text)
             except TemplateRefused as exc:
                 refused += exc.errors
         if refused:
             raise TemplateRefused(*refused)
         return shown
+
+    def _samples(self, name: str, language: str) -> dict[str, Any]:
+        """Of a digest with groups as its reader would get them."""
+        samples = samples_of(name)
+        if name == DIGEST:
+            with suppress(TemplateRefused):
+                samples["groups"] = [self._group(kind, titles, language) for kind, titles in SAMPLE_GROUPS.items()]
+        return samples
+
+    def _group(self, kind: Kind, titles: Sequence[str], language: str) -> dict[str, Any]:
+        written_in, text = self._current(kind.value, language)[Part.MANY]
+        about = {**samples_of(kind.value), "count": len(titles)}
+        shown = [
+            self.workshop.show(kind.value, Part.MANY, written_in, {**about, "title": title}, text) for title in titles
+        ]
+        return {"heading": shown[0].fields["heading"], "lines": [each.fields["line"] for each in shown]}
 
     def _current(self, name: str, language: str) -> dict[Part, tuple[str, PartText]]:
         """The parts that count for a reader of this language, each with its own; read now, not remembered."""

@@ -23,7 +23,7 @@ _COMMA_BEFORE_CENTS = frozenset({"fr", "es"})
 
 
 def written_date(text: str, language: str, zone: tzinfo) -> str:
-    """The day of an RFC 3339 moment by the reader's calendar. What is no moment stays what it is."""
+    """The day of an RFC 3339 moment by the calendar of that zone. What is no moment stays what it is."""
     moment = _moment(text, zone)
     if moment is None:
         return text
@@ -36,7 +36,7 @@ def written_date(text: str, language: str, zone: tzinfo) -> str:
 
 
 def written_time(text: str, language: str, zone: tzinfo) -> str:
-    """The time of day of an RFC 3339 moment by the reader's clock. What is no moment stays what it is."""
+    """The time of day of an RFC 3339 moment by the clock of that zone. What is no moment stays what it is."""
     moment = _moment(text, zone)
     return moment.strftime(_TIMES.get(_base(language), "%H:%M")) if moment is not None else text
 

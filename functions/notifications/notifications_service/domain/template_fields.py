@@ -66,6 +66,11 @@ _GROUPS = Field(
         {"heading": "A hold is ready", "lines": ["Kindred"]},
     ],
 )
+SAMPLE_GROUPS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.LOAN_ISSUED: ("The Dispossessed", "The Lathe of Heaven"),
+    Kind.HOLD_READY: ("Kindred",),
+}
+"""What the groups of a digest are about in a preview, which writes them in its own language. By kind, the titles."""
 
 _LOAN = (_TITLE, _DUE, _RETURNED, _BOOK_ID, _LOAN_ID)
 _HOLD = (_TITLE, _PICKUP)
