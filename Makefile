@@ -36,7 +36,7 @@ token: venv ## print a fresh access token of a demo account (ROLE=... or EMAIL=.
 rotate: venv ## rotate a key of the running stack (WHAT=signing-key, service:loans; FORCE=1 when it is compromised)
 	@$(PY) -m localstack.embedded rotate
 
-rebuild-analytics: venv ## rebuild the statistics (ACTION=status, begin, replay, finish, abandon, clean)
+rebuild-analytics: venv ## rebuild the statistics (ACTION=status, begin, replay, finish, revert, abandon, clean; FORCE=1)
 	@$(PY) -m localstack.embedded analytics-rebuild
 
 logs: venv ## what a request left in the logs of all functions (ID=its correlation id)

@@ -351,7 +351,7 @@ def admin() -> Iterator[tuple[str, Event]]:
     yield "look", request("GET", one, AS_ADMIN, path=queue_name, query={"limit": "5"})
     yield "look_as_librarian", request("GET", one, AS_LIBRARIAN, path=queue_name)
     yield "redrive", request("POST", f"{one}/redrive", AS_ADMIN, path=queue_name, body={"limit": 10})
-    yield "redrive_unknown", request("POST", f"{one}/redrive", AS_ADMIN, path={"queue": "Nowhere"}, body={})
+    yield "redrive_unknown", request("POST", f"{one}/redrive", AS_ADMIN, path={"queue": "Nowhere"}, body={"limit": 10})
 
 
 def notifications() -> Iterator[tuple[str, Event]]:

@@ -51,7 +51,7 @@ def _command(arguments: argparse.Namespace) -> int:  # noqa: PLR0912 - one branc
         case "analytics-rebuild":
             from localstack.embedded import rebuild_analytics  # noqa: PLC0415
 
-            for line in rebuild_analytics.rebuild(arguments.stack_file, arguments.action):
+            for line in rebuild_analytics.rebuild(arguments.stack_file, arguments.action, force=arguments.force):
                 sys.stdout.write(f"{line}\n")
         case "logs":
             from localstack.embedded import logs  # noqa: PLC0415
@@ -126,9 +126,15 @@ def _parser() -> argparse.ArgumentParser:
     rebuild.add_argument(
         "action",
         nargs="?",
-        choices=["status", "begin", "replay", "finish", "abandon", "clean"],
+        choices=["status", "begin", "replay", "finish", "revert", "abandon", "clean"],
         default=environment("ACTION") or "status",
         help="one after the other: begin, replay, finish, clean (docs/operations.md)",
+    )
+    rebuild.add_argument(
+        "--force",
+        action="store_true",
+        default=environment("FORCE", "") not in {"", "0"},
+        help="begin without an archive; finish with less than there was",
     )
     rebuild.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
 

@@ -18,6 +18,8 @@ from localstack.embedded.state import StackFile
 
 OPERATOR = {"kind": "person", "subject": "operator", "role": "admin"}
 _SHOWN = 10
+_SEARCHED = 50
+_MOVED = 50
 
 
 def lines(
@@ -30,10 +32,11 @@ def lines(
     if queue is None:
         yield from _overview(ask.ask("GET", ""))
     elif redrive:
-        body: dict[str, Any] = {"message_ids": list(ids)} if ids else {}
+        body: dict[str, Any] = {"message_ids": list(ids)} if ids else {"limit": _MOVED}
         yield from _moved(ask.ask("POST", f"/{queue}/redrive", body=body))
     else:
-        yield from _letters(ask.ask("GET", f"/{queue}", query={"limit": str(_SHOWN)}), set(ids))
+        limit = _SEARCHED if ids else _SHOWN
+        yield from _letters(ask.ask("GET", f"/{queue}", query={"limit": str(limit)}), set(ids))
 
 
 def _noted(stack_file: Path) -> tuple[Any, str]:
@@ -121,9 +124,13 @@ def _letters(found: Any, ids: set[str]) -> Iterator[str]:
         elif ids:
             yield f"    body:           {letter['body']}"
     yield f"{len(shown)} of about {found['queue']['waiting']} in {found['queue']['name']}"
+    if missing := ids - {letter["id"] for letter in shown}:
+        raise Refusal(f"Not among the {len(found['items'])} messages looked at: {', '.join(sorted(missing))}")
 
 
 def _moved(found: Any) -> Iterator[str]:
     for result in found["results"]:
         yield f"{result['id']}  {result['outcome']}{': ' + result['detail'] if result['detail'] else ''}"
-    yield f"{found['moved']} moved, about {found['left']} left in {found['queue']}"
+    yield f"{found['moved']} moved from {found['queue']}"
+    if missing := [result["id"] for result in found["results"] if result["outcome"] == "not_found"]:
+        raise Refusal(f"Not found: {', '.join(missing)}")

@@ -112,6 +112,11 @@ def outputs(aws: Aws, stack_name: str) -> dict[str, str]:
     return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
 
 
+def archive_name(stack_name: str) -> str:
+    """What the archive of a stack's events is called where CloudFormation cannot make it."""
+    return f"{stack_name}-events"
+
+
 def remove(aws: Aws, stack_name: str) -> None:
     """Deletes the stack with its packages and its tables, which a library's stack would keep, and waits."""
     bucket = _bucket_name(stack_name)
@@ -119,6 +124,9 @@ def remove(aws: Aws, stack_name: str) -> None:
         kept = {physical for kind, physical in _resources(aws, stack_name).values() if kind == "AWS::DynamoDB::Table"}
         aws.cloudformation.delete_stack(StackName=stack_name)
         _settle(aws, stack_name)
+        events = aws.client("events")
+        for archive in events.list_archives(NamePrefix=archive_name(stack_name))["Archives"]:
+            events.delete_archive(ArchiveName=archive["ArchiveName"])
         for tables in aws.dynamodb.get_paginator("list_tables").paginate():
             for table in kept.intersection(tables["TableNames"]):
                 aws.dynamodb.delete_table(TableName=table)

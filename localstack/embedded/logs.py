@@ -1,4 +1,6 @@
-"""What a request left in the logs of all functions, for those without a console: one line per invocation."""
+"""What a request left in the logs of all functions, for those without a console: one line per invocation, and under
+a correlation id every warning and error as well.
+"""
 
 import json
 from collections.abc import Iterator
@@ -9,31 +11,57 @@ from localstack.embedded import engine
 from localstack.embedded.aws import Aws
 from localstack.embedded.state import StackFile
 
+_INVOCATION = "invocation"
+_REASONS = ("reason", "failure", "error", "exception_name")
 _SHOWN = ("timestamp", "service", "route", "status", "duration_ms", "actor", "error_code", "correlation_id")
 
 
 def lines(stack_file: Path, correlation_id: str | None) -> list[str]:
-    """The invocations with this correlation id, oldest first, under a heading; without one the last fifty of all.
+    """The invocations, warnings and errors with this correlation id, oldest first, under a heading; without one the
+    last fifty invocations of all.
 
     Refuses when no stack is known or none is running.
     """
     stack = StackFile.read(stack_file)
     engine.of_noted_stack(stack.endpoint_url)
     aws = Aws(stack.endpoint_url)
-    found = [entry for name in stack.functions.values() for entry in _invocations(aws, name)]
+    found = [entry for name in stack.functions.values() for entry in _entries(aws, name)]
     found.sort(key=lambda entry: str(entry["timestamp"]))
-    wanted = [e for e in found if e["correlation_id"] == correlation_id] if correlation_id else found[-50:]
+    if correlation_id:
+        wanted = [entry for entry in found if entry.get("correlation_id") == correlation_id]
+    else:
+        wanted = [entry for entry in found if entry["message"] == _INVOCATION][-50:]
     if not wanted:
         return [f"nothing with the correlation id {correlation_id}" if correlation_id else "nothing was logged yet"]
-    return ["  ".join(_SHOWN), *("  ".join(str(entry.get(key, "-")) for key in _SHOWN) for entry in wanted)]
+    return ["  ".join(_SHOWN), *(_line(entry) for entry in wanted)]
 
 
-def _invocations(aws: Aws, function: str) -> Iterator[dict[str, Any]]:
+def _line(entry: dict[str, Any]) -> str:
+    if entry["message"] == _INVOCATION:
+        return "  ".join(str(entry.get(key, "-")) for key in _SHOWN)
+    why = next((f": {entry[key]}" for key in _REASONS if entry.get(key)), "")
+    where = str(entry.get("consumer", "-"))
+    told = f"{entry['level']} {entry['message']}{why}"
+    return "  ".join([*(str(entry.get(key, "-")) for key in ("timestamp", "service")), where, told])
+
+
+def _entries(aws: Aws, function: str) -> Iterator[dict[str, Any]]:
     client = aws.client("logs")
     try:
         for page in client.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function}"):
             for event in page["events"]:
-                if '"message":"invocation"' in event["message"]:
-                    yield json.loads(event["message"])
+                # The runtime's own lines are no JSON, or have no message.
+                if event["message"].startswith("{") and (entry := _entry(event["message"])):
+                    yield entry
     except client.exceptions.ResourceNotFoundException:
         return  # never invoked
+
+
+def _entry(text: str) -> dict[str, Any] | None:
+    """A line of ours that tells of an invocation, or that something is wrong."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    told = found.get("message") == _INVOCATION or ("message" in found and found.get("level") in {"WARNING", "ERROR"})
+    return found if told and "timestamp" in found else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from localstack.embedded.errors import Refusal
 from localstack.embedded.state import StackFile
 
 _RULES = ("AnalyticsRuleArn", "AnalyticsCopiesRuleArn")
+_NO_ARCHIVE = "The stack has no archive of events (parameter EventArchive)."
 
 
-def rebuild(stack_file: Path, action: str) -> Iterator[str]:
-    """A line or two about what became of it. Refuses with the function's reason."""
+def rebuild(stack_file: Path, action: str, *, force: bool = False) -> Iterator[str]:
+    """A line or two about what became of it. Refuses with the function's reason; `force`: not for what it can judge."""
     stack = StackFile.read(stack_file)
     engine.of_noted_stack(stack.endpoint_url)
     aws = Aws(stack.endpoint_url)
@@ -26,7 +27,10 @@ def rebuild(stack_file: Path, action: str) -> Iterator[str]:
     if action == "replay":
         yield from _replay(aws, stack, _ask(aws, function, "status"))
         return
-    answer = _ask(aws, function, action)
+    name = stack.stack_name
+    if action == "begin" and not force and _archive(aws, name, deploy.outputs(aws, name)) is None:
+        raise Refusal(f"{_NO_ARCHIVE} Nothing could be replayed; FORCE=1 begins all the same.")
+    answer = _ask(aws, function, action, force=force)
     while action == "clean" and answer["dropping"] and answer["deleted"]:
         yield f"deleted {answer['deleted']} items"
         answer = _ask(aws, function, action)
@@ -35,14 +39,25 @@ def rebuild(stack_file: Path, action: str) -> Iterator[str]:
             yield f"{name}: {value}"
 
 
-def _ask(aws: Aws, function: str, action: str) -> dict[str, Any]:
-    answer = aws.client("lambda").invoke(FunctionName=function, Payload=json.dumps({"action": action}).encode())
+def _ask(aws: Aws, function: str, action: str, *, force: bool = False) -> dict[str, Any]:
+    command = {"action": action, "force": force}
+    answer = aws.client("lambda").invoke(FunctionName=function, Payload=json.dumps(command).encode())
     document: dict[str, Any] = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
         raise Refusal(f"The rebuild failed: {document.get('errorMessage', 'see its log')}")
     if "refused" in document:
         raise Refusal(str(document["refused"]))
     return document
+
+
+def _archive(aws: Aws, stack_name: str, outputs: Mapping[str, str]) -> str | None:
+    """The archive of the stack's events: of its template, or made after the deployment where that leaves it out."""
+    if "EventsArchiveArn" in outputs:
+        return outputs["EventsArchiveArn"]
+    found = aws.client("events").list_archives(NamePrefix=deploy.archive_name(stack_name))["Archives"]
+    # Of an archive only its name is listed; its ARN differs from its bus's in the last part.
+    before = outputs["EventBusArn"].rpartition(":")[0]
+    return f"{before}:archive/{found[0]['ArchiveName']}" if found else None
 
 
 def _replay(aws: Aws, stack: StackFile, status: dict[str, Any]) -> Iterator[str]:
@@ -54,9 +69,9 @@ def _replay(aws: Aws, stack: StackFile, status: dict[str, Any]) -> Iterator[str]
     if datetime.now(UTC) < end:
         raise Refusal(f"Too early: start the replay after {until}, so that it reaches that far.")
     outputs = deploy.outputs(aws, stack.stack_name)
-    archive = outputs.get("EventsArchiveArn")
+    archive = _archive(aws, stack.stack_name, outputs)
     if archive is None:
-        raise Refusal("The stack has no archive of events (parameter EventArchive).")
+        raise Refusal(_NO_ARCHIVE)
     name = f"rebuild-{status['building']}-{time.time_ns() // 10**9}"
     aws.client("events").start_replay(
         ReplayName=name,

@@ -7,12 +7,15 @@ verified once by whoever runs the library (docs say how).
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from localstack.embedded import template
 from localstack.embedded.aws import Aws
-from localstack.embedded.deploy import Deployment, inner_api_address
+from localstack.embedded.deploy import Deployment, archive_name, inner_api_address
 from localstack.embedded.engine import Engine
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ def settle(aws: Aws, engine: Engine, deployment: Deployment, template_file: Path
     _put_gateway_responses(aws, deployment, template.gateway_responses(source))
     _enable_expiry(aws, deployment, template.expiry_attributes(source))
     _publish_keys(aws, deployment)
+    if engine.name == "ministack":
+        _make_archive(aws, deployment, template.archive_of_events(source))
     # SES sends from what it has verified only; on AWS somebody with the mailbox confirms that once.
     aws.ses.verify_email_identity(EmailAddress=deployment.output("MailFrom"))
     _put_parameter(aws, deployment.output("ServicesUrlParameter"), inner_api_address(aws, engine, deployment))
@@ -75,6 +80,19 @@ def _publish_keys(aws: Aws, deployment: Deployment) -> None:
         aws.ssm.get_parameter(Name=deployment.output("TokenVerificationKeysParameter"))
     except aws.ssm.exceptions.ParameterNotFound:
         aws.client("lambda").invoke(FunctionName=deployment.output("RotationFunction"), Payload=b"{}")
+
+
+def _make_archive(aws: Aws, deployment: Deployment, archive: Mapping[str, Any]) -> None:
+    """The archive statistics are rebuilt from: MiniStack has archives, but its CloudFormation does not know them."""
+    events = aws.client("events")
+    with contextlib.suppress(events.exceptions.ResourceAlreadyExistsException):
+        events.create_archive(
+            ArchiveName=archive_name(deployment.stack_name),
+            EventSourceArn=deployment.output("EventBusArn"),
+            Description=archive["Description"],
+            EventPattern=json.dumps(archive["EventPattern"]),
+            RetentionDays=archive["RetentionDays"],
+        )
 
 
 def _put_parameter(aws: Aws, name: str, value: str) -> None:

@@ -93,6 +93,12 @@ def expiry_attributes(template: Template) -> dict[str, str]:
     return found
 
 
+def archive_of_events(template: Template) -> dict[str, Any]:
+    """The properties of the template's one archive of events."""
+    (properties,) = resources_of(template, "AWS::Events::Archive").values()
+    return properties
+
+
 def gateway_responses(template: Template) -> dict[str, dict[str, Any]]:
     """Response type → its definition, from the template's one API (empty when it defines none)."""
     found: dict[str, dict[str, Any]] = {}

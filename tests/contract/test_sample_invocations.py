@@ -122,7 +122,7 @@ HTTP = {
         "redrive_unknown": 404,
     },
 }
-NO_REBUILD: dict[str, Any] = {"live": 1, "building": None, "dropping": []}
+NO_REBUILD: dict[str, Any] = {"live": 1, "building": None, "previous": None, "dropping": []}
 RESULTS: dict[str, dict[str, Any]] = {
     "RotationFunction": {
         "daily": {

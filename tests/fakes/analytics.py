@@ -102,11 +102,15 @@ class FakePeople:
 
 @dataclass
 class FakeGenerations:
-    """Implements `GenerationsView` and `GenerationsStore`. items: how many each generation has to delete."""
+    """Implements `GenerationsView` and `GenerationsStore`. items: how many each generation has to delete.
+
+    held: what each holds in all.
+    """
 
     now: Generations = field(default_factory=Generations)
     items: dict[int, int] = field(default_factory=dict)
     before_write: Callable[[], None] = lambda: None
+    held: dict[int, dict[str, int]] = field(default_factory=dict)
 
     def current(self) -> Generations:
         return self.now
@@ -119,6 +123,9 @@ class FakeGenerations:
         if generations.version != self.now.version + 1:
             raise Stale
         self.now = generations
+
+    def totals(self, generation: int, last_year: int) -> Mapping[str, int]:
+        return self.held.get(generation, {"loans": 0, "titles": 0})
 
     def delete_some(self, generation: int, position: Mapping[str, Any] | None) -> tuple[int, Mapping[str, Any] | None]:
         left = self.items.get(generation, 0)

@@ -1,10 +1,10 @@
 """The HTTP API of admin: translation only."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from admin_service import bootstrap
 from admin_service.application.dead_letters import LOOKED_AT_MOST, DeadLetters
@@ -28,10 +28,21 @@ class LookQuery(BaseModel):
 
 
 class RedriveBody(RequestBody):
-    """Which messages to send off again: those named, or any, `limit` of them at most."""
+    """Which messages to send off again: those named, or any, `limit` of them at most. One of the two is needed, so
+    that nobody moves everything by leaving something out.
+    """
 
-    message_ids: Annotated[list[MessageId], Field(min_length=1, max_length=100)] | None = None
-    limit: Annotated[int, Field(strict=True, ge=1, le=100)] = 50
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["message_ids"]}, {"required": ["limit"]}]})
+
+    # Left out or given: null is neither. Defaults of factories are not in the schema, where they would not be valid.
+    message_ids: Annotated[list[MessageId], Field(min_length=1, max_length=100)] = Field(default_factory=list)
+    limit: Annotated[int, Field(strict=True, ge=1, le=100)] = Field(default_factory=int)
+
+    @model_validator(mode="after")
+    def _says_which(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name `message_ids`, or say with `limit` how many at most")
+        return self
 
 
 def build(dead_letters: Callable[[], DeadLetters]) -> ServiceApi:
@@ -57,7 +68,7 @@ def build(dead_letters: Callable[[], DeadLetters]) -> ServiceApi:
     def redrive_dead_letters(queue: str, body: RedriveBody) -> RedriveView:
         """Sends messages off to where they came from, with all their tries before them; what fails again comes back
         with its new reason. Asked for twice, a message is moved once."""
-        return dead_letters().redrive(queue, body.message_ids, body.limit)
+        return dead_letters().redrive(queue, body.message_ids or None, body.limit)
 
     api.publish_openapi("/api/admin/openapi.json")
     return api

@@ -1,12 +1,14 @@
 """The function an operator rebuilds the statistics with, and that deletes at night what a rebuild left.
 
-    {"action": "status" | "begin" | "finish" | "abandon" | "clean"}
+    {"action": "status" | "begin" | "finish" | "revert" | "abandon" | "clean", "force": true | false}
 
-It answers the state of the generations; for what it refuses, `{"refused": <why>}`. See docs/operations.md.
+`force` is for finish: also when too little was replayed. It answers the state of the generations; for what it refuses,
+`{"refused": <why>}`. See docs/operations.md.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -25,7 +27,8 @@ class Command(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    action: Literal["status", "begin", "finish", "abandon", "clean"]
+    action: Literal["status", "begin", "finish", "revert", "abandon", "clean"]
+    force: bool = False
 
 
 class _Context(Protocol):
@@ -38,8 +41,9 @@ def handler(event: Mapping[str, Any], context: _Context) -> dict[str, Any]:
     with invocation():
         status = "failed"
         try:
-            command = Command.model_validate({"action": "clean"} if event.get("source") == "aws.events" else event)
-            answer = _carry_out(command, context)
+            nightly = event.get("source") == "aws.events"
+            command = Command.model_validate({"action": "clean"} if nightly else event)
+            answer = _carry_out(command, context, nightly=nightly)
             status = "refused" if "refused" in answer else "ok"
             current().notes["action"] = command.action
         finally:
@@ -47,20 +51,18 @@ def handler(event: Mapping[str, Any], context: _Context) -> dict[str, Any]:
     return answer
 
 
-def _carry_out(command: Command, context: _Context) -> dict[str, Any]:
+def _carry_out(command: Command, context: _Context, *, nightly: bool) -> dict[str, Any]:
     rebuilding = bootstrap.rebuilding(lambda: _seconds_left(context))
+    steps: dict[str, Callable[[], dict[str, Any]]] = {
+        "status": rebuilding.status,
+        "begin": rebuilding.begin,
+        "finish": partial(rebuilding.finish, force=command.force),
+        "revert": rebuilding.revert,
+        "abandon": rebuilding.abandon,
+        "clean": partial(rebuilding.clean, nightly=nightly),
+    }
     try:
-        match command.action:
-            case "status":
-                return rebuilding.status()
-            case "begin":
-                return rebuilding.begin()
-            case "finish":
-                return rebuilding.finish()
-            case "abandon":
-                return rebuilding.abandon()
-            case "clean":
-                return rebuilding.clean()
+        return steps[command.action]()
     except RebuildRefused as refused:
         return {"refused": str(refused)}
 

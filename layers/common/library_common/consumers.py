@@ -33,6 +33,7 @@ from library_common import aws
 from library_common.clock import SystemClock, to_rfc3339
 from library_common.context import Invocation, accepted_correlation_id, invocation
 from library_common.events import Envelope
+from library_common.ids import is_id
 from library_common.telemetry import count, log_invocation, logger
 
 MAX_RECEIVES = 5
@@ -45,6 +46,7 @@ an outage of a table is none of a message's fault.
 
 _LONGEST_REASON = 500
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
+_EVENT_TYPE = re.compile(r"[A-Z][A-Za-z]{0,63}")
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What reading a body may raise. Readers do no I/O, so trying again would find the same bytes."""
 
@@ -188,7 +190,8 @@ class Consumer[M]:
             try:
                 status = self._handle(_understood(self._read, record.body, running))
             except Exception as failure:
-                status = _give_up_or_wait(self._queue, self._name, record, failure, running.correlation_id)
+                about = Read(None, running.correlation_id, running.notes)
+                status = _give_up_or_wait(self._queue, self._name, record, failure, about)
                 if status == _FAILED:
                     raise
             finally:
@@ -208,16 +211,45 @@ def _one_by_one(records: Sequence[Any], work_on: Callable[[SQSRecord], None]) ->
     return dict(answer)
 
 
-_FAILED, _SET_ASIDE = "failed", "set aside"
+_FAILED, _SET_ASIDE, _SET_ASIDE_SOME = "failed", "set aside", "set aside some"
 
 
 def _understood[M](read: Callable[[str], Read[M]], body: str, running: Invocation) -> M:
     """The message in a body, noted in the running invocation. Raises Poison."""
-    found = _read(read, body)
+    try:
+        found = _read(read, body)
+    except Poison:
+        _note(_told_by(body), running)
+        raise
+    _note(found, running)
+    return found.message
+
+
+def _note(found: Read[Any], running: Invocation) -> None:
     if found.correlation_id is not None:
         running.correlation_id = accepted_correlation_id(found.correlation_id)
     running.notes.update(found.notes)
-    return found.message
+
+
+def _told_by(body: str) -> Read[None]:
+    """What a body that cannot be read tells of itself all the same, as far as that is well-formed: so that it is found
+    under its own ids.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return Read(None)
+    detail = document.get("detail") if isinstance(document, dict) else None
+    if not isinstance(detail, dict):
+        return Read(None)
+    text = {name: value for name, value in detail.items() if isinstance(value, str)}
+    correlation_id, event_id, event_type = text.get("correlation_id"), text.get("id", ""), text.get("type", "")
+    return Read(
+        None,
+        correlation_id if accepted_correlation_id(correlation_id) == correlation_id else None,
+        ({"event_id": event_id} if is_id(event_id) else {})
+        | ({"event_type": event_type} if _EVENT_TYPE.fullmatch(event_type) else {}),
+    )
 
 
 def _read[M](read: Callable[[str], Read[M]], body: str) -> Read[M]:
@@ -227,7 +259,7 @@ def _read[M](read: Callable[[str], Read[M]], body: str) -> Read[M]:
         raise Poison(f"unreadable: {what_failed(failure)}") from failure
 
 
-def _give_up_or_wait(queue: Queue, consumer: str, record: SQSRecord, failure: Exception, correlation_id: str) -> str:
+def _give_up_or_wait(queue: Queue, consumer: str, record: SQSRecord, failure: Exception, known: Read[Any]) -> str:
     """`set aside` when the message is in the dead-letter queue now, `failed` when it comes again.
 
     Never raises. What could not be set aside, or given a pause, comes again when its visibility runs out; if that was
@@ -236,12 +268,15 @@ def _give_up_or_wait(queue: Queue, consumer: str, record: SQSRecord, failure: Ex
     reason = str(failure) if isinstance(failure, Poison) else what_failed(failure)
     received = receives(record)
     given_up = isinstance(failure, Poison) or received >= MAX_RECEIVES
+    found_by = {"correlation_id": known.correlation_id or ""} | {
+        name: known.notes[name] for name in ("event_id", "event_type") if name in known.notes
+    }
     about = {
         "consumer": consumer,
         "reason": reason,
         "received": received,
-        "correlation_id": correlation_id,
         "message_id": record.message_id,
+        **found_by,
     }
     try:
         if not given_up:
@@ -253,7 +288,7 @@ def _give_up_or_wait(queue: Queue, consumer: str, record: SQSRecord, failure: Ex
             {
                 "reason": reason,
                 "consumer": consumer,
-                "correlation_id": correlation_id,
+                **found_by,
                 "set_aside_at": to_rfc3339(SystemClock().now()),
                 "received": str(received),
             },
@@ -299,7 +334,8 @@ class BatchConsumer[M]:
     """A Lambda handler for the messages of one queue, all of a batch together: for what costs less that way.
 
     handle: is given the messages that could be read and answers one outcome each, in the same order: a word or two, or
-    the exception that message failed with. If it raises, every message failed. One line in the log per batch.
+    the exception that message failed with. If it raises, every message failed. One line in the log per batch, with how
+    many messages came to what end; its status is the worst: `failed`, `set aside some` or `ok`.
     """
 
     def __init__(
@@ -328,13 +364,12 @@ class BatchConsumer[M]:
             statuses: Counter[str] = Counter()
 
             def conclude(record: SQSRecord) -> None:
-                outcome, correlation_id = conclusions[record.message_id]
+                outcome, known = conclusions[record.message_id]
                 if isinstance(outcome, str):
                     statuses[outcome] += 1
                     return
-                status = _give_up_or_wait(
-                    self._queue, self._name, record, outcome, correlation_id or running.correlation_id
-                )
+                about = Read(None, known.correlation_id or running.correlation_id, known.notes)
+                status = _give_up_or_wait(self._queue, self._name, record, outcome, about)
                 statuses[status] += 1
                 if status == _FAILED:
                     raise outcome
@@ -345,23 +380,23 @@ class BatchConsumer[M]:
                 running.notes[f"messages_{status.replace(' ', '_')}"] = str(number)
             log_invocation(
                 self._name,
-                status=_FAILED if statuses[_FAILED] else "ok",
+                status=_FAILED if statuses[_FAILED] else _SET_ASIDE_SOME if statuses[_SET_ASIDE] else "ok",
                 duration_ms=(self._clock() - started) * 1000,
             )
         return answer
 
-    def _conclusions(self, records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str | Exception, str | None]]:
-        """For every message by its id what became of it, and its correlation id."""
-        concluded: dict[str, tuple[str | Exception, str | None]] = {}
+    def _conclusions(self, records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str | Exception, Read[Any]]]:
+        """For every message by its id what became of it, and what is known of it."""
+        concluded: dict[str, tuple[str | Exception, Read[Any]]] = {}
         readable: dict[str, Read[M]] = {}
         for record in records:
             try:
                 readable[record["messageId"]] = _read(self._read, record["body"])
             except Poison as poison:
-                concluded[record["messageId"]] = (poison, None)
+                concluded[record["messageId"]] = (poison, _told_by(record["body"]))
         outcomes = self._outcomes([found.message for found in readable.values()])
         for (message_id, found), outcome in zip(readable.items(), outcomes, strict=True):
-            concluded[message_id] = (outcome, found.correlation_id)
+            concluded[message_id] = (outcome, found)
         return concluded
 
     def _outcomes(self, messages: Sequence[M]) -> Sequence[str | Exception]:

@@ -35,7 +35,7 @@ def counting_on(table: Table, view: RememberedGenerations, clock: FixedClock) ->
 def test_they_are_read_as_written_and_written_on_what_was_read(table: Table) -> None:
     store = DynamoGenerations(table)
     assert store.read() == Generations()
-    written = Generations(3, 4, 4, (1, 2), {"pk": "G1#DUE", "sk": "x"}, NOON, 1)
+    written = Generations(3, 4, 4, (1, 2), {"pk": "G1#DUE", "sk": "x"}, NOON, 2, 1)
 
     store.write(written)
 
@@ -76,7 +76,14 @@ def test_a_rebuild_ends_with_the_same_counters_and_nothing_of_the_old_ones(
 
     before = everything(dynamodb)
     assert of_generation(before, 1) == of_generation(before, 2) != {}
+    assert store.totals(1, 2027) == store.totals(2, 2027) == {"loans": 6, "titles": 0}
+    assert store.totals(3, 2027) == {"loans": 0, "titles": 0}
     rebuilding.finish()
+    clock.sleep(VIEW_SECONDS)
+    applying.apply([created("L7", ISSUED, DUE)])
+    assert store.totals(1, 2027) == store.totals(2, 2027) == {"loans": 7, "titles": 0}
+    before = everything(dynamodb)
+    rebuilding.clean()
     clock.advance(SETTLED)
     assert rebuilding.clean()["deleted"] == len(of_generation(before, 1))
     after = everything(dynamodb)

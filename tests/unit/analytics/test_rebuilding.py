@@ -19,7 +19,7 @@ def clock() -> FixedClock:
 
 @pytest.fixture
 def generations() -> FakeGenerations:
-    return FakeGenerations(items={1: 25, 2: 5})
+    return FakeGenerations(items={1: 25, 2: 5}, held={1: {"loans": 200, "titles": 9}, 2: {"loans": 198, "titles": 9}})
 
 
 @pytest.fixture
@@ -36,13 +36,23 @@ def test_the_old_generation_goes_once_nobody_writes_to_it(
 
     clock.advance(SETTLED)
     assert rebuilding.finish()["live"] == 2
-    assert rebuilding.clean()["deleted"] == 0
+    clock.advance(SETTLED)
+    assert rebuilding.clean() | {"changed_at": None} == {
+        "live": 2,
+        "building": None,
+        "previous": None,
+        "dropping": [1],
+        "changed_at": None,
+        "replay_until_at_least": None,
+        "deleted": 0,
+    }
     assert generations.items[1] == 25
 
     clock.advance(SETTLED)
     assert rebuilding.clean() | {"changed_at": None} == {
         "live": 2,
         "building": None,
+        "previous": None,
         "dropping": [],
         "changed_at": None,
         "replay_until_at_least": None,
@@ -58,6 +68,7 @@ def test_an_abandoned_generation_is_deleted_and_its_number_never_used_again(
     assert rebuilding.abandon() | {"changed_at": None} == {
         "live": 1,
         "building": None,
+        "previous": None,
         "dropping": [2],
         "changed_at": None,
         "replay_until_at_least": None,
@@ -80,7 +91,59 @@ def test_deleting_goes_on_where_it_got_to(generations: FakeGenerations, clock: F
     assert generations.now.dropping == ()
 
 
-@pytest.mark.parametrize("step", ["finish", "abandon"])
+@pytest.mark.parametrize(
+    ("rebuilt", "why"),
+    [
+        ({"loans": 0, "titles": 0}, "Nothing was replayed"),
+        ({"loans": 197, "titles": 9}, "197 loans instead of 200"),
+        ({"loans": 200, "titles": 0}, "0 titles instead of 9"),
+    ],
+)
+def test_a_generation_that_holds_clearly_less_becomes_live_by_force_only(
+    rebuilding: Rebuilding, generations: FakeGenerations, clock: FixedClock, rebuilt: dict[str, int], why: str
+) -> None:
+    generations.held[2] = rebuilt
+    rebuilding.begin()
+    clock.advance(SETTLED)
+
+    with pytest.raises(RebuildRefused, match=why):
+        rebuilding.finish()
+    assert (generations.now.live, generations.now.building) == (1, 2)
+
+    assert rebuilding.finish(force=True)["live"] == 2
+
+
+def test_what_was_live_is_kept_and_can_be_live_again(rebuilding: Rebuilding, clock: FixedClock) -> None:
+    rebuilding.begin()
+    clock.advance(SETTLED)
+    finished = rebuilding.finish()
+    assert (finished["live"], finished["previous"], finished["dropping"]) == (2, 1, [])
+
+    reverted = rebuilding.revert()
+    assert (reverted["live"], reverted["previous"]) == (1, 2)
+
+    assert rebuilding.begin()["dropping"] == [2], "two sets are counted in at once, not three"
+    with pytest.raises(RebuildRefused, match="kept"):
+        rebuilding.revert()
+
+
+def test_the_night_leaves_the_previous_generation_alone_for_a_day(
+    rebuilding: Rebuilding, generations: FakeGenerations, clock: FixedClock
+) -> None:
+    rebuilding.begin()
+    clock.advance(SETTLED)
+    rebuilding.finish()
+
+    clock.advance(timedelta(hours=23))
+    assert rebuilding.clean(nightly=True)["previous"] == 1
+    clock.advance(timedelta(hours=24))
+    assert rebuilding.clean(nightly=True)["dropping"] == [1]
+    clock.advance(timedelta(hours=24))
+    assert rebuilding.clean(nightly=True)["dropping"] == []
+    assert generations.items[1] == 0
+
+
+@pytest.mark.parametrize("step", ["finish", "abandon", "revert"])
 def test_there_is_nothing_to_end_before_a_beginning(rebuilding: Rebuilding, step: str) -> None:
     with pytest.raises(RebuildRefused):
         getattr(rebuilding, step)()

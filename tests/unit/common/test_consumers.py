@@ -343,6 +343,17 @@ def test_a_batch_of_unreadable_messages_asks_the_handler_nothing(sqs: FakeSqs) -
     assert len(sqs.set_aside) == 2
 
 
+def test_the_line_of_a_batch_says_that_some_were_set_aside(sqs: FakeSqs, log: OperatorLog) -> None:
+    outcomes: dict[str, str | Exception] = {"a": "noted", "b": Poison("bad")}
+    records = [message({"text": text}, n) for n, text in enumerate(outcomes)]
+
+    batch_of(lambda notes: [outcomes[note.text] for note in notes])(batch(*records), None)
+    batch_of(lambda _: ["noted"])(batch(records[0]), None)
+
+    told = [(line["status"], line["messages_noted"], line.get("messages_set_aside")) for line in log.invocations]
+    assert told == [("set aside some", "1", "1"), ("ok", "1", None)]
+
+
 # -- what rules deliver ---------------------------------------------------------------------------
 
 
@@ -399,4 +410,36 @@ def test_data_that_is_not_what_a_consumer_needs_is_poison_with_the_events_own_id
     (letter,) = sqs.set_aside
     assert letter.attributes["reason"] == "unreadable: ValidationError: text (string_type)"
     assert letter.attributes["correlation_id"] == "desk-1"
+    assert (letter.attributes["event_id"], letter.attributes["event_type"]) == (EVENT_ID, "NoteWritten")
     assert log.invocations[0]["event_id"] == EVENT_ID
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["one at a time", "a batch"])
+def test_an_event_that_cannot_be_read_is_found_by_its_own_ids(sqs: FakeSqs, log: OperatorLog, whole: bool) -> None:
+    if whole:
+        consumer: Any = BatchConsumer("n", service="s", queue=queue(), read=read_delivery, handle=lambda _: [])
+    else:
+        consumer = Consumer("n", service="s", queue=queue(), read=read_delivery, handle=lambda _: "noted")
+
+    assert failed(consumer(batch(message(delivered(version="first"))), None)) == []
+
+    own = {"correlation_id": "desk-1", "event_id": EVENT_ID, "event_type": "NoteWritten"}
+    (letter,) = sqs.set_aside
+    assert own.items() <= letter.attributes.items()
+    (line,) = [line for line in log.lines if line["message"] == "message set aside"]
+    assert own.items() <= line.items()
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [{"id": SECRET, "type": SECRET, "correlation_id": SECRET}, {"id": 1, "type": None, "correlation_id": []}, [SECRET]],
+)
+def test_ids_that_are_none_are_not_repeated(sqs: FakeSqs, log: OperatorLog, detail: Any) -> None:
+    consumer = Consumer("n", service="s", queue=queue(), read=read_delivery, handle=lambda _: "noted")
+
+    assert failed(consumer(batch(message({"detail": detail})), None)) == []
+
+    (letter,) = sqs.set_aside
+    assert letter.attributes.keys() == {"reason", "consumer", "correlation_id", "set_aside_at", "received"}
+    assert letter.attributes["correlation_id"] == log.invocations[0]["correlation_id"]
+    assert SECRET not in log.text + "".join(letter.attributes.values())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from admin_service import http
-from localstack.embedded import dead_letters, engine
+from localstack.embedded import cli, dead_letters, engine
 from localstack.embedded.aws import Aws
 from localstack.embedded.errors import Refusal
 from localstack.embedded.state import StackFile
@@ -86,9 +86,23 @@ def test_what_is_about_people_is_withheld(office: PostOffice, known: Path) -> No
 def test_letters_are_sent_off_again(office: PostOffice, known: Path) -> None:
     first, second = office.queues.put(DEAD, "a"), office.queues.put(DEAD, "b")
 
-    assert lines(known, "Dead", second, redrive=True) == [f"{second}  moved", "1 moved, about 1 left in Dead"]
-    assert lines(known, "Dead", redrive=True) == [f"{first}  moved", "1 moved, about 0 left in Dead"]
+    assert lines(known, "Dead", second, redrive=True) == [f"{second}  moved", "1 moved from Dead"]
+    assert lines(known, "Dead", redrive=True) == [f"{first}  moved", "1 moved from Dead"]
     assert sorted(office.queues.bodies(WORK)) == ["a", "b"]
+
+
+@pytest.mark.parametrize("redrive", [False, True])
+def test_a_message_that_is_not_there_is_a_failure(
+    office: PostOffice, known: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], redrive: bool
+) -> None:
+    office.queues.put(DEAD, "a")
+    asked = ["dead-letters", "--queue", "Dead", "--id", "no-such-message", "--stack-file", str(known)]
+    monkeypatch.setattr("sys.argv", ["embedded", *asked, *(["--redrive"] if redrive else [])])
+
+    assert cli.main() == 1
+
+    assert "no-such-message" in capsys.readouterr().err
+    assert office.queues.bodies(DEAD) == ["a"]
 
 
 def test_what_the_function_refuses_is_refused(office: PostOffice, known: Path) -> None:

@@ -20,7 +20,13 @@ LOGGED: Mapping[str, list[dict[str, Any]]] = {
             "status": 409, "duration_ms": 12.5, "actor": "anonymous", "error_code": "email_taken",
             "correlation_id": "one", "account": "01",
         },
-        {"message": "something else", "correlation_id": "one"},
+        {"message": "something else", "timestamp": "2026-11-22 10:00:02", "level": "INFO", "correlation_id": "one"},
+        {
+            "message": "message set aside", "timestamp": "2026-11-22 10:00:03", "level": "ERROR", "service": "users",
+            "consumer": "notes", "reason": "there is no such thing", "correlation_id": "letter",
+        },
+        {"message": "unexpected", "timestamp": "2026-11-22 10:00:04", "level": "WARNING", "correlation_id": "letter"},
+        {"type": "platform.report", "record": {}},
     ],
     "/aws/lambda/library-authorizer": [
         {
@@ -66,6 +72,13 @@ def test_invocations_stand_under_a_heading_oldest_first(known: Path, correlation
         ["timestamp", "service", "route", "status", "duration_ms", "actor", "error_code", "correlation_id"],
         ["2026-11-22 10:00:00", "gateway", "authorizer", "200", "3.0", "anonymous", "-", "one"],
         ["2026-11-22 10:00:01", "users", "POST /api/users", "409", "12.5", "anonymous", "email_taken", "one"],
+    ]
+
+
+def test_what_went_wrong_is_found_by_the_id_of_a_dead_letter(known: Path) -> None:
+    assert [line.split("  ") for line in logs.lines(known, "letter")[1:]] == [
+        ["2026-11-22 10:00:03", "users", "notes", "ERROR message set aside: there is no such thing"],
+        ["2026-11-22 10:00:04", "-", "-", "WARNING unexpected"],
     ]
 
 

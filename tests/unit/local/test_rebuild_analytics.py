@@ -33,10 +33,17 @@ class Client:
         self.answers = list(answers)
         self.asked: list[str] = []
         self.replays: list[dict[str, Any]] = []
+        self.archives: list[str] = []
+        self.forced = False
 
     def invoke(self, *, Payload: bytes, **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's name
-        self.asked.append(json.loads(Payload)["action"])
+        command = json.loads(Payload)
+        self.asked.append(command["action"])
+        self.forced = command["force"]
         return {"Payload": io.BytesIO(json.dumps(self.answers.pop(0)).encode())}
+
+    def list_archives(self, *, NamePrefix: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        return {"Archives": [{"ArchiveName": name} for name in self.archives if name.startswith(NamePrefix)]}
 
     def start_replay(self, **asked: Any) -> None:
         self.replays.append(asked)
@@ -85,12 +92,35 @@ def test_a_replay_reaches_past_the_beginning_and_only_to_analytics(
     assert asked["Destination"] == {"Arn": "arn:bus", "FilterArns": ["arn:rule", "arn:copies"]}
 
 
+def test_nothing_is_begun_that_could_not_be_replayed_but_by_force(monkeypatch: pytest.MonkeyPatch, known: Path) -> None:
+    client = answering(monkeypatch, BUILDING)
+    monkeypatch.setattr(deploy, "outputs", lambda *_: {"EventBusArn": "arn:aws:events:here:1:event-bus/library"})
+    with pytest.raises(Refusal, match="no archive"):
+        list(rebuild(known, "begin"))
+    assert client.asked == []
+
+    list(rebuild(known, "begin", force=True))
+    assert (client.asked, client.forced) == (["begin"], True)
+
+
+def test_an_archive_made_after_the_deployment_is_found(monkeypatch: pytest.MonkeyPatch, known: Path) -> None:
+    client = answering(monkeypatch, BUILDING)
+    outputs = {**OUTPUTS, "EventBusArn": "arn:aws:events:here:1:event-bus/library"}
+    del outputs["EventsArchiveArn"]
+    monkeypatch.setattr(deploy, "outputs", lambda *_: outputs)
+    client.archives = [deploy.archive_name("library")]
+
+    list(rebuild(known, "replay"))
+
+    assert client.replays[0]["EventSourceArn"] == "arn:aws:events:here:1:archive/library-events"
+
+
 @pytest.mark.parametrize(
     ("status", "outputs", "why"),
     [
         (IDLE, OUTPUTS, "begin first"),
         ({**BUILDING, "replay_until_at_least": "2999-01-01T00:00:00Z"}, OUTPUTS, "Too early"),
-        (BUILDING, {}, "no archive"),
+        (BUILDING, {"EventBusArn": "arn:aws:events:here:1:event-bus/library"}, "no archive"),
     ],
 )
 def test_a_replay_that_would_not_do(

@@ -101,7 +101,7 @@ class DeadLetters:
         for result in results:
             count("Redriven", queue=queue.name, outcome=result.outcome.value)
         moved = sum(result.outcome is Outcome.MOVED for result in results)
-        return RedriveView(queue=queue.name, moved=moved, left=self.queues.waiting(queue.url), results=results)
+        return RedriveView(queue=queue.name, moved=moved, results=results)
 
     def _queue(self, name: str) -> DeadLetterQueue:
         for queue in self.declared.queues():

@@ -94,9 +94,8 @@ class ResultView(BaseModel):
 
 
 class RedriveView(BaseModel):
-    """What was sent off again. `left` is about how many messages are in the queue now."""
+    """What was sent off again."""
 
     queue: str
     moved: int
-    left: int
     results: list[ResultView]

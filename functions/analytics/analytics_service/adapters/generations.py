@@ -1,16 +1,23 @@
 """The generations: one item, a view of it that is a few seconds old at most, and deleting what a generation left."""
 
+import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
+from analytics_service.adapters.figures import DynamoFigures
 from analytics_service.adapters.layout import prefix
 from analytics_service.application.ports import Generations, Stale
+from analytics_service.domain import counters as c
 from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import ABSENT, PRESENT, ConditionFailed, Expression, Item, Table
 
 VIEW_SECONDS = 3.0
 """How old the view may be."""
+
+FIRST_YEAR = 2000
+"""No loan is older."""
 
 _KEY = {"pk": "META", "sk": "GENERATIONS"}
 
@@ -30,6 +37,7 @@ class DynamoGenerations:
             **_KEY,
             "live": generations.live,
             "building": generations.building,
+            "previous": generations.previous,
             "last": generations.last,
             "dropping": list(generations.dropping) or None,
             "position": dict(generations.position) if generations.position else None,
@@ -42,6 +50,15 @@ class DynamoGenerations:
         except ConditionFailed as failed:
             raise Stale from failed
 
+    def totals(self, generation: int, last_year: int) -> Mapping[str, int]:
+        figures = DynamoFigures(self._table, _Always(Generations(live=generation)), most_items=sys.maxsize)
+        months = [f"{year}-{month:02d}" for year in range(FIRST_YEAR, last_year + 1) for month in range(1, 13)]
+        lent, held = figures.of_months(c.Kind.GENRE_MONTH, months), figures.all_of(c.Kind.HOLDINGS)
+        return {
+            c.LOANS: sum(of.get(c.LOANS, 0) for of in lent.values()),
+            c.TITLES: sum(of.get(c.TITLES, 0) for of in held.values()),
+        }
+
     def delete_some(self, generation: int, position: Mapping[str, Any] | None) -> tuple[int, Mapping[str, Any] | None]:
         of_it = Expression("begins_with(#pk, :prefix)", {"pk": "pk"}, {"prefix": prefix(generation)})
         items, after = self._table.walk(of_it, start=position)
@@ -51,6 +68,16 @@ class DynamoGenerations:
             except ConditionFailed:
                 continue  # expired, or deleted by another run
         return len(items), after
+
+
+@dataclass(frozen=True)
+class _Always:
+    """Implements `application.ports.GenerationsView` for looking at one generation, live or not."""
+
+    generations: Generations
+
+    def current(self) -> Generations:
+        return self.generations
 
 
 class RememberedGenerations:
@@ -74,6 +101,7 @@ def _generations(item: Item) -> Generations:
     return Generations(
         live=item["live"],
         building=item.get("building"),
+        previous=item.get("previous"),
         last=item["last"],
         dropping=tuple(item.get("dropping", ())),
         position=item.get("position"),

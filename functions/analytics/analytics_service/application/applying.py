@@ -138,12 +138,12 @@ class Applying:
         live = [event for event in known if deliveries[event.place].replay is None]
         replayed = [event for event in known if deliveries[event.place].replay is not None]
         outcomes.update(self._apply(current.live, live))
-        if current.building is not None:
-            built = self._apply(current.building, known)
-            # An event that failed in either generation comes again; in the other one it is then known already.
-            outcomes.update({place: end for place, end in built.items() if _matters(outcomes.get(place), end)})
-        else:
+        if current.building is None:
             outcomes.update({event.place: NOT_BUILDING for event in replayed})
+        if current.beside is not None:
+            counted = self._apply(current.beside, known if current.building is not None else live)
+            # An event that failed in either generation comes again; in the other one it is then known already.
+            outcomes.update({place: end for place, end in counted.items() if _matters(outcomes.get(place), end)})
         return [outcomes[place] for place in range(len(deliveries))]
 
     def _with_members(self, changes: Mapping[int, incoming.Change]) -> list[_Known]:

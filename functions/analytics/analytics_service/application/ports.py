@@ -82,8 +82,9 @@ class People(Protocol):
 class Generations:
     """Which set of facts and counters is read (live), and which one is being built, if one is.
 
-    last: the highest number ever given. dropping: numbers that are being deleted, with a position to go on from.
-    changed_at: the last begin, finish or abandon.
+    previous: what was live before, kept and counted in as well, so that it can be live again. last: the highest number
+    ever given. dropping: numbers that are being deleted, with a position to go on from. changed_at: the last begin,
+    finish, revert, abandon or giving up of the previous one.
     """
 
     live: int = 1
@@ -92,7 +93,13 @@ class Generations:
     dropping: tuple[int, ...] = ()
     position: Mapping[str, Any] | None = None
     changed_at: datetime | None = None
+    previous: int | None = None
     version: int = 0
+
+    @property
+    def beside(self) -> int | None:
+        """The other set that live events are counted in, if there is one: there is never more than one."""
+        return self.building if self.building is not None else self.previous
 
 
 class GenerationsView(Protocol):
@@ -108,6 +115,10 @@ class GenerationsStore(Protocol):
 
     def write(self, generations: Generations) -> None:
         """Conditional on `version`, the one before. Raises Stale."""
+        ...
+
+    def totals(self, generation: int, last_year: int) -> Mapping[str, int]:
+        """What a generation holds in all, by measure: loans of all months up to that year's end, and titles."""
         ...
 
     def delete_some(self, generation: int, position: Mapping[str, Any] | None) -> tuple[int, Mapping[str, Any] | None]:
