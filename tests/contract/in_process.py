@@ -36,6 +36,8 @@ class InProcess:
     template: Mapping[str, Any] = field(default_factory=lambda: sam.load(TEMPLATE))
     signing_key: SigningKey = field(default_factory=SigningKey.generate)
     refs: dict[str, str] = field(default_factory=dict)
+    _clients: dict[str, Any] = field(default_factory=dict)
+    """By the name of the service. The functions' own clients are made for every function anew; these are not theirs."""
 
     @contextmanager
     def running(self) -> Iterator["InProcess"]:
@@ -69,8 +71,10 @@ class InProcess:
         return sam.resources_of(dict(self.template), sam.FUNCTION)
 
     def client(self, service: str) -> Any:
-        make: Any = boto3.client  # the overloads want literal names
-        return make(service, region_name=REGION)
+        if service not in self._clients:
+            make: Any = boto3.client  # the overloads want literal names
+            self._clients[service] = make(service, region_name=REGION)
+        return self._clients[service]
 
     def resolve(self, value: object) -> str:
         """A value of the template as CloudFormation would give it to the function."""
@@ -165,12 +169,13 @@ class InProcess:
         return {table: self.items(table) for table in sam.resources_of(dict(self.template), sam.TABLE)}
 
     def put_back(self, tables: Mapping[str, list[dict[str, Any]]]) -> None:
-        """Makes the tables what they were."""
+        """Makes the tables what they were; what did not change is left alone."""
         client = self.client("dynamodb")
         for table, wanted in tables.items():
-            for item in self.items(table):
+            found = self.items(table)
+            for item in (item for item in found if item not in wanted):
                 client.delete_item(TableName=self.refs[table], Key={name: item[name] for name in ("pk", "sk")})
-            for item in wanted:
+            for item in (item for item in wanted if item not in found):
                 client.put_item(TableName=self.refs[table], Item=item)
 
     def items(self, table: str) -> list[dict[str, Any]]:

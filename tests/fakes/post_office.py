@@ -229,6 +229,7 @@ class Post:
     hours: Hours = field(default_factory=Hours)
     caps: FakeAttempts = field(default_factory=FakeAttempts)
     brake: Brake = field(default_factory=Brake)
+    brake: Brake = field(default_factory=lambda: Brake(timedelta(minutes=1)))
     queue: Queue = field(init=False)
     providers: dict[Channel, Provider] = field(init=False)
     visit: timedelta = timedelta(seconds=60)
@@ -243,7 +244,7 @@ class Post:
 
     def dying(self, mortality: Mortality) -> "Post":
         """Another process on the same things."""
-        other = replace(self, mortality=mortality, brake=Brake())
+        other = replace(self, mortality=mortality, brake=Brake(self.brake.pause))
         other.queue, other.providers = self.queue, self.providers
         return other
 

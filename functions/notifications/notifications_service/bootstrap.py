@@ -208,7 +208,7 @@ def sending() -> Delivering:
         zone=settings().zone,
         library_name=settings().library_name,
         first_pause=settings().first_pause,
-        brake=Brake(),
+        brake=Brake(2 * settings().first_pause),
         clock=_CLOCK,
     )
 

@@ -23,11 +23,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from library_common import aws
 from library_common.clock import SystemClock, to_rfc3339
@@ -64,15 +64,28 @@ class Read[M]:
 
 @dataclass(frozen=True)
 class Delivery:
-    """An event as a rule delivers it. replay: the name of the archive's replay it comes from, if it does."""
+    """An event as a rule delivers it.
+
+    replay: the name of the archive's replay it comes from, if it does. source: who put it on the bus.
+    """
 
     envelope: Envelope
     replay: str | None = None
+    source: str | None = None
 
 
 class _Message(BaseModel):
     detail: Envelope
+    detail_type: str | None = Field(default=None, alias="detail-type")
+    source: str | None = None
     replay: str | None = Field(default=None, alias="replay-name")
+
+    @model_validator(mode="after")
+    def _is_what_the_rule_looked_at(self) -> Self:
+        # Rules choose by the detail type; an envelope of another type would get past them.
+        if self.detail_type is not None and self.detail_type != self.detail.type:
+            raise ValueError("the envelope is of another type than the event")
+        return self
 
 
 def read_delivery(body: str) -> Read[Delivery]:
@@ -80,7 +93,7 @@ def read_delivery(body: str) -> Read[Delivery]:
     found = _Message.model_validate_json(body)
     envelope = found.detail
     return Read(
-        Delivery(envelope, found.replay),
+        Delivery(envelope, found.replay, found.source),
         accepted_correlation_id(envelope.correlation_id),
         {"event_id": envelope.id, "event_type": envelope.type},
     )

@@ -13,7 +13,8 @@ from analytics_service.application.applying import COUNTED, FORGOTTEN, HOT_SECON
 from analytics_service.application.ports import Contended, Entry, Generations, Stale
 from analytics_service.domain import counters as c
 from analytics_service.domain.counters import CounterKey, Kind
-from analytics_service.domain.facts import FactKind, MemberMonth, text
+from analytics_service.domain.days import Calendar
+from analytics_service.domain.facts import FactKey, FactKind, LoanFact, MemberMonth, text
 from analytics_service.domain.incoming import NotUnderstood
 from library_common.consumers import Delivery
 from tests.fakes.analytics import NAIROBI, Counting, Died, added, created, event, renewed, returned
@@ -416,6 +417,61 @@ def test_what_makes_no_sense_blocks_nobody_and_its_reason_tells_no_secrets(data:
     assert isinstance(poison, NotUnderstood)
     assert "soon" not in str(poison)
     assert fine == COUNTED
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z", "2200-01-01T00:00:00Z"]
+)
+def test_moments_no_clock_can_show_are_no_trouble_for_the_others(moment: str) -> None:
+    counting = Counting()
+
+    outcomes = counting.applying.apply([created("L1", ISSUED, moment), created("L2", ISSUED, DUE)])
+
+    assert isinstance(outcomes[0], NotUnderstood)
+    assert outcomes[1] == COUNTED
+
+
+def test_a_mistake_of_ours_about_one_event_fails_that_event_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = Counting()
+    day_of = Calendar.day
+
+    def day_but_of_one(calendar: Calendar, moment: datetime) -> date:
+        if moment.day == 13:
+            raise OverflowError
+        return day_of(calendar, moment)
+
+    monkeypatch.setattr(Calendar, "day", day_but_of_one)
+    events = [created(f"L{n}", f"2026-11-{10 + n}T09:00:00Z", DUE, user=f"U{n}", book=f"B{n}") for n in range(6)]
+    outcomes = counting.applying.apply(events)
+
+    assert isinstance(outcomes[3], OverflowError)
+    assert outcomes[:3] + outcomes[4:] == [COUNTED] * 5
+
+
+def test_nobody_tells_what_is_for_another_service_to_tell() -> None:
+    counting = Counting()
+    erased = event("MemberErased", ISSUED, user_id="U1")
+
+    (outcome,) = counting.applying.apply([Delivery(erased.envelope, source="library.fines")])
+
+    assert isinstance(outcome, NotUnderstood)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_events_that_contradict_each_other_leave_the_same_fact_in_any_order(order: tuple[int, ...]) -> None:
+    events = [
+        created("L1", ISSUED, DUE, book="B1"),
+        renewed("L1", "2026-11-05T09:00:00Z", DUE, 1, book="B2"),
+        returned("L1", "2026-11-07T09:00:00Z", ISSUED, DUE, book="B3"),
+    ]
+    counting = Counting()
+    for place in order:
+        counting.applying.apply([events[place]])
+
+    fact = counting.ledger.facts_of()[FactKey(FactKind.LOAN, "L1")]
+    assert isinstance(fact, LoanFact)
+    assert fact.book == "B1"
+    assert counting.ledger.sums() == counting.ledger.contributed(counting.calendar)
 
 
 def test_replayed_events_are_for_a_generation_that_is_being_built_only() -> None:

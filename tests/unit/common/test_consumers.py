@@ -370,6 +370,15 @@ def test_a_delivery_is_read_with_its_ids() -> None:
     assert found.notes == {"event_id": EVENT_ID, "event_type": "NoteWritten"}
 
 
+def test_an_envelope_of_another_type_than_the_rule_looked_at_is_refused() -> None:
+    with pytest.raises(ValueError, match="another type"):
+        read_delivery(delivered(type="MemberErased"))
+
+
+def test_a_delivery_says_who_put_it_on_the_bus() -> None:
+    assert read_delivery(delivered()).message.source == "library.notes"
+
+
 def test_a_replayed_event_says_so() -> None:
     body = json.loads(delivered()) | {"replay-name": "after-the-fix"}
 

@@ -6,11 +6,14 @@ stay in the stream for a day. The last two go to the publisher once more.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+_COUNT = re.compile("[0-9]{1,9}")
 
 
 class Kind(StrEnum):
@@ -113,7 +116,7 @@ def origin(letter: Letter) -> Origin:
     return Origin(
         reason=said.get("reason") or _reason_of_a_rule(said) or _reason_of_lambda(document),
         consumer=said.get("consumer"),
-        received=int(received) if received.isdecimal() else None,
+        received=int(received) if _COUNT.fullmatch(received) else None,
         set_aside_at=said.get("set_aside_at"),
         correlation_id=said.get("correlation_id") or _text(event.get("correlation_id")),
         event_id=_text(event.get("id")),

@@ -27,7 +27,6 @@ from analytics_service.domain.contributions import Contribution, contribution
 from analytics_service.domain.counters import CounterKey
 from analytics_service.domain.days import Calendar
 from analytics_service.domain.facts import Fact, FactKey, fold, key_of, member_of, with_amounts
-from analytics_service.domain.incoming import NotUnderstood
 from library_common.consumers import Delivery
 
 SIZES = (100, 100, 60, 30, 12, 1, 1, 1)
@@ -122,7 +121,7 @@ class Applying:
         for place, delivery in enumerate(deliveries):
             try:
                 change = _understood(delivery)
-            except NotUnderstood as failure:
+            except Exception as failure:  # noqa: BLE001 - whatever is wrong with one event, the others are counted
                 outcomes[place] = failure
                 continue
             if change is None:
@@ -160,37 +159,53 @@ class Applying:
     def _apply(self, generation: int, events: Sequence[_Known]) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         waiting = list(events)
-        failure: Exception | None = None
+        failures: dict[int, Exception] = {}
         for attempt, size in enumerate(SIZES):
             if not waiting:
                 break
             if attempt:
                 self.sleep(self.jitter() * 0.02 * 2**attempt)
-            again: list[_Known] = []
-            unwritten: set[FactKey] = set()
-            for chunk in self._chunks(generation, waiting, size):
+            # At last each event by itself: what is wrong with one must not take others along.
+            groups = [waiting] if size > 1 else [[event] for event in waiting]
+            failures = {}
+            for group in groups:
+                self._write(generation, group, size, outcomes, failures)
+            waiting = [event for event in waiting if event.place not in outcomes]
+        outcomes.update({event.place: failures.get(event.place) or Stale() for event in waiting})
+        return outcomes
+
+    def _write(
+        self,
+        generation: int,
+        events: Sequence[_Known],
+        size: int,
+        outcomes: dict[int, Outcome],
+        failures: dict[int, Exception],
+    ) -> None:
+        """Writes what can be written and notes its outcome, or why not."""
+        unwritten: set[FactKey] = set()
+        try:
+            for chunk in self._chunks(generation, events, size):
                 entry = chunk.entry()
                 if unwritten & chunk.before.keys():
                     # It builds on what was not written. Its conditions would not tell: somebody else may have brought
                     # a fact to the very version that we wanted to.
                     unwritten.update(chunk.facts)
-                    again.extend(chunk.events)
                     continue
                 if not entry.facts:
                     outcomes.update({event.place: KNOWN for event in chunk.events})
                     continue
                 try:
                     self.ledger.write(generation, entry, self.hot.now())
-                except Exception as failed:  # noqa: BLE001 - what is wrong with one event must not take others along
-                    failure = failed
+                except Exception as failed:  # noqa: BLE001 - the next try is smaller
+                    failures.update({event.place: failed for event in chunk.events})
                     self.hot.note(failed.counters if isinstance(failed, Contended) else ())
                     unwritten.update(chunk.facts)
-                    again.extend(chunk.events)
                 else:
                     outcomes.update({event.place: COUNTED for event in chunk.events})
-            waiting = again
-        outcomes.update({event.place: failure or Stale() for event in waiting})
-        return outcomes
+        except (ValueError, TypeError, ArithmeticError, LookupError) as failed:
+            # Something in an event that nobody thought of. A storage that fails raises something else, and fails all.
+            failures.update({event.place: failed for event in events if event.place not in outcomes})
 
     def _chunks(self, generation: int, events: Sequence[_Known], size: int) -> Iterator[_Chunk]:
         """The events in chunks of at most `size` items; what is alone in its chunk may be more.
@@ -246,7 +261,7 @@ class Applying:
 
 def _understood(delivery: Delivery) -> incoming.Change | None:
     envelope = delivery.envelope
-    return incoming.understand(envelope.type, envelope.id, envelope.occurred_at, envelope.data)
+    return incoming.understand(envelope.type, envelope.id, envelope.occurred_at, envelope.data, source=delivery.source)
 
 
 def _by_fact(events: Collection[_Known]) -> list[list[_Known]]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from analytics_service.application import views as v
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # noqa: RUF001 - wide ones are read as formulas, too
 
 
 def table(report: BaseModel) -> str:  # noqa: PLR0911 - one line per report
@@ -68,4 +68,7 @@ def _cell(value: object) -> object:
     """Text that a spreadsheet would take for a formula gets an apostrophe. Numbers are numbers."""
     if value is None:
         return ""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    # Where a semicolon separates, one in a title begins another cell.
+    if isinstance(value, str) and any(part.startswith(_FORMULA) for part in value.split(";")):
+        return f"'{value.replace(';', ',')}"
+    return value

@@ -190,10 +190,10 @@ def _loan(
 ) -> LoanFact:
     fact = replace(
         fact,
-        book=change.book_id,
-        # The first alias stays: events after an erasure have none.
-        member=fact.member or member,
-        title=fact.title or change.title or None,
+        # Of two that contradict each other always the same one. Events after an erasure have no alias.
+        book=min(filter(None, (fact.book, change.book_id))),
+        member=min(filter(None, (fact.member, member)), default=None),
+        title=min(filter(None, (fact.title, change.title)), default=None),
     )
     match change:
         case i.LoanCreated():

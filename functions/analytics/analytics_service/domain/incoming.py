@@ -17,10 +17,21 @@ UNKNOWN = "unknown"
 """The genre of what has none, or of what was not told of."""
 _ROLES = frozenset({"student", "faculty", "patron", "librarian", "admin"})
 _LONGEST_GENRE = 60
+_LONGEST_TEXT = 500
+
+
+_YEARS = range(1900, 2200)
+"""Far enough from both ends of what dates can say that every zone's clock can show it."""
 
 
 def _utc(moment: datetime) -> datetime:
+    if moment.year not in _YEARS:
+        raise ValueError("no year of this library")
     return moment.astimezone(UTC)
+
+
+def _short(text: str) -> str:
+    return text[:_LONGEST_TEXT]
 
 
 def _genre(text: str | None) -> str | None:
@@ -35,6 +46,8 @@ def _role(text: str) -> str:
 type Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 type Genre = Annotated[str | None, AfterValidator(_genre)]
 type RoleName = Annotated[str, AfterValidator(_role)]
+type Text = Annotated[str, AfterValidator(_short)]
+type Version = Annotated[int, Field(ge=0, le=10**12)]
 type Id = Annotated[str, Field(min_length=1, max_length=80)]
 
 
@@ -51,7 +64,7 @@ class _AboutLoan(_Event):
     loan_id: Id
     user_id: Id
     book_id: Id
-    title: str = ""
+    title: Text = ""
 
 
 class LoanCreated(_AboutLoan):
@@ -67,7 +80,7 @@ class LoanRenewed(_AboutLoan):
     """The due date moved. `extensions_count` counts this one."""
 
     due_date: Moment
-    extensions_count: Annotated[int, Field(ge=1)]
+    extensions_count: Annotated[int, Field(ge=1, le=1000)]
 
 
 class LoanReturned(_AboutLoan):
@@ -86,18 +99,18 @@ class BookDescribed(_Event):
     """What a title is called as of a version. total_copies: when it entered the catalogue."""
 
     book_id: Id
-    book_version: int
-    title: str
-    author: str = ""
+    book_version: Version
+    title: Text
+    author: Text = ""
     genre: Genre = None
-    total_copies: Annotated[int, Field(ge=0)] | None = None
+    total_copies: Annotated[int, Field(ge=0, le=100_000)] | None = None
 
 
 class BookShelved(_Event):
     """A title left the catalogue, or is back in it."""
 
     book_id: Id
-    book_version: int
+    book_version: Version
     archived: bool
 
 
@@ -146,9 +159,9 @@ class _BookUpdated(_Event):
     """Version 1 names the changed fields only; version 2 says what the description is now."""
 
     book_id: Id
-    book_version: int
-    title: str | None = None
-    author: str = ""
+    book_version: Version
+    title: Text | None = None
+    author: Text = ""
     genre: Genre = None
 
 
@@ -173,8 +186,30 @@ _HOLD_STEPS: dict[str, HoldStep] = {
 }
 
 
-def understand(event_type: str, event_id: str, occurred_at: str, data: dict[str, Any]) -> Change | None:
+_LOANS, _BOOKS, _USERS = "library.loans", "library.books", "library.users"
+SOURCES: dict[str, str] = {
+    "LoanCreated": _LOANS,
+    "LoanRenewed": _LOANS,
+    "LoanReturned": _LOANS,
+    "LoanLost": _LOANS,
+    **dict.fromkeys(_HOLD_STEPS, _LOANS),
+    "BookAdded": _BOOKS,
+    "BookUpdated": _BOOKS,
+    "BookRemoved": _BOOKS,
+    "BookRestored": _BOOKS,
+    "CopyStatusChanged": _BOOKS,
+    "MemberRegistered": _USERS,
+    "MemberErased": _USERS,
+}
+"""Who may tell of what."""
+
+
+def understand(
+    event_type: str, event_id: str, occurred_at: str, data: dict[str, Any], *, source: str | None = None
+) -> Change | None:
     """What an event says; None when there is nothing in it to count. Raises NotUnderstood."""
+    if source is not None and event_type in SOURCES and SOURCES[event_type] != source:
+        raise NotUnderstood(f"{event_type}: not for this source to tell")
     told = {**data, "event_id": event_id, "at": occurred_at}
     try:
         return _read(event_type, told)

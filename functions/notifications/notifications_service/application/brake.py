@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from notifications_service.domain.kinds import Channel
 
 FAILURES = 3
-PAUSE = timedelta(seconds=60)
 
 
 @dataclass
 class Brake:
-    """One per process. After the pause one try goes through, and its failure begins the next pause at once."""
+    """One per process. After `pause` one try goes through, and its failure begins the next pause at once."""
 
+    pause: timedelta
     failures: dict[Channel, int] = field(default_factory=dict)
     on_until: dict[Channel, datetime] = field(default_factory=dict)
 
@@ -23,7 +23,7 @@ class Brake:
     def failed(self, channel: Channel, now: datetime) -> None:
         self.failures[channel] = self.failures.get(channel, 0) + 1
         if self.failures[channel] >= FAILURES:
-            self.on_until[channel] = now + PAUSE
+            self.on_until[channel] = now + self.pause
 
     def worked(self, channel: Channel) -> None:
         self.failures.pop(channel, None)

@@ -29,7 +29,7 @@ from library_common.clock import Clock
 from library_common.ids import new_id
 from library_common.problems import TooManyRequests
 from library_common.telemetry import count, logger
-from notifications_service.application.brake import PAUSE, Brake
+from notifications_service.application.brake import Brake
 from notifications_service.application.ports import (
     Account,
     Accounts,
@@ -231,7 +231,7 @@ class Delivering:
         now = self.clock.now()
         channel = turn.lease.channel
         if self.brake.is_on(channel, now):
-            self._later(part, now + PAUSE * (1 + 0.5 * self.jitter()))
+            self._later(part, now + self.brake.pause * (1 + 0.5 * self.jitter()))
             return "paused"
         if turn.lease.until - now < ENOUGH_LEASE:
             self._later(part, now)

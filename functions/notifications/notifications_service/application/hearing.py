@@ -12,7 +12,6 @@ from notifications_service.domain.kinds import Kind
 from notifications_service.domain.notices import FORGOTTEN, LENDING, MOMENTS, Happening, Notice, notice_of
 from notifications_service.domain.reminders import Reminder, Rhythm, first_reminder
 
-
 TOO_OLD = timedelta(days=15)
 """Longer than an event waits in any queue, dead letters included. What comes later is no news."""
 
@@ -48,6 +47,9 @@ class Hear:
         if event.replayed:
             # Others make up their records from the archive. Members were told when it happened.
             return "replayed"
+        return self._news(event, correlation_id)
+
+    def _news(self, event: Happening, correlation_id: str) -> str:
         try:
             notice = notice_of(event, self.rhythm.overdue_days)
             if notice is None:
@@ -59,8 +61,9 @@ class Hear:
             raise Incomprehensible("a moment or an id in it is none") from failure
         if self.clock.now() - occurred_at > TOO_OLD:
             return "too old"
-        if not self._applies(notice):
-            return "does not apply"
+        return self._tell(notice, reminder, occurred_at, correlation_id) if self._applies(notice) else "does not apply"
+
+    def _tell(self, notice: Notice, reminder: Reminder | None, occurred_at: datetime, correlation_id: str) -> str:
         try:
             planned = self.planning.tell(
                 notice, occurred_at=occurred_at, correlation_id=correlation_id, reminder=reminder
@@ -102,9 +105,7 @@ def _check_moments(data: Mapping[str, Any]) -> None:
 
 
 def _moment(value: object) -> datetime:
-    if not isinstance(value, str):
-        raise ValueError("a moment is text")
-    moment = from_rfc3339(value)
+    moment = from_rfc3339(value if isinstance(value, str) else "")
     if moment.year not in _YEARS:
         raise ValueError("a moment far from all others")
     return moment

@@ -289,7 +289,8 @@ class NeighbourUnavailable(Exception):
 class Account:
     """What notifications needs to know of a member.
 
-    phone: one that the member set with their password; None for any other. has_proved_email: that the address is theirs.
+    phone: one that the member set with their password; None for any other.
+    has_proved_email: that the address is theirs.
     """
 
     id: str

@@ -19,8 +19,8 @@ SECONDS = 40.0
 class Sweep:
     """The use case. Two at once put some things on the queue twice, which does no harm.
 
-    Where it had to stop the next one goes on, and begins anew when it is through: what nobody gets done, and so is found
-    again and again, holds up nothing behind it. A new process begins at the beginning.
+    Where it had to stop the next one goes on, and begins anew when it is through: what nobody gets done, and so is
+    found again and again, holds up nothing behind it. A new process begins at the beginning.
     """
 
     agenda: Agenda
