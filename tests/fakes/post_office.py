@@ -31,9 +31,10 @@ from notifications_service.application.ports import (
 from notifications_service.application.reminding import Remind
 from notifications_service.application.sweeping import Sweep
 from notifications_service.domain.kinds import Channel, Kind, Urgency
-from notifications_service.domain.notices import Happening
+from notifications_service.domain.notices import FORGOTTEN, TOLD, Happening
 from notifications_service.domain.preferences import DigestRhythm, Preferences
 from notifications_service.domain.reminders import Rhythm
+from tests.fakes.attempts import FakeAttempts
 from tests.support.clock import NOON, FixedClock
 from tests.support.mortality import Mortal, Mortality
 
@@ -64,6 +65,7 @@ class Wording:
         self.broken: set[str] = set()
         self.asked: list[tuple[Channel, str | None]] = []
         self.told: list[tuple[Kind, Mapping[str, Any]]] = []
+        self.names: list[str] = []
 
     def render(self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any]) -> Rendered:
         return self.render_many([(kind, data)], channel, language)
@@ -72,6 +74,7 @@ class Wording:
         self, notices: list[tuple[Kind, Mapping[str, Any]]], channel: Channel, language: str | None
     ) -> Rendered:
         self.asked.append((channel, language))
+        self.names.append(notices[0][1]["member_name"])
         if any(data.get("title") in self.broken for _, data in notices):
             raise KeyError("a field that is not there")
         self.told += notices
@@ -91,7 +94,8 @@ class Neighbours:
 
     def join(self, **details: Any) -> Account:
         user_id = details.pop("id", None) or new_id()
-        told = {"name": "Ann", "email": f"{user_id}@example.org", "phone": None, "language": None, **details}
+        told = {"name": "Ann", "email": f"{user_id}@example.org", "phone": None, "language": None}
+        told |= {"has_proved_email": True, **details}
         self.accounts[user_id] = Account(user_id, **told)
         return self.accounts[user_id]
 
@@ -222,6 +226,7 @@ class Post:
     devices: Endpoints = field(default_factory=Endpoints)
     push: PushCentre = field(default_factory=PushCentre)
     hours: Hours = field(default_factory=Hours)
+    caps: FakeAttempts = field(default_factory=FakeAttempts)
     brake: Brake = field(default_factory=lambda: Brake(timedelta(minutes=1)))
     queue: Queue = field(init=False)
     providers: dict[Channel, Provider] = field(init=False)
@@ -264,7 +269,8 @@ class Post:
 
     @property
     def hear(self) -> Hear:
-        return Hear(self.planning, self.plans, self.devices, self.push, self.rhythm, self.clock)
+        loans = self._port(self.neighbours, "loans")
+        return Hear(self.planning, self.plans, self.devices, self.push, loans, self.rhythm, self.clock)
 
     @property
     def send(self) -> Delivering:
@@ -277,6 +283,7 @@ class Post:
             ways={channel: self._port(way, channel.value) for channel, way in self.providers.items()},
             devices=self.devices,
             outgoing=self._port(self.queue, "queue"),
+            caps=self._port(self.caps, "caps"),
             first_allowed=self.hours,
             zone=NAIROBI,
             library_name="Test Library",
@@ -402,6 +409,7 @@ def event(type_: str, user_id: str, *, at: datetime = NOON, **data: Any) -> Happ
         occurred_at=at.isoformat().replace("+00:00", "Z"),
         user_id=user_id,
         data={"user_id": user_id, **data},
+        source=FORGOTTEN[0] if type_ == FORGOTTEN[1] else TOLD[type_].source,
     )
 
 

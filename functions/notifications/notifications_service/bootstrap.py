@@ -8,6 +8,7 @@ from library_common.configuration import parameter, secret
 from library_common.consumers import Queue
 from library_common.dynamodb import Table
 from library_common.key_rings import current_secret
+from library_common.limits import limiter
 from library_common.service_client import Patience, ServiceClient, ServiceToken
 from notifications_service.adapters.broadcasts import DynamoBroadcasts
 from notifications_service.adapters.built_in_wording import BuiltIn
@@ -177,6 +178,7 @@ def hear() -> Hear:
         plans=_plans(),
         devices=devices(),
         push=SnsPush(settings().push_application),
+        loans=_loans(),
         rhythm=settings().rhythm,
         clock=_CLOCK,
     )
@@ -201,6 +203,7 @@ def sending() -> Delivering:
         },
         devices=devices(),
         outgoing=_outgoing(),
+        caps=limiter(),
         first_allowed=first_allowed,
         zone=settings().zone,
         library_name=settings().library_name,

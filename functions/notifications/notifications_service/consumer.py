@@ -22,6 +22,8 @@ def read_happening(body: str) -> Read[Happening]:
             "occurred_at": envelope.occurred_at,
             "user_id": envelope.data.get("user_id"),
             "data": envelope.data,
+            "source": read.message.source,
+            "replayed": read.message.replay is not None,
         }
     )
     return Read(event, read.correlation_id, read.notes)

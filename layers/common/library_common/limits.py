@@ -119,6 +119,10 @@ DEFAULTS: Mapping[str, Limit] = MappingProxyType(
         "notice_account": _limit(5, 3600),
         # By phone number, counted by whoever sends text messages.
         "text_number": _limit(5, 3600),
+        # By member, counted by the sender of notices; the first by phone number as well.
+        "member_sms": _limit(10, 86_400),
+        "member_email": _limit(50, 86_400),
+        "unproved_email": _limit(5, 86_400),
     }
 )
 """Every limit there is. docs/rate-limits.md says what each is for."""

@@ -74,6 +74,7 @@ def test_registering_answers_the_account_and_where_it_is(ask: Ask, community: Co
         "status_reason": None,
         "suspended_until": None,
         "phone": "+441632960001",
+        "phone_confirmed": False,
         "preferences": {
             "language": "fr",
             "notification_email": True,

@@ -45,13 +45,18 @@ class HttpLoans:
         self._monotonic = monotonic
 
     def still_out(self, loan_id: str, due_date: str) -> bool:
+        try:
+            wanted = from_rfc3339(due_date)
+        except (ValueError, OverflowError):
+            # No loan is due at what is no moment.
+            return False
         answer = self._client.get(f"/api/loans/{path_segment(loan_id)}", deadline=self._monotonic() + DEADLINE_SECONDS)
         loan = _answered(answer)
         return (
             loan is not None
             and loan["status"] in _OUT
             and not loan.get("claimed_returned")
-            and from_rfc3339(loan["due_date"]) == from_rfc3339(due_date)
+            and from_rfc3339(loan["due_date"]) == wanted
         )
 
 
@@ -67,12 +72,15 @@ def _answered(answer: Result) -> Mapping[str, Any] | None:
 
 def _account(body: Mapping[str, Any]) -> Account:
     preferences = body.get("preferences") or {}
+    # A number that the member did not set with their password may be anybody's.
+    confirmed = body.get("phone_confirmed") is True
     return Account(
         id=body["id"],
         name=body["name"],
         email=body["email"],
-        phone=body.get("phone"),
+        phone=body.get("phone") if confirmed else None,
         language=preferences.get("language"),
         takes_email=preferences.get("notification_email", True),
         takes_sms=preferences.get("notification_sms", False),
+        has_proved_email=body.get("email_verified") is True,
     )

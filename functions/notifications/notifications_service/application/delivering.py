@@ -13,6 +13,10 @@ What is unknown is sent once more, after the lease: a member may get the same me
 not at all. If that is unknown again, it is given up as `unknown_outcome`, for an administrator to decide. A failure
 that is certain is tried again with growing pauses for a day. A refusal for good goes over to the next channel that the
 member allows; where there is none, the notice is in the member's list at least.
+
+Nobody gets more than so many messages a day, whatever happens in the library: what is beyond that waits for the next
+morning and is one message then. An address that nobody has proved to be the member's gets the library's words only:
+the member's name, which may be anything, is left out.
 """
 
 import random
@@ -23,12 +27,14 @@ from zoneinfo import ZoneInfo
 
 from library_common.clock import Clock
 from library_common.ids import moment_of, new_id
+from library_common.problems import TooManyRequests
 from library_common.telemetry import count, logger
 from notifications_service.application.api_ports import Entry
 from notifications_service.application.brake import Brake
 from notifications_service.application.ports import (
     Account,
     Accounts,
+    Caps,
     Deliveries,
     Devices,
     DueDelivery,
@@ -54,6 +60,7 @@ from notifications_service.domain.deliveries import (
     Delivery,
     State,
     pause_after,
+    tomorrow,
 )
 from notifications_service.domain.kinds import Channel, Kind, Urgency
 from notifications_service.domain.messages import gathered, messages_of, overtaken
@@ -65,10 +72,16 @@ ENOUGH_LEASE = timedelta(seconds=35)
 OF_A_LOAN = frozenset({Kind.LOAN_DUE_SOON, Kind.LOAN_OVERDUE})
 """Kinds that are pointless once the book is back."""
 
+NOT_JUDGED = "not_judged"
 NOT_RENDERED = "not_rendered"
 UNKNOWN_OUTCOME = "unknown_outcome"
 NO_ADDRESS = "no_address"
 OVERTAKEN = "overtaken"
+
+TEXTS_A_DAY = "member_sms"
+MAILS_A_DAY = "member_email"
+MAILS_A_DAY_UNPROVED = "unproved_email"
+"""The limits on messages, by name."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,16 @@ class _Turn:
             takes_sms=self.account.takes_sms,
         )
 
+    @property
+    def names_the_member(self) -> bool:
+        """Whether the message is sure to reach the member, and nobody whom a stranger would have us write to."""
+        match self.lease.channel:
+            case Channel.EMAIL:
+                return self.account.has_proved_email
+            case Channel.SMS:
+                return False
+        return True
+
 
 @dataclass(frozen=True)
 class Delivering:
@@ -101,6 +124,7 @@ class Delivering:
     ways: Mapping[Channel, Way]
     devices: Devices
     outgoing: Outgoing
+    caps: Caps
     first_allowed: FirstAllowed
     zone: ZoneInfo
     library_name: str
@@ -145,7 +169,7 @@ class Delivering:
                 self.deliveries.drop(delivery, "no_member", now)
             return "no member"
         turn = _Turn(lease, account, self.preferences.of(lease.user_id))
-        ready = [delivery for delivery in due if self._may_go(delivery, turn)]
+        ready = [delivery for delivery in due if self._judged(delivery, turn)]
         if not ready:
             return "not now"
         old_news = overtaken(ready)
@@ -162,6 +186,20 @@ class Delivering:
             self._fail(delivery, UNKNOWN_OUTCOME)
             return None
         return replace(delivery, unknown=delivery.unknown + 1)
+
+    def _judged(self, delivery: Delivery, turn: _Turn) -> bool:
+        """`_may_go`; one that cannot be judged is tried again by itself, for a day, and holds up no other."""
+        try:
+            return self._may_go(delivery, turn)
+        except Exception as failure:  # noqa: BLE001 - whatever is odd about this one, the others are not
+            self._odd("notice not judged", delivery, failure)
+            begun = _begun([delivery], self.clock.now())
+            try:
+                self.deliveries.begin(turn.lease, begun)
+            except Stale:
+                return False
+            self._try_again(begun, NOT_JUDGED)
+            return False
 
     def _may_go(self, delivery: Delivery, turn: _Turn) -> bool:
         """What may not is dropped, sent another way, or put back here."""
@@ -202,7 +240,12 @@ class Delivering:
         if turn.lease.until - now < ENOUGH_LEASE:
             self._later(part, now)
             return "out of time"
-        begun = [replace(d, attempts=d.attempts + 1, first_tried_at=d.first_tried_at or now) for d in part]
+        over = self._over_the_caps(part, turn)
+        self._later(over, tomorrow(now, self.zone))
+        part = [delivery for delivery in part if delivery not in over]
+        if not part:
+            return "enough for today"
+        begun = _begun(part, now)
         try:
             self.deliveries.begin(turn.lease, begun)
         except Stale:
@@ -211,6 +254,26 @@ class Delivering:
         if message is None:
             return "not rendered"
         return self._hand_over(message, begun, turn)
+
+    def _over_the_caps(self, part: Sequence[Delivery], turn: _Turn) -> list[Delivery]:
+        """What has to wait for tomorrow. A message counts when it is first tried, and not again."""
+        new = [delivery for delivery in part if delivery.first_tried_at is None]
+        if not new or all(self._takes(name, key) for name, key in _caps_of(turn)):
+            return []
+        if turn.lease.channel is not Channel.EMAIL:
+            return new
+        at_once = [delivery for delivery in new if delivery.is_instant]
+        if at_once and not turn.account.has_proved_email and not self._takes(MAILS_A_DAY, turn.account.id):
+            # Even of changed passwords nobody reads fifty a day, and it may be a stranger's address.
+            return new
+        return [delivery for delivery in new if not delivery.is_instant]
+
+    def _takes(self, limit_name: str, key: str) -> bool:
+        try:
+            self.caps.take(limit_name, key)
+        except TooManyRequests:
+            return False
+        return True
 
     def _hand_over(self, message: Rendered, begun: Sequence[Delivery], turn: _Turn) -> str:
         channel = turn.lease.channel
@@ -261,7 +324,8 @@ class Delivering:
             return None, []
 
     def _render(self, deliveries: Sequence[Delivery], turn: _Turn) -> Rendered:
-        always = {"library_name": self.library_name, "member_name": turn.account.name}
+        name = turn.account.name if turn.names_the_member else ""
+        always = {"library_name": self.library_name, "member_name": name}
         return self.templates.render_many(
             [(delivery.kind, {**delivery.data, **always}) for delivery in deliveries],
             turn.lease.channel,
@@ -289,11 +353,14 @@ class Delivering:
                 self._later([replace(delivery, unknown=delivery.unknown + 1, error=code)], lease.until)
 
     def _not_rendered(self, delivery: Delivery, failure: Exception) -> None:
+        self._odd("notice not rendered", delivery, failure)
+        self._try_again([delivery], NOT_RENDERED)
+
+    def _odd(self, what: str, delivery: Delivery, failure: Exception) -> None:
         logger().error(
-            "notice not rendered",
+            what,
             extra={"kind": delivery.kind.value, "channel": delivery.channel.value, "failure": type(failure).__name__},
         )
-        self._try_again([delivery], NOT_RENDERED)
 
     def _refused(self, delivery: Delivery, turn: _Turn, code: str) -> None:
         if self._went_over(delivery, turn, code):
@@ -373,3 +440,20 @@ class Delivering:
 
     def _pause(self, attempts: int) -> timedelta:
         return pause_after(attempts, self.first_pause, self.jitter())
+
+
+def _begun(deliveries: Sequence[Delivery], now: datetime) -> list[Delivery]:
+    """As they are when they are tried once more."""
+    return [replace(d, attempts=d.attempts + 1, first_tried_at=d.first_tried_at or now) for d in deliveries]
+
+
+def _caps_of(turn: _Turn) -> list[tuple[str, str]]:
+    """The limits, and whose, that a message of this turn counts under."""
+    account = turn.account
+    match turn.lease.channel:
+        case Channel.EMAIL:
+            return [(MAILS_A_DAY if account.has_proved_email else MAILS_A_DAY_UNPROVED, account.id)]
+        case Channel.SMS if account.phone is not None:
+            # By number, too: several accounts may have the same.
+            return [(TEXTS_A_DAY, account.id), (TEXTS_A_DAY, account.phone)]
+    return []

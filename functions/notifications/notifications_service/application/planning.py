@@ -93,9 +93,8 @@ class Planning:
     def _times(self, preferences: Preferences, how_soon: Urgency, now: datetime) -> tuple[datetime, datetime]:
         """When it may go out, and when it does."""
         allowed = self.first_allowed(preferences, how_soon, now, self.zone)
-        after_the_visit = now + self.visit
         if how_soon is not Urgency.ROUTINE or allowed > now:
             return allowed, allowed
-        # Not into quiet hours, and not past a digest, for the sake of a minute.
-        waits = self.first_allowed(preferences, how_soon, after_the_visit, self.zone) == after_the_visit
-        return now, after_the_visit if waits else now
+        # Never without the visit: whoever borrows and returns again and again would get a message for each. When it
+        # ends in quiet hours, it lasts until they do.
+        return now, self.first_allowed(preferences, how_soon, now + self.visit, self.zone)

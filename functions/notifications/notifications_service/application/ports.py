@@ -285,7 +285,11 @@ class NeighbourUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Account:
-    """What notifications needs to know of a member."""
+    """What notifications needs to know of a member.
+
+    phone: one that the member set with their password; None for any other.
+    has_proved_email: that the address is theirs.
+    """
 
     id: str
     name: str
@@ -294,6 +298,7 @@ class Account:
     language: str | None
     takes_email: bool = True
     takes_sms: bool = False
+    has_proved_email: bool = False
 
 
 class Accounts(Protocol):
@@ -314,8 +319,16 @@ class Loans(Protocol):
     def still_out(self, loan_id: str, due_date: str) -> bool:
         """Whether the member has the copy, has not said it was returned, and it is due at that very moment.
 
-        Raises NeighbourUnavailable.
+        Not at a `due_date` that is no moment. Raises NeighbourUnavailable.
         """
+        ...
+
+
+class Caps(Protocol):
+    """How much goes out to somebody in a day (`library_common.limits`)."""
+
+    def take(self, limit_name: str, key: str) -> None:
+        """Counts one message. Raises TooManyRequests."""
         ...
 
 

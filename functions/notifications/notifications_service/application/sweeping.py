@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from library_common.clock import Clock
 from notifications_service.application.api_ports import Position
@@ -17,12 +17,17 @@ SECONDS = 40.0
 
 @dataclass(frozen=True)
 class Sweep:
-    """The use case. Two at once put some things on the queue twice, which does no harm."""
+    """The use case. Two at once put some things on the queue twice, which does no harm.
+
+    Where it had to stop the next one goes on, and begins anew when it is through: what nobody gets done, and so is
+    found again and again, holds up nothing behind it. A new process begins at the beginning.
+    """
 
     agenda: Agenda
     outgoing: Outgoing
     clock: Clock
     monotonic: Callable[[], float] = time.monotonic
+    left_off: dict[int, Position] = field(default_factory=dict)
 
     def __call__(self) -> int:
         """How many tasks were queued."""
@@ -31,7 +36,8 @@ class Sweep:
         now = self.clock.now()
         until = self.monotonic() + SECONDS
         queued = 0
-        positions: dict[int, Position | None] = dict.fromkeys(range(BUCKETS))
+        positions: dict[int, Position | None] = {bucket: self.left_off.get(bucket) for bucket in range(BUCKETS)}
+        skipped = set(self.left_off)
         seen: set[Due] = set()
         # A page of each in turn, so that one full bucket does not starve the others.
         while positions and self.monotonic() < until and queued < MOST_WAITING:
@@ -43,8 +49,12 @@ class Sweep:
                     self.outgoing.put(new)
                 seen.update(new)
                 queued += len(new)
-                if more is None:
+                if more is None and bucket not in skipped:
                     del positions[bucket]
                 else:
                     positions[bucket] = more
+                if more is None:
+                    skipped.discard(bucket)
+        self.left_off.clear()
+        self.left_off.update({bucket: after for bucket, after in positions.items() if after is not None})
         return queued

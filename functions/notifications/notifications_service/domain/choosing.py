@@ -23,11 +23,12 @@ def channels_for(
 def is_allowed(channel: Channel, kind: Kind, preferences: Preferences, *, takes_email: bool, takes_sms: bool) -> bool:
     """Whether a message may go this way now. takes_*: what the member's account says.
 
-    What has to be told at once is told, whatever the account says; the wishes for a kind always count.
+    What has to be told at once is told by e-mail and push, whatever the account says. Nobody is texted who did not ask
+    for it, and the wishes for a kind always count.
     """
     wished = preferences.channels.get(kind)
     if wished is not None and channel not in wished:
         return False
-    if urgency(kind) is Urgency.INSTANT:
+    if urgency(kind) is Urgency.INSTANT and channel is not Channel.SMS:
         return True
     return {Channel.EMAIL: takes_email, Channel.SMS: takes_sms}.get(channel, True)

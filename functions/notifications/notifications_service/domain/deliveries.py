@@ -12,11 +12,12 @@ Invariants, kept by conditional writes on these states:
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any
 
 from notifications_service.domain.kinds import Channel, Kind, Urgency, urgency
+from notifications_service.domain.reminders import AT
 
 LEASE = timedelta(seconds=60)
 """How long a sender owns a member's channel: longer than its function may run (30 s), so that no two ever do."""
@@ -81,6 +82,12 @@ class Delivery:
     def is_given_up(self, at: datetime) -> bool:
         """Whether a try at that moment would be one too many."""
         return self.first_tried_at is not None and at - self.first_tried_at > GIVE_UP_AFTER
+
+
+def tomorrow(now: datetime, zone: tzinfo) -> datetime:
+    """The next day's hour for what waits for it, by the library's clock."""
+    day = now.astimezone(zone).date() + timedelta(days=1)
+    return datetime.combine(day, AT, tzinfo=zone).astimezone(UTC)
 
 
 def pause_after(attempts: int, base: timedelta, jitter: float) -> timedelta:

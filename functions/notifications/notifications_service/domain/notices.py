@@ -55,18 +55,42 @@ TOLD: Mapping[str, Telling] = {
 FORGOTTEN = ("library.users", "MemberErased")
 """After this nothing is kept about the member."""
 
+LONGEST_TEXT = 500
+"""Of what an event says; longer than any title that fits into a message."""
+
+LONGEST_ID = 64
+
+ID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
+"""Ids of members, as all ids of the library."""
+
+MOMENTS = ("due_date", "return_date", "pickup_until", "until")
+"""Fields that say when, RFC 3339."""
+
 LENDING = frozenset({"LoanCreated", "LoanRenewed"})
 """Types that give a loan a due date, of which members are reminded."""
 
 
 class Happening(BaseModel):
-    """An event as notifications understands it. ValidationError for one that does not say whom it is about."""
+    """An event as notifications understands it. ValidationError for one that does not say whom it is about.
 
-    id: str = Field(min_length=1)
+    source: who says so, by its name on the bus. replayed: it was heard before, and comes from the archive now.
+    """
+
+    id: str = Field(min_length=1, max_length=LONGEST_ID)
     type: str
     occurred_at: str
-    user_id: str = Field(min_length=1, max_length=64)
+    user_id: str = Field(pattern=ID)
     data: dict[str, Any]
+    source: str | None = None
+    replayed: bool = False
+
+    @property
+    def is_its_sources(self) -> bool:
+        """Whether it comes from the service whose events of this type are."""
+        if self.type == FORGOTTEN[1]:
+            return self.source == FORGOTTEN[0]
+        telling = TOLD.get(self.type)
+        return telling is None or self.source == telling.source
 
 
 @dataclass(frozen=True)
@@ -91,6 +115,8 @@ def notice_of(event: Happening, overdue_days: tuple[int, ...]) -> Notice | None:
     data = {name: value for name in telling.fields if (value := _plain(event.data.get(name))) is not None}
     identity = event.id
     if event.type == "LoanOverdue" and overdue_days and {"loan_id", "due_date"} <= data.keys():
+        if len(data["loan_id"]) > LONGEST_ID:
+            raise ValueError("a loan's id that is none")
         identity = identity_of_reminder(Kind.LOAN_OVERDUE, data["loan_id"], data["due_date"], min(overdue_days))
     return Notice(event.user_id, telling.kind, identity, data)
 
@@ -99,11 +125,11 @@ def _plain(value: object) -> Any:
     """Text, or an amount of money; None for anything a template could not show."""
     match value:
         case str():
-            return value
+            return value[:LONGEST_TEXT]
         case bool() | None:
             return None
         case int():
-            return str(value)
+            return str(value)[:LONGEST_TEXT]
         case {"amount": str(amount), "currency": str(currency)}:
-            return {"amount": amount, "currency": currency}
+            return {"amount": amount[:LONGEST_TEXT], "currency": currency[:LONGEST_TEXT]}
     return None

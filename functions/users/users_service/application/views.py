@@ -37,6 +37,9 @@ class UserView(BaseModel):
     status_reason: str | None
     suspended_until: Annotated[str | None, Field(description="RFC 3339; null for until further notice.")]
     phone: Annotated[str | None, Field(description="E.164.")]
+    phone_confirmed: Annotated[
+        bool, Field(description="Whether the member set the number with their password. Others are sent nothing.")
+    ]
     preferences: PreferencesView
     expires_at: Annotated[str | None, Field(description="End of the membership, RFC 3339; null for none.")]
     created_at: Annotated[str, Field(description="RFC 3339.")]
@@ -58,6 +61,7 @@ class UserView(BaseModel):
             status_reason=member.status_reason if stands else None,
             suspended_until=_moment(member.suspended_until) if stands else None,
             phone=member.phone,
+            phone_confirmed=member.phone_confirmed,
             preferences=PreferencesView.model_validate(member.preferences),
             expires_at=_moment(member.expires_at),
             created_at=to_rfc3339(member.created_at),
