@@ -302,7 +302,7 @@ def test_of_an_erased_member_nothing_is_left(post: Posting) -> None:
 
     eventually(lambda: left() == ["ERASED"], "everything gone but the tombstone")
     refused = post.library.http.put(
-        f"/api/notifications/preferences/{member['id']}", json={"language": "es"}, headers=post.library.as_librarian()
+        f"/api/notifications/preferences/{member['id']}", json={"language": "es"}, headers=post.library.as_admin()
     )
     problem(refused, 404, "user_not_found")
     put_on_the_bus(post, "LoanReturned", loan_id=loan["id"], user_id=member["id"])

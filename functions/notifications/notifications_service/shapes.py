@@ -433,12 +433,19 @@ class PreviewPart(BaseModel):
 
     language: str
     fields: dict[str, str]
-    characters: Annotated[int | None, Field(description="Of a text message, of which 160 are one.")] = None
+    characters: Annotated[int | None, Field(description="Of a text message, as it is sent.")] = None
+    characters_of_one: Annotated[
+        int | None,
+        Field(description="How many make one text message: 160, or 70 when its alphabet (GSM 03.38) lacks a sign."),
+    ] = None
 
     @classmethod
     def of(cls, part: Part, shown: Shown) -> Self:
-        characters = text_messages.length(shown.fields["text"]) if part is Part.SMS else None
-        return cls(language=shown.language, fields=dict(shown.fields), characters=characters)
+        view = cls(language=shown.language, fields=dict(shown.fields))
+        if part is Part.SMS:
+            view.characters = text_messages.length(shown.fields["text"])
+            view.characters_of_one = text_messages.room(shown.fields["text"])
+        return view
 
 
 class Preview(BaseModel):

@@ -296,7 +296,7 @@ def test_preferences_are_replaced_as_a_whole_and_what_is_read_can_be_sent_back(l
     first = library.ask("PUT", f"/preferences/{MEMBER}", wished).json
     kept = {name: first[name] for name in wished}
     again = library.ask("PUT", f"/preferences/{MEMBER}", kept, If_Match='W/"1"').json
-    reset = library.ask("PUT", f"/preferences/{MEMBER}", {}, by=AS_LIBRARIAN).json
+    reset = library.ask("PUT", f"/preferences/{MEMBER}", {}, by=AS_ADMIN).json
 
     assert first["channels"]["loan_issued"] == []
     assert first["channels"]["hold_ready"] == ["email", "sms"]
@@ -313,6 +313,35 @@ def test_that_a_password_was_changed_is_always_told_by_email(library: Library, c
     assert (refused.status, refused.json["code"]) == (422, "cannot_be_turned_off")
     more = library.ask("PUT", f"/preferences/{MEMBER}", {"channels": {"password_changed": ["sms", "email"]}})
     assert more.json["channels"]["password_changed"] == ["email", "sms"]
+
+
+def test_librarians_read_what_others_wish_and_change_only_their_own(library: Library) -> None:
+    librarian = AS_LIBRARIAN["subject"]
+    refused = library.ask("PUT", f"/preferences/{MEMBER}", {"language": "fr"}, by=AS_LIBRARIAN)
+
+    assert refused.status == 403
+    assert library.ask("GET", f"/preferences/{MEMBER}", by=AS_LIBRARIAN).json["version"] == 0
+    assert library.ask("PUT", f"/preferences/{librarian}", {"language": "fr"}, by=AS_LIBRARIAN).status == 200
+    assert set(library.preferences.stored) == {librarian}
+
+
+@pytest.mark.parametrize("kind", ["role_changed", "membership_changed"])
+def test_nobody_but_the_member_keeps_it_from_them_what_they_may_do(library: Library, kind: str) -> None:
+    path, off = f"/preferences/{MEMBER}", {"channels": {kind: ["in_app", "sms"]}, "language": "fr"}
+
+    refused = library.ask("PUT", path, off, by=AS_ADMIN)
+    assert (refused.status, refused.json["code"], fields(refused)) == (
+        422,
+        "cannot_be_turned_off",
+        {f"channels.{kind}"},
+    )
+    assert library.preferences.stored == {}
+
+    assert library.ask("PUT", path, off).json["channels"][kind] == ["sms", "in_app"]
+    # What the member turned off may stay off, and can be turned on again.
+    assert library.ask("PUT", path, {**off, "language": "es"}, by=AS_ADMIN).json["language"] == "es"
+    assert library.ask("PUT", path, {}, by=AS_ADMIN).json["channels"][kind] == ["email", "in_app"]
+    assert library.ask("PUT", path, off, by=AS_ADMIN).status == 422
 
 
 @pytest.mark.parametrize(
@@ -366,6 +395,10 @@ def test_what_nobody_can_wish(library: Library, body: dict[str, Any], field_: st
 
 def test_a_malformed_id_names_nobody(library: Library) -> None:
     assert library.ask("GET", "/preferences/nobody", by=AS_LIBRARIAN).json["code"] == "user_not_found"
+    for malformed in ("nobody", MEMBER.lower(), MEMBER + "0", "8" + MEMBER[1:]):
+        refused = library.ask("PUT", f"/preferences/{malformed}", {"language": "fr"}, by=AS_ADMIN)
+        assert (refused.status, refused.json["code"]) == (404, "user_not_found")
+    assert library.preferences.stored == {}
 
 
 # -- devices --------------------------------------------------------------------------------------
@@ -489,8 +522,9 @@ def test_a_preview_stores_nothing(library: Library) -> None:
     answer = library.ask("POST", "/templates/loan_issued/preview", body, by=AS_LIBRARIAN)
 
     text = "{{ 7*7 }} le 5 décembre 2026"
-    shown = {"language": "fr", "fields": {"text": text}, "characters": len(text) + 4}  # each brace counts twice
-    assert answer.json == {"parts": {"sms": shown}}
+    shown = {"language": "fr", "fields": {"text": text}}
+    # Each brace counts twice.
+    assert answer.json == {"parts": {"sms": {**shown, "characters": len(text) + 4, "characters_of_one": 160}}}
     assert library.wording.versions == {}
 
 
@@ -500,6 +534,13 @@ def test_a_digest_is_previewed_in_its_language(library: Library) -> None:
     assert "Vous avez emprunté 2 documents" in parts["email"]["fields"]["text"]
     assert "- Kindred, jusqu'au 28 novembre 2026" in parts["email"]["fields"]["text"]
     assert "Une réservation est prête" in parts["short"]["fields"]["text"]
+
+
+@pytest.mark.parametrize(("title", "characters"), [("红楼梦", 3), ("Война", 5), ("🦉", 2)])
+def test_a_preview_counts_a_text_message_as_its_alphabet_does(library: Library, title: str, characters: int) -> None:
+    body = {"language": "en", "sms": {"text": "{{ title }}"}, "data": {"title": title}}
+    sms = library.ask("POST", "/templates/loan_issued/preview", body, by=AS_LIBRARIAN).json["parts"]["sms"]
+    assert (sms["fields"]["text"], sms["characters"], sms["characters_of_one"]) == (title, characters, 70)
 
 
 def test_a_preview_without_parts_shows_what_counts_now(library: Library) -> None:

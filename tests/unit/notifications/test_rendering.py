@@ -148,7 +148,7 @@ def test_whatever_the_data_there_is_one_line_and_no_markup(text: str, kind: Kind
         assert len(rendered.text.splitlines()) <= 1
 
 
-@pytest.mark.parametrize("title", ["A" * 500, "Ünder " * 60, "Война и мир " * 20, "\\[]{}^~|€" * 30])
+@pytest.mark.parametrize("title", ["A" * 500, "Ünder " * 60, "\\[]{}^~|€" * 30])
 def test_a_long_title_is_cut_in_a_text_message(title: str) -> None:
     text = (
         templates()
@@ -186,9 +186,66 @@ def test_spanish_text_messages_do_without_letters_that_they_lack(name: str) -> N
     assert [word for word in words if not text_messages.is_gsm(word)] == []
 
 
+OTHER_ALPHABETS = ["红楼梦" * 40, "Война и мир " * 20, "📚🦉" * 30]
+
+
+@pytest.mark.parametrize("title", OTHER_ALPHABETS)
+def test_a_title_of_another_alphabet_is_cut_to_what_one_message_holds_of_it(title: str) -> None:
+    text = templates().render(Kind.HOLD_READY, Channel.SMS, "en", {"title": title}).text
+    assert title[:5] in text
+    assert len(text.encode("utf-16-le")) <= 140
+    assert text.endswith("is ready for you.")
+
+
+@pytest.mark.parametrize("title", [*OTHER_ALPHABETS, "红楼梦", "📚"])
+def test_what_matters_more_than_a_title_is_told_in_one_message(title: str) -> None:
+    data = {"title": title, "due_date": "2026-12-05T12:00:00Z"}
+    text = templates().render(Kind.LOAN_DUE_SOON, Channel.SMS, "en", data).text
+    assert text == 'Smart Library: "your item" is due on 5 December 2026. You may be able to renew it.'
+
+
+@pytest.mark.parametrize("sign", ["红", "Ж", "🦉", "a", "€"])
+@pytest.mark.parametrize("kind", [Kind.ANNOUNCEMENT, Kind.ROLE_CHANGED, Kind.FINE_PAID])
+def test_nothing_makes_two_messages_of_one(kind: Kind, sign: str) -> None:
+    data = {field.name: sign * 500 for field in fields_of(kind) if field.type in {"text", "word", "prose"}}
+    stored = FakeWording()
+    store(
+        stored, kind, "en", {Part.SMS: {"text": "{{ library_name }} " + "".join(f"{{{{ {name} }}}} " for name in data)}}
+    )
+    for source in (FakeWording(), stored):
+        text = templates(source).render(kind, Channel.SMS, "en", data).text
+        assert text_messages.over(text) <= 0
+
+
+@pytest.mark.parametrize(
+    ("text", "length", "room"),
+    [
+        ("a" * 161, 161, 160),
+        ("€uro", 5, 160),
+        ("Война", 5, 70),
+        ("红楼梦", 3, 70),
+        ("🦉 owl", 6, 70),
+        ("👩‍🚀", 5, 70),
+        ("€ Ж", 3, 70),
+    ],
+)
+def test_how_long_a_text_message_is(text: str, length: int, room: int) -> None:
+    assert (text_messages.length(text), text_messages.room(text)) == (length, room)
+
+
+@pytest.mark.parametrize("sign", ["Ж", "红"])
+def test_a_wording_of_another_alphabet_has_less_room(sign: str) -> None:
+    def check(length: int) -> list[tuple[str, str]]:
+        return templates().check("welcome", "uk", {Part.SMS: {"text": sign * length}})
+
+    assert (check(70), check(71)) == ([], [("sms.text", "is longer than 70 characters")])
+    assert templates().check("welcome", "uk", {Part.SMS: {"text": "🦉" * 36}}) != []
+
+
 def test_accents_a_text_message_does_not_have_are_left_out_and_other_alphabets_kept() -> None:
     assert text_messages.simpler("Está “aquí”…") == 'Esta "aqui"...'
     assert text_messages.simpler("déjà ñ") == "déjà ñ"
+    assert text_messages.simpler("\u2068Dune\u2069") == "Dune"
     assert text_messages.simpler("Мастер и Маргарита, está") == "Мастер и Маргарита, está"
 
 

@@ -174,8 +174,8 @@ class JinjaTemplates:
                 for field, written in shown.fields.items()
                 if not written.strip() and field != "line"
             ]
-            if part is Part.SMS and text_messages.length(shown.fields["text"]) > text_messages.MAX_CHARACTERS:
-                found.append(("sms.text", f"is longer than {text_messages.MAX_CHARACTERS} characters"))
+            if part is Part.SMS and text_messages.over(message := shown.fields["text"]) > 0:
+                found.append(("sms.text", f"is longer than {text_messages.room(message)} characters"))
         return found
 
     def show(self, name: str, part: Part, language: str, data: Mapping[str, Any], text: PartText) -> Shown:
@@ -235,25 +235,40 @@ class JinjaTemplates:
         values: dict[str, Any],
         shown: dict[str, str],
     ) -> dict[str, str]:
-        """A text message is one message: long titles and texts are cut, longest first."""
+        """A text message is one message: long titles and texts are cut, longest first.
+
+        When a title's alphabet leaves too little room even so, the phrase for a missing one stands in for it: the rest,
+        a date above all, matters more.
+        """
+        cut = values
         for _ in range(3):
-            text = text_messages.simpler(shown["text"])
-            over = text_messages.length(text) - text_messages.MAX_CHARACTERS
+            over = text_messages.over(text_messages.simpler(shown["text"]))
             if over <= 0:
                 break
-            cuttable = [f.name for f in fields if f.type in _CUTTABLE and values[f.name] in shown["text"]]
-            longest = max(cuttable, key=lambda name: len(values[name]), default=None)
+            cuttable = [f.name for f in fields if f.type in _CUTTABLE and cut[f.name] in shown["text"]]
+            longest = max(cuttable, key=lambda name: len(cut[name]), default=None)
             if longest is None:
                 break
-            values = {**values, longest: text_messages.shortened(values[longest], over)}
-            shown = self._written(fields, Part.SMS, source, values)
-        return {"text": text_messages.simpler(shown["text"])}
+            cut = {**cut, longest: text_messages.shortened(cut[longest], over)}
+            shown = self._written(fields, Part.SMS, source, cut)
+        text = text_messages.simpler(shown["text"])
+        missing: Mapping[str, str] = phrases(source.language).get("missing", {})
+        instead = {
+            name: phrase
+            for name, phrase in missing.items()
+            if name in values and text_messages.is_gsm(phrase) and not text_messages.is_gsm(values[name])
+        }
+        if text_messages.over(text) <= 0 or not instead:
+            return {"text": text}
+        values = {**values, **instead}
+        return self._fitted(fields, source, values, self._written(fields, Part.SMS, source, values))
 
 
 def _rendered(channel: Channel, fields: Mapping[str, str]) -> Rendered:
     if channel is Channel.EMAIL:
         return Rendered(subject=fields["subject"], text=fields["text"], html=fields.get("html"))
-    return Rendered(subject=fields.get("heading", ""), text=fields["text"])
+    text = text_messages.cut(fields["text"]) if channel is Channel.SMS else fields["text"]
+    return Rendered(subject=fields.get("heading", ""), text=text)
 
 
 @lru_cache(maxsize=512)

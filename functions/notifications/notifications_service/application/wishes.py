@@ -6,7 +6,12 @@ from typing import Protocol
 from library_common.problems import StaleVersion
 from notifications_service.domain.errors import CannotBeTurnedOff, InvalidFields
 from notifications_service.domain.kinds import Channel, Kind
-from notifications_service.domain.preferences import DEFAULT_CHANNELS, Preferences
+from notifications_service.domain.preferences import (
+    ALWAYS_BY_EMAIL,
+    DEFAULT_CHANNELS,
+    FOR_THE_MEMBER_TO_TURN_OFF,
+    Preferences,
+)
 from notifications_service.domain.timing import LONGEST_QUIET, how_long
 
 _TRIES = 4
@@ -40,9 +45,12 @@ class Wishes:
     def of(self, user_id: str) -> Preferences:
         return self.store.of(user_id)
 
-    def put(self, user_id: str, wished: Preferences, accepted: frozenset[int] | None) -> Preferences:
+    def put(
+        self, user_id: str, wished: Preferences, accepted: frozenset[int] | None, *, by_the_member: bool
+    ) -> Preferences:
         """Replaces what there was. accepted: the versions the caller knows, None for any.
 
+        Others than the member may leave off what is off, and turn off most things, but not all.
         The same wish again changes nothing. Raises InvalidFields, CannotBeTurnedOff, StaleVersion; UserNotFound
         for a member who was erased.
         """
@@ -52,6 +60,8 @@ class Wishes:
             current = self.store.of(user_id)
             if accepted is not None and current.version not in accepted:
                 break
+            if not by_the_member:
+                _check_for_others(wished, current)
             if replace(wished, version=current.version) == current and current.version:
                 return current
             following = replace(wished, version=current.version + 1)
@@ -70,10 +80,22 @@ def effective_channels(preferences: Preferences) -> dict[Kind, tuple[Channel, ..
 
 
 def _check(wished: Preferences) -> None:
-    if Channel.EMAIL not in wished.channels.get(Kind.PASSWORD_CHANGED, DEFAULT_CHANNELS):
-        raise CannotBeTurnedOff
+    if off := sorted(kind for kind in ALWAYS_BY_EMAIL if not _by_email(wished, kind)):
+        raise CannotBeTurnedOff(*off)
     if wished.quiet_hours is not None and how_long(wished.quiet_hours) > LONGEST_QUIET:
         raise InvalidFields(("quiet_hours", "last 20 hours at most"))
+
+
+def _check_for_others(wished: Preferences, current: Preferences) -> None:
+    turned_off = {
+        kind for kind in FOR_THE_MEMBER_TO_TURN_OFF if _by_email(current, kind) and not _by_email(wished, kind)
+    }
+    if turned_off:
+        raise CannotBeTurnedOff(*sorted(turned_off))
+
+
+def _by_email(preferences: Preferences, kind: Kind) -> bool:
+    return Channel.EMAIL in preferences.channels.get(kind, DEFAULT_CHANNELS)
 
 
 def _differing(wished: Preferences) -> dict[Kind, tuple[Channel, ...]]:

@@ -58,13 +58,13 @@ class TemplateRefused(NotificationsError):
 
 
 class CannotBeTurnedOff(NotificationsError):
-    """That a password was changed is told by e-mail, whatever the member wishes: it may not have been the member."""
+    """A changed password is told by e-mail in any case, a changed role or membership unless the member said no."""
 
     code = "cannot_be_turned_off"
 
-    def __init__(self) -> None:
-        super().__init__("E-mails about a changed password cannot be turned off.")
-        self.errors: Sequence[tuple[str, str]] = (("channels.password_changed", "must contain email"),)
+    def __init__(self, *kinds: str) -> None:
+        super().__init__("These e-mails cannot be turned off, or only by the member.")
+        self.errors: Sequence[tuple[str, str]] = [(f"channels.{kind}", "must contain email") for kind in kinds]
 
 
 class PushNotConfigured(NotificationsError):

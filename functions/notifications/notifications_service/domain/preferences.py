@@ -9,6 +9,12 @@ from notifications_service.domain.kinds import Channel, Kind
 
 DEFAULT_CHANNELS = (Channel.EMAIL, Channel.IN_APP)
 
+ALWAYS_BY_EMAIL = frozenset({Kind.PASSWORD_CHANGED})
+"""It may not have been the member."""
+
+FOR_THE_MEMBER_TO_TURN_OFF = frozenset({Kind.MEMBERSHIP_CHANGED, Kind.ROLE_CHANGED})
+"""Whoever changes these must not be able to keep the member from hearing of it."""
+
 
 class DigestRhythm(StrEnum):
     """How often routine notices are gathered into one message; off: each visit makes its own."""

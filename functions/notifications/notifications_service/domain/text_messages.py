@@ -11,11 +11,15 @@ _TYPOGRAPHIC = "\u2018\u2019\u201c\u201d\u00ab\u00bb\u2013\u2014\u00a0\u202f"
 _SIMPLER: dict[int, str | int | None] = {**str.maketrans(_TYPOGRAPHIC, '\'\'""""--  '), ord("\u2026"): "..."}
 
 MAX_CHARACTERS = 160
+MAX_CHARACTERS_OF_OTHER_ALPHABETS = 70
+"""Of UTF-16, in which a text goes as a whole when its alphabet lacks a character."""
+
+_DOTS = "..."
 
 
 def simpler(text: str) -> str:
-    """In the alphabet of text messages, if leaving out accents is enough for that; else a message has less than half
-    the room."""
+    """In the alphabet of text messages, if leaving out accents and invisible signs is enough for that; else a message
+    has less than half the room."""
     text = text.translate(_SIMPLER)
     if is_gsm(text):
         return text
@@ -24,7 +28,11 @@ def simpler(text: str) -> str:
 
 
 def _without_accents(char: str) -> str:
-    return "".join(part for part in unicodedata.normalize("NFD", char) if not unicodedata.combining(part))
+    return "".join(
+        part
+        for part in unicodedata.normalize("NFD", char)
+        if not unicodedata.combining(part) and unicodedata.category(part) != "Cf"
+    )
 
 
 def is_gsm(text: str) -> bool:
@@ -33,11 +41,32 @@ def is_gsm(text: str) -> bool:
 
 
 def length(text: str) -> int:
-    """In the characters of which a message has 160; some count twice."""
-    return sum(2 if char in _EXTENDED else 1 for char in text)
+    """In the characters of which a message has `room`; some count twice."""
+    if is_gsm(text):
+        return sum(2 if char in _EXTENDED else 1 for char in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def room(text: str) -> int:
+    """How many characters make one message, in the alphabet that this text takes."""
+    return MAX_CHARACTERS if is_gsm(text) else MAX_CHARACTERS_OF_OTHER_ALPHABETS
+
+
+def over(text: str) -> int:
+    """How many characters more than one message has; 0 or less when it is one."""
+    return length(text) - room(text)
 
 
 def shortened(text: str, by: int) -> str:
     """At least `by` characters shorter, but for a beginning that still says what is meant."""
-    kept = max(12, len(text) - by - 3)
-    return text if kept >= len(text) else f"{text[:kept].rstrip()}..."
+    kept = max(12, len(text) - by - len(_DOTS))
+    return text if kept >= len(text) else f"{text[:kept].rstrip()}{_DOTS}"
+
+
+def cut(text: str) -> str:
+    """One message, whatever is lost."""
+    kept = text
+    while over(text) > 0:
+        kept = kept[: -max(1, over(text) // 2)]
+        text = f"{kept.rstrip()}{_DOTS}"
+    return text

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fastapi import Response
 
 from library_common.access import Access
-from library_common.http import IfMatch, ServiceApi, set_etag
+from library_common.http import CurrentCaller, IfMatch, ServiceApi, set_etag
 from library_common.ids import is_id
 from library_common.problems import StaleVersion
 from notifications_service.application.use_cases import MemberCases
@@ -23,6 +23,8 @@ from notifications_service.shapes import DeviceBody, DeviceView, PreferencesBody
 
 _OWN = Access(member=True, own="path:user_id")
 _OWN_OR_STAFF = Access(member=True, own="path:user_id", librarian=True)
+# A librarian could silence what an administrator is told of changes to the administrator's own account.
+_OWN_OR_ADMIN = Access(member=True, own="path:user_id", admin=True)
 _DEVICE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -41,14 +43,19 @@ def declare(api: ServiceApi, provide: Callable[[], MemberCases]) -> None:
 
     @api.put(
         "/api/notifications/preferences/{user_id}",
-        access=_OWN_OR_STAFF,
+        access=_OWN_OR_ADMIN,
         raises=[UserNotFound, InvalidFields, CannotBeTurnedOff, StaleVersion],
     )
     def replace_preferences(
-        user_id: str, body: PreferencesBody, if_match: IfMatch, response: Response
+        user_id: str, body: PreferencesBody, caller: CurrentCaller, if_match: IfMatch, response: Response
     ) -> PreferencesView:
-        """Replace all of them. What is left out goes back to the default."""
-        return view(user_id, provide().wishes.put(_known(user_id), body.wished(), if_match), response)
+        """Replace all of them. What is left out goes back to the default.
+
+        Administrators do this for others, too, but only the member turns off e-mails about their membership and role.
+        """
+        own = caller.is_person(user_id)
+        replaced = provide().wishes.put(_known(user_id), body.wished(), if_match, by_the_member=own)
+        return view(user_id, replaced, response)
 
     @api.put(
         "/api/notifications/devices/{user_id}/{device_id}",
