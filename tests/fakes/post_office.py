@@ -94,7 +94,7 @@ class Neighbours:
 
     def join(self, **details: Any) -> Account:
         user_id = details.pop("id", None) or new_id()
-        told = {"name": "Ann", "email": f"{user_id}@example.org", "phone": None, "language": None}
+        told: dict[str, Any] = {"name": "Ann", "email": f"{user_id}@example.org", "phone": None, "language": None}
         told |= {"has_proved_email": True, **details}
         self.accounts[user_id] = Account(user_id, **told)
         return self.accounts[user_id]
