@@ -24,6 +24,7 @@ LIBRARIAN = "01JD8X0000000000000000000A"
 ADMIN = "01JD8X0000000000000000000B"
 BOOK = "01JD8Y5M2N3P4Q5R6S7T8V9W0X"
 LOAN = "01JD8Z1A2B3C4D5E6F7G8H9J0K"
+ANNOUNCEMENT = "01JD8Z1A2B3C4D5E6F7G8H9J0Q"
 BARCODE = "30001000012347"
 
 EMAIL = "sample@example.org"
@@ -403,6 +404,10 @@ def notifications() -> Iterator[tuple[str, Event]]:
     yield "preview", request("POST", f"{template}/preview", AS_LIBRARIAN, path=issued, body=preview)
     own = {"template": "announcement", "user_ids": [MEMBER], "data": {"subject": "Hello", "message": "Hello."}}
     yield "send_as_member", request("POST", "/api/notifications/send", AS_MEMBER, body=own)
+    announced = {"announcement_id": ANNOUNCEMENT}
+    announcement = "/api/notifications/send/{announcement_id}"
+    yield "read_announcement", request("GET", announcement, AS_LIBRARIAN, path=announced)
+    yield "cancel_announcement", request("DELETE", announcement, AS_LIBRARIAN, path=announced)
     listed = "/api/notifications/user/{user_id}"
     yield "list_of_another", request("GET", listed, AS_MEMBER, path={"user_id": LIBRARIAN})
     yield "openapi", request("GET", "/api/notifications/openapi.json", NO_AUTHORIZER)

@@ -34,6 +34,7 @@ from library_common.http import ServiceApi
 from library_common.ids import new_id
 from library_common.limits import Unlimited
 from loans_service.adapters.dynamodb import DynamoLoans
+from notifications_service.application.api_ports import Wish
 from notifications_service.application.use_cases import NoticeCases
 from notifications_service.domain.kinds import Kind
 from notifications_service.domain.template_fields import samples_of
@@ -197,7 +198,15 @@ def notifications(stack: InProcess) -> Running:
     about = NoticeCases.of(notices.ports, templates, cases.wishes, SystemClock())
     told = notices.inbox.tell(member, Kind.LOAN_ISSUED, samples_of(Kind.LOAN_ISSUED))
     notices.failures.add(member, delivery_id=told.id)
-    known = {"user_id": member, "notification_id": told.id, "device_id": "phone-1", "name": Kind.LOAN_ISSUED.value}
+    closed = {"subject": "Closed on Friday", "message": "We are back on Saturday."}
+    announcement, _ = notices.announce.announce(Wish(Kind.ANNOUNCEMENT, closed, by=f"user:{new_id()}"), None)
+    known = {
+        "user_id": member,
+        "notification_id": told.id,
+        "announcement_id": announcement,
+        "device_id": "phone-1",
+        "name": Kind.LOAN_ISSUED.value,
+    }
     return Running(notifications_service.http.build(lambda: cases, lambda: about), known, (("user_ids", "audience"),))
 
 

@@ -48,7 +48,7 @@ def service(request: pytest.FixtureRequest, stack: InProcess) -> Iterator[Runnin
 
 @pytest.fixture(scope="module")
 def things(service: Running) -> Things:
-    others = {name: new_id() for name in ("user_id", "book_id", "loan_id", "notification_id")}
+    others = {name: new_id() for name in ("user_id", "book_id", "loan_id", "notification_id", "announcement_id")}
     named = {"barcode": "30001000000001", "device_id": "phone-1", "name": "welcome", "queue": "RevocationDeadLetters"}
     return Things({**others, **named, **service.known})
 

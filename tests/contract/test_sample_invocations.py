@@ -25,6 +25,9 @@ from loans_service.adapters.dynamodb import DynamoLoans
 from loans_service.domain.loan import Copy, Loan, LoanStatus
 from localstack.embedded import template
 from localstack.embedded.layout import TEMPLATE
+from notifications_service.adapters.broadcasts import DynamoBroadcasts
+from notifications_service.domain.broadcasts import Audience, Broadcast
+from notifications_service.domain.kinds import Kind
 from tests.contract.in_process import InProcess
 from tests.support.lambda_events import call
 from tools import sample_invocations as samples
@@ -111,6 +114,8 @@ HTTP = {
         "withdraw_wording": 204,
         "preview": 200,
         "send_as_member": 403,
+        "read_announcement": 200,
+        "cancel_announcement": 204,
         "list_of_another": 404,
         "openapi": 200,
     },
@@ -251,6 +256,18 @@ def fill(stack: InProcess) -> None:
     )
     loans.open_pending(pending, limit=5)
     loans.activate(pending.activated(Copy(samples.BARCODE, "The Left Hand of Darkness"), now), ())
+    closed = Broadcast(
+        id=samples.ANNOUNCEMENT,
+        kind=Kind.ANNOUNCEMENT,
+        to=Audience("patron"),
+        channels=None,
+        send_at=now + timedelta(days=1),
+        created_at=now,
+        correlation_id="sample-1",
+        data={"subject": "Closed on Friday", "message": "We are back on Saturday."},
+        by=f"user:{samples.LIBRARIAN}",
+    )
+    DynamoBroadcasts(stack.refs["NotificationsTable"], aws.dynamodb).create(closed, None, now)
 
 
 # -- the files ------------------------------------------------------------------------------------

@@ -18,7 +18,14 @@ from notifications_service.application.api_ports import (
 )
 from notifications_service.application.wishes import PreferencesChanged
 from notifications_service.application.wording_ports import Change, Newest, TemplateChanged
-from notifications_service.domain.errors import DeviceRefused, NoticeNotFound, UserNotFound
+from notifications_service.domain.broadcasts import Audience, Broadcast, BroadcastState
+from notifications_service.domain.errors import (
+    AnnouncementDone,
+    AnnouncementNotFound,
+    DeviceRefused,
+    NoticeNotFound,
+    UserNotFound,
+)
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import Preferences
 from notifications_service.domain.template_parts import Wording
@@ -93,6 +100,7 @@ class FakeAnnounce:
     """What was asked to be told."""
 
     wishes: list[Wish] = field(default_factory=list)
+    broadcasts: dict[str, Broadcast] = field(default_factory=dict)
     tickets: dict[str, tuple[Ticket, str]] = field(default_factory=dict)
 
     def announce(self, wish: Wish, ticket: Ticket | None) -> tuple[str, bool]:
@@ -102,9 +110,32 @@ class FakeAnnounce:
             return broadcast, True
         self.wishes.append(wish)
         broadcast = new_id()
+        now = FixedClock().now()
+        self.broadcasts[broadcast] = Broadcast(
+            id=broadcast,
+            kind=wish.kind,
+            to=wish.user_ids or Audience(wish.role, wish.status),
+            channels=wish.channels,
+            send_at=wish.send_at or now,
+            created_at=now,
+            correlation_id="c",
+            data=wish.data,
+            by=wish.by,
+        )
         if ticket is not None:
             self.tickets[ticket.record_key] = (ticket, broadcast)
         return broadcast, False
+
+    def find(self, broadcast_id: str) -> Broadcast:
+        if broadcast_id not in self.broadcasts:
+            raise AnnouncementNotFound
+        return self.broadcasts[broadcast_id]
+
+    def cancel(self, broadcast_id: str, by: str) -> None:
+        found = self.find(broadcast_id)
+        if found.state is BroadcastState.DONE:
+            raise AnnouncementDone
+        self.broadcasts[broadcast_id] = replace(found, done=True, cancelled_by=found.cancelled_by or by)
 
 
 @dataclass

@@ -59,6 +59,7 @@ def things(library: LibraryClient) -> Things:
             "barcode": loan["barcode"],
             "queue": "RevocationDeadLetters",
             "notification_id": new_id(),
+            "announcement_id": new_id(),
             "device_id": "phone-1",
             "name": "welcome",
         },

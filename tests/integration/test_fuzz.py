@@ -34,6 +34,7 @@ def known(library: LibraryClient) -> dict[str, str]:
         "barcode": loan["barcode"],
         "queue": "RevocationDeadLetters",
         "notification_id": new_id(),
+        "announcement_id": new_id(),
         "device_id": "phone-1",
         "name": "welcome",
     }

@@ -12,6 +12,8 @@ PROBLEMS: dict[type[Exception], int] = {
     errors.UserNotFound: 404,
     errors.NoticeNotFound: 404,
     errors.TemplateNotFound: 404,
+    errors.AnnouncementNotFound: 404,
+    errors.AnnouncementDone: 409,
     errors.InvalidFields: 422,
     errors.TemplateRefused: 422,
     errors.CannotBeTurnedOff: 422,

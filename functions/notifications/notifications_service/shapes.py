@@ -18,6 +18,7 @@ from notifications_service.application.wishes import effective_channels
 from notifications_service.application.wording import Listed, Template
 from notifications_service.application.wording_ports import Shown
 from notifications_service.domain import languages, text_messages, zones
+from notifications_service.domain.broadcasts import Audience, Broadcast, BroadcastState
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import (
     DEFAULT_CHANNELS,
@@ -157,7 +158,52 @@ class SendBody(RequestBody):
 class Accepted(BaseModel):
     """It will be sent."""
 
-    id: Annotated[str, Field(description="Of the broadcast.")]
+    id: Annotated[str, Field(description="Of the announcement.")]
+
+
+class AudienceView(BaseModel):
+    """Everybody of a role and a status; null: of any."""
+
+    role: str | None
+    status: str | None
+
+
+class AnnouncementView(BaseModel):
+    """What is told to whom, and how far it is."""
+
+    id: str
+    state: Annotated[
+        BroadcastState,
+        Field(description="waiting for its moment, running, done (everybody was told), or cancelled."),
+    ]
+    template: Kind
+    audience: AudienceView | None
+    user_ids: list[str] | None
+    data: dict[str, str]
+    channels: list[Channel] | None
+    send_at: str
+    created_at: str
+    by: Annotated[str | None, Field(description="Who asked for it; null for ones from before this was kept.")]
+    cancelled_by: str | None
+    told: Annotated[int, Field(description="How many members it was noted for so far, each in their own time.")]
+
+    @classmethod
+    def of(cls, broadcast: Broadcast) -> Self:
+        to = broadcast.to
+        return cls(
+            id=broadcast.id,
+            state=broadcast.state,
+            template=broadcast.kind,
+            audience=AudienceView(role=to.role, status=to.status) if isinstance(to, Audience) else None,
+            user_ids=None if isinstance(to, Audience) else list(to),
+            data=dict(broadcast.data),
+            channels=list(broadcast.channels) if broadcast.channels is not None else None,
+            send_at=to_rfc3339(broadcast.send_at),
+            created_at=to_rfc3339(broadcast.created_at),
+            by=broadcast.by,
+            cancelled_by=broadcast.cancelled_by,
+            told=broadcast.told,
+        )
 
 
 # -- preferences ----------------------------------------------------------------------------------

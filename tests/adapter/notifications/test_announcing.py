@@ -1,17 +1,25 @@
 """Announcements: to whom, when, once each, whatever happens on the way."""
 
+import random
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from library_common.access import Caller
 from library_common.idempotency import Ticket
+from library_common.ids import new_id
 from notifications_service.application.api_ports import Wish
+from notifications_service.domain.broadcasts import Audience
+from notifications_service.domain.errors import AnnouncementDone, AnnouncementNotFound
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import Preferences
 from tests.fakes.post_office import Post, event
 from tests.support.clock import NOON
+from tests.support.interleaving import Interleaver
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 pytestmark = pytest.mark.adapter
 
@@ -83,6 +91,90 @@ def test_chosen_ways_count_unless_the_member_wished_otherwise(post: Post) -> Non
 
     assert [message.to for message in post.sent(Channel.SMS)] == [ann.id]
     assert post.sent() == []
+
+
+def test_how_far_one_is_can_be_looked_up(post: Post) -> None:
+    members = [post.neighbours.join() for _ in range(3)]
+    later = NOON + timedelta(days=2)
+    its_id, _ = post.announce.announce(wish(send_at=later, role="patron"), None)
+
+    waiting = post.announce.find(its_id)
+    assert (waiting.state, waiting.told, waiting.send_at, waiting.by) == ("waiting", 0, later, "user:L")
+    assert (waiting.to, waiting.data) == (Audience("patron", "active"), CLOSED)
+
+    post.until(later)
+    done = post.announce.find(its_id)
+    assert (done.state, done.told) == ("done", len(members))
+    with pytest.raises(AnnouncementNotFound):
+        post.announce.find(new_id())
+
+
+def test_one_that_is_cancelled_before_its_moment_is_told_to_nobody(post: Post) -> None:
+    ann = post.neighbours.join()
+    its_id, _ = post.announce.announce(wish(send_at=NOON + timedelta(minutes=10)), None)
+
+    for by in ("user:M", "user:N"):
+        post.announce.cancel(its_id, by)
+    post.minute(15)
+
+    assert (post.listed(ann.id), post.sent()) == ([], [])
+    cancelled = post.announce.find(its_id)
+    assert (cancelled.state, cancelled.cancelled_by, cancelled.told) == ("cancelled", "user:M", 0)
+    assert post.sweep() == 0
+
+
+def test_one_that_is_cancelled_half_way_goes_no_further(post: Post) -> None:
+    members = [post.neighbours.join() for _ in range(6)]
+    its_id, _ = post.announce.announce(wish(), None)
+    seconds = iter(range(0, 1000, 10))
+    slow = post.tell_everybody
+    object.__setattr__(slow, "monotonic", lambda: next(seconds))
+    assert slow(its_id) == "continued"
+    assert post.announce.find(its_id).state == "running"
+
+    post.announce.cancel(its_id, "user:M")
+    post.work()
+    post.minute(5)
+
+    told = [member for member in members if post.listed(member.id)]
+    assert 0 < len(told) < len(members)
+    assert post.announce.find(its_id).told == len(told)
+
+
+def test_one_that_is_done_cannot_be_cancelled(post: Post) -> None:
+    post.neighbours.join()
+    its_id, _ = post.announce.announce(wish(), None)
+    post.work()
+
+    with pytest.raises(AnnouncementDone):
+        post.announce.cancel(its_id, "user:M")
+    assert post.announce.find(its_id).state == "done"
+    with pytest.raises(AnnouncementNotFound):
+        post.announce.cancel(new_id(), "user:M")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_cancelled_while_it_is_worked_on_it_ends_one_way_or_the_other(dynamodb: "DynamoDBClient", seed: int) -> None:
+    dice = Interleaver(random.Random(seed))
+    post = Post(lambda: dynamodb, step=dice.step)
+    members = [post.neighbours.join() for _ in range(4)]
+    its_id, _ = post.announce.announce(wish(), None)
+    refused: list[Exception] = []
+
+    def cancel() -> None:
+        try:
+            post.announce.cancel(its_id, "user:M")
+        except AnnouncementDone as failure:
+            refused.append(failure)
+
+    dice.run([lambda: post.tell_everybody(its_id), cancel])
+    post.minute(5)
+
+    told = sum(bool(post.listed(member.id)) for member in members)
+    assert post.announce.find(its_id).state == ("done" if refused else "cancelled")
+    # But for the page that was being worked on, what is noted is what was told.
+    assert 0 <= told - post.announce.find(its_id).told <= post.neighbours.page
+    assert told == len(members) or not refused
 
 
 def test_users_being_down_makes_it_late(post: Post) -> None:

@@ -1,6 +1,6 @@
 """The HTTP API of notifications as its callers see it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -399,6 +399,59 @@ def test_a_malformed_id_names_nobody(library: Library) -> None:
         refused = library.ask("PUT", f"/preferences/{malformed}", {"language": "fr"}, by=AS_ADMIN)
         assert (refused.status, refused.json["code"]) == (404, "user_not_found")
     assert library.preferences.stored == {}
+
+
+# -- announcements --------------------------------------------------------------------------------
+
+
+def announced(library: Library, **details: Any) -> str:
+    body = {"template": "announcement", "data": {"subject": "Closed", "message": "Until Monday."}, **details}
+    answer = library.ask("POST", "/send", body, by=AS_LIBRARIAN, Idempotency_Key=new_id())
+    assert answer.status == 202, answer.json
+    return str(answer.json["id"])
+
+
+def test_an_announcement_can_be_looked_up_and_cancelled(library: Library) -> None:
+    its_id = announced(library, audience={"role": "student"}, send_at="2026-12-01T06:00:00Z", channels=["email"])
+
+    assert library.ask("GET", f"/send/{its_id}", by=AS_LIBRARIAN).json == {
+        "id": its_id,
+        "state": "waiting",
+        "template": "announcement",
+        "audience": {"role": "student", "status": "active"},
+        "user_ids": None,
+        "data": {"subject": "Closed", "message": "Until Monday."},
+        "channels": ["email"],
+        "send_at": "2026-12-01T06:00:00Z",
+        "created_at": "2026-11-21T12:00:00Z",
+        "by": f"user:{AS_LIBRARIAN['subject']}",
+        "cancelled_by": None,
+        "told": 0,
+    }
+    for _ in range(2):
+        assert library.ask("DELETE", f"/send/{its_id}", by=AS_ADMIN).status == 204
+    cancelled = library.ask("GET", f"/send/{its_id}", by=AS_LIBRARIAN).json
+    assert (cancelled["state"], cancelled["cancelled_by"]) == ("cancelled", f"user:{AS_ADMIN['subject']}")
+
+
+def test_one_that_is_done_is_not_cancelled(library: Library) -> None:
+    its_id = announced(library, user_ids=[MEMBER])
+    known = library.notices.announce.broadcasts
+    known[its_id] = replace(known[its_id], done=True, told=1, turn=1)
+
+    answer = library.ask("DELETE", f"/send/{its_id}", by=AS_LIBRARIAN)
+
+    assert (answer.status, answer.json["code"]) == (409, "announcement_done")
+    view = library.ask("GET", f"/send/{its_id}", by=AS_LIBRARIAN).json
+    assert (view["state"], view["told"], view["user_ids"], view["audience"]) == ("done", 1, [MEMBER], None)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("its_id", ["nothing", "01JD8Y3V5QWZ6X7R8T9B0C1D2E"])
+def test_an_announcement_there_is_none_of(library: Library, method: str, its_id: str) -> None:
+    answer = library.ask(method, f"/send/{its_id}", by=AS_LIBRARIAN)
+    assert (answer.status, answer.json["code"]) == (404, "announcement_not_found")
+    assert library.ask(method, f"/send/{its_id}").status == 403
 
 
 # -- devices --------------------------------------------------------------------------------------

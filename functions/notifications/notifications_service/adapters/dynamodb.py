@@ -7,7 +7,7 @@
     a reminder to come               MEMBER#<user>   REMINDER#<id>           planning; firing or dropping it
     whose turn it is to send         MEMBER#<user>   LEASE#<channel>         senders
     the member was erased            MEMBER#<user>   ERASED                  forgetting, before anything else
-    an announcement                  BROADCAST#<id>  BROADCAST               announcing; each page of it
+    an announcement                  BROADCAST#<id>  BROADCAST               announcing; each page of it; cancelling it
     an announcement's request        IDEMPOTENT#<..> IDEMPOTENT              announcing (library_common.idempotency)
     preferences, devices, templates  (adapters/preferences.py and its neighbours)
 

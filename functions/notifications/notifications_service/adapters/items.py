@@ -230,6 +230,8 @@ def broadcast_item(broadcast: Broadcast, look_again: datetime | None, now: datet
         "attempts": broadcast.attempts,
         "turn": broadcast.turn,
         "done": broadcast.done,
+        "by": broadcast.by,
+        "cancelled_by": broadcast.cancelled_by,
         AGENDA: bucket_of(broadcast.id) if look_again else None,
         AT: to_rfc3339(look_again) if look_again else None,
         EXPIRES: None if look_again else until(now + KEEP_FAILED),
@@ -255,6 +257,8 @@ def to_broadcast(item: Item) -> Broadcast:
         attempts=item["attempts"],
         turn=item["turn"],
         done=item["done"],
+        by=item.get("by"),
+        cancelled_by=item.get("cancelled_by"),
     )
 
 

@@ -21,8 +21,9 @@ from notifications_service.application.ports import (
     Outgoing,
     Stale,
 )
-from notifications_service.domain.broadcasts import Audience, Broadcast
+from notifications_service.domain.broadcasts import Audience, Broadcast, BroadcastState
 from notifications_service.domain.deliveries import pause_after
+from notifications_service.domain.errors import AnnouncementDone, AnnouncementNotFound
 from notifications_service.domain.notices import Notice
 
 PAGE = 50
@@ -32,7 +33,7 @@ LOOK_AGAIN = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Announce:
-    """The use case of asking."""
+    """The use cases of asking, of looking how far it is, and of taking it back."""
 
     broadcasts: Broadcasts
     outgoing: Outgoing
@@ -51,6 +52,7 @@ class Announce:
             created_at=now,
             correlation_id=current().correlation_id,
             data=wish.data,
+            by=wish.by,
         )
         broadcast_id, replayed = self.broadcasts.create(broadcast, ticket, now)
         # Kept with its moment, it is found by the sweep in any case.
@@ -58,6 +60,32 @@ class Announce:
             delay = int((broadcast.send_at - now).total_seconds())
             self.outgoing.put([DueBroadcast(broadcast_id)], delay_seconds=delay)
         return broadcast_id, replayed
+
+    def find(self, broadcast_id: str) -> Broadcast:
+        """Raises AnnouncementNotFound."""
+        found = self.broadcasts.get(broadcast_id)
+        if found is None:
+            raise AnnouncementNotFound
+        return found
+
+    def cancel(self, broadcast_id: str, by: str) -> None:
+        """Nobody else is told, but for a page that is being worked on just now. Cancelling again changes nothing.
+
+        Raises AnnouncementNotFound, AnnouncementDone.
+        """
+        while True:
+            found = self.find(broadcast_id)
+            if found.state is BroadcastState.CANCELLED:
+                return
+            if found.done:
+                raise AnnouncementDone
+            try:
+                cancelled = replace(found, cancelled_by=by, turn=found.turn + 1, done=True)
+                self.broadcasts.advance(found, cancelled, None, self.clock.now())
+            except Stale:
+                # Somebody finished a page meanwhile, and there are only so many pages.
+                continue
+            return
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from library_common.idempotency import Ticket
+from notifications_service.domain.broadcasts import Broadcast
 from notifications_service.domain.kinds import Channel, Kind
 
 type Position = dict[str, Any]
@@ -91,6 +92,14 @@ class Announce(Protocol):
 
         Raises IdempotencyKeyReused.
         """
+        ...
+
+    def find(self, broadcast_id: str) -> Broadcast:
+        """How far it is. Raises AnnouncementNotFound."""
+        ...
+
+    def cancel(self, broadcast_id: str, by: str) -> None:
+        """Nobody else is told. Idempotent. Raises AnnouncementNotFound, AnnouncementDone."""
         ...
 
 

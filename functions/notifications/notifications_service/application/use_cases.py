@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from library_common.clock import Clock
-from notifications_service.application.api_ports import Failures, Inbox, Notices
+from notifications_service.application.api_ports import Announce, Failures, Inbox, Notices
 from notifications_service.application.devices import MemberDevices
 from notifications_service.application.ports import StoredPreferences, Templates
 from notifications_service.application.reading import Reading
@@ -20,6 +20,7 @@ class NoticeCases:
     inbox: Inbox
     failures: Failures
     sending: Sending
+    announcements: Announce
 
     @classmethod
     def of(cls, notices: Notices, templates: Templates, preferences: StoredPreferences, clock: Clock) -> "NoticeCases":
@@ -28,6 +29,7 @@ class NoticeCases:
             inbox=notices.inbox,
             failures=notices.failures,
             sending=Sending(notices.announce, clock),
+            announcements=notices.announce,
         )
 
 

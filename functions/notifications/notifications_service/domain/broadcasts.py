@@ -7,6 +7,7 @@ page that is done twice is told once; the cursor only saves work.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from notifications_service.domain.kinds import Channel, Kind
@@ -20,11 +21,24 @@ class Audience:
     status: str | None = "active"
 
 
+class BroadcastState(StrEnum):
+    """waiting: nobody worked on it yet. running: some may have been told. done: all were.
+
+    cancelled: nobody else is told.
+    """
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
 @dataclass(frozen=True)
 class Broadcast:
     """to: an audience, or the members themselves. channels: None for what each member wishes. told: how many so far.
 
-    turn: counts what was noted about it, so that of two that work on it only one goes on.
+    turn: counts what was noted about it, so that of two that work on it only one goes on. done: nobody works on it any
+    more. by, cancelled_by: actors; the latter of one that was cancelled. by is None of one from before it was kept.
     """
 
     id: str
@@ -40,3 +54,13 @@ class Broadcast:
     attempts: int = 0
     turn: int = 0
     done: bool = False
+    by: str | None = None
+    cancelled_by: str | None = None
+
+    @property
+    def state(self) -> BroadcastState:
+        if self.cancelled_by is not None:
+            return BroadcastState.CANCELLED
+        if self.done:
+            return BroadcastState.DONE
+        return BroadcastState.RUNNING if self.turn else BroadcastState.WAITING

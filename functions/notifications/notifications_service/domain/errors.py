@@ -29,6 +29,24 @@ class NoticeNotFound(NotificationsError):
         super().__init__("There is no such notice.")
 
 
+class AnnouncementNotFound(NotificationsError):
+    """There is no such announcement (any more)."""
+
+    code = "announcement_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such announcement.")
+
+
+class AnnouncementDone(NotificationsError):
+    """Everybody was told of it before it could be cancelled."""
+
+    code = "announcement_done"
+
+    def __init__(self) -> None:
+        super().__init__("Everybody has been told; there is nothing left to cancel.")
+
+
 class UserNotFound(NotificationsError):
     """No member can have this id, or the member who had it was erased."""
 

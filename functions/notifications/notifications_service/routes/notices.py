@@ -14,10 +14,16 @@ from library_common.paging import Cursors, Page
 from library_common.problems import FieldError, IdempotencyKeyReused, InvalidRequest
 from notifications_service.application.api_ports import NoPosition, Wish
 from notifications_service.application.use_cases import NoticeCases
-from notifications_service.domain.errors import InvalidFields, NoticeNotFound
+from notifications_service.domain.errors import (
+    AnnouncementDone,
+    AnnouncementNotFound,
+    InvalidFields,
+    NoticeNotFound,
+)
 from notifications_service.domain.kinds import Kind
 from notifications_service.shapes import (
     Accepted,
+    AnnouncementView,
     FailedView,
     NoticePage,
     NoticesQuery,
@@ -83,6 +89,21 @@ def declare(api: ServiceApi, provide: Callable[[], NoticeCases]) -> None:
         mark_replayed(response, replayed)
         return Accepted(id=broadcast)
 
+    @api.get("/api/notifications/send/{announcement_id}", access=Access(librarian=True), raises=[AnnouncementNotFound])
+    def read_announcement(announcement_id: str) -> AnnouncementView:
+        """What was to be told to whom, and how far it is. Kept for 90 days after its end."""
+        return AnnouncementView.of(provide().announcements.find(_announcement(announcement_id)))
+
+    @api.delete(
+        "/api/notifications/send/{announcement_id}",
+        access=Access(librarian=True),
+        raises=[AnnouncementNotFound, AnnouncementDone],
+        status=204,
+    )
+    def cancel_announcement(announcement_id: str, caller: CurrentCaller) -> None:
+        """Tell it to nobody else. Whom it was told already keeps it; cancelling twice is no error."""
+        provide().announcements.cancel(_announcement(announcement_id), caller.actor)
+
     @api.get("/api/notifications/failed", access=Access(admin=True))
     def list_failed(query: Annotated[ListQuery, Query()]) -> Page[FailedView]:
         """Messages that were given up, newest first."""
@@ -117,6 +138,12 @@ def declare(api: ServiceApi, provide: Callable[[], NoticeCases]) -> None:
             raise NoticeNotFound
         provide().failures.retry(notification_id)
         return Retried(id=notification_id)
+
+
+def _announcement(announcement_id: str) -> str:
+    if not is_id(announcement_id):
+        raise AnnouncementNotFound
+    return announcement_id
 
 
 def _damaged() -> InvalidRequest:
