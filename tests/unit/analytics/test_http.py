@@ -1,5 +1,7 @@
 """The HTTP API: who may ask what, how periods and formats are asked for."""
 
+from typing import Any
+
 import pytest
 
 from analytics_service.http import build
@@ -109,5 +111,34 @@ def test_format_wins_over_accept(api: ServiceApi, query: str, accept: str, csv: 
 
     content_type = answer["multiValueHeaders"].get("content-type") or [answer["headers"].get("content-type")]
     assert content_type == ["text/csv; charset=utf-8" if csv else "application/json"]
-    assert answer["body"].startswith("genre,loans,share") == csv
+    assert answer["body"].startswith("\ufeffgenre,loans,share") == csv
     assert not answer["isBase64Encoded"]
+
+
+def as_table(api: ServiceApi, path: str) -> Any:
+    return api(api_event("GET", f"/api/analytics/{path}format=csv", caller=person(new_id(), "librarian")), None)
+
+
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [
+        ("popular-books?from=2026-10-24&to=2026-11-22&", "popular-books-2026-10-24-2026-11-22.csv"),
+        (f"member-activity/{MEMBER}?from=2026-10-24&to=2026-11-22&", "member-activity-2026-10-01-2026-11-30.csv"),
+        ("dashboard?", "dashboard-2026-11-21.csv"),
+    ],
+    ids=["of a period", "of a member", "of now"],
+)
+def test_a_table_is_a_file_that_spreadsheets_read_as_utf_8(api: ServiceApi, path: str, file: str) -> None:
+    answer = as_table(api, path)
+
+    assert answer["headers"]["content-disposition"] == f'attachment; filename="{file}"'
+    assert answer["body"].startswith("\ufeff")
+
+
+def test_a_genre_nobody_knows_is_called_the_same_everywhere(api: ServiceApi) -> None:
+    period = "from=2026-11-01&to=2026-11-30"
+    reports = ("popular-books", "genres", "collection-turnover")
+
+    assert {ask(api, f"{report}?{period}").json["items"][0]["genre"] for report in reports} == {"unknown"}
+    tables = [as_table(api, f"{report}?{period}&")["body"] for report in reports]
+    assert all("unknown" in table for table in tables)

@@ -32,6 +32,8 @@ def counting() -> Counting:
             renewed("L3", "2026-11-21T08:00:00Z", today, user="U2", book="B1"),
             returned("L4", "2026-11-21T09:00:00Z", "2026-11-02T07:00:00Z", overdue, user="U3", book="B2"),
             event("MemberRegistered", "2026-11-21T09:00:00Z", user_id="U4", role="patron"),
+            event("MemberRegistered", "2026-11-21T09:00:00Z", user_id="U5", role="librarian"),
+            event("MemberRegistered", "2026-11-21T09:00:00Z", user_id="U6", role="admin"),
             *(
                 event("BookReserved", "2026-11-20T09:00:00Z", reservation_id=hold, user_id="U1", book_id="B1")
                 for hold in ("H1", "H2", "H3")
@@ -79,6 +81,15 @@ def test_weeks_are_those_of_the_calendar(counting: Counting) -> None:
     seen = counting.reporting.trend(Span(date(2026, 10, 27), date(2026, 11, 4)), Granularity.WEEK)
 
     assert [(point.start, point.loans) for point in seen.points] == [("2026-10-26", 1), ("2026-11-02", 2)]
+
+
+def test_members_of_a_week_are_days_of_members_and_not_taken_for_members(counting: Counting) -> None:
+    week = Span(date(2026, 11, 16), date(2026, 11, 22))
+    days = counting.reporting.trend(week, Granularity.DAY).points
+    (seen,) = counting.reporting.trend(week, Granularity.WEEK).points
+
+    assert [(point.active_members, point.member_days) for point in days if point.active_members] == [(1, 1), (3, 3)]
+    assert (seen.active_members, seen.member_days) == (None, 4)
 
 
 def test_a_month_counts_each_member_once_and_a_part_of_one_does_not_guess(counting: Counting) -> None:
@@ -178,8 +189,11 @@ def test_everything_that_is_kept_of_a_member(counting: Counting) -> None:
 
 
 def test_engagement(counting: Counting) -> None:
-    (october, november) = counting.reporting.engagement(Span(date(2026, 10, 30), date(2026, 11, 2))).months
+    seen = counting.reporting.engagement(Span(date(2026, 10, 30), date(2026, 11, 2)))
+    (october, november) = seen.months
 
+    assert (seen.from_month, seen.to_month) == ("2026-10", "2026-11")
+    assert (seen.from_day, seen.to_day) == (date(2026, 10, 1), date(2026, 11, 30))
     assert (october.active_members, october.loans) == (1, 1)
     assert (november.active_members, november.new_members, november.loans) == (3, 1, 4)
     assert november.loans_per_active_member == 1.33

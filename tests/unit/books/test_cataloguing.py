@@ -65,7 +65,7 @@ class TestAdding:
         assert envelope.data == {
             "book_id": book_id,
             "book_version": 1,
-            "title": "x" * 120,
+            "title": "x" * 119 + "…",
             "author": "Ursula K. Le Guin",
             "total_copies": 2,
         }

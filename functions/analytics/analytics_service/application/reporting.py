@@ -22,6 +22,7 @@ from analytics_service.domain.days import (
 )
 from analytics_service.domain.errors import InvalidPeriod, PeriodTooBusy
 from analytics_service.domain.facts import TitleFact
+from analytics_service.domain.incoming import UNKNOWN
 from library_common.clock import Clock, to_rfc3339
 
 DEFAULT_DAYS = 30
@@ -29,6 +30,7 @@ TOP_TITLES = 5
 TOP_TITLES_DAYS = 7
 SPARKLINE_DAYS = 14
 
+_STAFF = frozenset({"librarian", "admin"})
 _DAY = re.compile(r"d[0-9]{2}")
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _ROLE, _LATE_ROLE, _NEW = c.by_role(""), c.late_by_role(""), c.new_members("")
@@ -76,7 +78,7 @@ class Reporting:
                 renewals=of_today.get(c.RENEWALS, 0),
                 late_returns=of_today.get(c.LATE, 0),
                 active_members=of_today.get(c.ACTIVE, 0),
-                new_members=_with_prefix(of_today, _NEW),
+                new_members=_new_members(of_today),
             ),
             open_loans=sum(due.values()),
             overdue_loans=sum(number for day, number in due.items() if day < today.isoformat()),
@@ -120,10 +122,11 @@ class Reporting:
         points = []
         for start, of_days in grouped.items():
             point = _sum(of_days)
-            active: int | None = point.get(c.ACTIVE, 0)
-            if granularity is Granularity.MONTH:
-                # Of a month that is not whole nobody knows how many of its members came in these days.
-                active = months.get(month_of(start))
+            # Whoever came on two days of a week is counted on both, so nobody knows how many they were. The same goes
+            # for a month that is not whole; of a whole one each member is counted once.
+            active: int | None = months.get(month_of(start))
+            if granularity is Granularity.DAY:
+                active = point.get(c.ACTIVE, 0)
             points.append(
                 v.Point(
                     start=start.isoformat(),
@@ -132,7 +135,8 @@ class Reporting:
                     renewals=point.get(c.RENEWALS, 0),
                     late_returns=point.get(c.LATE, 0),
                     active_members=active,
-                    new_members=_with_prefix(point, _NEW),
+                    member_days=point.get(c.ACTIVE, 0),
+                    new_members=_new_members(point),
                 )
             )
         return points
@@ -278,14 +282,16 @@ class Reporting:
                 v.MonthOfEngagement(
                     month=month,
                     active_members=active,
-                    new_members=_with_prefix(sums, _NEW),
+                    new_members=_new_members(sums),
                     loans=loans,
                     loans_per_active_member=v.ratio(loans, active, 2),
                     by_loans={"0": of.get(c.in_band(0), 0)}
                     | {name: of.get(c.in_band(low), 0) for name, low in bands.items()},
                 )
             )
-        return v.Engagement(from_day=whole.first, to_day=whole.last, months=items)
+        return v.Engagement(
+            from_day=whole.first, to_day=whole.last, from_month=months[0], to_month=months[-1], months=items
+        )
 
     def holds_pressure(self, span: Span, limit: int) -> v.HoldsPressure:
         total = _sum(self._days(span).values())
@@ -367,7 +373,7 @@ class Reporting:
                     book_id=book_id,
                     title=title.title or "",
                     author=title.author or "",
-                    genre=title.genre or "",
+                    genre=title.genre or UNKNOWN,
                     loans=loans,
                     renewals=found[book_id].get(c.RENEWALS, 0),
                 )
@@ -397,6 +403,7 @@ def _hours(days: Mapping[date, Measures]) -> list[v.Point]:
             renewals=None,
             late_returns=None,
             active_members=None,
+            member_days=None,
             new_members=None,
         )
         for day, of in days.items()
@@ -420,8 +427,9 @@ def _by_suffix(measures: Measures, prefix: str) -> dict[str, int]:
     return {name.removeprefix(prefix): measures[name] for name in sorted(measures) if name.startswith(prefix)}
 
 
-def _with_prefix(measures: Measures, prefix: str) -> int:
-    return sum(_by_suffix(measures, prefix).values())
+def _new_members(measures: Measures) -> int:
+    """Who joined to borrow. Accounts of those who work here are none."""
+    return sum(number for role, number in _by_suffix(measures, _NEW).items() if role not in _STAFF)
 
 
 def _month_of_member(month: str, amounts: Mapping[str, int]) -> v.MonthOfMember:

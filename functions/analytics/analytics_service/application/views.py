@@ -5,10 +5,13 @@ Shares and averages are rounded half to even; null where there is nothing to div
 
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from analytics_service.domain.days import Granularity
+
+_NEW_MEMBERS = "Who joined, without librarians and administrators."
 
 
 def ratio(part: int, whole: int, places: int = 4) -> float | None:
@@ -26,7 +29,9 @@ class Report(BaseModel):
 
 
 class Title(BaseModel):
-    """A title among others. Title and author are empty while nothing is known of it but its loans."""
+    """A title among others. Title and author are empty, and the genre `unknown`, while nothing is known of it but its
+    loans.
+    """
 
     rank: int
     book_id: str
@@ -51,43 +56,54 @@ class Today(BaseModel):
     returns: int
     renewals: int
     late_returns: int
-    active_members: int
-    new_members: int
+    active_members: Annotated[int, Field(description="Different members who borrowed, renewed or returned.")]
+    new_members: Annotated[int, Field(description=_NEW_MEMBERS)]
 
 
 class Dashboard(BaseModel):
-    """How the library is doing. as_of: when this was read; what happened within the last two seconds may be missing."""
+    """How the library is doing."""
 
-    as_of: str
+    as_of: Annotated[
+        str, Field(description="When this was read; what happened in the last two seconds may be missing.")
+    ]
     today: Today
-    open_loans: int
-    overdue_loans: int
-    due_today: int
-    holds_waiting: int
-    top_titles: list[Title]
+    open_loans: Annotated[int, Field(description="Out now, overdue or not.")]
+    overdue_loans: Annotated[int, Field(description="Out now, and due on an earlier day.")]
+    due_today: Annotated[int, Field(description="Out now, and due today.")]
+    holds_waiting: Annotated[int, Field(description="Holds that wait for a copy now.")]
+    top_titles: Annotated[list[Title], Field(description="The titles lent most often in the last seven days.")]
     last_14_days: list[DayOfLoans]
 
 
 class Point(BaseModel):
-    """start: the first day of the point, or the hour as `2026-11-21T14`. By the hour only loans are counted."""
+    """By the hour only loans are counted; the other figures are null."""
 
-    start: str
+    start: Annotated[str, Field(description="The first day of the point, or the hour as `2026-11-21T14`.")]
     loans: int
     returns: int | None
     renewals: int | None
-    late_returns: int | None
-    active_members: int | None
-    new_members: int | None
+    late_returns: Annotated[int | None, Field(description="Returns on a later day than the day due.")]
+    active_members: Annotated[
+        int | None,
+        Field(
+            description="Different members who borrowed, renewed or returned. Known of a day and of a whole month; "
+            "null of a week and of a part of a month, where only `member_days` are."
+        ),
+    ]
+    member_days: Annotated[
+        int | None, Field(description="Members by day, added up: who came on two days is counted twice.")
+    ]
+    new_members: Annotated[int | None, Field(description=_NEW_MEMBERS)]
 
 
 class Trend(Report):
-    """Points without gaps. active_members of a week: members by day, added up; of a month: each member once."""
+    """Points without gaps; the figures beside them are of the whole period."""
 
     granularity: Granularity
     loans: int
     returns: int
     renewals: int
-    by_role: dict[str, int]
+    by_role: Annotated[dict[str, int], Field(description="Loans by what their members were then.")]
     points: list[Point]
 
 
@@ -98,15 +114,15 @@ class PopularTitles(Report):
 class Genre(BaseModel):
     genre: str
     loans: int
-    share: float | None
+    share: Annotated[float | None, Field(description="Of all loans of the period, from 0 to 1.")]
     returns: int
     renewals: int
     late_returns: int
-    late_share: float | None
+    late_share: Annotated[float | None, Field(description="Of the genre's returns, from 0 to 1.")]
 
 
 class Genres(Report):
-    """Share: of all loans. The genre is the one the title had when it was lent; `unknown` if it had none."""
+    """The genre is the one the title had when it was lent; `unknown` if it had none."""
 
     loans: int
     items: list[Genre]
@@ -203,19 +219,23 @@ class CollectionTurnover(Report):
 
 
 class MonthOfEngagement(BaseModel):
-    """active_members did anything in the month; by_loans: how many of them had so many loans in it."""
+    """A month of the library, so far if it is not over."""
 
     month: str
-    active_members: int
-    new_members: int
+    active_members: Annotated[int, Field(description="Different members who borrowed, renewed or returned.")]
+    new_members: Annotated[int, Field(description=_NEW_MEMBERS)]
     loans: int
     loans_per_active_member: float | None
-    by_loans: dict[str, int]
+    by_loans: Annotated[dict[str, int], Field(description="How many of the active members had so many loans.")]
 
 
 class Engagement(Report):
-    """Whole months: those that the period touches."""
+    """Whole months, from from_month to to_month: those that the period asked for touches. from_day and to_day are their
+    first and last day.
+    """
 
+    from_month: str
+    to_month: str
     months: list[MonthOfEngagement]
 
 

@@ -12,6 +12,7 @@ from books_service.application.views import AvailabilityView, BookView
 from books_service.domain.book import Book
 from books_service.domain.errors import ChangeTooLarge
 from books_service.domain.events import BookAdded, BookRemoved, BookRestored, BookUpdated
+from books_service.domain.shortening import shortened
 from books_service.domain.stock import MAX_SHORT_TITLE, Stock
 from books_service.domain.title import Metadata, Title
 from library_common.clock import Clock
@@ -84,7 +85,7 @@ class Cataloguing:
             made = self._barcoding.new_copies(copies)
             stock = Stock(
                 title.id,
-                metadata.title[:MAX_SHORT_TITLE],
+                shortened(metadata.title, MAX_SHORT_TITLE),
                 {copy.barcode: copy for copy in made},
                 genre=metadata.genre,
             )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from books_service.domain.shortening import shortened
 from books_service.domain.stock import Change, CopyStatus, Stock
 from books_service.domain.title import Metadata, Title
 
@@ -29,7 +30,9 @@ class _AboutTitle(_Event):
 
 
 class _Described(_AboutTitle):
-    """What the title is like now. `title` and `author` may be cut; `genre` is missing where there is none."""
+    """What the title is like now. `title` and `author` may be cut, after a word and with `…`; `genre` is missing where
+    there is none.
+    """
 
     title: Annotated[str, Field(max_length=EVENT_TEXT)]
     author: Annotated[str, Field(max_length=EVENT_TEXT)]
@@ -77,8 +80,8 @@ class BookUpdated(_Described):
 def _described(title: Title) -> dict[str, Any]:
     described = title.metadata
     return {
-        "title": described.title[:EVENT_TEXT],
-        "author": described.author[:EVENT_TEXT],
+        "title": shortened(described.title, EVENT_TEXT),
+        "author": shortened(described.author, EVENT_TEXT),
         "genre": described.genre[:EVENT_GENRE] if described.genre else None,
     }
 

@@ -25,6 +25,7 @@ from books_service.domain.errors import (
     NoCopiesAvailable,
     TooManyCopies,
 )
+from books_service.domain.shortening import shortened
 
 MAX_COPIES = 500
 """Per title. All copies of a title are one stored item; see adapters/dynamodb.py for what that costs."""
@@ -329,7 +330,7 @@ class Stock:
 
     def titled(self, title: str, genre: str | None) -> "Stock":
         """Follows the title's description, as far as a reservation answers it."""
-        short = title[:MAX_SHORT_TITLE]
+        short = shortened(title, MAX_SHORT_TITLE)
         return self if (short, genre) == (self.title, self.genre) else replace(self._next(title=short), genre=genre)
 
     def changes_since(self, before: "Stock") -> list[Change]:
