@@ -85,17 +85,18 @@ class Wording:
 
 @dataclass
 class Neighbours:
-    """`Accounts` and `Loans` in memory."""
+    """`Accounts` and `Loans` in memory. odd: loans about which nothing can be said."""
 
     accounts: dict[str, Account] = field(default_factory=dict)
     due_dates: dict[str, str] = field(default_factory=dict)
+    odd: set[str] = field(default_factory=set)
     users_down: bool = False
     loans_down: bool = False
     page: int = 2
 
     def join(self, **details: Any) -> Account:
         user_id = details.pop("id", None) or new_id()
-        told = {"name": "Ann", "email": f"{user_id}@example.org", "phone": None, "language": None}
+        told: dict[str, Any] = {"name": "Ann", "email": f"{user_id}@example.org", "phone": None, "language": None}
         told |= {"has_proved_email": True, **details}
         self.accounts[user_id] = Account(user_id, **told)
         return self.accounts[user_id]
@@ -116,6 +117,8 @@ class Neighbours:
     def still_out(self, loan_id: str, due_date: str) -> bool:
         if self.loans_down:
             raise NeighbourUnavailable
+        if loan_id in self.odd:
+            raise KeyError(loan_id)
         return self.due_dates.get(loan_id) == due_date
 
 
@@ -201,9 +204,12 @@ class Queue:
 
 @dataclass
 class Hours:
-    """`FirstAllowed`, told by hand. quiet_until: nobody is disturbed before. digest_at: when digests go out."""
+    """`FirstAllowed`, told by hand. quiet_until: nobody is disturbed before, from quiet_from on, if that is said.
+    digest_at: when digests go out.
+    """
 
     quiet_until: datetime | None = None
+    quiet_from: datetime | None = None
     digest_at: datetime | None = None
 
     def __call__(self, preferences: Preferences, urgency: Urgency, now: datetime, library_zone: tzinfo, /) -> datetime:
@@ -211,7 +217,9 @@ class Hours:
             return now
         if urgency is Urgency.ROUTINE and preferences.digest.rhythm is not DigestRhythm.OFF and self.digest_at:
             return max(now, self.digest_at)
-        return max(now, self.quiet_until) if self.quiet_until else now
+        if self.quiet_until is None or (self.quiet_from is not None and now < self.quiet_from):
+            return now
+        return max(now, self.quiet_until)
 
 
 @dataclass
@@ -228,7 +236,6 @@ class Post:
     push: PushCentre = field(default_factory=PushCentre)
     hours: Hours = field(default_factory=Hours)
     caps: FakeAttempts = field(default_factory=FakeAttempts)
-    brake: Brake = field(default_factory=Brake)
     brake: Brake = field(default_factory=lambda: Brake(timedelta(minutes=1)))
     queue: Queue = field(init=False)
     providers: dict[Channel, Provider] = field(init=False)
