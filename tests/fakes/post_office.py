@@ -84,10 +84,11 @@ class Wording:
 
 @dataclass
 class Neighbours:
-    """`Accounts` and `Loans` in memory."""
+    """`Accounts` and `Loans` in memory. odd: loans about which nothing can be said."""
 
     accounts: dict[str, Account] = field(default_factory=dict)
     due_dates: dict[str, str] = field(default_factory=dict)
+    odd: set[str] = field(default_factory=set)
     users_down: bool = False
     loans_down: bool = False
     page: int = 2
@@ -115,6 +116,8 @@ class Neighbours:
     def still_out(self, loan_id: str, due_date: str) -> bool:
         if self.loans_down:
             raise NeighbourUnavailable
+        if loan_id in self.odd:
+            raise KeyError(loan_id)
         return self.due_dates.get(loan_id) == due_date
 
 
@@ -200,9 +203,12 @@ class Queue:
 
 @dataclass
 class Hours:
-    """`FirstAllowed`, told by hand. quiet_until: nobody is disturbed before. digest_at: when digests go out."""
+    """`FirstAllowed`, told by hand. quiet_until: nobody is disturbed before, from quiet_from on, if that is said.
+    digest_at: when digests go out.
+    """
 
     quiet_until: datetime | None = None
+    quiet_from: datetime | None = None
     digest_at: datetime | None = None
 
     def __call__(self, preferences: Preferences, urgency: Urgency, now: datetime, library_zone: tzinfo, /) -> datetime:
@@ -210,7 +216,9 @@ class Hours:
             return now
         if urgency is Urgency.ROUTINE and preferences.digest.rhythm is not DigestRhythm.OFF and self.digest_at:
             return max(now, self.digest_at)
-        return max(now, self.quiet_until) if self.quiet_until else now
+        if self.quiet_until is None or (self.quiet_from is not None and now < self.quiet_from):
+            return now
+        return max(now, self.quiet_until)
 
 
 @dataclass

@@ -9,6 +9,7 @@ import pytest
 
 from library_common import aws
 from library_common.dynamodb import Table
+from library_common.ids import new_id
 from notifications_service.adapters.devices import DynamoDevices
 from notifications_service.adapters.dynamodb import DynamoPlans
 from notifications_service.adapters.push import SnsPush
@@ -159,11 +160,12 @@ def test_one_device_too_many_leaves_no_endpoint(devices: DynamoDevices) -> None:
 
 def test_erasing_takes_every_device_away_there_and_here(dynamodb: Any, devices: DynamoDevices) -> None:
     post = Post(lambda: dynamodb)
-    devices.add("A", device(1))
-    devices.add("A", device(2))
+    ann = new_id()
+    devices.add(ann, device(1))
+    devices.add(ann, device(2))
     hear = replace(post.hear, devices=devices)
 
-    assert hear(event("MemberErased", "A"), "c-1") == "member forgotten"
+    assert hear(event("MemberErased", ann), "c-1") == "member forgotten"
 
     assert sorted(post.push.forgotten) == ["arn:token-1", "arn:token-2"]
     assert [item["sk"]["S"] for item in dynamodb.scan(TableName="notifications")["Items"]] == ["ERASED"]

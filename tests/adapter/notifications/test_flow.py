@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from library_common.ids import new_id
 from notifications_service.application.ports import DueDelivery, Lease, NotSent, Refused, Unknown
 from notifications_service.domain.deliveries import GIVE_UP_AFTER, LEASE
 from notifications_service.domain.kinds import Channel, Kind
@@ -462,7 +463,7 @@ def replace_id(happening: Any) -> Any:
 
 
 def test_a_member_who_is_gone_from_users_is_sent_nothing(post: Post) -> None:
-    post.hear(event("SessionsRevoked", "nobody", reason="password_changed", epoch=1), "c-1")
+    post.hear(event("SessionsRevoked", new_id(), reason="password_changed", epoch=1), "c-1")
 
     assert post.work() == ["no member"]
     assert post.failures.list(10, None) == ([], None)

@@ -14,6 +14,9 @@ from tests.support.clock import NOON
 
 pytestmark = pytest.mark.adapter
 
+ANN = "01JD8Y3V5QWZ6X7R8T9B0C1D2A"
+BEN = "01JD8Y3V5QWZ6X7R8T9B0C1D2B"
+
 NOBODY = "01JD8Y3V5QWZ6X7R8T9B0C1D2E"
 
 
@@ -24,12 +27,12 @@ def told(post: Post, user_id: str, number: int) -> None:
 
 @pytest.mark.parametrize("unread_only", [False, True])
 def test_a_list_is_newest_first_and_paged_without_gaps(post: Post, unread_only: bool) -> None:
-    told(post, "ann", 5)
-    told(post, "ben", 1)
+    told(post, ANN, 5)
+    told(post, BEN, 1)
 
     titles, position = [], None
     for _ in range(4):
-        page, position, unread = post.inbox.list("ann", 2, position, unread_only=unread_only)
+        page, position, unread = post.inbox.list(ANN, 2, position, unread_only=unread_only)
         titles += [entry.data["title"] for entry in page]
         assert (len(page) <= 2, unread) == (True, 5)
         if position is None:
@@ -40,28 +43,28 @@ def test_a_list_is_newest_first_and_paged_without_gaps(post: Post, unread_only: 
 
 
 def test_what_was_read_counts_no_more_and_stays_read(post: Post) -> None:
-    told(post, "ann", 3)
-    (newest, *_), _, _ = post.inbox.list("ann", 10, None)
+    told(post, ANN, 3)
+    (newest, *_), _, _ = post.inbox.list(ANN, 10, None)
     assert is_id(newest.id)
 
     for _ in range(2):
-        post.inbox.mark_read("ann", newest.id)
+        post.inbox.mark_read(ANN, newest.id)
         post.clock.advance(timedelta(minutes=5))
 
-    entries, _, unread = post.inbox.list("ann", 10, None, unread_only=True)
+    entries, _, unread = post.inbox.list(ANN, 10, None, unread_only=True)
     assert ([entry.data["title"] for entry in entries], unread) == (["T1", "T0"], 2)
-    assert [entry.read_at for entry in post.inbox.list("ann", 10, None)[0]] == [NOON, None, None]
+    assert [entry.read_at for entry in post.inbox.list(ANN, 10, None)[0]] == [NOON, None, None]
 
 
 def test_another_members_notice_is_none(post: Post) -> None:
-    told(post, "ann", 1)
-    (entry,), _, _ = post.inbox.list("ann", 10, None)
+    told(post, ANN, 1)
+    (entry,), _, _ = post.inbox.list(ANN, 10, None)
 
-    for user_id, notice_id in (("ben", entry.id), ("ann", "01JD8Y3V5QWZ6X7R8T9B0C1D2E")):
+    for user_id, notice_id in ((BEN, entry.id), (ANN, "01JD8Y3V5QWZ6X7R8T9B0C1D2E")):
         with pytest.raises(NoticeNotFound):
             post.inbox.mark_read(user_id, notice_id)
-    assert post.inbox.list("ann", 10, None)[2] == 1
-    assert post.items("ben") == []
+    assert post.inbox.list(ANN, 10, None)[2] == 1
+    assert post.items(BEN) == []
 
 
 def test_failures_are_newest_first_and_paged(post: Post) -> None:
@@ -95,4 +98,4 @@ def test_a_made_up_position_is_none(post: Post, made_up: dict[str, object]) -> N
         post.failures.list(5, made_up)
     if "channel" not in made_up:
         with pytest.raises(NoPosition):
-            post.inbox.list("ann", 5, made_up)
+            post.inbox.list(ANN, 5, made_up)

@@ -17,11 +17,12 @@ from notifications_service.domain.reminders import Rhythm, first_reminder, remin
 pytestmark = pytest.mark.unit
 
 NAIROBI, PARIS = ZoneInfo("Africa/Nairobi"), ZoneInfo("Europe/Paris")
+ANN = "01JD8Y3V5QWZ6X7R8T9B0C1D2E"
 AMOUNT = {"amount": "2.50", "currency": "KES"}
 
 
 def told(type_: str, **data: Any) -> tuple[Kind, dict[str, Any]] | None:
-    happening = Happening(id="E", type=type_, occurred_at="2026-11-21T12:00:00Z", user_id="U", data=data)
+    happening = Happening(id="E", type=type_, occurred_at="2026-11-21T12:00:00Z", user_id=ANN, data=data)
     notice = notice_of(happening, (1, 7))
     return None if notice is None else (notice.kind, dict(notice.data))
 
@@ -95,9 +96,40 @@ def test_a_value_that_cannot_be_shown_is_left_out(value: object) -> None:
     assert told("LoanLost", title=value) == (Kind.LOAN_LOST, {})
 
 
-def test_an_event_of_nobody_is_not_understood() -> None:
+@pytest.mark.parametrize("user_id", ["", "nobody", ANN.lower(), ANN + "0", f"{ANN}\n", f"{ANN}#x"])
+def test_an_event_of_nobody_is_not_understood(user_id: str) -> None:
     with pytest.raises(ValidationError):
-        Happening(id="E", type="LoanLost", occurred_at="x", user_id="", data={})
+        Happening(id="E", type="LoanLost", occurred_at="x", user_id=user_id, data={})
+
+
+def test_what_is_too_long_is_cut_or_refused() -> None:
+    assert told("LoanLost", title="x" * 10_000) == (Kind.LOAN_LOST, {"title": "x" * 500})
+    assert told("FinePaid", amount={"amount": "1" * 600, "currency": "K" * 600}) == (
+        Kind.FINE_PAID,
+        {"amount": {"amount": "1" * 500, "currency": "K" * 500}},
+    )
+    with pytest.raises(ValidationError):
+        Happening(id="E" * 65, type="LoanLost", occurred_at="x", user_id=ANN, data={})
+    with pytest.raises(ValueError, match="id"):
+        told("LoanOverdue", loan_id="L" * 65, due_date="2026-11-20T20:59:59Z")
+
+
+@pytest.mark.parametrize(
+    ("type_", "source", "its"),
+    [
+        ("LoanLost", "library.loans", True),
+        ("LoanLost", "library.fines", False),
+        ("LoanLost", None, False),
+        ("MemberErased", "library.users", True),
+        ("MemberErased", "library.loans", False),
+        ("MemberErased", None, False),
+        ("BookRead", "library.books", True),
+    ],
+)
+def test_who_may_say_what(type_: str, source: str | None, its: bool) -> None:
+    happening = Happening(id="E", type=type_, occurred_at="x", user_id=ANN, data={}, source=source)
+
+    assert happening.is_its_sources is its
 
 
 # -- reminders ------------------------------------------------------------------------------------
@@ -173,6 +205,8 @@ def test_ways_are_the_wish_or_the_usual() -> None:
         (Channel.SMS, Kind.LOAN_LOST, (Channel.EMAIL,), True, True, False),
         (Channel.PUSH, Kind.LOAN_LOST, None, False, False, True),
         (Channel.EMAIL, Kind.PASSWORD_CHANGED, None, False, False, True),
+        (Channel.SMS, Kind.PASSWORD_CHANGED, None, True, False, False),
+        (Channel.SMS, Kind.PASSWORD_CHANGED, None, True, True, True),
     ],
 )
 def test_what_an_account_forbids_and_what_not(

@@ -85,6 +85,21 @@ def test_an_account_is_what_users_answers() -> None:
 
 
 @pytest.mark.parametrize(
+    ("told", "phone", "proved"),
+    [
+        ({}, None, False),
+        ({"phone_confirmed": False, "email_verified": False}, None, False),
+        ({"phone_confirmed": True, "email_verified": True}, "+254711222333", True),
+    ],
+)
+def test_a_number_counts_that_was_confirmed(told: dict[str, Any], phone: str | None, proved: bool) -> None:
+    account = accounts(Answered(200, USER | {"phone": "+254711222333"} | told)).find("U")
+
+    assert account is not None
+    assert (account.phone, account.has_proved_email) == (phone, proved)
+
+
+@pytest.mark.parametrize(
     "answer", [Refused(409, "x", ""), Unavailable("users", "circuit open"), UnknownOutcome("users", "timeout")]
 )
 def test_no_answer_is_no_answer(answer: Result) -> None:
@@ -116,6 +131,11 @@ def test_members_are_asked_for_page_by_page() -> None:
 def test_a_loan_is_out_while_the_member_has_it_until_that_date(loan: dict[str, Any], still: bool) -> None:
     assert out(Answered(200, loan)) is still
     assert out(NotFound("loan_not_found")) is False
+
+
+@pytest.mark.parametrize("due_date", ["", "2026-12-05", "2026-12-05T20:59:59", "soon", "0001-01-01T00:00:00+10:00"])
+def test_no_loan_is_due_at_what_is_no_moment(due_date: str) -> None:
+    assert out(Answered(200, LOAN), due_date) is False
 
 
 def test_the_environment_becomes_settings(monkeypatch: pytest.MonkeyPatch) -> None:

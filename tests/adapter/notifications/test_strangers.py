@@ -1,0 +1,167 @@
+"""What members can have sent to addresses and numbers that may be anybody's: little, and without a name."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from notifications_service.application.ports import NotSent, Refused
+from notifications_service.domain.kinds import Channel, Kind
+from notifications_service.domain.preferences import Digest, DigestRhythm, Preferences
+from tests.fakes.post_office import Post, event, lent
+from tests.support.clock import NOON
+
+pytestmark = pytest.mark.adapter
+
+PHONE = "+254711222333"
+TOMORROW = datetime(2026, 11, 22, 6, tzinfo=UTC)
+"""Nine o'clock in Nairobi."""
+
+TEXTED = Preferences(channels=dict.fromkeys(Kind, (Channel.SMS,)))
+
+
+def borrow_again_and_again(post: Post, user_id: str, times: int) -> None:
+    """Each by itself: the visit is over before the next."""
+    for number in range(times):
+        post.hear(lent(user_id, f"T{number}", loan_id=f"L{number}", at=post.clock.now()), "c-1")
+        post.minute(2)
+
+
+# -- the visit ------------------------------------------------------------------------------------
+
+
+def test_quiet_hours_that_begin_within_the_visit_make_no_message_of_each_loan(post: Post) -> None:
+    ann = post.neighbours.join()
+    begin, end = NOON + timedelta(seconds=30), NOON + timedelta(hours=9)
+    post.hours.quiet_from, post.hours.quiet_until = begin, end
+    for number in range(5):
+        post.hear(lent(ann.id, f"T{number}", loan_id=f"L{number}"), "c-1")
+        assert post.work() == [], "none before the visit is over"
+        post.clock.advance(timedelta(seconds=5))
+    post.minute(3)
+    assert post.sent() == []
+
+    post.until(end)
+
+    assert [len(message.lines) for message in post.sent()] == [5]
+
+
+def test_a_digest_that_goes_out_within_the_visit_takes_the_notice_along(post: Post) -> None:
+    ann = post.neighbours.join()
+    post.wishes.stored[ann.id] = Preferences(digest=Digest(DigestRhythm.DAILY))
+    post.hours.digest_at = NOON + timedelta(seconds=20)
+    post.hear(lent(ann.id, "Dune"), "c-1")
+    post.clock.advance(timedelta(seconds=10))
+    post.hear(lent(ann.id, "Emma", loan_id="L2"), "c-1")
+    assert post.work() == []
+
+    post.clock.advance(timedelta(seconds=10))
+    post.work()
+
+    assert [sorted(message.lines) for message in post.sent()] == [["loan_issued Dune", "loan_issued Emma"]]
+
+
+# -- so many a day --------------------------------------------------------------------------------
+
+
+def test_texts_beyond_the_days_wait_for_the_next_and_are_one_then(post: Post) -> None:
+    ann = post.neighbours.join(phone=PHONE, takes_sms=True)
+    post.wishes.stored[ann.id] = TEXTED
+    post.caps.left["member_sms", ann.id] = 2
+    borrow_again_and_again(post, ann.id, 5)
+    assert post.lines(ann.id, Channel.SMS) == ["loan_issued T0", "loan_issued T1"]
+
+    del post.caps.left["member_sms", ann.id]
+    post.until(TOMORROW - timedelta(minutes=10))
+    assert len(post.sent(Channel.SMS)) == 2
+    post.until(TOMORROW)
+
+    assert [sorted(message.lines) for message in post.sent(Channel.SMS)[2:]] == [
+        ["loan_issued T2", "loan_issued T3", "loan_issued T4"]
+    ]
+
+
+def test_a_number_is_texted_so_often_whosever_account_it_is_in(post: Post) -> None:
+    ann, ben = (post.neighbours.join(phone=PHONE, takes_sms=True) for _ in range(2))
+    post.caps.left["member_sms", PHONE] = 3
+    for member in (ann, ben):
+        post.wishes.stored[member.id] = TEXTED
+        borrow_again_and_again(post, member.id, 3)
+
+    assert len(post.sent(Channel.SMS)) == 3
+
+
+@pytest.mark.parametrize(("proved", "limit"), [(True, "member_email"), (False, "unproved_email")])
+def test_mails_beyond_the_days_wait_for_the_next(post: Post, proved: bool, limit: str) -> None:
+    ann = post.neighbours.join(has_proved_email=proved)
+    post.caps.left[limit, ann.id] = 2
+
+    borrow_again_and_again(post, ann.id, 4)
+
+    assert post.lines(ann.id) == ["loan_issued T0", "loan_issued T1"]
+    assert post.failures.list(10, None) == ([], None)
+
+
+def test_a_changed_password_is_told_by_mail_beyond_them_but_not_by_text(post: Post) -> None:
+    ann = post.neighbours.join(phone=PHONE, takes_sms=True)
+    post.wishes.stored[ann.id] = Preferences(channels={Kind.PASSWORD_CHANGED: (Channel.EMAIL, Channel.SMS)})
+    post.caps.allowed = 0
+
+    post.hear(event("SessionsRevoked", ann.id, reason="password_changed", epoch=1), "c-1")
+    post.work()
+
+    assert (post.lines(ann.id), post.lines(ann.id, Channel.SMS)) == (["password_changed -"], [])
+
+
+def test_nor_to_a_strangers_address_without_end(post: Post) -> None:
+    ann = post.neighbours.join(has_proved_email=False)
+    post.caps.left |= {("unproved_email", ann.id): 0, ("member_email", ann.id): 3}
+
+    for epoch in range(5):
+        post.hear(event("SessionsRevoked", ann.id, reason="password_changed", epoch=epoch), "c-1")
+        post.work()
+
+    assert len(post.sent()) == 3
+
+
+def test_what_is_tried_again_counts_once(post: Post) -> None:
+    ann = post.neighbours.join()
+    post.providers[Channel.EMAIL].trouble = [(NotSent("Throttling"), False)] * 3
+    post.caps.left["member_email", ann.id] = 1
+
+    borrow_again_and_again(post, ann.id, 1)
+    post.minute(15)
+
+    assert post.lines(ann.id) == ["loan_issued T0"]
+    assert post.caps.taken == [("member_email", ann.id)]
+
+
+# -- nameless -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("proved", "name"), [(True, "Ann"), (False, "")])
+def test_an_address_that_nobody_proved_gets_no_name(post: Post, proved: bool, name: str) -> None:
+    ann = post.neighbours.join(has_proved_email=proved)
+
+    post.hear(event("MemberRegistered", ann.id, role="patron", status="active"), "c-1")
+    post.minute(2)
+
+    assert (post.lines(ann.id), post.wording.names) == (["welcome -"], [name])
+
+
+def test_nor_does_a_number(post: Post) -> None:
+    ann = post.neighbours.join(phone=PHONE, takes_sms=True)
+    post.wishes.stored[ann.id] = TEXTED
+
+    borrow_again_and_again(post, ann.id, 1)
+
+    assert (post.lines(ann.id, Channel.SMS), post.wording.names) == (["loan_issued T0"], [""])
+
+
+def test_nobody_is_texted_of_a_changed_password_who_does_not_take_texts(post: Post) -> None:
+    ann = post.neighbours.join(phone=PHONE, takes_sms=False)
+    post.providers[Channel.EMAIL].down = Refused("MessageRejected")
+
+    post.hear(event("SessionsRevoked", ann.id, reason="password_changed", epoch=1), "c-1")
+    post.work()
+
+    assert post.providers[Channel.SMS].tries == 0
