@@ -225,6 +225,7 @@ def broadcast_item(broadcast: Broadcast, look_again: datetime | None, now: datet
         "send_at": to_rfc3339(broadcast.send_at),
         "created_at": to_rfc3339(broadcast.created_at),
         "correlation_id": broadcast.correlation_id,
+        "by": broadcast.by,
         "cursor": broadcast.cursor,
         "told": broadcast.told,
         "attempts": broadcast.attempts,
@@ -249,6 +250,8 @@ def to_broadcast(item: Item) -> Broadcast:
         send_at=from_rfc3339(item["send_at"]),
         created_at=from_rfc3339(item["created_at"]),
         correlation_id=item["correlation_id"],
+        # Ones from before it was noted have none.
+        by=item.get("by", ""),
         data=item["data"],
         cursor=item.get("cursor"),
         told=item["told"],

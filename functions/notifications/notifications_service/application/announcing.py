@@ -50,6 +50,7 @@ class Announce:
             send_at=max(wish.send_at or now, now),
             created_at=now,
             correlation_id=current().correlation_id,
+            by=wish.by,
             data=wish.data,
         )
         broadcast_id, replayed = self.broadcasts.create(broadcast, ticket, now)
@@ -114,8 +115,9 @@ class TellEverybody:
             told=broadcast.told + len(members),
             attempts=0,
             turn=broadcast.turn + 1,
-            done=cursor is None,
         )
+        if cursor is None:
+            further = further.over()
         now = self.clock.now()
         self.broadcasts.advance(broadcast, further, None if further.done else now + LOOK_AGAIN, now)
         return further

@@ -5,9 +5,9 @@ page that is done twice is told once; the cursor only saves work.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from notifications_service.domain.kinds import Channel, Kind
 
@@ -24,6 +24,7 @@ class Audience:
 class Broadcast:
     """to: an audience, or the members themselves. channels: None for what each member wishes. told: how many so far.
 
+    by: the actor who asked for it.
     turn: counts what was noted about it, so that of two that work on it only one goes on.
     """
 
@@ -34,9 +35,15 @@ class Broadcast:
     send_at: datetime
     created_at: datetime
     correlation_id: str
+    by: str
     data: Mapping[str, Any] = field(default_factory=dict)
     cursor: str | None = None
     told: int = 0
     attempts: int = 0
     turn: int = 0
     done: bool = False
+
+    def over(self) -> Self:
+        """Nothing is left to do: what it said goes, and whom it named. Who sent what kind to how many stays."""
+        to = self.to if isinstance(self.to, Audience) else ()
+        return replace(self, to=to, data={}, cursor=None, done=True)
