@@ -10,11 +10,12 @@ from library_common.access import Caller
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
 from notifications_service.application.api_ports import Wish
+from notifications_service.application.ports import DueBroadcast
 from notifications_service.domain.broadcasts import Audience
 from notifications_service.domain.errors import AnnouncementDone, AnnouncementNotFound
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import Preferences
-from tests.fakes.post_office import Post, event
+from tests.fakes.post_office import TABLE, Post, event
 from tests.support.clock import NOON
 from tests.support.interleaving import Interleaver
 
@@ -54,6 +55,33 @@ def test_members_by_name_are_told_and_nobody_else(post: Post) -> None:
     post.minute(3)
 
     assert sorted(message.to for message in post.sent()) == sorted(chosen)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_it_said_and_whom_it_named_is_kept_no_longer_than_needed(
+    post: Post, named: bool, dynamodb: "DynamoDBClient"
+) -> None:
+    members = tuple(post.neighbours.join().id for _ in range(3))
+    announced, _ = post.announce.announce(wish(members if named else (), send_at=NOON + timedelta(hours=1)), None)
+    before = stored(dynamodb, announced)
+    assert CLOSED["message"] in before
+    assert (members[0] in before) is named
+
+    post.until(NOON + timedelta(hours=1))
+
+    after = stored(dynamodb, announced)
+    assert not any(text in after for text in (*CLOSED.values(), *members))
+    kept = post.broadcasts.get(announced)
+    assert (kept.kind, kept.told, kept.by, kept.done) == (Kind.ANNOUNCEMENT, 3, "user:L", True)
+    assert len(post.sent()) == 3
+    assert post.do(DueBroadcast(announced)) == "over"
+
+
+def stored(dynamodb: "DynamoDBClient", broadcast_id: str) -> str:
+    """The announcement as it lies there."""
+    return str(
+        dynamodb.get_item(TableName=TABLE, Key={"pk": {"S": f"BROADCAST#{broadcast_id}"}, "sk": {"S": "BROADCAST"}})
+    )
 
 
 def test_the_same_request_again_is_the_same_announcement(post: Post) -> None:

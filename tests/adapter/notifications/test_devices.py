@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -12,15 +12,23 @@ from library_common.dynamodb import Table
 from library_common.ids import new_id
 from notifications_service.adapters.devices import DynamoDevices
 from notifications_service.adapters.dynamodb import DynamoPlans
+from notifications_service.adapters.preferences import DynamoPreferences
 from notifications_service.adapters.push import SnsPush
 from notifications_service.application.devices import MAX_DEVICES, Device, MemberDevices, Platform
+from notifications_service.application.use_cases import MemberCases, NoticeCases
+from notifications_service.application.wishes import Wishes
+from notifications_service.application.wording import Templating
 from notifications_service.domain.errors import DeviceRefused, PushNotConfigured, TooManyDevices, UserNotFound
+from notifications_service.http import build
 from tests.fakes.notifications import FakePush
 from tests.fakes.post_office import Post, event
 from tests.support.clock import NOON, FixedClock
+from tests.support.lambda_events import Answer, api_event, call, person
 from tests.support.tables import dynamodb_in_moto
 
 pytestmark = pytest.mark.adapter
+
+ANN = "01JD8Y3V5QWZ6X7R8T9B0C1D2E"
 
 
 def device(number: int, *, token: str | None = None) -> Device:
@@ -156,6 +164,114 @@ def test_one_device_too_many_leaves_no_endpoint(devices: DynamoDevices) -> None:
         cases.register("A", "another", Platform.IOS, "another-token")
 
     assert push.endpoints == set(devices.of("A"))
+
+
+def test_one_too_many_takes_no_device_from_anybody(devices: DynamoDevices) -> None:
+    push = FakePush()
+    cases = MemberDevices(devices, push, FixedClock())
+    cases.register("B", "phone", Platform.IOS, "token-of-b")
+    for number in range(MAX_DEVICES):
+        cases.register("A", f"phone-{number}", Platform.IOS, f"token-{number}")
+    with pytest.raises(TooManyDevices):
+        cases.register("A", "another", Platform.IOS, "token-of-b")
+
+    assert len(devices.of("B")) == 1
+    assert push.endpoints == {*devices.of("A"), *devices.of("B")}
+
+
+def test_one_too_many_meanwhile_leaves_no_endpoint(devices: DynamoDevices) -> None:
+    class TheTenthMeanwhile(FakePush):
+        def register(self, token: str) -> str:
+            for number in range(MAX_DEVICES):
+                devices.add("A", device(number))
+            return super().register(token)
+
+    push = TheTenthMeanwhile()
+    with pytest.raises(TooManyDevices):
+        MemberDevices(devices, push, FixedClock()).register("A", "another", Platform.IOS, "another-token")
+
+    assert push.endpoints == set()
+
+
+def test_an_app_installed_anew_needs_no_further_place(devices: DynamoDevices) -> None:
+    push = FakePush()
+    cases = MemberDevices(devices, push, FixedClock())
+    for number in range(MAX_DEVICES):
+        cases.register("A", f"phone-{number}", Platform.IOS, f"token-{number}")
+    cases.register("A", "anew", Platform.IOS, "token-3")
+
+    assert push.endpoints == set(devices.of("A"))
+    assert len(push.endpoints) == MAX_DEVICES
+
+
+def test_an_endpoint_that_was_replaced_is_forgotten(devices: DynamoDevices) -> None:
+    push = FakePush()
+    cases = MemberDevices(devices, push, FixedClock())
+    for token in ("token-1", "token-1", "token-2"):
+        cases.register("A", "phone", Platform.IOS, token)
+
+    assert len(push.endpoints) == 1
+    assert push.endpoints == set(devices.of("A"))
+
+
+@pytest.mark.parametrize("leaving", ["removed", "replaced"])
+def test_an_endpoint_that_is_anothers_by_now_is_kept(devices: DynamoDevices, leaving: str) -> None:
+    push = FakePush()
+
+    class TakenMeanwhile(DynamoDevices):
+        """B registers the device in the moment in which it is nobody's."""
+
+        def remove(self, user_id: str, device_id: str) -> Device | None:
+            removed = super().remove(user_id, device_id)
+            MemberDevices(devices, push, FixedClock()).register("B", "phone", Platform.IOS, "token-1")
+            return removed
+
+        def add(self, user_id: str, device: Device) -> Device | None:
+            replaced = super().add(user_id, device)
+            if replaced is not None:
+                MemberDevices(devices, push, FixedClock()).register("B", "phone", Platform.IOS, "token-1")
+            return replaced
+
+    cases = MemberDevices(TakenMeanwhile(devices._table), push, FixedClock())
+    cases.register("A", "phone", Platform.IOS, "token-1")
+    if leaving == "removed":
+        cases.remove("A", "phone")
+    else:
+        cases.register("A", "phone", Platform.IOS, "token-2")
+
+    assert len(devices.of("B")) == 1
+    assert push.endpoints == {*devices.of("A"), *devices.of("B")}
+
+
+def test_after_an_erasure_nothing_is_stored_any_more(dynamodb: Any, devices: DynamoDevices) -> None:
+    post = Post(lambda: dynamodb)
+    me = person(ANN)
+    push = FakePush()
+    members = MemberCases(
+        wishes=Wishes(DynamoPreferences(devices._table)),
+        devices=MemberDevices(devices, push, FixedClock()),
+        templating=cast("Templating", None),
+        default_language="en",
+        library_time_zone="UTC",
+    )
+    api = build(lambda: members, lambda: cast("NoticeCases", None))
+
+    def put(path: str, body: object) -> Answer:
+        return call(api, api_event("PUT", f"/api/notifications/{path}", body=body, caller=me))
+
+    wished = f"preferences/{ANN}", {"language": "fr"}
+    phone = f"devices/{ANN}/phone", {"platform": "ios", "token": "a-long-token"}
+    assert (put(*wished).status, put(*phone).status) == (200, 200)
+    assert replace(post.hear, devices=devices)(event("MemberErased", ANN), "c-1") == "member forgotten"
+    assert post.push.forgotten == sorted(push.endpoints)
+    push.endpoints.clear()
+
+    for refused in (put(*wished), put(*phone)):
+        assert (refused.status, refused.json["code"]) == (404, "user_not_found")
+
+    assert push.endpoints == set()
+    # Of the token, too, nothing is left: its key begins with another word than the member's.
+    assert [item["sk"]["S"] for item in dynamodb.scan(TableName="notifications")["Items"]] == ["ERASED"]
 
 
 def test_erasing_takes_every_device_away_there_and_here(dynamodb: Any, devices: DynamoDevices) -> None:

@@ -16,6 +16,7 @@ from notifications_service.application.devices import Device, MemberDevices
 from notifications_service.application.use_cases import MemberCases, NoticeCases
 from notifications_service.application.wishes import Wishes
 from notifications_service.application.wording import Templating
+from notifications_service.domain.errors import UserNotFound
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.http import build
 from tests.fakes.notifications import FakeNotices, FakePreferences, FakePush, FakeWording
@@ -41,11 +42,17 @@ class FakeDevices:
     def devices(self, user_id: str) -> list[Device]:
         return [device for (owner, _), device in self.known.items() if owner == user_id]
 
-    def is_erased(self, user_id: str) -> bool:
-        return user_id in self.erased
+    def require_place(self, user_id: str, device_id: str, token_key: str) -> None:
+        if user_id in self.erased:
+            raise UserNotFound
 
-    def add(self, user_id: str, device: Device) -> None:
+    def has_owner(self, token_key: str) -> bool:
+        return any(device.token_key == token_key for device in self.known.values())
+
+    def add(self, user_id: str, device: Device) -> Device | None:
+        before = self.known.get((user_id, device.id))
         self.known[user_id, device.id] = device
+        return before
 
     def remove(self, user_id: str, device_id: str) -> Device | None:
         return self.known.pop((user_id, device_id), None)

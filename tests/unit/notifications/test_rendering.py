@@ -1,5 +1,6 @@
 """Notices in words: built-in wordings, fall-back between languages, stored wordings and what breaks."""
 
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from notifications_service.adapters.templates import JinjaTemplates
 from notifications_service.application.wording_ports import Change
 from notifications_service.domain import text_messages
 from notifications_service.domain.kinds import Channel, Kind
+from notifications_service.domain.template_data import one_line, several_lines
 from notifications_service.domain.template_fields import fields_of, samples_of
 from notifications_service.domain.template_parts import FIELDS_OF_PART, TEMPLATE_NAMES, Part, Wording, parts_of
 from tests.fakes.notifications import FakeWording
@@ -130,6 +132,33 @@ def test_a_title_cannot_add_headers_or_markup() -> None:
     assert "<script>" not in rendered.html
     assert "&lt;script&gt;" in rendered.html
     assert "{{ 7*7 }}" in rendered.html
+
+
+OVERRIDE, ISOLATE, END = "\u202e", "\u2068", "\u2069"
+
+
+@pytest.mark.parametrize("channel", Channel)
+@pytest.mark.parametrize("sign", [*"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"])
+def test_a_title_does_not_turn_round_what_comes_after_it(sign: str, channel: Channel) -> None:
+    data = {"title": f"Kin{sign}dred", "due_date": "2026-12-05T12:00:00Z"}
+    rendered = templates().render(Kind.LOAN_ISSUED, channel, "en", data)
+    whole = rendered.subject + rendered.text + (rendered.html or "")
+    assert sign not in whole
+    assert "Kindred" in whole
+
+
+def test_only_what_is_isolated_properly_may_be_turned_round() -> None:
+    assert one_line(f"a {ISOLATE}b{END} c{END} {ISOLATE}d") == f"a {ISOLATE}b{END} c d"
+    assert one_line(f"{ISOLATE}{ISOLATE}a{END}b") == f"{ISOLATE}a{END}b"
+    assert one_line(f"{ISOLATE}abc{END}", 4) == "abc"
+    assert several_lines(f"{ISOLATE}a\nb{END}\n{ISOLATE}c{END}{OVERRIDE}") == f"a\nb\n{ISOLATE}c{END}"
+
+
+def test_an_announcement_does_not_turn_round_the_mail() -> None:
+    data = {"subject": f"{OVERRIDE}Closed", "message": f"We are{OVERRIDE} back{ISOLATE}\nat nine."}
+    rendered = templates().render(Kind.ANNOUNCEMENT, Channel.EMAIL, "en", data)
+    assert "We are back\nat nine." in rendered.text
+    assert not {OVERRIDE, ISOLATE} & {*rendered.subject, *rendered.text, *(rendered.html or "")}
 
 
 @given(st.text(max_size=700), st.sampled_from(Kind), st.sampled_from(Channel))
@@ -374,3 +403,20 @@ def test_a_stored_wording_that_breaks_gives_way_to_the_built_in_one(
     told = vars(caplog.records[-1])
     assert (told["template"], told["language"], told["version"]) == ("loan_issued", "fr", version)
     assert "Secret Diary" not in str(told)
+
+
+def test_a_stored_digest_that_burns_time_gives_way_to_the_built_in_one() -> None:
+    work = "{% for g in groups %}{% for h in groups %}{% if " + "==".join(
+        ["groups | join('" + "x" * 60 + "') | title"] * 90
+    )
+    burning = work + " %}{% endif %}{% endfor %}{% endfor %}"
+    stored = FakeWording()
+    version = store(stored, "digest", "en", {Part.EMAIL: {"subject": "x", "text": burning + "."}})
+    assert templates().check("digest", "en", stored.wording("digest", "en", version)) == []
+    notices: Notices = [(kind, samples_of(kind)) for kind in Kind for _ in range(3)]
+
+    started = time.process_time()
+    email = templates(stored).render_many(notices, Channel.EMAIL, "en")
+
+    assert time.process_time() - started < 1
+    assert email.subject == f"Smart Library: {len(notices)} messages for you"

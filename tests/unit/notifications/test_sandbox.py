@@ -1,5 +1,6 @@
 """What a template can do: next to nothing. Known ways out of template sandboxes are refused or stay text."""
 
+import time
 from datetime import UTC
 from typing import Any
 
@@ -202,6 +203,8 @@ ESCAPES = [
     "{{ " + "(" * 4000 + "title" + ")" * 4000 + " }}",
     "{{ " + "not " * 2000 + "title }}",
     "{{ title" + " | upper" * 1000 + " }}",
+    "{{ title" + " | upper" * 6 + " }}",
+    "{% if title | upper | upper | upper | upper | upper | upper %}x{% endif %}",
     "{% if " + "title and " * 900 + "title %}{% endif %}",
     "{{ " + "9" * 9000 + " }}",
     "{% if count %}" * 300 + "{% endif %}" * 300,
@@ -250,6 +253,53 @@ def test_fails_when_it_runs(source: str, data: dict[str, Any]) -> None:
     template = Sandbox(html=False).compiled(source, NAMES)
     with pytest.raises(RenderingFailed):
         template.render({**DATA, **data}, language="en", zone=UTC)
+
+
+GLUE = "x" * 9000
+LOOPS = "{% for g in groups %}{% for h in groups %}{% if BODY %}x{% endif %}{% endfor %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        # What comes of it is thrown away, so no bound on output stops it.
+        LOOPS.replace("BODY", f"groups | join('{GLUE}') | title | title | title | title == 'x'"),
+        LOOPS.replace("BODY", " or ".join(["message | title | title | title | title | title == 'x'"] * 30)),
+        LOOPS.replace("BODY", "==".join(["g.a"] * 2000)),
+        LOOPS.replace("BODY", "==".join(["'' | d(message) | title"] * 350)),
+        LOOPS.replace("BODY", " or ".join(["message | escape | title == 'x'"] * 30)),
+        LOOPS.replace("BODY", "==".join(["groups | join | length"] * 400)),
+        "{% if " + "==".join(["message | title | title | title | title | title"] * 190) + " %}x{% endif %}",
+        "{% for g in groups %}{% if " + "==".join(["amount | money"] * 600) + " %}x{% endif %}{% endfor %}",
+        "{% for g in groups %}{% for l in g.lines %}{% if "
+        + "==".join(["l|date"] * 1200)
+        + " %}x{% endif %}{% endfor %}"
+        "{% endfor %}",
+    ],
+    ids=lambda source: source[:100],
+)
+@pytest.mark.parametrize("html", [False, True])
+def test_work_that_nobody_sees_ends_soon(source: str, html: bool) -> None:
+    data = {
+        **DATA,
+        "groups": [{"heading": "h", "lines": ["2026-12-05T20:59:59Z"] * 50, "a": "b"}] * 50,
+        "message": "word " * 400,
+    }
+    template = Sandbox(html=html).compiled(source, NAMES | {"message"})
+    started = time.process_time()
+    with pytest.raises(RenderingFailed):
+        template.render(data, language="en", zone=UTC)
+    assert time.process_time() - started < 1
+
+
+def test_a_full_digest_is_not_too_much_work() -> None:
+    source = (
+        "{% for g in groups %}<h2>{{ loop.index }}: {{ g.heading | trim | upper }}</h2>{% for l in g.lines %}"
+        "{% if l %}<li class='{% if loop.first %}first{% else %}next{% endif %}'>{{ l | trim | capitalize }}</li>"
+        "{% endif %}{% endfor %}{% endfor %}"
+    )
+    groups = [{"heading": "x" * 60, "lines": ["y" * 90] * 4} for _ in range(17)]
+    assert shown(source, html=True, groups=groups).count("<li") == 68
 
 
 def test_no_template_changes_its_data() -> None:

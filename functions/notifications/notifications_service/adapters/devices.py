@@ -71,10 +71,21 @@ class DynamoDevices:
         )
         return [_device(item) for item in self._table.query_all(condition, consistent=True)]
 
-    def is_erased(self, user_id: str) -> bool:
-        return self._table.get(erased_key(user_id)) is not None
+    def require_place(self, user_id: str, device_id: str, token_key: str) -> None:
+        if self._table.get(erased_key(user_id)) is not None:
+            raise UserNotFound
+        ids = (self._table.get(_list(user_id)) or {}).get("ids", set())
+        if len(ids) < MAX_DEVICES or device_id in ids:
+            return
+        # An app that was installed anew takes the place it had.
+        owner = self._table.get(_token(token_key))
+        if owner is None or owner["user_id"] != user_id:
+            raise TooManyDevices(MAX_DEVICES)
 
-    def add(self, user_id: str, device: Device) -> None:
+    def has_owner(self, token_key: str) -> bool:
+        return self._table.get(_token(token_key)) is not None
+
+    def add(self, user_id: str, device: Device) -> Device | None:
         for _ in range(_TRIES):
             owner = self._table.get(_token(device.token_key))
             if owner is not None and (owner["user_id"], owner["device_id"]) != (user_id, device.id):
@@ -101,7 +112,7 @@ class DynamoDevices:
             if before is not None and before["token_key"] != device.token_key:
                 writes.append(Delete(_token(before["token_key"]), _owned(user_id, device.id)))
             if self._done(writes, device.id):
-                return
+                return _device(before) if before is not None and before["token_key"] != device.token_key else None
         raise TransactionBusy("a device is being registered by others")
 
     def remove(self, user_id: str, device_id: str) -> Device | None:

@@ -3,13 +3,14 @@
 Three walls, each enough for most attacks alone. What a template is made of is checked piece by piece against a short
 list before it is compiled: output, text, if, for, names, attributes, comparisons, and, or, not, a dozen filters; no
 calls, no arithmetic, no literals but plain ones. When it runs, names are looked up in plain dictionaries only, never
-on Python objects, loops go over lists of at most `MAX_ITEMS`, and output stops at `MAX_OUTPUT_BYTES`. And it is
-Jinja's own immutable sandbox underneath. Data is never compiled: braces in a title are braces.
+on Python objects, loops go over lists of at most `MAX_ITEMS`, output stops at `MAX_OUTPUT_BYTES`, and all work at
+`MAX_WORK`, also such work as no output comes of. And it is Jinja's own immutable sandbox underneath. Data is never
+compiled: braces in a title are braces.
 
 Imported when a template is rendered or checked, not before: Jinja2 is a tenth of a second.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from typing import Any
 
@@ -23,6 +24,15 @@ from notifications_service.domain.template_parts import MAX_ITEMS, MAX_OUTPUT_BY
 
 _MAX_DEPTH = 40
 _MAX_LOOPS_INSIDE_EACH_OTHER = 2
+_MAX_FILTERS_ON_ONE_VALUE = 5
+
+MAX_WORK = 10 * MAX_OUTPUT_BYTES
+"""Of one rendering, about in characters that filters read: some hundredths of a second. A digest of fifty notices takes
+less than half of it."""
+
+_STEP = 10
+"""What the evaluation of one piece of a template, or the call of a filter, weighs in characters."""
+
 _ONLY_LISTS = "\x00only_lists"
 """Put around what a loop goes over; no template can name it."""
 
@@ -82,7 +92,11 @@ class Sandbox:
     def __init__(self, *, html: bool) -> None:
         self._environment = _Environment(autoescape=html, undefined=StrictUndefined, keep_trailing_newline=False)
         kept = {name: self._environment.filters[name] for name in _FILTERS if name in self._environment.filters}
-        self._environment.filters = {**kept, **_OWN_FILTERS, _ONLY_LISTS: _only_lists}
+        self._environment.filters = {
+            **{name: _counted(filter_) for name, filter_ in kept.items()},
+            **_OWN_FILTERS,
+            _ONLY_LISTS: _turns,
+        }
         self._environment.globals = {}
         self._environment.tests = {}
 
@@ -184,7 +198,8 @@ class _Check:
             self._visit(child, inside, depth=depth + 1, loops=loops + 1)
         for child in node.else_:
             self._visit(child, names, depth=depth + 1, loops=loops)
-        node.iter = nodes.Filter(node.iter, _ONLY_LISTS, [], [], None, None, lineno=node.lineno)
+        size = nodes.Const(sum(1 for _ in node.find_all(nodes.Node)))
+        node.iter = nodes.Filter(node.iter, _ONLY_LISTS, [size], [], None, None, lineno=node.lineno)
 
 
 def _plain_name(name: str, line: int) -> None:
@@ -199,6 +214,12 @@ def _filter(node: nodes.Filter) -> None:
         raise SourceRefused("a filter takes plain values", node.lineno)
     if not all(isinstance(argument, nodes.Const | nodes.Name) for argument in node.args):
         raise SourceRefused("a filter takes plain values", node.lineno)
+    value: nodes.Expr | None = node.node
+    filters = 1
+    while isinstance(value, nodes.Filter):
+        value, filters = value.node, filters + 1
+    if filters > _MAX_FILTERS_ON_ONE_VALUE:
+        raise SourceRefused(f"a value goes through {_MAX_FILTERS_ON_ONE_VALUE} filters at most", node.lineno)
     if len(node.args) > _ARGUMENTS.get(node.name, 0):
         raise SourceRefused(f"the filter {node.name!r} takes fewer values", node.lineno)
 
@@ -234,35 +255,71 @@ _WORDS: Mapping[type[nodes.Node], str] = {
 # -- filters --------------------------------------------------------------------------------------
 
 _READER = "\x00reader"
-"""Where the context says for whom a date is written; no template can name it."""
+"""Where the context says for whom a date is written, and what was done so far; no template can name it."""
 
 
 class _Reader:
     def __init__(self, language: str, zone: tzinfo) -> None:
         self.language = language
         self.zone = zone
+        self.work = 0
+
+    def does(self, work: int) -> None:
+        """Raises SecurityError when it gets too much."""
+        self.work += _STEP + work
+        if self.work > MAX_WORK:
+            raise SecurityError("takes too much work")
+
+
+def _counted(filter_: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter of Jinja's whose work counts."""
+
+    @pass_context
+    def counted(context: Any, value: Any, *arguments: Any) -> Any:
+        context[_READER].does(len(value) if isinstance(value, str) else 0)
+        return filter_(value, *arguments)
+
+    return counted
 
 
 @pass_context
 def _date(context: Any, moment: object) -> str:
     reader = context[_READER]
-    return local_formats.written_date(str(moment), reader.language, reader.zone)
+    reader.does(len(text := str(moment)))
+    return local_formats.written_date(text, reader.language, reader.zone)
 
 
 @pass_context
 def _time(context: Any, moment: object) -> str:
     reader = context[_READER]
-    return local_formats.written_time(str(moment), reader.language, reader.zone)
+    reader.does(len(text := str(moment)))
+    return local_formats.written_time(text, reader.language, reader.zone)
 
 
 @pass_context
 def _money(context: Any, money: object) -> str:
-    return local_formats.written_money(money if isinstance(money, dict) else str(money), context[_READER].language)
+    reader = context[_READER]
+    reader.does(len(str(money)))
+    return local_formats.written_money(money if isinstance(money, dict) else str(money), reader.language)
 
 
-def _join(items: object, between: object = "") -> str:
+@pass_context
+def _join(context: Any, items: object, between: object = "") -> str:
     # Of lists only: text joined with itself, and that with itself again, would fill any memory.
-    return str(between).join(str(item) for item in _only_lists(items))
+    pieces, glue = [str(item) for item in _only_lists(items)], str(between)
+    size = sum(map(len, pieces)) + len(glue) * (len(pieces) - 1)
+    if size > MAX_OUTPUT_BYTES:
+        raise SecurityError(f"joins to more than {MAX_OUTPUT_BYTES // 1024} KB")
+    context[_READER].does(size)
+    return glue.join(pieces)
+
+
+@pass_context
+def _turns(context: Any, items: object, pieces_of_a_turn: int) -> list[Any]:
+    """What a loop goes over. All its turns count before the first."""
+    turns = _only_lists(items)
+    context[_READER].does(len(turns) * pieces_of_a_turn * _STEP)
+    return turns
 
 
 _OWN_FILTERS = {"date": _date, "time": _time, "money": _money, "join": _join}

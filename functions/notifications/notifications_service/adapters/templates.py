@@ -221,7 +221,7 @@ class JinjaTemplates:
             if html:
                 shown[field] = layout().replace("{language}", source.language).replace("{content}", written.strip())
             elif (part, field) in ONE_LINE:
-                shown[field] = one_line(written)[: _MAX_CHARACTERS.get(field)]
+                shown[field] = one_line(written, _MAX_CHARACTERS.get(field))
             else:
                 shown[field] = several_lines(written).strip()
         if refused:

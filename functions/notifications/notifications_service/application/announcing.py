@@ -51,8 +51,8 @@ class Announce:
             send_at=max(wish.send_at or now, now),
             created_at=now,
             correlation_id=current().correlation_id,
-            data=wish.data,
             by=wish.by,
+            data=wish.data,
         )
         broadcast_id, replayed = self.broadcasts.create(broadcast, ticket, now)
         # Kept with its moment, it is found by the sweep in any case.
@@ -80,7 +80,7 @@ class Announce:
             if found.done:
                 raise AnnouncementDone
             try:
-                cancelled = replace(found, cancelled_by=by, turn=found.turn + 1, done=True)
+                cancelled = replace(found.over(), cancelled_by=by, turn=found.turn + 1)
                 self.broadcasts.advance(found, cancelled, None, self.clock.now())
             except Stale:
                 # Somebody finished a page meanwhile, and there are only so many pages.
@@ -142,8 +142,9 @@ class TellEverybody:
             told=broadcast.told + len(members),
             attempts=0,
             turn=broadcast.turn + 1,
-            done=cursor is None,
         )
+        if cursor is None:
+            further = further.over()
         now = self.clock.now()
         self.broadcasts.advance(broadcast, further, None if further.done else now + LOOK_AGAIN, now)
         return further

@@ -35,13 +35,21 @@ class DeviceStore(Protocol):
 
     def devices(self, user_id: str) -> list[Device]: ...
 
-    def is_erased(self, user_id: str) -> bool:
-        """Whether there was such a member."""
+    def require_place(self, user_id: str, device_id: str, token_key: str) -> None:
+        """Before anything is done for a device that cannot be added as things stand.
+
+        Raises TooManyDevices; UserNotFound for a member who was erased.
+        """
         ...
 
-    def add(self, user_id: str, device: Device) -> None:
-        """Also in place of the one with this id. Takes it from whoever had it. Idempotent.
+    def has_owner(self, token_key: str) -> bool:
+        """Whether the device with this token is anybody's now. Strongly consistent."""
+        ...
 
+    def add(self, user_id: str, device: Device) -> Device | None:
+        """Also in place of the one with this id: answers that one, if it had another token.
+
+        Takes the device from whoever had it. Idempotent.
         Raises TooManyDevices; UserNotFound for a member who was erased.
         """
         ...
@@ -78,20 +86,21 @@ class MemberDevices:
         """Raises PushNotConfigured, DeviceRefused, TooManyDevices, UserNotFound.
 
         A repeat changes nothing but the moment.
-        If the process dies after the push service knows the device, nobody sends to it until the app asks again.
+        If the process dies after the push service knows the device, nobody sends to it until the app asks again; if
+        it dies before an endpoint that was replaced is forgotten, that one stays there, and nobody sends to it.
         """
-        if self.store.is_erased(user_id):
-            # Before the push service is asked, and before anybody loses the device.
-            raise UserNotFound
         token_key = hashlib.sha256(token.encode()).hexdigest()
+        # Before the push service is asked, and before anybody loses the device.
+        self.store.require_place(user_id, device_id, token_key)
         endpoint = self.push.register(token)
         device = Device(device_id, platform, endpoint, token_key, self.clock.now())
         try:
-            self.store.add(user_id, device)
+            replaced = self.store.add(user_id, device)
         except (TooManyDevices, UserNotFound):
-            # It is nobody's now, and nobody would clean up there later.
-            self.push.forget(endpoint)
+            self._forget_if_nobodys(device)
             raise
+        if replaced is not None and replaced.endpoint != endpoint:
+            self._forget_if_nobodys(replaced)
         return device
 
     def of(self, user_id: str) -> list[Device]:
@@ -101,4 +110,9 @@ class MemberDevices:
         """From now on nothing is sent to it. Removing one that is not there is no error."""
         removed = self.store.remove(user_id, device_id)
         if removed is not None:
-            self.push.forget(removed.endpoint)
+            self._forget_if_nobodys(removed)
+
+    def _forget_if_nobodys(self, device: Device) -> None:
+        """Nobody would clean up there later. A token has one endpoint whoever has it: by now it may be another's."""
+        if not self.store.has_owner(device.token_key):
+            self.push.forget(device.endpoint)

@@ -5,10 +5,10 @@ page that is done twice is told once; the cursor only saves work.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from notifications_service.domain.kinds import Channel, Kind
 
@@ -64,3 +64,8 @@ class Broadcast:
         if self.done:
             return BroadcastState.DONE
         return BroadcastState.RUNNING if self.turn else BroadcastState.WAITING
+
+    def over(self) -> Self:
+        """Nothing is left to do: what it said goes, and whom it named. Who sent what kind to how many stays."""
+        to = self.to if isinstance(self.to, Audience) else ()
+        return replace(self, to=to, data={}, cursor=None, done=True)

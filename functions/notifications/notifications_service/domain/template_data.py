@@ -11,17 +11,24 @@ MAX_LINE = 500
 MAX_PROSE = 2000
 """So that a message fits into a mail whatever it is made of: an escaped sign takes up to six bytes."""
 _BREAKS = frozenset("\n\r\t\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e")
+"""Embeddings and overrides of the direction of writing: they turn round what comes after them."""
+_ISOLATES, _END_OF_ISOLATE = frozenset("\u2066\u2067\u2068"), "\u2069"
 
 
-def one_line(text: str) -> str:
-    """Without line breaks and control characters: for a header, a heading, an item of a list."""
-    return " ".join("".join(" " if c in _BREAKS else c for c in text if c in _BREAKS or _printable(c)).split())
+def one_line(text: str, most: int | None = None) -> str:
+    """Without line breaks, control characters and what turns round the words after it: for a header, a heading, an
+    item of a list. most: characters."""
+    line = " ".join("".join(" " if c in _BREAKS else c for c in text if c in _BREAKS or _printable(c)).split())
+    return _closed(line[:most])
 
 
-def several_lines(text: str) -> str:
-    """Without control characters but line breaks."""
+def several_lines(text: str, most: int | None = None) -> str:
+    """Without control characters but line breaks, and without what turns round the words after it."""
     joined = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(c for c in joined if c == "\n" or _printable(c))
+    # Isolates end with their line; what begins a new one may be written otherwise, too.
+    kept = "".join(c for c in joined if c == "\n" or _printable(c))[:most]
+    return "".join(_closed(line) for line in kept.splitlines(keepends=True))
 
 
 def plain(fields: tuple[Field, ...], data: Mapping[str, Any], phrases: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,7 +44,7 @@ def plain(fields: tuple[Field, ...], data: Mapping[str, Any], phrases: Mapping[s
 def _plain(field: Field, value: Any, words: Mapping[str, str]) -> Any:
     match field.type:
         case FieldType.PROSE:
-            return several_lines(_text(value))[:MAX_PROSE]
+            return several_lines(_text(value), MAX_PROSE)
         case FieldType.WORD:
             text = one_line(_text(value))
             return words.get(text, text)[:MAX_LINE]
@@ -49,7 +56,7 @@ def _plain(field: Field, value: Any, words: Mapping[str, str]) -> Any:
         case FieldType.GROUPS:
             return [_group(group) for group in list(value or ())[:MAX_ITEMS]]
         case _:
-            return one_line(_text(value))[:MAX_LINE]
+            return one_line(_text(value), MAX_LINE)
 
 
 def _group(group: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,4 +69,20 @@ def _text(value: object) -> str:
 
 
 def _printable(char: str) -> bool:
-    return unicodedata.category(char) not in {"Cc", "Cs"}
+    return char not in _OVERRIDES and unicodedata.category(char) not in {"Cc", "Cs"}
+
+
+def _closed(line: str) -> str:
+    """Of isolates only those that are closed in the line: they change nothing outside of themselves."""
+    if not (_END_OF_ISOLATE in line or any(c in _ISOLATES for c in line)):
+        return line
+    open_ones: list[int] = []
+    kept: set[int] = set()
+    for place, char in enumerate(line):
+        if char in _ISOLATES:
+            open_ones.append(place)
+        elif char == _END_OF_ISOLATE and open_ones:
+            kept |= {open_ones.pop(), place}
+    return "".join(
+        char for place, char in enumerate(line) if place in kept or not (char in _ISOLATES or char == _END_OF_ISOLATE)
+    )
