@@ -28,6 +28,7 @@ from library_common import problems as p
 from library_common.access import Access, Caller, Place, caller_from_event, require_own
 from library_common.context import current, invocation
 from library_common.dynamodb import TransactionBusy
+from library_common.refused_fields import what_is_wrong
 from library_common.telemetry import count, log_invocation, logger
 
 MAX_BODY_BYTES = 256 * 1024
@@ -588,12 +589,9 @@ def _field_error(error: Mapping[str, Any]) -> p.FieldError:
     location: Iterable[object] = error["loc"]
     # Pydantic's first part says where (body, query, path, header); the field is what follows.
     parts = [str(part) for part in location][1:]
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] in {"too_short", "too_long"} and isinstance(error.get("input"), str):
-        message = message.replace(" item", " character")
     # Keys of the client's own making may hold anything; keep them printable and short.
     field = _printable(".".join(parts))[:200]
-    return p.FieldError(field=field or "body", message=_printable(message)[:300])
+    return p.FieldError(field=field or "body", message=_printable(what_is_wrong(error)))
 
 
 def _printable(text: str) -> str:
