@@ -260,6 +260,21 @@ def test_every_http_function_can_check_limits(function: Function) -> None:
     assert buckets_only in [statement.get("Condition") for statement in allowed]
 
 
+@pytest.mark.parametrize("name", ["CodeSender", "SenderFunction"])
+def test_whoever_sends_messages_can_check_limits(name: str) -> None:
+    """Or members could have any number of them sent to anybody."""
+    properties = load()["Resources"][name]["Properties"]
+    allowed = [s for policy in properties["Policies"] for s in policy["Statement"]]
+
+    assert properties["Environment"]["Variables"]["LIMITS_TABLE"] == {"Ref": "GatewayTable"}
+    assert {
+        "Effect": "Allow",
+        "Action": ["dynamodb:GetItem", "dynamodb:UpdateItem"],
+        "Resource": {"Fn::GetAtt": ["GatewayTable", "Arn"]},
+        "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["LIMIT#*"]}},
+    } in allowed
+
+
 def test_the_firewall_is_off_and_knows_the_routes_with_limits_of_their_own() -> None:
     assert load()["Parameters"]["WebAcl"]["Default"] == "None"
     (credentials, _) = load()["Resources"]["ApiWebAcl"]["Properties"]["Rules"]

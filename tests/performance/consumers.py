@@ -6,13 +6,16 @@ what a conditional write takes there; units and invocations are as on AWS.
 
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from itertools import batched
 from typing import Any
 
+from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import Expression, Table
 from library_common.ids import new_id
 from localstack.embedded.layout import ROOT
@@ -56,7 +59,22 @@ class Library:
         lent = from_sample("loans", "LoanCreated.v2", genre=genre, **ids)
         renewed = from_sample("loans", "LoanRenewed.v1", **ids) | {"occurred_at": "2026-11-26T18:30:00Z"}
         at = "2026-11-28T09:15:00Z"
-        return [lent, renewed, from_sample("loans", "LoanReturned.v1", return_date=at, **ids) | {"occurred_at": at}]
+        returned = from_sample("loans", "LoanReturned.v1", return_date=at, **ids) | {"occurred_at": at}
+        return [lately(envelope) for envelope in (lent, renewed, returned)]
+
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+def lately(envelope: dict[str, Any]) -> dict[str, Any]:
+    """With every moment moved by as many days as it is since the story's last: members are not told old news."""
+    since = timedelta(days=(datetime.now(UTC).date() - date(2026, 11, 28)).days)
+
+    def moved(found: re.Match[str]) -> str:
+        return to_rfc3339(from_rfc3339(found[0]) + since)
+
+    moved_on: dict[str, Any] = json.loads(_MOMENT.sub(moved, json.dumps(envelope)))
+    return moved_on
 
 
 @dataclass(frozen=True)
