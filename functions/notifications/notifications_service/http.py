@@ -12,6 +12,7 @@ PROBLEMS: dict[type[Exception], int] = {
     errors.UserNotFound: 404,
     errors.NoticeNotFound: 404,
     errors.TemplateNotFound: 404,
+    errors.VersionNotFound: 404,
     errors.AnnouncementNotFound: 404,
     errors.AnnouncementDone: 409,
     errors.InvalidFields: 422,

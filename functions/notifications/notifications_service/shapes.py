@@ -427,13 +427,14 @@ class WordingView(BaseModel):
 
 
 class ChangeView(BaseModel):
-    """One version. withdrawn: with it, the built-in wording came back."""
+    """One version. withdrawn: with it, the built-in wording came back. parts: of the version that was asked for."""
 
     version: int
     language: str
     at: str
     by: str
     withdrawn: bool
+    parts: dict[Part, dict[str, str]] | None = None
 
 
 class TemplateView(BaseModel):
@@ -468,6 +469,9 @@ class TemplateView(BaseModel):
                     at=to_rfc3339(change.at),
                     by=change.by,
                     withdrawn=change.withdrawn,
+                    parts={part: dict(fields) for part, fields in template.texts[change.version].items()}
+                    if change.version in template.texts
+                    else None,
                 )
                 for change in template.newest.changes
             ],

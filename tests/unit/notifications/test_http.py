@@ -577,6 +577,24 @@ def test_a_wording_that_is_refused_says_where(
     assert library.wording.versions == {}
 
 
+def test_the_text_of_an_earlier_version_can_be_read(library: Library) -> None:
+    hujambo = {"language": "en", "sms": {"text": "Hujambo!"}}
+    for body in (KARIBU, hujambo):
+        assert library.ask("PUT", "/templates/welcome", body, by=AS_ADMIN).status == 200
+    library.ask("DELETE", "/templates/welcome?language=en", by=AS_ADMIN)
+
+    def texts(version: str) -> dict[int, Any]:
+        asked = library.ask("GET", f"/templates/welcome?version={version}", by=AS_LIBRARIAN)
+        return {change["version"]: change["parts"] for change in asked.json["changes"]}
+
+    assert texts("1") == {3: None, 2: None, 1: {"short": KARIBU["short"]}}
+    assert texts("2") == {3: None, 2: {"sms": hujambo["sms"]}, 1: None}
+    assert texts("3") == {3: {}, 2: None, 1: None}
+    for version, status, code in (("4", 404, "version_not_found"), ("0", 422, "invalid_request")):
+        answer = library.ask("GET", f"/templates/welcome?version={version}", by=AS_LIBRARIAN)
+        assert (answer.status, answer.json["code"]) == (status, code)
+
+
 def test_a_preview_stores_nothing(library: Library) -> None:
     body = {"language": "fr", "sms": {"text": "{{ title }} le {{ due_date | date }}"}, "data": {"title": "{{ 7*7 }}"}}
     answer = library.ask("POST", "/templates/loan_issued/preview", body, by=AS_LIBRARIAN)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from library_common.clock import Clock
@@ -16,7 +16,7 @@ from notifications_service.application.wording_ports import (
     TemplateChanged,
     Workshop,
 )
-from notifications_service.domain.errors import InvalidFields, TemplateNotFound, TemplateRefused
+from notifications_service.domain.errors import InvalidFields, TemplateNotFound, TemplateRefused, VersionNotFound
 from notifications_service.domain.kinds import Kind
 from notifications_service.domain.languages import fall_back
 from notifications_service.domain.template_fields import SAMPLE_GROUPS, FieldType, fields_of, samples_of
@@ -44,11 +44,12 @@ class InLanguage:
 
 @dataclass(frozen=True)
 class Template:
-    """One template with all its wordings."""
+    """One template with all its wordings. texts: what was stored with versions, of those that were asked for."""
 
     name: str
     newest: Newest
     languages: tuple[InLanguage, ...]
+    texts: Mapping[int, Wording] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,13 @@ class Templating:
             for name in TEMPLATE_NAMES
         ]
 
-    def one(self, name: str) -> Template:
-        """Raises TemplateNotFound."""
+    def one(self, name: str, version: int | None = None) -> Template:
+        """version: the one whose text is wanted as well, of the latest. Raises TemplateNotFound, VersionNotFound."""
         _known(name)
         newest = self.stored.newest([name])[name]
         languages = sorted({*self.built_in.languages(), *newest.languages})
-        return Template(name, newest, tuple(self._in(name, language, newest) for language in languages))
+        texts = {version: self._text(name, newest, version)} if version is not None else {}
+        return Template(name, newest, tuple(self._in(name, language, newest) for language in languages), texts)
 
     def put(self, name: str, language: str, wording: Wording, *, accepted: frozenset[int] | None, by: str) -> Template:
         """Uses this wording from now on (within a minute). accepted: the versions the caller knows, None for any.
@@ -155,6 +157,12 @@ class Templating:
         stored = self.stored.wording(name, language, version) if version else {}
         built_in = self.built_in.wording(name, language) or {}
         return InLanguage(language, {**built_in, **stored}, frozenset(stored))
+
+    def _text(self, name: str, newest: Newest, version: int) -> Wording:
+        change = next((change for change in newest.changes if change.version == version), None)
+        if change is None:
+            raise VersionNotFound
+        return self.stored.wording(name, change.language, version)
 
     def _accepted(self, name: str, accepted: frozenset[int] | None) -> Newest:
         newest = self.stored.newest([name])[name]

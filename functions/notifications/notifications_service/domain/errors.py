@@ -65,6 +65,15 @@ class TemplateNotFound(NotificationsError):
         super().__init__("There is no template of this name.")
 
 
+class VersionNotFound(NotificationsError):
+    """This template has no such version, or it is not one of the latest."""
+
+    code = "version_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("This is not one of the template's latest versions.")
+
+
 class TemplateRefused(NotificationsError):
     """The wording is not one that can be stored. `errors` say where: the field and, after that, the line."""
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Query, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from library_common.access import Access
 from library_common.http import CurrentCaller, IfMatch, ServiceApi, set_etag
 from library_common.problems import StaleVersion
 from notifications_service.application.use_cases import MemberCases
-from notifications_service.domain.errors import InvalidFields, TemplateNotFound, TemplateRefused
+from notifications_service.domain.errors import InvalidFields, TemplateNotFound, TemplateRefused, VersionNotFound
 from notifications_service.shapes import (
     Language,
     Preview,
@@ -31,6 +31,16 @@ class LanguageQuery(BaseModel):
     language: Language
 
 
+class VersionQuery(BaseModel):
+    """Of which version to show the text."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: Annotated[int | None, Field(ge=1, le=999_999, description="One of `changes`, which then has `parts`.")] = (
+        None
+    )
+
+
 def declare(api: ServiceApi, provide: Callable[[], MemberCases]) -> None:
     """The routes on the use cases that `provide` answers."""
 
@@ -39,10 +49,14 @@ def declare(api: ServiceApi, provide: Callable[[], MemberCases]) -> None:
         """Every template: the languages it is built in, and those in which an administrator's wording counts."""
         return TemplateList(items=[TemplateSummary.of(listed) for listed in provide().templating.all()])
 
-    @api.get("/api/notifications/templates/{name}", access=Access(librarian=True), raises=[TemplateNotFound])
-    def read_template(name: str, response: Response) -> TemplateView:
+    @api.get(
+        "/api/notifications/templates/{name}",
+        access=Access(librarian=True),
+        raises=[TemplateNotFound, VersionNotFound],
+    )
+    def read_template(name: str, query: Annotated[VersionQuery, Query()], response: Response) -> TemplateView:
         """One template: what may stand in its braces, its wordings, its latest versions."""
-        template = provide().templating.one(name)
+        template = provide().templating.one(name, query.version)
         set_etag(response, template.newest.version)
         return TemplateView.of(template)
 
