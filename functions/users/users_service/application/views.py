@@ -38,7 +38,7 @@ class UserView(BaseModel):
     suspended_until: Annotated[str | None, Field(description="RFC 3339; null for until further notice.")]
     phone: Annotated[str | None, Field(description="E.164.")]
     phone_confirmed: Annotated[
-        bool, Field(description="Whether the member set the number with their password. Others are sent nothing.")
+        bool, Field(description="Whether the member confirmed the number. Others are sent nothing.")
     ]
     preferences: PreferencesView
     expires_at: Annotated[str | None, Field(description="End of the membership, RFC 3339; null for none.")]
