@@ -2,10 +2,11 @@
 
 import io
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from library_common.telemetry import logger
 
@@ -32,11 +33,14 @@ class OperatorLog:
 
 @contextmanager
 def reading_the_log() -> Iterator[OperatorLog]:
-    """The process's logger outlives a test and its captured stdout; so its handler is pointed here meanwhile."""
-    handler = logger().registered_handler
+    """The process's logger outlives a test and its captured stdout; so its handler is pointed here meanwhile.
+
+    Not by `setStream`, which flushes the stream before: that may be an earlier test's, and closed.
+    """
+    handler = cast("logging.StreamHandler[Any]", logger().registered_handler)
     stream = io.StringIO()
-    before = handler.setStream(stream)  # type: ignore[attr-defined]  # a StreamHandler, typed as its base
+    before, handler.stream = handler.stream, stream
     try:
         yield OperatorLog(stream)
     finally:
-        handler.setStream(before)  # type: ignore[attr-defined]  # as above
+        handler.stream = before
