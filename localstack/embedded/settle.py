@@ -28,8 +28,9 @@ def settle(aws: Aws, engine: Engine, deployment: Deployment, template_file: Path
     _put_gateway_responses(aws, deployment, template.gateway_responses(source))
     _enable_expiry(aws, deployment, template.expiry_attributes(source))
     _publish_keys(aws, deployment)
-    if engine.name == "ministack":
-        _make_archive(aws, deployment, template.archive_of_events(source))
+    archive = template.archive_of_events(source)
+    if archive is not None and engine.name == "ministack":
+        _make_archive(aws, deployment, archive)
     # SES sends from what it has verified only; on AWS somebody with the mailbox confirms that once.
     aws.ses.verify_email_identity(EmailAddress=deployment.output("MailFrom"))
     _put_parameter(aws, deployment.output("ServicesUrlParameter"), inner_api_address(aws, engine, deployment))

@@ -93,10 +93,9 @@ def expiry_attributes(template: Template) -> dict[str, str]:
     return found
 
 
-def archive_of_events(template: Template) -> dict[str, Any]:
-    """The properties of the template's one archive of events."""
-    (properties,) = resources_of(template, "AWS::Events::Archive").values()
-    return properties
+def archive_of_events(template: Template) -> dict[str, Any] | None:
+    """The properties of the template's archive of events, if it has one."""
+    return next(iter(resources_of(template, "AWS::Events::Archive").values()), None)
 
 
 def gateway_responses(template: Template) -> dict[str, dict[str, Any]]:
