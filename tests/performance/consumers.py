@@ -83,7 +83,7 @@ class Measured:
     stories comes over the bus, and waits on the queue.
 
     Budgets: write units of an event by its type, when there is nothing else to do (alone) and when all there is to do
-    fills whole batches (together); invocations for an event of many. at_most: events the queue is filled with.
+    fills whole batches (together); invocations for an event of many.
     resting: who is given nothing meanwhile, since it would work on the same events, or on what this consumer does.
     """
 
@@ -93,7 +93,6 @@ class Measured:
     alone: Mapping[str, float]
     together: Mapping[str, float]
     invocations: float
-    at_most: int = 10_000
     resting: Sequence[Consumed] = field(default_factory=tuple)
 
 
@@ -119,10 +118,9 @@ MEASURED = (
         BY_NAME["notifications"],
         "library.loans",
         Library().loan,
-        alone={"LoanCreated": 22, "LoanRenewed": 22, "LoanReturned": 10},
-        together={"LoanCreated": 22, "LoanRenewed": 22, "LoanReturned": 10},
+        alone={"LoanCreated": 14, "LoanRenewed": 14, "LoanReturned": 10},
+        together={"LoanCreated": 14, "LoanRenewed": 14, "LoanReturned": 10},
         invocations=0.2,
-        at_most=2_000,
         resting=[BY_NAME["analytics"], Consumed("sender", "OutgoingQueue", "OutgoingDeadLetters", "SenderFunction")],
     ),
 )
@@ -156,7 +154,7 @@ def consumers(stack: LocalStack, *, events: int = 500, queued: int = 10_000) -> 
                 meanwhile.enter_context(ConsumerQueue(stack, resting).held_back())
             queue.purge()  # of what came while others were measured
             yield from _from_the_bus(stack, measured, queue, events, write)
-            yield from _catching_up(stack, measured, queue, min(queued, measured.at_most), write)
+            yield from _catching_up(stack, measured, queue, queued, write)
             yield from _in_full_batches(stack, measured, queue)
             yield from _alone(stack, measured, queue)
 

@@ -1,15 +1,13 @@
 """Builds the object graph of notifications once per process, when first needed. Knows every part."""
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from library_common import aws
 from library_common.clock import SystemClock
 from library_common.configuration import parameter, secret
-from library_common.consumers import Queue
 from library_common.dynamodb import Table
-from library_common.key_rings import current_secret
 from library_common.limits import limiter
-from library_common.service_client import Patience, ServiceClient, ServiceToken
 from notifications_service.adapters.broadcasts import DynamoBroadcasts
 from notifications_service.adapters.built_in_wording import BuiltIn
 from notifications_service.adapters.devices import DynamoDevices
@@ -18,22 +16,15 @@ from notifications_service.adapters.lists import DynamoEntries, DynamoFailed
 from notifications_service.adapters.outgoing_queue import QueuedTasks
 from notifications_service.adapters.preferences import DynamoPreferences
 from notifications_service.adapters.push import SnsPush
-from notifications_service.adapters.services import HttpAccounts, HttpLoans
-from notifications_service.adapters.ses import SesWay
-from notifications_service.adapters.sns import PushWay, SmsWay
 from notifications_service.adapters.stored_wording import DynamoWording
 from notifications_service.adapters.templates import JinjaTemplates
 from notifications_service.application.announcing import Announce, TellEverybody
 from notifications_service.application.api_ports import Notices
 from notifications_service.application.brake import Brake
-from notifications_service.application.delivering import Delivering
 from notifications_service.application.devices import MemberDevices
 from notifications_service.application.failures import Failures
-from notifications_service.application.hearing import Hear
 from notifications_service.application.inbox import Inbox
 from notifications_service.application.planning import Planning
-from notifications_service.application.reminding import Remind
-from notifications_service.application.sweeping import Sweep
 from notifications_service.application.use_cases import MemberCases, NoticeCases
 from notifications_service.application.wishes import Wishes
 from notifications_service.application.wording import Templating
@@ -41,9 +32,19 @@ from notifications_service.domain.kinds import Channel
 from notifications_service.domain.timing import first_allowed
 from notifications_service.settings import NotificationsSettings
 
+if TYPE_CHECKING:
+    from library_common.consumers import Queue
+    from library_common.service_client import ServiceClient, ServiceToken
+    from notifications_service.adapters.services import HttpAccounts, HttpLoans
+    from notifications_service.application.delivering import Delivering
+    from notifications_service.application.hearing import Hear
+    from notifications_service.application.reminding import Remind
+    from notifications_service.application.sweeping import Sweep
+
+# Only what the HTTP API uses is imported at once: its cold starts are waited for. The rest is when it is made.
+
 _SCOPES = frozenset({"users:read", "loans:read"})
 _LOOK_AGAIN_SECONDS = 10.0
-_PATIENCE = Patience(connect=0.5, answer=3.0, breaker_failures=5, breaker_pause=10.0)
 _CLOCK = SystemClock()
 
 
@@ -53,8 +54,10 @@ def settings() -> NotificationsSettings:
 
 
 @cache
-def own_queue() -> Queue:
+def own_queue() -> "Queue":
     """The queue this function works on."""
+    from library_common.consumers import Queue  # noqa: PLC0415 - see above
+
     return Queue(settings().queue_url, settings().dead_letters_url)
 
 
@@ -122,7 +125,10 @@ def compose_members(table: Table) -> MemberCases:
 
 
 @cache
-def _token() -> ServiceToken:
+def _token() -> "ServiceToken":
+    from library_common.key_rings import current_secret  # noqa: PLC0415 - see above
+    from library_common.service_client import ServiceToken  # noqa: PLC0415 - see above
+
     # Remembered for as long as gateway_service.overlap says that signers do, so that ordinary rotations go unnoticed.
     stored = secret(settings().service_secret_arn)
     return ServiceToken(
@@ -134,18 +140,25 @@ def _token() -> ServiceToken:
     )
 
 
-def _neighbour(service: str) -> ServiceClient:
+def _neighbour(service: str) -> "ServiceClient":
+    from library_common.service_client import Patience, ServiceClient  # noqa: PLC0415 - see above
+
     address = parameter(settings().services_url_parameter)
-    return ServiceClient(service=service, base_url=address.get, token=_token(), patience=_PATIENCE)
+    patience = Patience(connect=0.5, answer=3.0, breaker_failures=5, breaker_pause=10.0)
+    return ServiceClient(service=service, base_url=address.get, token=_token(), patience=patience)
 
 
 @cache
-def _accounts() -> HttpAccounts:
+def _accounts() -> "HttpAccounts":
+    from notifications_service.adapters.services import HttpAccounts  # noqa: PLC0415 - see above
+
     return HttpAccounts(_neighbour("users"))
 
 
 @cache
-def _loans() -> HttpLoans:
+def _loans() -> "HttpLoans":
+    from notifications_service.adapters.services import HttpLoans  # noqa: PLC0415 - see above
+
     return HttpLoans(_neighbour("loans"))
 
 
@@ -171,8 +184,10 @@ def _planning() -> Planning:
 
 
 @cache
-def hear() -> Hear:
+def hear() -> "Hear":
     """What the consumer of the bus uses."""
+    from notifications_service.application.hearing import Hear  # noqa: PLC0415 - see above
+
     return Hear(
         planning=_planning(),
         plans=_plans(),
@@ -188,8 +203,12 @@ def hear() -> Hear:
 
 
 @cache
-def sending() -> Delivering:
+def sending() -> "Delivering":
     """What the sender uses for messages that are due."""
+    from notifications_service.adapters.ses import SesWay  # noqa: PLC0415 - see above
+    from notifications_service.adapters.sns import PushWay, SmsWay  # noqa: PLC0415 - see above
+    from notifications_service.application.delivering import Delivering  # noqa: PLC0415 - see above
+
     return Delivering(
         deliveries=DynamoDeliveries(settings().table_name, aws.dynamodb),
         preferences=preferences(),
@@ -214,8 +233,10 @@ def sending() -> Delivering:
 
 
 @cache
-def remind() -> Remind:
+def remind() -> "Remind":
     """What the sender uses for reminders."""
+    from notifications_service.application.reminding import Remind  # noqa: PLC0415 - see above
+
     reminders = DynamoReminders(settings().table_name, aws.dynamodb)
     return Remind(reminders=reminders, loans=_loans(), planning=_planning(), rhythm=settings().rhythm, clock=_CLOCK)
 
@@ -234,8 +255,10 @@ def tell_everybody() -> TellEverybody:
 
 
 @cache
-def sweep() -> Sweep:
+def sweep() -> "Sweep":
     """What the schedule uses."""
+    from notifications_service.application.sweeping import Sweep  # noqa: PLC0415 - see above
+
     agenda = DynamoAgenda(settings().table_name, aws.dynamodb)
     return Sweep(agenda=agenda, outgoing=_outgoing(), clock=_CLOCK)
 

@@ -23,10 +23,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from library_common import aws
@@ -35,6 +33,9 @@ from library_common.context import Invocation, accepted_correlation_id, invocati
 from library_common.events import Envelope
 from library_common.ids import is_id
 from library_common.telemetry import count, log_invocation, logger
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 MAX_RECEIVES = 5
 """Tries a message has. The queues' `maxReceiveCount` is the same."""
@@ -126,7 +127,7 @@ class Queue:
         self._pauses = tuple(pauses)
         self._jitter = jitter
 
-    def later(self, record: SQSRecord) -> None:
+    def later(self, record: "SQSRecord") -> None:
         """It comes again after a pause, give or take a quarter, so that what failed together comes apart."""
         place = min(max(receives(record), 1), len(self._pauses)) - 1
         pause = self._pauses[place] * (0.75 + 0.5 * self._jitter())
@@ -134,7 +135,7 @@ class Queue:
             QueueUrl=self._url, ReceiptHandle=record.receipt_handle, VisibilityTimeout=int(pause)
         )
 
-    def set_aside(self, record: SQSRecord, why: Mapping[str, str]) -> None:
+    def set_aside(self, record: "SQSRecord", why: Mapping[str, str]) -> None:
         """Into the dead-letter queue as it came, with `why` as message attributes."""
         aws.sqs().send_message(
             QueueUrl=self._dead_letters_url,
@@ -147,7 +148,7 @@ class Queue:
         )
 
 
-def receives(record: SQSRecord) -> int:
+def receives(record: "SQSRecord") -> int:
     """How many times the message was received, this time included."""
     # Hand-made events may lack it.
     attributes = record.raw_event.get("attributes") or {}
@@ -183,7 +184,7 @@ class Consumer[M]:
         """Answers which messages failed and are to come again."""
         return _one_by_one(event.get("Records") or [], self._work_on)
 
-    def _work_on(self, record: SQSRecord) -> None:
+    def _work_on(self, record: "SQSRecord") -> None:
         started = self._clock()
         status = _FAILED
         with invocation(actor=f"service:{self._service}") as running:
@@ -199,8 +200,15 @@ class Consumer[M]:
                 log_invocation(self._name, status=status, duration_ms=(self._clock() - started) * 1000)
 
 
-def _one_by_one(records: Sequence[Any], work_on: Callable[[SQSRecord], None]) -> dict[str, Any]:
+def _one_by_one(records: Sequence[Any], work_on: "Callable[[SQSRecord], None]") -> dict[str, Any]:
     """The answer for Lambda: those that raised are to come again."""
+    # Whoever only puts messages on a queue imports this module, too, and should not pay for reading them.
+    from aws_lambda_powertools.utilities.batch import (  # noqa: PLC0415
+        BatchProcessor,
+        EventType,
+        process_partial_response,
+    )
+
     if not records:
         return {"batchItemFailures": []}  # which the processor takes for a mistake
     # Every message failing is no reason for an exception: the answer says so, and the log has said why.
@@ -259,7 +267,7 @@ def _read[M](read: Callable[[str], Read[M]], body: str) -> Read[M]:
         raise Poison(f"unreadable: {what_failed(failure)}") from failure
 
 
-def _give_up_or_wait(queue: Queue, consumer: str, record: SQSRecord, failure: Exception, known: Read[Any]) -> str:
+def _give_up_or_wait(queue: Queue, consumer: str, record: "SQSRecord", failure: Exception, known: Read[Any]) -> str:
     """`set aside` when the message is in the dead-letter queue now, `failed` when it comes again.
 
     Never raises. What could not be set aside, or given a pause, comes again when its visibility runs out; if that was
@@ -363,7 +371,7 @@ class BatchConsumer[M]:
             conclusions = self._conclusions(records)
             statuses: Counter[str] = Counter()
 
-            def conclude(record: SQSRecord) -> None:
+            def conclude(record: "SQSRecord") -> None:
                 outcome, known = conclusions[record.message_id]
                 if isinstance(outcome, str):
                     statuses[outcome] += 1
