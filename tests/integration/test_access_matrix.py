@@ -16,13 +16,13 @@ import httpx
 import pytest
 
 from library_common.access import Role
-from library_common.ids import new_id
 from library_common.tokens import SigningKey
 from localstack.embedded.stack import LocalStack
 from tests.architecture.deployment import service_identities
 from tests.support import access_matrix
 from tests.support.access_matrix import Caller, Route, Things, asked, expected, seen
-from tests.support.library_client import LibraryClient, created
+from tests.support.known_things import known_things
+from tests.support.library_client import LibraryClient
 
 pytestmark = pytest.mark.integration
 
@@ -51,21 +51,7 @@ def routes(library: LibraryClient) -> list[Route]:
 
 @pytest.fixture(scope="module")
 def things(library: LibraryClient) -> Things:
-    member, book = library.add_member(), library.add_book(copies=3)
-    loan = created(library.lend(member["id"], book["id"]))
-    return Things(
-        {
-            "user_id": member["id"],
-            "book_id": book["id"],
-            "loan_id": loan["id"],
-            "barcode": loan["barcode"],
-            "queue": "RevocationDeadLetters",
-            "notification_id": new_id(),
-            "announcement_id": new_id(),
-            "device_id": "phone-1",
-            "name": "welcome",
-        },
-    )
+    return Things(known_things(library, copies=3))
 
 
 @pytest.fixture(scope="module")

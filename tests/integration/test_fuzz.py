@@ -5,10 +5,10 @@ The long run over every boundary is in tests/contract, in one process. This one 
 
 import pytest
 
-from library_common.ids import new_id
 from localstack.embedded.stack import LocalStack
 from tests.contract import filled_services, fuzzing
-from tests.support.library_client import LibraryClient, created
+from tests.support.known_things import known_things
+from tests.support.library_client import LibraryClient
 
 pytestmark = [pytest.mark.integration, pytest.mark.contract]
 
@@ -25,19 +25,7 @@ def _operations() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def known(library: LibraryClient) -> dict[str, str]:
-    member, book = library.add_member(), library.add_book(copies=5)
-    loan = created(library.lend(member["id"], book["id"]))
-    return {
-        "user_id": member["id"],
-        "book_id": book["id"],
-        "loan_id": loan["id"],
-        "barcode": loan["barcode"],
-        "queue": "RevocationDeadLetters",
-        "notification_id": new_id(),
-        "announcement_id": new_id(),
-        "device_id": "phone-1",
-        "name": "welcome",
-    }
+    return known_things(library, copies=5)
 
 
 @pytest.mark.parametrize(("name", "label"), _operations())

@@ -75,7 +75,6 @@ OF_A_LOAN = frozenset({Kind.LOAN_DUE_SOON, Kind.LOAN_OVERDUE})
 NOT_JUDGED = "not_judged"
 NOT_RENDERED = "not_rendered"
 UNKNOWN_OUTCOME = "unknown_outcome"
-NO_ADDRESS = "no_address"
 OVERTAKEN = "overtaken"
 
 TEXTS_A_DAY = "member_sms"
