@@ -47,7 +47,7 @@ def main() -> None:
     os.environ |= {
         "TABLE_NAME": "gateway",
         "VERIFICATION_KEYS_PARAMETER": "/keys",
-        "SERVICE_IDENTITIES": '{"loans": {"secret_arn": "loans", "scopes": "users:read"}}',
+        "SERVICE_IDENTITIES": json.dumps({name: {"secret_arn": name, "scopes": ""} for name in ("loans", "users")}),
         "POWERTOOLS_SERVICE_NAME": "gateway",
     }
     client = Counted()

@@ -81,7 +81,7 @@ def authorizer_cost() -> Iterator[Measurement]:
         check=True,
     )
     found = json.loads(done.stdout)
-    yield Measurement("authorizer: calls to AWS, the first time", found["cold_calls"], "calls", 3)
+    yield Measurement("authorizer: calls to AWS, the first time", found["cold_calls"], "calls", 2)
     yield Measurement("authorizer: calls to AWS, warm", found["warm_calls"], "calls", 0)
     yield Measurement("authorizer: CPU warm, over a bare ES256 verification", found["warm_over_bare"], "x bare", 4.0)
     yield Measurement("authorizer: CPU warm", found["warm_microseconds"], "us")

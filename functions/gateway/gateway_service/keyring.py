@@ -1,4 +1,5 @@
-"""The keys tokens are checked with, fetched once and remembered, so that a warm check needs no call."""
+"""The keys tokens are checked with, fetched when a token first needs them and remembered, so that a warm check needs
+no call: a process that only ever sees people's tokens reads no service's secret."""
 
 import json
 import time
@@ -12,7 +13,7 @@ from gateway_service.settings import GatewaySettings
 from library_common.configuration import parameter, secret
 from library_common.key_rings import secret_ring
 from library_common.telemetry import count, logger
-from library_common.tokens import SignerUnknown, TokenVerifier, VerifiedToken
+from library_common.tokens import SignerUnknown, TokenRefused, TokenVerifier, VerifiedToken, claimed_service
 
 LOOK_AGAIN_SECONDS = 10.0
 """Tokens of unknown signers make this process look for newer keys at most this often: they may be made up. And so
@@ -29,10 +30,10 @@ class Source(Protocol):
 
 @dataclass
 class Keyring:
-    """Checks tokens with the published public keys and the services' secrets, every key of each ring.
+    """Checks people's tokens with the published public keys, a service's with every key of its secret's ring.
 
     A service whose secret cannot be read, or holds no ring, has no keys until it can: its tokens are refused, and
-    nobody else's. Without the published keys nothing is checked at all.
+    nobody else's. Without the published keys no person's token is checked at all.
 
     jwks: the published keys. services: service name -> (its secret, the scopes its tokens may claim).
     """
@@ -40,8 +41,8 @@ class Keyring:
     jwks: Source
     services: Mapping[str, tuple[Source, frozenset[str]]]
     monotonic: Callable[[], float] = time.monotonic
-    _sources: tuple[str | None, ...] = field(default=(), init=False)
-    _verifier: TokenVerifier | None = field(default=None, init=False)
+    _verifiers: dict[str | None, tuple[str | None, TokenVerifier]] = field(default_factory=dict, init=False)
+    """Signer -> what its keys were read from, and the verifier with them."""
     _unread_until: dict[str, float] = field(default_factory=dict, init=False)
 
     @classmethod
@@ -58,26 +59,37 @@ class Keyring:
         A signer that is not known here may be newer than the keys remembered here: after a forced rotation
         nothing was published beforehand. So they are fetched once more before its token is refused.
         """
-        verifier = self.verifier()
+        service = claimed_service(token)
+        verifier = self.verifier(service)
         try:
-            return verifier.verify(token, now)
-        except SignerUnknown as unknown:
-            self._look_again(unknown.service)
-            newer = self.verifier()
+            return verifier.verify_from(service, token, now)
+        except SignerUnknown:
+            self._look_again(service)
+            newer = self.verifier(service)
             if newer is verifier:
                 raise
-        return newer.verify(token, now)
+        return newer.verify_from(service, token, now)
 
-    def verifier(self) -> TokenVerifier:
-        """The verifier for the keys as they are now; built anew only when one of them changed."""
-        jwks = self.jwks.get()
-        secrets = {name: self._secret(name) for name in self.services}
-        sources = (jwks, *secrets.values())
-        if self._verifier is None or sources != self._sources:
-            accepted = {name: (_accepted(name, secrets[name]), self.services[name][1]) for name in self.services}
-            self._verifier = TokenVerifier(json.loads(jwks), accepted)
-            self._sources = sources
-        return self._verifier
+    def verifier(self, service: str | None) -> TokenVerifier:
+        """The verifier for the tokens of a service, or of people (None), with the keys as they are now; built anew
+        only when they changed. Raises TokenRefused when there is no such service."""
+        if service is None:
+            stored: str | None = self.jwks.get()
+        elif service in self.services:
+            stored = self._secret(service)
+        else:
+            raise TokenRefused("unknown service")
+        known = self._verifiers.get(service)
+        if known is not None and known[0] == stored:
+            return known[1]
+        verifier = self._built(service, stored)
+        self._verifiers[service] = (stored, verifier)
+        return verifier
+
+    def _built(self, service: str | None, stored: str | None) -> TokenVerifier:
+        if service is None:
+            return TokenVerifier(json.loads(stored or ""), {})
+        return TokenVerifier({}, {service: (_accepted(service, stored), self.services[service][1])})
 
     def _secret(self, name: str) -> str | None:
         """None while it cannot be read."""

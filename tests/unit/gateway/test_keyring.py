@@ -32,18 +32,19 @@ def signed_by(key: SigningKey) -> str:
 
 
 def test_the_verifier_is_built_once_while_nothing_changes(keyring: Keyring) -> None:
-    assert keyring.verifier() is keyring.verifier()
+    for service in (None, "loans"):
+        assert keyring.verifier(service) is keyring.verifier(service)
 
 
 def test_a_new_signing_key_is_accepted_as_soon_as_it_is_published(sources: Sources, keyring: Keyring) -> None:
     new = SigningKey.generate()
-    before = keyring.verifier()
+    before = keyring.verifier(None)
     assert not accepts(keyring, signed_by(new))
     both = [json.loads(document)["keys"][0] for document in (sources.jwks, new.public_jwks_json())]
 
     sources.jwks = json.dumps({"keys": both})
 
-    assert keyring.verifier() is not before
+    assert keyring.verifier(None) is not before
     assert accepts(keyring, signed_by(new))
     assert accepts(keyring, signed_by(sources.key))
 
@@ -79,7 +80,7 @@ def test_a_service_may_sign_with_every_key_of_its_ring(sources: Sources, keyring
 
 def test_a_person_signed_for_with_a_key_never_published_before_is_let_in(sources: Sources) -> None:
     keyring = sources.keyring(fresh=False)
-    keyring.verifier()
+    keyring.verifier(None)
     new = SigningKey.generate()
 
     sources.jwks = new.public_jwks_json()
@@ -90,7 +91,7 @@ def test_a_person_signed_for_with_a_key_never_published_before_is_let_in(sources
 
 def test_a_service_that_signs_with_a_secret_never_announced_before_is_let_in(sources: Sources) -> None:
     keyring = sources.keyring(fresh=False)
-    keyring.verifier()
+    keyring.verifier("loans")
 
     sources.loans_secret = json.dumps({"current": "n" * 64})
 
@@ -232,11 +233,13 @@ def test_an_unreadable_secret_refuses_its_service_and_nobody_else_and_is_tried_a
 
 
 @pytest.mark.parametrize("stored", ["", "[]", "{"])
-def test_without_the_published_keys_nothing_is_checked(sources: Sources, stored: str) -> None:
+def test_without_the_published_keys_no_persons_token_is_checked(sources: Sources, stored: str) -> None:
     """An error and no 401: nobody is to throw a good token away."""
     sources.jwks = stored
+    keyring = sources.keyring()
     with pytest.raises((ValueError, AttributeError)):
-        accepts(sources.keyring(), signed_with("s" * 64))
+        accepts(keyring, signed_by(sources.key))
+    assert accepts(keyring, signed_with("s" * 64)), "services sign with keys of their own"
 
     with pytest.raises(ConnectionError):
         accepts(Keyring(jwks=Broken(), services={}), signed_by(sources.key))
@@ -247,6 +250,18 @@ def test_before_there_is_a_signing_key_services_are_known_already(sources: Sourc
 
     assert not accepts(keyring, signed_by(sources.key))
     assert accepts(keyring, signed_with("s" * 64))
+
+
+def test_nobodys_token_makes_it_read_anybody_elses_keys(sources: Sources) -> None:
+    """A cold start waits for no secret that it does not need, and one that cannot be read is only its service's."""
+    jwks, loans, users = Broken(sources.jwks), Broken(sources.loans_secret), Broken()
+    jwks.up = loans.up = True
+    keyring = Keyring(jwks=jwks, services={"loans": (loans, SCOPES), "users": (users, SCOPES)})
+
+    assert accepts(keyring, signed_by(sources.key))
+    assert (jwks.asked, loans.asked, users.asked) == (1, 0, 0)
+    assert accepts(keyring, signed_with("s" * 64))
+    assert (jwks.asked, loans.asked, users.asked) == (1, 1, 0)
 
 
 def test_nothing_is_fetched_before_the_first_token(monkeypatch: pytest.MonkeyPatch) -> None:
