@@ -12,6 +12,7 @@ from library_common.clock import SystemClock, to_rfc3339
 from library_common.ids import new_id
 from localstack.embedded.mail import Message
 from tests.integration.conftest import VISIT_SECONDS, Posting
+from tests.support.faults import Fault
 from tests.support.library_client import created, eventually, ok, problem
 
 pytestmark = pytest.mark.integration
@@ -21,6 +22,8 @@ IN_THE_LIST_WITHIN_SECONDS = 2.0
 WORDING_COUNTS_WITHIN_SECONDS = 90.0
 """A minute is what the documents promise; the rest is for the mail itself."""
 NO_MAIL_AFTER_SECONDS = VISIT_SECONDS + 5.0
+REJECTED = """<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><Error><Type>Sender</Type>
+<Code>MessageRejected</Code><Message>Address is on the suppression list.</Message></Error></ErrorResponse>"""
 HOSTILE = '{{7*7}} {% for x in y %} <script>alert(1)</script> & "quotes"'
 
 
@@ -37,7 +40,7 @@ def post(posting: Posting) -> Posting:
 def nothing_was_given_up(post: Posting) -> Iterator[None]:
     yield
     assert post.dead_letters() == {}
-    assert ok(post.library.http.get("/api/notifications/failed", headers=post.library.as_admin()))["items"] == []
+    assert given_up(post) == []
 
 
 # -- asking the library ---------------------------------------------------------------------------
@@ -175,6 +178,45 @@ def test_unread_until_it_is_read(post: Posting) -> None:
     stranger = post.library.add_member()
     refused = post.library.http.post(path, headers=post.library.bearer(stranger["id"], "patron"))
     assert refused.status_code in (403, 404)
+
+
+# -- what did not get through ---------------------------------------------------------------------
+
+
+def test_all_that_failed_for_a_reason_goes_out_once_it_is_tried_again(post: Posting) -> None:
+    run = new_id()
+    members = [settled_member(post) for _ in range(2)]
+    for member in members:
+        # Whoever is told by another way, too, is not told twice after the mail was refused.
+        wish(post, member, channels={"loan_issued": ["email"]})
+    since = to_rfc3339(SystemClock().now())
+    with post.mail.broken(Fault("POST", r"^/$", status=400, text=REJECTED)):
+        for member in members:
+            borrow(post, member, f"Refused {run}")
+        eventually(lambda: len(given_up(post)) == len(members), "what was refused is listed as failed", seconds=90)
+
+    which = {"error_code": "MessageRejected", "channel": "email", "since": since, "limit": 1}
+    first = retry_all(post, which)
+    rest = retry_all(post, {**which, "cursor": first["next_cursor"], "limit": 100})
+
+    assert (first["retried"], rest) == (1, {"retried": 1, "next_cursor": None})
+    for member in members:
+        mail_about(post, member, run)
+    assert retry_all(post, which) == {"retried": 0, "next_cursor": None}
+    assert [len(mails_about(post, member, run)) for member in members] == [1, 1]
+
+
+def given_up(post: Posting) -> list[dict[str, Any]]:
+    answer = post.library.http.get("/api/notifications/failed", headers=post.library.as_admin())
+    found: list[dict[str, Any]] = ok(answer)["items"]
+    return found
+
+
+def retry_all(post: Posting, which: dict[str, Any]) -> dict[str, Any]:
+    answer = post.library.http.post("/api/notifications/failed/retry", json=which, headers=post.library.as_admin())
+    assert answer.status_code == 202, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
 
 
 # -- announcements --------------------------------------------------------------------------------
