@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +92,13 @@ def mail_about(post: Posting, member: dict[str, Any], text: str) -> Message:
     return eventually(lambda: mails_about(post, member, text), f"a mail about {text}", seconds=90)[0]
 
 
-def put_on_the_bus(post: Posting, event_type: str, **data: object) -> None:
-    """An event of loans like the sample, but for its data, and of now."""
+def put_on_the_bus(post: Posting, event_type: str, *, ago: timedelta = timedelta(0), **data: object) -> None:
+    """An event of loans like the sample, but for its data, and of so long ago."""
     sample = json.loads((SAMPLES / "loans" / f"{event_type}.v1.json").read_text())
     envelope = {
         **sample,
         "id": new_id(),
-        "occurred_at": to_rfc3339(SystemClock().now()),
+        "occurred_at": to_rfc3339(SystemClock().now() - ago),
         "correlation_id": new_id(),
         "data": {**sample["data"], **data},
     }
@@ -217,6 +218,49 @@ def retry_all(post: Posting, which: dict[str, Any]) -> dict[str, Any]:
     assert answer.status_code == 202, answer.text
     document: dict[str, Any] = answer.json()
     return document
+
+
+# -- reminders ------------------------------------------------------------------------------------
+
+
+def test_the_sweep_sends_a_due_reminder_and_none_for_a_book_that_is_back(post: Posting) -> None:
+    """Days that pass are what no test can wait for. So the members have had the due dates for three days already, as
+    far as notifications hears: of a renewal, in an event that comes late. The morning to remind them is over, too.
+    """
+    member, run = settled_member(post), new_id()
+    # Alone in its mail the reminder is told from everything else.
+    wish(post, member, channels={kind: ["in_app"] for kind in ("loan_issued", "loan_renewed", "loan_returned")})
+    kept, back = (borrow(post, member, f"{title} {run}") for title in ("Kept", "Back"))
+    before = len(post.stack.messages(member["email"]))
+    # Nobody tells a reminder that the book is back: it is planned all the same, and has to ask.
+    ok(post.library.give_back(back["id"]))
+    for loan, title in ((kept, "Kept"), (back, "Back")):
+        told = {"loan_id": loan["id"], "user_id": member["id"], "due_date": loan["due_date"]}
+        put_on_the_bus(post, "LoanRenewed", ago=timedelta(days=3), title=f"{title} {run}", **told)
+
+    def ends() -> bool:
+        post.sweep()
+        return due_soon(post, member) == {kept["id"]: "fired", back["id"]: "does not apply"}
+
+    eventually(ends, "each reminder came to its end", seconds=60)
+    eventually(lambda: post.stack.messages(member["email"])[before:], "the reminder by mail", seconds=60)
+    time.sleep(NO_MAIL_AFTER_SECONDS)
+    post.sweep()
+    subject = f"“Kept {run}” is due soon"
+    assert [mail.subject for mail in post.stack.messages(member["email"])[before:]] == [subject]
+    reminded = [n["heading"] for n in listed(post, member)["items"] if n["kind"] == "loan_due_soon"]
+    assert reminded == [subject]
+
+
+def due_soon(post: Posting, member: dict[str, Any]) -> dict[str, str]:
+    """What became of the member's reminders of what is due soon, by the loan."""
+    found = post.stack.client("dynamodb").query(
+        TableName=post.stack.tables["notifications"],
+        KeyConditionExpression="pk = :pk AND begins_with(sk, :reminder)",
+        ExpressionAttributeValues={":pk": {"S": f"MEMBER#{member['id']}"}, ":reminder": {"S": "REMINDER#"}},
+        ConsistentRead=True,
+    )["Items"]
+    return {item["loan_id"]["S"]: item["state"]["S"] for item in found if item["kind"]["S"] == "loan_due_soon"}
 
 
 # -- announcements --------------------------------------------------------------------------------
