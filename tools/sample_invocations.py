@@ -408,6 +408,8 @@ def notifications() -> Iterator[tuple[str, Event]]:
     announcement = "/api/notifications/send/{announcement_id}"
     yield "read_announcement", request("GET", announcement, AS_LIBRARIAN, path=announced)
     yield "cancel_announcement", request("DELETE", announcement, AS_LIBRARIAN, path=announced)
+    throttled = {"error_code": "Throttling", "channel": "email", "since": "2026-11-21T10:00:00Z"}
+    yield "retry_failed", request("POST", "/api/notifications/failed/retry", AS_ADMIN, body=throttled)
     listed = "/api/notifications/user/{user_id}"
     yield "list_of_another", request("GET", listed, AS_MEMBER, path={"user_id": LIBRARIAN})
     yield "openapi", request("GET", "/api/notifications/openapi.json", NO_AUTHORIZER)

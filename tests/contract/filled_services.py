@@ -40,7 +40,7 @@ from notifications_service.domain.kinds import Kind
 from notifications_service.domain.template_fields import samples_of
 from tests.contract import strict_dynamodb
 from tests.contract.in_process import InProcess
-from tests.fakes.analytics import Counting, created
+from tests.fakes.analytics import Counting, created, naming
 from tests.fakes.lending import Library
 from tests.fakes.notifications import FakeNotices, FakePush
 from tests.fakes.users import (
@@ -184,7 +184,7 @@ def analytics(stack: InProcess) -> Running:
     applying = Applying(ledger, people, counting.generations, counting.calendar, counting.clock.sleep, counting.hot)
     user_id = new_id()
     applying.apply([created(new_id(), "2026-11-20T09:00:00Z", "2026-12-04T20:59:59Z", user=user_id)])
-    reporting = Reporting(figures, people, counting.calendar, counting.clock)
+    reporting = Reporting(figures, naming(applying), people, counting.calendar, counting.clock)
     return Running(analytics_service.http.build(lambda: reporting), {"user_id": user_id})
 
 

@@ -116,6 +116,7 @@ HTTP = {
         "send_as_member": 403,
         "read_announcement": 200,
         "cancel_announcement": 204,
+        "retry_failed": 202,
         "list_of_another": 404,
         "openapi": 200,
     },

@@ -6,7 +6,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from analytics_service.application.applying import Applying, HotCounters
+from analytics_service.application.naming import Naming
 from analytics_service.application.ports import (
+    CatalogueUnavailable,
     Entry,
     Generations,
     Kept,
@@ -17,6 +19,7 @@ from analytics_service.domain.contributions import Contribution, contribution
 from analytics_service.domain.counters import CounterKey, Kind, Measures
 from analytics_service.domain.days import Calendar, Span
 from analytics_service.domain.facts import Fact, FactKey, FactKind, MemberMonth, TitleFact, empty
+from analytics_service.domain.incoming import BookDescribed
 from library_common.consumers import Delivery
 from library_common.events import Envelope
 from tests.support.clock import FixedClock
@@ -167,6 +170,29 @@ class FakeFigures:
 
 
 @dataclass
+class FakeCatalogue:
+    """Implements `Catalogue`. titles: what it knows. asked: for which titles. is_down: it answers nobody."""
+
+    titles: dict[str, BookDescribed] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    is_down: bool = False
+    before_answer: Callable[[float], None] = lambda deadline: None
+
+    def add(self, book_id: str, *, version: int = 1, **told: Any) -> None:
+        about: dict[str, Any] = {"title": "T", "author": "A", **told}
+        self.titles[book_id] = BookDescribed.model_validate(
+            {"event_id": "asked", "at": "2026-11-01T08:00:00Z", "book_id": book_id, "book_version": version, **about}
+        )
+
+    def describe(self, book_id: str, deadline: float) -> BookDescribed | None:
+        self.asked.append(book_id)
+        self.before_answer(deadline)
+        if self.is_down:
+            raise CatalogueUnavailable
+        return self.titles.get(book_id)
+
+
+@dataclass
 class Counting:
     """Everything of analytics, in memory."""
 
@@ -174,10 +200,12 @@ class Counting:
     people: FakePeople = field(default_factory=FakePeople)
     generations: FakeGenerations = field(default_factory=FakeGenerations)
     clock: FixedClock = field(default_factory=FixedClock)
+    catalogue: FakeCatalogue = field(default_factory=FakeCatalogue)
     calendar: Calendar = NAIROBI
 
     def __post_init__(self) -> None:
         self.hot = HotCounters(self.clock.monotonic)
+        self.naming = naming(self.applying, self.catalogue, self.clock.monotonic)
 
     @property
     def applying(self) -> Applying:
@@ -186,7 +214,15 @@ class Counting:
     @property
     def reporting(self) -> Reporting:
         figures = FakeFigures(self.ledger, self.generations.now.live)
-        return Reporting(figures, self.people, self.calendar, self.clock)
+        return Reporting(figures, self.naming, self.people, self.calendar, self.clock)
+
+
+def naming(
+    applying: Applying, catalogue: FakeCatalogue | None = None, monotonic: Callable[[], float] = lambda: 0.0
+) -> Naming:
+    """Names from a catalogue that knows nothing, unless told otherwise."""
+    known = catalogue or FakeCatalogue()
+    return Naming(lambda: known, applying, monotonic)
 
 
 # -- events ---------------------------------------------------------------------------------------

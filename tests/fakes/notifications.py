@@ -10,6 +10,7 @@ from library_common.idempotency import Ticket
 from library_common.ids import new_id
 from notifications_service.application.api_ports import (
     Entry,
+    FailedBy,
     FailedDelivery,
     NoPosition,
     Notices,
@@ -73,6 +74,7 @@ class FakeFailures:
 
     failed: list[FailedDelivery] = field(default_factory=list)
     retried: list[str] = field(default_factory=list)
+    asked: list[FailedBy] = field(default_factory=list)
 
     def add(self, user_id: str, *, delivery_id: str | None = None) -> FailedDelivery:
         at = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -93,6 +95,19 @@ class FakeFailures:
         if not any(one.id == delivery_id for one in self.failed):
             raise NoticeNotFound
         self.retried.append(delivery_id)
+
+    def retry_all(self, by: FailedBy, limit: int, position: Position | None) -> tuple[int, Position | None]:
+        page, following = self.list(limit, position)
+        wanted = [
+            one.id
+            for one in page
+            if (one.error_code, by.channel or one.channel) == (by.error_code, one.channel)
+            and (by.since is None or by.since <= one.failed_at)
+            and (by.until is None or one.failed_at < by.until)
+        ]
+        self.asked.append(by)
+        self.retried += wanted
+        return len(wanted), following
 
 
 @dataclass

@@ -337,7 +337,8 @@ class Post:
 
     @property
     def failures(self) -> Failures:
-        return Failures(DynamoFailed(self.table, self.client), self.queue, self.clock)
+        failed = self._port(DynamoFailed(self.table, self.client), "failed")
+        return Failures(failed, self._port(self.queue, "queue"), self.clock)
 
     # -- time passes --------------------------------------------------------------------------
 

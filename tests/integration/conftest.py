@@ -141,6 +141,10 @@ class Posting:
 
 
 VISIT_SECONDS = 3
+DUE_SOON_DAYS = 15
+"""A day more than anybody may borrow: the morning of a reminder is over before the loan begins. Who borrows just now is
+not reminded, and who has had the due date for days is reminded at once.
+"""
 
 
 @pytest.fixture(scope="session")
@@ -154,6 +158,7 @@ def posting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Posting]:
     parameters = {
         "RateLimits": RATE_LIMITS,
         "VisitSeconds": str(VISIT_SECONDS),
+        "DueSoonDays": str(DUE_SOON_DAYS),
         "RetryBaseSeconds": "1",
         "MailFrom": f"library-{secrets.token_hex(4)}@example.org",
     }

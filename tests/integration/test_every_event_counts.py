@@ -32,6 +32,7 @@ from notifications_service.adapters.outgoing_queue import to_message
 from notifications_service.application.ports import DueDelivery
 from notifications_service.consumer import consumer as notifications_consumer
 from notifications_service.domain.kinds import Channel
+from tests.fakes.analytics import naming
 from tests.fakes.post_office import Post
 from tests.fakes.sqs import SqsInMemory
 from tests.support import busy_day
@@ -219,7 +220,11 @@ def test_analytics_that_fail_every_fifth_time_count_each_event_once(
     assert redriven > 0
     read = Table(name, lambda: real, meter=lambda *_: None)
     reporting = Reporting(
-        figures=DynamoFigures(read, generations), people=DynamoPeople(read), calendar=calendar, clock=SystemClock()
+        figures=DynamoFigures(read, generations),
+        naming=naming(applying),
+        people=DynamoPeople(read),
+        calendar=calendar,
+        clock=SystemClock(),
     )
     assert told(reports_of(reporting), day, {}) == to_be_told(truth)
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from library_common.clock import SystemClock, to_rfc3339
 from library_common.ids import new_id
 from localstack.embedded.mail import Message
 from tests.integration.conftest import VISIT_SECONDS, Posting
+from tests.support.faults import Fault
 from tests.support.library_client import created, eventually, ok, problem
 
 pytestmark = pytest.mark.integration
@@ -21,6 +23,8 @@ IN_THE_LIST_WITHIN_SECONDS = 2.0
 WORDING_COUNTS_WITHIN_SECONDS = 90.0
 """A minute is what the documents promise; the rest is for the mail itself."""
 NO_MAIL_AFTER_SECONDS = VISIT_SECONDS + 5.0
+REJECTED = """<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><Error><Type>Sender</Type>
+<Code>MessageRejected</Code><Message>Address is on the suppression list.</Message></Error></ErrorResponse>"""
 HOSTILE = '{{7*7}} {% for x in y %} <script>alert(1)</script> & "quotes"'
 
 
@@ -37,7 +41,7 @@ def post(posting: Posting) -> Posting:
 def nothing_was_given_up(post: Posting) -> Iterator[None]:
     yield
     assert post.dead_letters() == {}
-    assert ok(post.library.http.get("/api/notifications/failed", headers=post.library.as_admin()))["items"] == []
+    assert given_up(post) == []
 
 
 # -- asking the library ---------------------------------------------------------------------------
@@ -88,13 +92,13 @@ def mail_about(post: Posting, member: dict[str, Any], text: str) -> Message:
     return eventually(lambda: mails_about(post, member, text), f"a mail about {text}", seconds=90)[0]
 
 
-def put_on_the_bus(post: Posting, event_type: str, **data: object) -> None:
-    """An event of loans like the sample, but for its data, and of now."""
+def put_on_the_bus(post: Posting, event_type: str, *, ago: timedelta = timedelta(0), **data: object) -> None:
+    """An event of loans like the sample, but for its data, and of so long ago."""
     sample = json.loads((SAMPLES / "loans" / f"{event_type}.v1.json").read_text())
     envelope = {
         **sample,
         "id": new_id(),
-        "occurred_at": to_rfc3339(SystemClock().now()),
+        "occurred_at": to_rfc3339(SystemClock().now() - ago),
         "correlation_id": new_id(),
         "data": {**sample["data"], **data},
     }
@@ -175,6 +179,88 @@ def test_unread_until_it_is_read(post: Posting) -> None:
     stranger = post.library.add_member()
     refused = post.library.http.post(path, headers=post.library.bearer(stranger["id"], "patron"))
     assert refused.status_code in (403, 404)
+
+
+# -- what did not get through ---------------------------------------------------------------------
+
+
+def test_all_that_failed_for_a_reason_goes_out_once_it_is_tried_again(post: Posting) -> None:
+    run = new_id()
+    members = [settled_member(post) for _ in range(2)]
+    for member in members:
+        # Whoever is told by another way, too, is not told twice after the mail was refused.
+        wish(post, member, channels={"loan_issued": ["email"]})
+    since = to_rfc3339(SystemClock().now())
+    with post.mail.broken(Fault("POST", r"^/$", status=400, text=REJECTED)):
+        for member in members:
+            borrow(post, member, f"Refused {run}")
+        eventually(lambda: len(given_up(post)) == len(members), "what was refused is listed as failed", seconds=90)
+
+    which = {"error_code": "MessageRejected", "channel": "email", "since": since, "limit": 1}
+    first = retry_all(post, which)
+    rest = retry_all(post, {**which, "cursor": first["next_cursor"], "limit": 100})
+
+    assert (first["retried"], rest) == (1, {"retried": 1, "next_cursor": None})
+    for member in members:
+        mail_about(post, member, run)
+    assert retry_all(post, which) == {"retried": 0, "next_cursor": None}
+    assert [len(mails_about(post, member, run)) for member in members] == [1, 1]
+
+
+def given_up(post: Posting) -> list[dict[str, Any]]:
+    answer = post.library.http.get("/api/notifications/failed", headers=post.library.as_admin())
+    found: list[dict[str, Any]] = ok(answer)["items"]
+    return found
+
+
+def retry_all(post: Posting, which: dict[str, Any]) -> dict[str, Any]:
+    answer = post.library.http.post("/api/notifications/failed/retry", json=which, headers=post.library.as_admin())
+    assert answer.status_code == 202, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+# -- reminders ------------------------------------------------------------------------------------
+
+
+def test_the_sweep_sends_a_due_reminder_and_none_for_a_book_that_is_back(post: Posting) -> None:
+    """Days that pass are what no test can wait for. So the members have had the due dates for three days already, as
+    far as notifications hears: of a renewal, in an event that comes late. The morning to remind them is over, too.
+    """
+    member, run = settled_member(post), new_id()
+    # Alone in its mail the reminder is told from everything else.
+    wish(post, member, channels={kind: ["in_app"] for kind in ("loan_issued", "loan_renewed", "loan_returned")})
+    kept, back = (borrow(post, member, f"{title} {run}") for title in ("Kept", "Back"))
+    before = len(post.stack.messages(member["email"]))
+    # Nobody tells a reminder that the book is back: it is planned all the same, and has to ask.
+    ok(post.library.give_back(back["id"]))
+    for loan, title in ((kept, "Kept"), (back, "Back")):
+        told = {"loan_id": loan["id"], "user_id": member["id"], "due_date": loan["due_date"]}
+        put_on_the_bus(post, "LoanRenewed", ago=timedelta(days=3), title=f"{title} {run}", **told)
+
+    def ends() -> bool:
+        post.sweep()
+        return due_soon(post, member) == {kept["id"]: "fired", back["id"]: "does not apply"}
+
+    eventually(ends, "each reminder came to its end", seconds=60)
+    eventually(lambda: post.stack.messages(member["email"])[before:], "the reminder by mail", seconds=60)
+    time.sleep(NO_MAIL_AFTER_SECONDS)
+    post.sweep()
+    subject = f"“Kept {run}” is due soon"
+    assert [mail.subject for mail in post.stack.messages(member["email"])[before:]] == [subject]
+    reminded = [n["heading"] for n in listed(post, member)["items"] if n["kind"] == "loan_due_soon"]
+    assert reminded == [subject]
+
+
+def due_soon(post: Posting, member: dict[str, Any]) -> dict[str, str]:
+    """What became of the member's reminders of what is due soon, by the loan."""
+    found = post.stack.client("dynamodb").query(
+        TableName=post.stack.tables["notifications"],
+        KeyConditionExpression="pk = :pk AND begins_with(sk, :reminder)",
+        ExpressionAttributeValues={":pk": {"S": f"MEMBER#{member['id']}"}, ":reminder": {"S": "REMINDER#"}},
+        ConsistentRead=True,
+    )["Items"]
+    return {item["loan_id"]["S"]: item["state"]["S"] for item in found if item["kind"]["S"] == "loan_due_soon"}
 
 
 # -- announcements --------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from library_common.moments import Moment
 from library_common.money import Money
 from library_common.paging import Page
 from library_common.text import Line, Prose
+from notifications_service.application.api_ports import FailedBy
 from notifications_service.application.devices import Device, Platform
 from notifications_service.application.reading import ShownNotice
 from notifications_service.application.wishes import effective_channels
@@ -105,6 +106,36 @@ class Retried(BaseModel):
     """The message is tried again."""
 
     id: str
+
+
+class RetryAllBody(RequestBody):
+    """Which failed messages to try again: those with this `error_code`, as `GET /api/notifications/failed` shows it."""
+
+    error_code: Annotated[Line, Field(min_length=1, max_length=100)]
+    channel: Annotated[Channel | None, Field(description="Only those; of any channel without it.")] = None
+    since: Annotated[Moment | None, Field(description="Given up then or later.")] = None
+    until: Annotated[Moment | None, Field(description="Given up before.")] = None
+    limit: Annotated[
+        int, Field(strict=True, ge=1, le=100, description="Failed messages looked at in this request at most.")
+    ] = 100
+    cursor: Annotated[str | None, Field(max_length=4000, description="`next_cursor` of the answer before.")] = None
+
+    @model_validator(mode="after")
+    def _has_some_time_in_it(self) -> Self:
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise ValueError("`until` must be after `since`")
+        return self
+
+    def which(self) -> FailedBy:
+        """As the use case takes it."""
+        return FailedBy(self.error_code, self.channel, self.since, self.until)
+
+
+class RetriedAll(BaseModel):
+    """How many messages are tried again because of this request. next_cursor: of the rest; null at the end."""
+
+    retried: int
+    next_cursor: str | None
 
 
 # -- sending --------------------------------------------------------------------------------------

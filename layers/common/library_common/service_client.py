@@ -1,4 +1,4 @@
-"""The one way a service calls another: signed, bounded in time, honest about what it knows.
+"""The one way a service calls another: signed (but for what is public), bounded in time, honest about what it knows.
 
 A call ends in one of five results. "Unavailable" means nothing was done; "unknown outcome" means it
 may or may not have been, and the caller has to ask again. Retries (full jitter) happen only on calls
@@ -142,14 +142,18 @@ class Patience:
 
 
 class ServiceClient:
-    """Calls one other service through the library's API."""
+    """Calls one other service through the library's API.
+
+    token: None asks as anybody may, without saying who: for what is public. Such calls are counted against the limit of
+    the address they come from.
+    """
 
     def __init__(
         self,
         *,
         service: str,
         base_url: Callable[[], str],
-        token: ServiceToken,
+        token: ServiceToken | None,
         patience: Patience | None = None,
         pool: urllib3.PoolManager | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -219,7 +223,7 @@ class ServiceClient:
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None, deadline: float) -> Result:
         status, data = self._request(method, path, body, deadline)
-        if status == 401 and self._token.renewed():
+        if status == 401 and self._token is not None and self._token.renewed():
             # Refused in front of the service: nothing was done yet.
             status, data = self._request(method, path, body, deadline)
         return self._read(status, data)
@@ -229,9 +233,10 @@ class ServiceClient:
         current().outgoing_calls += 1
         headers = {
             "Accept": "application/json",
-            "Authorization": f"Bearer {self._token.get()}",
             "X-Correlation-Id": current().correlation_id,
         }
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token.get()}"
         payload: bytes | None = None
         if body is not None:
             headers["Content-Type"] = "application/json"

@@ -35,6 +35,7 @@ from analytics_service.domain.facts import (
     TitleFact,
     empty,
 )
+from analytics_service.domain.incoming import BookDescribed
 from library_common.dynamodb import Table, TransactionBusy
 from tests.fakes.analytics import (
     NAIROBI,
@@ -313,3 +314,14 @@ class _Late:
 
     def put(self, item: Any, condition: Any) -> None:
         self._table.put(item, condition)
+
+
+def test_what_the_catalogue_answered_is_kept_once(world: World) -> None:
+    described = BookDescribed(
+        event_id="asked/B1", at=NOON, book_id="B1", book_version=4, title="Kindred", author="Octavia Butler"
+    )
+
+    assert world.applying.describe([described]) == [COUNTED]
+    assert world.applying.describe([described]) == [KNOWN]
+    assert world.figures.titles(["B1", "B2"]) == {"B1": TitleFact(title="Kindred", author="Octavia Butler", version=4)}
+    assert world.figures.all_of(Kind.HOLDINGS) == {}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from library_common.clock import SystemClock, from_rfc3339, is_rfc3339, to_rfc3339
-from library_common.ids import derived_id, is_id, new_id
+from library_common.ids import dated_id, derived_id, is_id, least_id_of, new_id
 from tests.support.clock import NOON
 
 pytestmark = pytest.mark.unit
@@ -36,6 +36,25 @@ def test_different_parts_give_different_ids(one: list[str], other: list[str]) ->
 def test_a_derived_id_never_changes_between_releases() -> None:
     # Were it to change, a repeat across a deployment would lend twice.
     assert derived_id("loan", "user:U\x1fkey") == "0BX79QGCARN9B6VAJQCYGHSB5W"
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis adds the zone
+    st.integers(1, 10**6),
+    st.lists(ASCII, min_size=1),
+)
+def test_dated_ids_begin_at_the_least_of_their_moment(moment: datetime, earlier: int, parts: list[str]) -> None:
+    least = least_id_of(moment)
+
+    assert is_id(least)
+    assert least <= dated_id(moment, *parts)
+    if moment - timedelta(milliseconds=earlier) >= datetime(1970, 1, 1, tzinfo=UTC):
+        assert dated_id(moment - timedelta(milliseconds=earlier), *parts) < least
+
+
+def test_before_there_were_dates_is_the_beginning() -> None:
+    assert least_id_of(datetime(1, 1, 1, tzinfo=UTC)) == least_id_of(datetime(1970, 1, 1, tzinfo=UTC)) == "0" * 26
+    assert is_id(least_id_of(datetime.max.replace(tzinfo=UTC)))
 
 
 @pytest.mark.parametrize(

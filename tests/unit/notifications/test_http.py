@@ -1,7 +1,7 @@
 """The HTTP API of notifications as its callers see it."""
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,7 @@ from library_common.http import ServiceApi
 from library_common.ids import new_id
 from notifications_service.adapters.built_in_wording import BuiltIn
 from notifications_service.adapters.templates import JinjaTemplates
+from notifications_service.application.api_ports import FailedBy
 from notifications_service.application.devices import Device, MemberDevices
 from notifications_service.application.use_cases import MemberCases, NoticeCases
 from notifications_service.application.wishes import Wishes
@@ -272,6 +273,44 @@ def test_failed_messages_are_listed_and_tried_again(library: Library) -> None:
     assert library.notices.failures.retried == [failed[1]]
     for unknown in (new_id(), "x"):
         assert library.ask("POST", f"/failed/{unknown}/retry", by=AS_ADMIN).json["code"] == "notice_not_found"
+
+
+def test_all_that_failed_for_a_reason_is_tried_again_page_by_page(library: Library) -> None:
+    failed = [library.notices.failures.add(MEMBER).id for _ in range(3)]
+    which = {"error_code": "MessageRejected", "channel": "email", "since": "2026-11-21T12:00:00+02:00"}
+
+    first = library.ask("POST", "/failed/retry", {**which, "limit": 2}, by=AS_ADMIN)
+    rest = library.ask("POST", "/failed/retry", {**which, "cursor": first.json["next_cursor"]}, by=AS_ADMIN)
+
+    assert (first.status, first.json["retried"]) == (202, 2)
+    assert (rest.status, rest.json) == (202, {"retried": 1, "next_cursor": None})
+    assert library.notices.failures.retried == failed
+    since = datetime(2026, 11, 21, 10, tzinfo=UTC)
+    assert library.notices.failures.asked == [FailedBy("MessageRejected", Channel.EMAIL, since)] * 2
+    # A cursor is of its question.
+    other = {**which, "error_code": "Throttling", "cursor": first.json["next_cursor"]}
+    assert library.ask("POST", "/failed/retry", other, by=AS_ADMIN).json["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"error_code": ""},
+        {"error_code": "Throttling", "channel": "pigeon"},
+        {"error_code": "Throttling", "limit": 101},
+        {"error_code": "Throttling", "limit": "10"},
+        {"error_code": "Throttling", "since": "ten o'clock"},
+        {"error_code": "Throttling", "since": "2026-11-21T10:00:00Z", "until": "2026-11-21T10:00:00Z"},
+        {"error_code": "Throttling", "reason": "x"},
+        {"error_code": "Throttling", "cursor": "x"},
+    ],
+)
+def test_nothing_is_tried_again_by_mistake(library: Library, body: dict[str, Any]) -> None:
+    library.notices.failures.add(MEMBER)
+
+    assert library.ask("POST", "/failed/retry", body, by=AS_ADMIN).status == 422
+    assert library.notices.failures.retried == []
 
 
 # -- preferences ----------------------------------------------------------------------------------

@@ -146,6 +146,16 @@ class Applying:
             outcomes.update({place: end for place, end in counted.items() if _matters(outcomes.get(place), end)})
         return [outcomes[place] for place in range(len(deliveries))]
 
+    def describe(self, titles: Sequence[incoming.BookDescribed]) -> list[Outcome]:
+        """Notes what the catalogue answered about titles, as if events had said so: in every generation there is."""
+        known = self._with_members(dict(enumerate(titles)))
+        current = self.generations.current()
+        outcomes = self._apply(current.live, known)
+        if current.beside is not None:
+            counted = self._apply(current.beside, known)
+            outcomes.update({place: end for place, end in counted.items() if _matters(outcomes[place], end)})
+        return [outcomes[place] for place in range(len(titles))]
+
     def _with_members(self, changes: Mapping[int, incoming.Change]) -> list[_Known]:
         wanted = {user_id for change in changes.values() if (user_id := member_of(change)) is not None}
         aliases = self.people.aliases(wanted) if wanted else {}

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from analytics_service.domain.counters import CounterKey, Kind, Measures
 from analytics_service.domain.days import Span
 from analytics_service.domain.facts import Fact, FactKey, MemberMonth, TitleFact
+from analytics_service.domain.incoming import BookDescribed
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,21 @@ class Figures(Protocol):
 
     def all_of_member(self, alias: str) -> dict[str, MemberMonth]:
         """Every month there is, oldest first."""
+        ...
+
+
+class CatalogueUnavailable(Exception):
+    """The catalogue does not answer at the moment."""
+
+
+class Catalogue(Protocol):
+    """Where titles are described."""
+
+    def describe(self, book_id: str, deadline: float) -> BookDescribed | None:
+        """What a title is called now; None for one that is not there. deadline: a moment on the monotonic clock.
+
+        Raises CatalogueUnavailable.
+        """
         ...
 
 

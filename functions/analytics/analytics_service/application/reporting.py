@@ -1,11 +1,12 @@
 """The reports: sums of counters, put into the form they are answered in."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from analytics_service.application import views as v
+from analytics_service.application.naming import Naming
 from analytics_service.application.ports import Figures, People, TooMuch
 from analytics_service.domain import counters as c
 from analytics_service.domain.contributions import copies_of
@@ -41,6 +42,7 @@ class Reporting:
     """All reports. Days are those of the library's calendar."""
 
     figures: Figures
+    naming: Naming
     people: People
     calendar: Calendar
     clock: Clock
@@ -297,7 +299,7 @@ class Reporting:
         total = _sum(self._days(span).values())
         waiting = {key.of: of.get(c.WAITING, 0) for key, of in self._all_of(Kind.WAITING).items()}
         ranked = sorted(((number, book_id) for book_id, number in waiting.items() if number > 0), key=_most_first)
-        known = self.figures.titles([book_id for _, book_id in ranked[:limit]])
+        known = self._titles([book_id for _, book_id in ranked[:limit]])
         items = []
         for number, book_id in ranked[:limit]:
             title = known.get(book_id, TitleFact())
@@ -359,11 +361,14 @@ class Reporting:
     def _now(self) -> Measures:
         return self._all_of(Kind.NOW).get(CounterKey(Kind.NOW), {})
 
+    def _titles(self, book_ids: Sequence[str]) -> dict[str, TitleFact]:
+        return self.naming.complete(self.figures.titles(book_ids), book_ids)
+
     def _ranked(self, found: Mapping[str, Measures], limit: int) -> list[v.Title]:
         ranked = sorted(
             ((of.get(c.LOANS, 0), book_id) for book_id, of in found.items() if of.get(c.LOANS, 0) > 0), key=_most_first
         )[:limit]
-        known = self.figures.titles([book_id for _, book_id in ranked])
+        known = self._titles([book_id for _, book_id in ranked])
         items = []
         for place, (loans, book_id) in enumerate(ranked, 1):
             title = known.get(book_id, TitleFact())

@@ -30,7 +30,7 @@ class Report(BaseModel):
 
 class Title(BaseModel):
     """A title among others. Title and author are empty, and the genre `unknown`, while nothing is known of it but its
-    loans.
+    loans and the catalogue, which is asked then, does not answer.
     """
 
     rank: int

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from library_common.clock import to_rfc3339
-from library_common.dynamodb import PRESENT, ConditionFailed, Expression, Item, Table
-from library_common.ids import is_id
+from library_common.dynamodb import PRESENT, ConditionFailed, Expression, Item, Key, Table
+from library_common.ids import is_id, least_id_of
 from notifications_service.adapters.items import (
     AGENDA,
     AT,
@@ -14,6 +14,7 @@ from notifications_service.adapters.items import (
     EXPIRES,
     FAILED,
     bucket_of,
+    delivery_key,
     delivery_prefix,
     member,
     notice_key,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 MOST_COUNTED = 1000
 """How far unread notices are counted."""
 
+_BEFORE_ALL_IDS, _AFTER_ALL_IDS = "0", "8"
+
 
 class DynamoEntries:
     """Implements `application.ports.Entries`."""
@@ -46,7 +49,7 @@ class DynamoEntries:
         start = notice_key(user_id, _id_in(after, "id")) if after is not None else None
         if unread_only:
             items, more = _page_of(
-                self._table, unread_of(user_id), limit, {**start, **_place(user_id, start)} if start else None
+                self._table, _in_list(unread_of(user_id)), limit, {**start, **_place(user_id, start)} if start else None
             )
             entries = [entry for item in items if (entry := to_entry(item)).read_at is None]
         else:
@@ -89,9 +92,20 @@ class DynamoFailed:
     def __init__(self, table_name: str, client: "Callable[[], DynamoDBClient]") -> None:
         self._table = Table(table_name, client)
 
-    def page(self, limit: int, after: Position | None) -> tuple[list[Delivery], Position | None]:
+    def page(
+        self, limit: int, after: Position | None, *, since: datetime | None = None, until: datetime | None = None
+    ) -> tuple[list[Delivery], Position | None]:
+        first = least_id_of(since) if since is not None else _BEFORE_ALL_IDS
+        end = least_id_of(until) if until is not None else _AFTER_ALL_IDS
         start = _failed_place(after) if after is not None else None
-        items, last = _page_of(self._table, FAILED, limit, start)
+        if start is not None and not first <= start[AT] <= end:
+            raise NoPosition
+        listed = Expression(
+            "#agenda = :list AND #at BETWEEN :first AND :end",
+            {"agenda": AGENDA, "at": AT},
+            {"list": FAILED, "first": first, "end": end},
+        )
+        items, last = _page_of(self._table, listed, limit, start)
         # The index may lag behind a retry.
         found = [delivery for item in items if (delivery := to_delivery(item)).state is State.FAILED]
         if last is None:
@@ -105,44 +119,52 @@ class DynamoFailed:
         )
         found, _ = self._table.query(listed, index=BY_AGENDA)
         for entry in found:
-            try:
-                item = self._table.update(
-                    {"pk": entry["pk"], "sk": entry["sk"]},
-                    Expression(
-                        "SET #state = :pending, #send_at = :now, #not_before = :now, #at = :now, #agenda = :bucket,"
-                        " #attempts = :none, #unknown = :none"
-                        " REMOVE #first, #failed_at, #failure_id, #error, #expires",
-                        {
-                            "state": "state",
-                            "send_at": "send_at",
-                            "not_before": "not_before",
-                            "at": AT,
-                            "agenda": AGENDA,
-                            "attempts": "attempts",
-                            "unknown": "unknown",
-                            "first": "first_tried_at",
-                            "failed_at": "failed_at",
-                            "failure_id": "failure_id",
-                            "error": "error",
-                            "expires": EXPIRES,
-                        },
-                        {
-                            "pending": State.PENDING.value,
-                            "now": to_rfc3339(now),
-                            "bucket": bucket_of(user_id_of(entry)),
-                            "none": 0,
-                        },
-                    ),
-                    Expression(
-                        "#state = :failed AND #failure_id = :id",
-                        {"state": "state", "failure_id": "failure_id"},
-                        {"failed": State.FAILED.value, "id": failure_id},
-                    ),
-                )
-            except ConditionFailed:
-                continue
-            return to_delivery(item)
+            item = self._begin_anew({"pk": entry["pk"], "sk": entry["sk"]}, failure_id, now)
+            if item is not None:
+                return to_delivery(item)
         return None
+
+    def begin_anew(self, delivery: Delivery, now: datetime) -> bool:
+        assert delivery.failure_id is not None  # noqa: S101 - written together with the state
+        return self._begin_anew(delivery_key(delivery), delivery.failure_id, now) is not None
+
+    def _begin_anew(self, key: Key, failure_id: str, now: datetime) -> Item | None:
+        try:
+            return self._table.update(
+                key,
+                Expression(
+                    "SET #state = :pending, #send_at = :now, #not_before = :now, #at = :now, #agenda = :bucket,"
+                    " #attempts = :none, #unknown = :none"
+                    " REMOVE #first, #failed_at, #failure_id, #error, #expires",
+                    {
+                        "state": "state",
+                        "send_at": "send_at",
+                        "not_before": "not_before",
+                        "at": AT,
+                        "agenda": AGENDA,
+                        "attempts": "attempts",
+                        "unknown": "unknown",
+                        "first": "first_tried_at",
+                        "failed_at": "failed_at",
+                        "failure_id": "failure_id",
+                        "error": "error",
+                        "expires": EXPIRES,
+                    },
+                    {
+                        "pending": State.PENDING.value,
+                        "now": to_rfc3339(now),
+                        "bucket": bucket_of(user_id_of(key)),
+                        "none": 0,
+                    },
+                ),
+                Expression(
+                    "#state = :failed AND #failure_id = :id",
+                    {"state": "state", "failure_id": "failure_id"},
+                    {"failed": State.FAILED.value, "id": failure_id},
+                ),
+            )
+        except ConditionFailed:
+            return None
 
 
 def _id_in(position: Position, name: str) -> str:
@@ -170,9 +192,11 @@ def _place(user_id: str, key: dict[str, str]) -> dict[str, str]:
     return {AGENDA: unread_of(user_id), AT: key["sk"].removeprefix(notice_prefix())}
 
 
-def _page_of(table: Table, name: str, limit: int, start: dict[str, Any] | None) -> tuple[list[Item], Item | None]:
+def _page_of(
+    table: Table, listed: Expression, limit: int, start: dict[str, Any] | None
+) -> tuple[list[Item], Item | None]:
     """A page of a list of the agenda, newest first, read fresh."""
-    entries, last = table.query(_in_list(name), index=BY_AGENDA, limit=limit, forward=False, start=start)
+    entries, last = table.query(listed, index=BY_AGENDA, limit=limit, forward=False, start=start)
     keys = [{"pk": entry["pk"], "sk": entry["sk"]} for entry in entries]
     items = {(item["pk"], item["sk"]): item for item in table.get_many(keys)}
     return [items[place] for key in keys if (place := (key["pk"], key["sk"])) in items], last

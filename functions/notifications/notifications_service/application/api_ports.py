@@ -55,6 +55,19 @@ class FailedDelivery:
     failed_at: datetime
 
 
+@dataclass(frozen=True)
+class FailedBy:
+    """Messages that were given up for this reason. channel: None for any.
+
+    since, until: of `failed_at`, the first included, the other one not; None for no bound.
+    """
+
+    error_code: str
+    channel: Channel | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 class Failures(Protocol):
     """Messages that were given up."""
 
@@ -64,6 +77,14 @@ class Failures(Protocol):
 
     def retry(self, delivery_id: str) -> None:
         """Tries it again from the beginning. Raises NoticeNotFound when there is no such failed message (any more)."""
+        ...
+
+    def retry_all(self, by: FailedBy, limit: int, position: Position | None) -> tuple[int, Position | None]:
+        """Tries again those among the next `limit` failed messages that failed so, newest first.
+
+        How many, and where to go on; None at the end. What fails again meanwhile is newer, so this does end. Raises
+        NoPosition.
+        """
         ...
 
 

@@ -1,9 +1,10 @@
-"""Messages that were given up: what they were, and trying one again."""
+"""Messages that were given up: what they were, and trying them again."""
 
 from dataclasses import dataclass
 
 from library_common.clock import Clock
-from notifications_service.application.api_ports import FailedDelivery, Position
+from library_common.telemetry import logger
+from notifications_service.application.api_ports import FailedBy, FailedDelivery, Position
 from notifications_service.application.ports import DueDelivery, Failed, Outgoing
 from notifications_service.domain.deliveries import Delivery
 from notifications_service.domain.errors import NoticeNotFound
@@ -28,6 +29,23 @@ class Failures:
         if delivery is None:
             raise NoticeNotFound
         self.outgoing.put([DueDelivery(delivery.user_id, delivery.channel)])
+
+    def retry_all(self, by: FailedBy, limit: int, position: Position | None) -> tuple[int, Position | None]:
+        """See `api_ports.Failures`. May be asked twice, and by two at once: each message begins anew once."""
+        page, more = self.failed.page(limit, position, since=by.since, until=by.until)
+        begun = [
+            delivery
+            for delivery in page
+            if delivery.error == by.error_code
+            and by.channel in (None, delivery.channel)
+            and self.failed.begin_anew(delivery, self.clock.now())
+        ]
+        try:
+            self.outgoing.put(list(dict.fromkeys(DueDelivery(each.user_id, each.channel) for each in begun)))
+        except Exception as failure:  # noqa: BLE001 - who asked has to hear where to go on
+            # They are due, and the sweep finds what is due.
+            logger().warning("sender not told", extra={"messages": len(begun), "failure": type(failure).__name__})
+        return len(begun), more
 
 
 def _shown(delivery: Delivery) -> FailedDelivery:

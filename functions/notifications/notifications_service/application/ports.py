@@ -252,7 +252,15 @@ class Entries(Protocol):
 class Failed(Protocol):
     """Deliveries that were given up."""
 
-    def page(self, limit: int, after: Position | None) -> tuple[list[Delivery], Position | None]: ...
+    def page(
+        self, limit: int, after: Position | None, *, since: datetime | None = None, until: datetime | None = None
+    ) -> tuple[list[Delivery], Position | None]:
+        """Newest first. since, until: of the moment it was given up, the first included. Raises NoPosition."""
+        ...
+
+    def begin_anew(self, delivery: Delivery, now: datetime) -> bool:
+        """PENDING and due again; False when it is not FAILED under this id any more."""
+        ...
 
     def retry(self, failure_id: str, now: datetime) -> Delivery | None:
         """PENDING and due again; None when there is none that failed under this id."""

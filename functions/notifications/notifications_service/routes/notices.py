@@ -29,6 +29,8 @@ from notifications_service.shapes import (
     NoticesQuery,
     NoticeView,
     Retried,
+    RetriedAll,
+    RetryAllBody,
     SendBody,
 )
 
@@ -125,6 +127,18 @@ def declare(api: ServiceApi, provide: Callable[[], NoticeCases]) -> None:
             for each in failed
         ]
         return Page(items=items, next_cursor=cursors.encode(after))
+
+    @api.post("/api/notifications/failed/retry", access=Access(admin=True), status=202)
+    def retry_all(body: RetryAllBody) -> RetriedAll:
+        """Try again what failed for a reason, newest first. One request looks at `limit` failed messages; go on with
+        `next_cursor` until it is null. Asked twice, a message begins anew once."""
+        which = body.which()
+        cursors = Cursors({"retried": body.model_dump(mode="json", exclude={"limit", "cursor"})})
+        try:
+            retried, after = provide().failures.retry_all(which, body.limit, cursors.decode(body.cursor))
+        except NoPosition:
+            raise _damaged() from None
+        return RetriedAll(retried=retried, next_cursor=cursors.encode(after))
 
     @api.post(
         "/api/notifications/failed/{notification_id}/retry",
