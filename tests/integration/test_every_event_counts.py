@@ -36,7 +36,7 @@ from tests.support import busy_day
 from tests.support.bus_deliveries import Handler, delivery, doubled_and_shuffled, put_on_queue, work_off
 from tests.support.busy_day import Day, Truth
 from tests.support.clock import FixedClock
-from tests.support.consumer_queues import BY_NAME, Consumed, ConsumerQueue
+from tests.support.consumer_queues import BY_NAME, SENDER, Consumed, ConsumerQueue
 from tests.support.day_in_messages import Mentions, in_mails, in_their_list, to_be_mailed, to_be_mentioned
 from tests.support.day_in_reports import Ask, to_be_told, told, whole_library
 from tests.support.event_tap import EventTap
@@ -110,9 +110,6 @@ def test_the_bus_carries_what_the_loans_say(day: Day, truth: Truth, deliveries: 
 
 
 # -- everything twice more, on the deployed stack ---------------------------------------------
-
-
-SENDER = Consumed("sender", "OutgoingQueue", "OutgoingDeadLetters", "SenderFunction")
 
 
 @pytest.fixture(scope="module")
