@@ -4,6 +4,13 @@ import gc
 import os
 from importlib.metadata import version
 
+from hypothesis import HealthCheck, settings
+
+# How long an example takes, or to think of one, says more about the machine than about the code; a test that hangs is
+# ended by pytest's own timeout.
+settings.register_profile("whatever the machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("whatever the machine")
+
 
 def pytest_report_header() -> list[str]:
     """The engines and their versions. A run on MiniStack is never called one on LocalStack."""

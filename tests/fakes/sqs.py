@@ -3,17 +3,28 @@
 
 Messages come in no order, come again when they were not deleted in time, and go to the dead-letter queue when they
 were received too often. Time passes only when `receive_message` finds nothing to give but something to wait for, so
-that a pause of five minutes takes none. Stands in place of a boto3 client (`monkeypatch.setattr(aws, "sqs", …)`).
+that a pause of five minutes takes none. Stands in place of a boto3 client (`in_place_of_sqs`).
+
+A test of a single invocation need not put anything on a queue first: `batch` hands a function messages that have been
+received as often as the test says.
 """
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from library_common.consumers import MAX_RECEIVES
+import pytest
 
+from library_common import aws
+from library_common.consumers import MAX_RECEIVES, Queue
+
+QUEUE_URL = "https://sqs.test/work"
+DEAD_LETTERS_URL = "https://sqs.test/dead-letters"
 VISIBILITY_SECONDS = 180.0
+LONGEST_VISIBILITY_SECONDS = 43_200
+MOST_ATTRIBUTES = 10
 
 
 class NoSuchReceipt(Exception):
@@ -32,48 +43,52 @@ class Message:
     received: int = 0
     handle: str = ""
 
+    @property
+    def said(self) -> dict[str, str]:
+        """The attributes it was sent with; those of a dead letter say why and by whom it was set aside."""
+        return {name: value["StringValue"] for name, value in self.attributes.items()}
+
+    @property
     def reason(self) -> str | None:
         """Why a consumer set it aside; None when the queue did."""
-        given = self.attributes.get("reason")
-        return given["StringValue"] if given is not None else None
+        return self.said.get("reason")
 
 
 @dataclass
 class _Queue:
     dead_letters: str | None
-    max_receives: int
-    visibility: float
     messages: dict[str, Message] = field(default_factory=dict)
 
 
 class SqsInMemory:
-    """Several queues by their URL, with the part of the client's interface that consumers and senders use."""
+    """QUEUE_URL and its dead letters, with the part of the client's interface that consumers and senders use.
+
+    down: names of calls that fail. pauses: message ids and the seconds for which consumers put them off, in order.
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self._random = random.Random(seed)
-        self._queues: dict[str, _Queue] = {}
+        self._queues = {QUEUE_URL: _Queue(DEAD_LETTERS_URL), DEAD_LETTERS_URL: _Queue(None)}
         self._ids = 0
         self.now = 0.0
+        self.down: set[str] = set()
+        self.pauses: list[tuple[str, int]] = []
 
     # -- arranging and looking ----------------------------------------------------------------
-
-    def create(
-        self,
-        url: str,
-        *,
-        dead_letters: str | None = None,
-        max_receives: int = MAX_RECEIVES,
-        visibility: float = VISIBILITY_SECONDS,
-    ) -> str:
-        """A queue, and its dead-letter queue if it names one that is not there yet; answers its URL."""
-        self._queues[url] = _Queue(dead_letters, max_receives, visibility)
-        if dead_letters is not None:
-            self._queues.setdefault(dead_letters, _Queue(None, MAX_RECEIVES, visibility))
-        return url
 
     def waiting(self, url: str) -> list[Message]:
         """Everything that is on a queue, given out or not, oldest first."""
         return sorted(self._queues[url].messages.values(), key=lambda message: message.sent_at)
+
+    @property
+    def set_aside(self) -> list[Message]:
+        """The dead letters of QUEUE_URL, oldest first."""
+        return self.waiting(DEAD_LETTERS_URL)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why consumers set messages aside; nothing of what the queue itself did."""
+        return [letter.reason for letter in self.set_aside if letter.reason is not None]
 
     def redrive(self, url: str) -> int:
         """Moves the dead letters of a queue back to it, as new messages; answers how many."""
@@ -86,6 +101,20 @@ class SqsInMemory:
         moved.clear()
         return number
 
+    def has_given_out(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """These records of a batch (see `message`) are messages of QUEUE_URL that were received just now."""
+        queue = self._queues[QUEUE_URL]
+        for record in records:
+            queue.messages[record["messageId"]] = Message(
+                record["messageId"],
+                record["body"],
+                {},
+                visible_at=self.now + VISIBILITY_SECONDS,
+                sent_at=self.now,
+                received=int(record.get("attributes", {}).get("ApproximateReceiveCount", 1)),
+                handle=record["receiptHandle"],
+            )
+
     # -- the client's interface ---------------------------------------------------------------
 
     def send_message(
@@ -96,9 +125,11 @@ class SqsInMemory:
         MessageAttributes: Mapping[str, Any] | None = None,
         DelaySeconds: int = 0,
     ) -> dict[str, Any]:
+        self._require_up("send_message")
         return {"MessageId": self._put(QueueUrl, MessageBody, MessageAttributes or {}, DelaySeconds)}
 
     def send_message_batch(self, *, QueueUrl: str, Entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        self._require_up("send_message_batch")
         assert len(Entries) <= 10, "SQS takes ten messages at a time"
         sent = [
             {
@@ -114,6 +145,7 @@ class SqsInMemory:
     def receive_message(self, *, QueueUrl: str, MaxNumberOfMessages: int = 1, **_: Any) -> dict[str, Any]:
         """Some of what is visible, at random; if nothing is, what becomes visible next. More than ten on request,
         as an event source mapping takes them."""
+        self._require_up("receive_message")
         queue = self._queues[QueueUrl]
         visible = self._visible(queue)
         if not visible and queue.messages:
@@ -123,15 +155,27 @@ class SqsInMemory:
         return {"Messages": [given for message in chosen if (given := self._give(queue, message)) is not None]}
 
     def delete_message(self, *, QueueUrl: str, ReceiptHandle: str) -> None:
+        self._require_up("delete_message")
         message = self._held(QueueUrl, ReceiptHandle)
         del self._queues[QueueUrl].messages[message.id]
 
     def change_message_visibility(self, *, QueueUrl: str, ReceiptHandle: str, VisibilityTimeout: int) -> None:
-        self._held(QueueUrl, ReceiptHandle).visible_at = self.now + VisibilityTimeout
+        self._require_up("change_message_visibility")
+        assert 0 <= VisibilityTimeout <= LONGEST_VISIBILITY_SECONDS
+        message = self._held(QueueUrl, ReceiptHandle)
+        message.visible_at = self.now + VisibilityTimeout
+        self.pauses.append((message.id, VisibilityTimeout))
 
     # -- inside -------------------------------------------------------------------------------
 
+    def _require_up(self, call: str) -> None:
+        if call in self.down:
+            raise ConnectionError(f"{call} is down")
+
     def _put(self, url: str, body: str, attributes: Mapping[str, Any], delay: float) -> str:
+        assert body, "SQS takes no empty message"
+        assert len(attributes) <= MOST_ATTRIBUTES
+        assert all(value["DataType"] == "String" and value["StringValue"] for value in attributes.values())
         self._ids += 1
         message_id = f"message-{self._ids}"
         self._queues[url].messages[message_id] = Message(
@@ -143,13 +187,13 @@ class SqsInMemory:
         return [message for message in queue.messages.values() if message.visible_at <= self.now]
 
     def _give(self, queue: _Queue, message: Message) -> dict[str, Any] | None:
-        if queue.dead_letters is not None and message.received >= queue.max_receives:
+        if queue.dead_letters is not None and message.received >= MAX_RECEIVES:
             del queue.messages[message.id]
             self._queues[queue.dead_letters].messages[message.id] = message
             return None
         message.received += 1
-        message.handle = f"{message.id}/{message.received}"
-        message.visible_at = self.now + queue.visibility
+        message.handle = _handle(message.id, message.received)
+        message.visible_at = self.now + VISIBILITY_SECONDS
         return {
             "MessageId": message.id,
             "ReceiptHandle": message.handle,
@@ -166,3 +210,45 @@ class SqsInMemory:
         if message is None or message.handle != handle:
             raise NoSuchReceipt(handle)
         return message
+
+
+def _handle(message_id: str, received: int) -> str:
+    return f"{message_id}/{received}"
+
+
+def in_place_of_sqs(monkeypatch: pytest.MonkeyPatch, seed: int = 0) -> SqsInMemory:
+    """Takes the place of the process's client."""
+    sqs = SqsInMemory(seed)
+    monkeypatch.setattr(aws, "sqs", lambda: sqs)
+    return sqs
+
+
+def queue(**options: Any) -> Queue:
+    """QUEUE_URL as its function sees it; pauses are exactly what they are meant to be."""
+    return Queue(QUEUE_URL, DEAD_LETTERS_URL, **{"jitter": lambda: 0.5, **options})
+
+
+def message(body: object, number: int = 1, *, received: int = 1) -> dict[str, Any]:
+    """One record of a batch, with the id `m1` or of another number. A body that is no text becomes JSON."""
+    return {
+        "messageId": f"m{number}",
+        "receiptHandle": _handle(f"m{number}", received),
+        "body": body if isinstance(body, str) else json.dumps(body),
+        "attributes": {"ApproximateReceiveCount": str(received)},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+    }
+
+
+def batch(*records: dict[str, Any]) -> dict[str, Any]:
+    """What Lambda hands the function of QUEUE_URL, with a client `in_place_of_sqs`."""
+    sqs: Any = aws.sqs()
+    assert isinstance(sqs, SqsInMemory)
+    sqs.has_given_out(records)
+    return {"Records": list(records)}
+
+
+def failed(answer: Mapping[str, Any]) -> list[str]:
+    """Which messages are to come again."""
+    assert set(answer) == {"batchItemFailures"}
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]

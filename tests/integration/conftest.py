@@ -18,7 +18,8 @@ from localstack.embedded.stack import LocalStack
 from tests.support.event_tap import EventTap
 from tests.support.faults import FaultProxy
 from tests.support.generous_limits import RATE_LIMITS
-from tests.support.library_client import ADMIN_ID, LIBRARIAN_ID, LibraryClient
+from tests.support.library_client import ADMIN_ID, LIBRARIAN_ID, LibraryClient, eventually
+from tests.support.outgoing import Outgoing
 from tests.support.staff import employ
 
 HERE = Path(__file__).parent
@@ -120,11 +121,24 @@ class Posting:
     stack: LocalStack
     library: LibraryClient
     mail: FaultProxy
+    outgoing: Outgoing
 
     def sweep(self) -> None:
         """What the schedule does every minute."""
         answer = self.stack.client("lambda").invoke(FunctionName=self.stack.functions["SweepFunction"], Payload=b"{}")
         assert "FunctionError" not in answer, answer["Payload"].read()
+
+    def until_nothing_more_comes(self, *user_ids: str) -> None:
+        """Waits until everything that was planned for these members is sent, dropped or given up, and no function has
+        anything left to do: whatever is to come twice has come by then."""
+
+        def over() -> bool:
+            if self.outgoing.is_over(*user_ids):
+                return True
+            self.sweep()
+            return False
+
+        eventually(over, "nothing on its way to them", seconds=180)
 
     def dead_letters(self) -> dict[str, int]:
         """Queues of given-up things that are not empty."""
@@ -171,4 +185,4 @@ def posting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Posting]:
             employ(stack, ADMIN_ID, "admin")
             client = LibraryClient(base_url=stack.base_url, mint=stack.mint_token)
             with client.http:
-                yield Posting(stack, client, mail)
+                yield Posting(stack, client, mail, Outgoing(stack))

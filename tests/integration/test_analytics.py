@@ -4,6 +4,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from statistics import median
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from localstack.embedded import deploy
 from localstack.embedded.stack import LocalStack
 from tests.support.library_client import LibraryClient, created, eventually, ok
+from tests.support.yardstick import USUAL_CHECKOUT_SECONDS, allowed
 
 pytestmark = pytest.mark.integration
 
@@ -30,18 +32,21 @@ def test_the_dashboard_moves_within_two_seconds_of_a_loan(library: LibraryClient
     # Functions that were never called start slowly; that is not what is measured.
     first = created(library.lend(member["id"], book["id"]))
     eventually(lambda: activity(library, member["id"])["loans"] == 1, "the first loan is counted")
-    took = []
-    for _ in range(3):
+    took, lending = [], []
+    for _ in range(5):
         before = dashboard()
         ok(library.give_back(first["id"]))
+        asked_at = time.monotonic()
         first = created(library.lend(member["id"], book["id"]))
         lent_at = time.monotonic()
         eventually(partial(moved_since, before), "today's loans and returns move")
         took.append(time.monotonic() - lent_at)
+        lending.append(lent_at - asked_at)
 
-    assert sorted(took)[1] < WITHIN_SECONDS, took
+    within = allowed(WITHIN_SECONDS, yardstick=lending, usually=USUAL_CHECKOUT_SECONDS)
+    assert median(took) < within, (took, within)
     seen = activity(library, member["id"])
-    assert (seen["loans"], seen["returns"]) == (4, 3)
+    assert (seen["loans"], seen["returns"]) == (6, 5)
     assert dashboard()["open_loans"] >= 1
 
 

@@ -22,9 +22,7 @@ from analytics_service.consumer import consumer as analytics_consumer
 from analytics_service.domain.days import Granularity, calendar_of
 from gateway_service.revocations import consumer as revocations_consumer
 from gateway_service.revoked_epochs import RevokedEpochs
-from library_common import aws
 from library_common.clock import SystemClock
-from library_common.consumers import Queue
 from library_common.dynamodb import Table
 from library_common.ids import new_id
 from localstack.embedded.stack import LocalStack
@@ -34,12 +32,12 @@ from notifications_service.consumer import consumer as notifications_consumer
 from notifications_service.domain.kinds import Channel
 from tests.fakes.analytics import naming
 from tests.fakes.post_office import Post
-from tests.fakes.sqs import SqsInMemory
+from tests.fakes.sqs import DEAD_LETTERS_URL, QUEUE_URL, SqsInMemory, in_place_of_sqs, queue
 from tests.support import busy_day
 from tests.support.bus_deliveries import Handler, delivery, doubled_and_shuffled, put_on_queue, work_off
 from tests.support.busy_day import Day, Truth
 from tests.support.clock import FixedClock
-from tests.support.consumer_queues import BY_NAME, Consumed, ConsumerQueue
+from tests.support.consumer_queues import BY_NAME, SENDER, Consumed, ConsumerQueue
 from tests.support.day_in_messages import Mentions, in_mails, in_their_list, to_be_mailed, to_be_mentioned
 from tests.support.day_in_reports import Ask, to_be_told, told, whole_library
 from tests.support.event_tap import EventTap
@@ -53,7 +51,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.resilience, pytest.mark.timeo
 LOANS, MEMBERS, TITLES = 1_000, 36, 12
 SEED = 20261122
 
-URL, DEAD_LETTERS = "https://sqs/queue", "https://sqs/dead-letters"
 OF_LOANS = {"LoanCreated", "LoanRenewed", "LoanReturned"}
 
 
@@ -116,9 +113,6 @@ def test_the_bus_carries_what_the_loans_say(day: Day, truth: Truth, deliveries: 
 # -- everything twice more, on the deployed stack ---------------------------------------------
 
 
-SENDER = Consumed("sender", "OutgoingQueue", "OutgoingDeadLetters", "SenderFunction")
-
-
 @pytest.fixture(scope="module")
 def again(stack: LocalStack, day: Day, deliveries: list[str]) -> None:
     """Every event of the day's loans comes twice more, in any order, to whoever counts it and whoever tells members.
@@ -173,21 +167,18 @@ def test_each_notice_stands_in_its_members_list_once(
 @pytest.fixture
 def sqs(monkeypatch: pytest.MonkeyPatch) -> SqsInMemory:
     """A queue with dead letters, in memory: the one way to have messages set aside and redriven in no time."""
-    sqs = SqsInMemory(SEED)
-    sqs.create(URL, dead_letters=DEAD_LETTERS)
-    monkeypatch.setattr(aws, "sqs", lambda: sqs)
-    return sqs
+    return in_place_of_sqs(monkeypatch, SEED)
 
 
 def in_spite_of_all(handler: Handler, sqs: SqsInMemory, messages: list[str], *, batch_size: int = 10) -> int:
     """Works until every message was handled, with as many redrives as it takes; answers how many were redriven."""
-    put_on_queue(sqs, URL, messages)
-    work_off(handler, sqs, URL, batch_size=batch_size)
+    put_on_queue(sqs, QUEUE_URL, messages)
+    work_off(handler, sqs, QUEUE_URL, batch_size=batch_size)
     redriven = 0
-    while moved := sqs.redrive(URL):
+    while moved := sqs.redrive(QUEUE_URL):
         redriven += moved
-        work_off(handler, sqs, URL, batch_size=batch_size)
-    assert sqs.waiting(URL) == sqs.waiting(DEAD_LETTERS) == []
+        work_off(handler, sqs, QUEUE_URL, batch_size=batch_size)
+    assert sqs.waiting(QUEUE_URL) == sqs.waiting(DEAD_LETTERS_URL) == []
     return redriven
 
 
@@ -210,7 +201,7 @@ def test_analytics_that_fail_every_fifth_time_count_each_event_once(
     )
 
     redriven = in_spite_of_all(
-        analytics_consumer(applying, Queue(URL, DEAD_LETTERS)),
+        analytics_consumer(applying, queue()),
         sqs,
         doubled_and_shuffled([*arrivals, *deliveries], SEED),
         batch_size=50,
@@ -268,7 +259,7 @@ def test_notifications_that_fail_every_fifth_time_tell_each_member_once(
     theirs = [body for body in deliveries if json.loads(body)["detail"]["data"]["user_id"] in members]
 
     redriven = in_spite_of_all(
-        notifications_consumer(lambda: hearing.hear, Queue(URL, DEAD_LETTERS)),
+        notifications_consumer(lambda: hearing.hear, queue()),
         sqs,
         doubled_and_shuffled(theirs, SEED),
     )
@@ -333,9 +324,7 @@ def test_a_consumer_of_revocations_that_fails_every_fifth_time_misses_none(stack
     epochs = RevokedEpochs(Table(stack.outputs["GatewayTable"], lambda: client), SystemClock())
     members = [new_id() for _ in range(60)]
 
-    in_spite_of_all(
-        revocations_consumer(epochs, Queue(URL, DEAD_LETTERS)), sqs, doubled_and_shuffled(revocations(members, 4), SEED)
-    )
+    in_spite_of_all(revocations_consumer(epochs, queue()), sqs, doubled_and_shuffled(revocations(members, 4), SEED))
 
     assert len(failures.injected) > 60
     assert revoked(stack, members) == dict.fromkeys(members, 4)

@@ -3,11 +3,14 @@
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from library_common.clock import SystemClock
 from library_common.ids import new_id
+from notifications_service.domain.deliveries import Delivery
 from tests.integration.conftest import Posting
 from tests.support.faults import Fault
 from tests.support.library_client import at_once, created, eventually, ok
@@ -15,11 +18,9 @@ from tests.support.library_client import at_once, created, eventually, ok
 pytestmark = pytest.mark.integration
 
 CHECKOUTS = 36
-ANYHOW_SECONDS = 0.25
-"""A checkout that takes less is quick, however quick the ones before were."""
-TIMES_SLOWER = 2.0
-RECOVERY_SECONDS = 120.0
-"""The lease of a sender of which nobody knows (60 s), and the pauses."""
+NO_ANSWER_SECONDS = 3.0
+"""How long SES takes to say that it is down: what a checkout that waited for it would take longer, on any machine."""
+RECOVERY_SECONDS = 180.0
 
 UNAVAILABLE = """<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><Error><Type>Receiver</Type>
 <Code>ServiceUnavailable</Code><Message>Service is unavailable.</Message></Error></ErrorResponse>"""
@@ -66,7 +67,6 @@ def times_sent(posting: Posting, member: dict[str, Any], title: str) -> int:
 def swept_until_sent(posting: Posting, expected: Sequence[tuple[dict[str, Any], str]]) -> None:
     def everything() -> bool:
         posting.sweep()
-        time.sleep(2)
         mails = posting.stack.messages()
         return all(
             any(mail.to == member["email"] and title in mail.body for mail in mails) for member, title in expected
@@ -83,39 +83,43 @@ def test_lending_goes_on_and_every_mail_follows_once(posting: Posting) -> None:
     before = [lend(posting, people[number], f"Before {number} {run}") for number in range(12)]
     swept_until_sent(posting, [(people[number], f"Before {number} {run}") for number in range(12)])
 
-    down = Fault("POST", r"^/$", status=503, text=UNAVAILABLE)
+    down = Fault("POST", r"^/$", delay=NO_ANSWER_SECONDS, status=503, text=UNAVAILABLE)
     with posting.mail.broken(down):
         during = [lend(posting, people[n % len(people)], f"During {n} {run}") for n in range(CHECKOUTS)]
         eventually(lambda: down.hits >= 3, "mail that could not be sent")
+        assert not [mail for mail in posting.stack.messages() if run in mail.body and "During" in mail.body]
     assert len(during) == CHECKOUTS
-    assert not [mail for mail in posting.stack.messages() if f"{run}" in mail.body and "During" in mail.body]
 
-    quick_enough = max(TIMES_SLOWER * statistics.median(before), ANYHOW_SECONDS)
     print(f"median before {statistics.median(before):.3f} s, during {statistics.median(during):.3f} s")
-    assert statistics.median(during) < quick_enough
+    # Half of it is for a machine that has become busier meanwhile.
+    assert statistics.median(during) < statistics.median(before) + NO_ANSWER_SECONDS / 2
 
     expected = [(people[n % len(people)], f"During {n} {run}") for n in range(CHECKOUTS)]
     swept_until_sent(posting, expected)
-    # Whatever is to come twice had its time to come.
-    posting.sweep()
-    time.sleep(5)
+    posting.until_nothing_more_comes(*(member["id"] for member in people))
     assert [times_sent(posting, member, title) for member, title in expected] == [1] * CHECKOUTS
 
 
 def test_a_mail_whose_answer_was_lost_may_come_twice_and_no_more(posting: Posting) -> None:
-    """As docs/notifications.md has it: SES took it, nobody knows, so it is sent once more after the lease."""
+    """As docs/notifications.md has it: SES took it, nobody knows, so it is sent once more after the lease.
+
+    Its minute is not waited for: what is to happen then happens as soon as it is noted for that moment.
+    """
     (member,) = members(posting, 1)
     title = f"Twice {new_id()}"
     with posting.mail.broken(Fault("POST", r"^/$", lose=True, times=1)) as lost:
+        lent_at = SystemClock().now()
         lend(posting, member, title)
         eventually(lambda: lost.hits == 1, "a mail whose answer is lost")
 
-    def again() -> bool:
-        posting.sweep()
-        time.sleep(2)
-        return times_sent(posting, member, title) == 2
+    def unknown() -> Delivery | None:
+        return next((one for one in posting.outgoing.deliveries(member["id"]) if one.unknown), None)
 
-    eventually(again, "the same mail once more", seconds=RECOVERY_SECONDS)
-    posting.sweep()
-    time.sleep(5)
+    delivery = eventually(unknown, "the sender notes that nobody knows")
+    assert delivery is not None
+    assert delivery.send_at > lent_at + timedelta(minutes=1), "not before nobody can be sending it any more"
+    assert times_sent(posting, member, title) == 1
+    posting.outgoing.bring_forward(delivery, lent_at)
+
+    posting.until_nothing_more_comes(member["id"])
     assert times_sent(posting, member, title) == 2

@@ -4,7 +4,9 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -12,9 +14,11 @@ import pytest
 from library_common.clock import SystemClock, to_rfc3339
 from library_common.ids import new_id
 from localstack.embedded.mail import Message
-from tests.integration.conftest import VISIT_SECONDS, Posting
+from tests.integration.conftest import Posting
 from tests.support.faults import Fault
-from tests.support.library_client import created, eventually, ok, problem
+from tests.support.invocations import invocations
+from tests.support.library_client import at_once, created, eventually, ok, problem
+from tests.support.yardstick import USUAL_CHECKOUT_SECONDS, allowed
 
 pytestmark = pytest.mark.integration
 
@@ -22,19 +26,48 @@ SAMPLES = Path(__file__).resolve().parents[2] / "events" / "samples"
 IN_THE_LIST_WITHIN_SECONDS = 2.0
 WORDING_COUNTS_WITHIN_SECONDS = 90.0
 """A minute is what the documents promise; the rest is for the mail itself."""
-NO_MAIL_AFTER_SECONDS = VISIT_SECONDS + 5.0
 REJECTED = """<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><Error><Type>Sender</Type>
 <Code>MessageRejected</Code><Message>Address is on the suppression list.</Message></Error></ErrorResponse>"""
+NEWCOMERS = 13
+STUDENTS = 3
+RENEWED = "/api/notifications/templates/loan_renewed"
 HOSTILE = '{{7*7}} {% for x in y %} <script>alert(1)</script> & "quotes"'
 
 
 @pytest.fixture(scope="module")
-def post(posting: Posting) -> Posting:
+def newcomers(posting: Posting) -> list[dict[str, Any]]:
+    """Members whose welcome is over, so that it is in no message of a test."""
+    return settled(posting, *["patron"] * NEWCOMERS)
+
+
+@pytest.fixture(scope="module")
+def wording(posting: Posting, newcomers: list[dict[str, Any]]) -> str:
+    """The subject that an administrator has chosen for e-mails about renewals, which one test only looks at.
+
+    Stored when the sender has looked for wordings once and found none: it counts a minute later at the latest, and
+    other tests are busy until then.
+    """
+    assert newcomers
+    word = f"Felicitations {new_id()}"
+    wording = {"language": "en", "email": {"subject": word, "text": "{{ title }}", "html": "<p>{{ title }}</p>"}}
+    ok(posting.library.http.put(RENEWED, json=wording, headers=posting.library.as_admin()))
+    return word
+
+
+@pytest.fixture(scope="module")
+def post(posting: Posting, newcomers: list[dict[str, Any]], wording: str) -> Posting:
     """With warm functions: whoever comes first is told of a visit."""
-    member = settled_member(posting)
+    assert wording
+    member = newcomers.pop()
     borrow(posting, member, "A first visit")
     mail_about(posting, member, "A first visit")
     return posting
+
+
+@pytest.fixture
+def member(posting: Posting, newcomers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Nobody else's."""
+    return newcomers.pop() if newcomers else settled(posting, "patron")[0]
 
 
 @pytest.fixture(autouse=True)
@@ -47,21 +80,18 @@ def nothing_was_given_up(post: Posting) -> Iterator[None]:
 # -- asking the library ---------------------------------------------------------------------------
 
 
-def settled_member(post: Posting) -> dict[str, Any]:
-    """One whose welcome is over, so that it is in no message of a test."""
-    return settled_member_of(post, "patron")
+def settled(post: Posting, *roles: str) -> list[dict[str, Any]]:
+    """Members of these roles who have been welcomed."""
+    members = at_once([partial(post.library.add_member, role) for role in roles], workers=4)
+    expected = {member["email"] for member in members}
 
-
-def settled_member_of(post: Posting, role: str) -> dict[str, Any]:
-    member = post.library.add_member(role=role)
-
-    def welcomed() -> list[Message]:
+    def welcomed() -> bool:
         # A neighbour that answered too late, on a busy machine, is asked again after a sweep.
         post.sweep()
-        return post.stack.messages(member["email"])
+        return expected <= {mail.to for mail in post.stack.messages()}
 
-    eventually(welcomed, "the welcome", seconds=90)
-    return member
+    eventually(welcomed, "the welcomes", seconds=120)
+    return members
 
 
 def borrow(post: Posting, member: dict[str, Any], title: str) -> dict[str, Any]:
@@ -92,8 +122,18 @@ def mail_about(post: Posting, member: dict[str, Any], text: str) -> Message:
     return eventually(lambda: mails_about(post, member, text), f"a mail about {text}", seconds=90)[0]
 
 
-def put_on_the_bus(post: Posting, event_type: str, *, ago: timedelta = timedelta(0), **data: object) -> None:
-    """An event of loans like the sample, but for its data, and of so long ago."""
+def in_the_list(post: Posting, member: dict[str, Any], *titles: str) -> None:
+    """Waits until the member's list has a notice of each of these."""
+
+    def all_of_them() -> bool:
+        headings = [notice["heading"] for notice in listed(post, member)["items"]]
+        return all(any(title in heading for heading in headings) for title in titles)
+
+    eventually(all_of_them, "in the list", seconds=90)
+
+
+def put_on_the_bus(post: Posting, event_type: str, *, ago: timedelta = timedelta(0), **data: object) -> str:
+    """An event of loans like the sample, but for its data, and of so long ago; answers its id."""
     sample = json.loads((SAMPLES / "loans" / f"{event_type}.v1.json").read_text())
     envelope = {
         **sample,
@@ -109,58 +149,65 @@ def put_on_the_bus(post: Posting, event_type: str, *, ago: timedelta = timedelta
         "EventBusName": post.stack.outputs["EventBusName"],
     }
     assert post.stack.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
+    event_id: str = envelope["id"]
+    return event_id
 
 
 # -- lending --------------------------------------------------------------------------------------
 
 
-def test_a_checkout_is_in_the_list_within_two_seconds(post: Posting) -> None:
-    member = settled_member(post)
+def test_a_checkout_is_in_the_list_within_two_seconds(post: Posting, member: dict[str, Any]) -> None:
     before = len(listed(post, member)["items"])
-    took = []
-    for number in range(3):
+    took, lending = [], []
+    for number in range(5):
         book = post.library.add_book(title=f"Quick {number}")
+        asked = time.monotonic()
         loan = created(post.library.lend(member["id"], book["id"]))
         started = time.monotonic()
         while len(listed(post, member)["items"]) <= before + number:
-            assert time.monotonic() - started < 10 * IN_THE_LIST_WITHIN_SECONDS, "never in the list"
+            assert time.monotonic() - started < 30 * IN_THE_LIST_WITHIN_SECONDS, "never in the list"
             time.sleep(0.05)
         took.append(time.monotonic() - started)
+        lending.append(started - asked)
         assert loan["status"] == "ACTIVE"
     # The middle one: one of them may wait for a new process on a busy machine.
-    print(f"in the list after {', '.join(f'{seconds:.2f}' for seconds in took)} s")
-    assert sorted(took)[1] < IN_THE_LIST_WITHIN_SECONDS, took
+    within = allowed(IN_THE_LIST_WITHIN_SECONDS, yardstick=lending, usually=USUAL_CHECKOUT_SECONDS)
+    print(f"in the list after {', '.join(f'{seconds:.2f}' for seconds in took)} s of {within:.1f} s allowed")
+    assert median(took) < within, took
 
 
-def test_several_loans_of_one_visit_are_one_mail(post: Posting) -> None:
-    member = settled_member(post)
+def test_several_loans_of_one_visit_are_one_mail(post: Posting, member: dict[str, Any]) -> None:
+    def borrow_three(reader: dict[str, Any]) -> bool:
+        """Whether all three were within a visit, as far as the machine is concerned."""
+        books = [post.library.add_book(title=title)["id"] for title in titles]
+        for lent in at_once([partial(post.library.lend, reader["id"], book) for book in books]):
+            created(lent)
+        in_the_list(post, reader, *titles)
+        now = SystemClock().now()
+        return now < min(one.send_at for one in post.outgoing.deliveries(reader["id"]) if one.kind == "loan_issued")
+
     titles = ["The Dispossessed", "Kindred", "Solaris"]
-    books = [post.library.add_book(title=title)["id"] for title in titles]
-    before = len(post.stack.messages(member["email"]))
-    for book in books:
-        created(post.library.lend(member["id"], book))
+    reader = member
+    while not borrow_three(reader):
+        # Too slow for a visit of a few seconds: it may have become two, by right. Only pytest's timeout ends this.
+        (reader,) = settled(post, "patron")
 
-    mail_about(post, member, titles[0])
-    time.sleep(NO_MAIL_AFTER_SECONDS)
-    mails = post.stack.messages(member["email"])[before:]
-
-    assert len(mails) == 1
-    assert all(title in mails[0].body and title in mails[0].html for title in titles)
+    post.until_nothing_more_comes(reader["id"])
+    (mail,) = mails_about(post, reader, titles[0])
+    assert all(title in mail.body and title in mail.html for title in titles)
+    assert [mails_about(post, reader, title) for title in titles] == [[mail]] * 3
 
 
-def test_who_wants_no_mail_gets_none(post: Posting) -> None:
-    member = settled_member(post)
+def test_who_wants_no_mail_gets_none(post: Posting, member: dict[str, Any]) -> None:
     wish(post, member, channels={"loan_issued": ["in_app"]})
     borrow(post, member, "Quiet Days")
 
-    eventually(lambda: [n for n in listed(post, member)["items"] if "Quiet Days" in n["heading"]], "in the list")
-    time.sleep(NO_MAIL_AFTER_SECONDS)
-    post.sweep()
+    in_the_list(post, member, "Quiet Days")
+    post.until_nothing_more_comes(member["id"])
     assert mails_about(post, member, "Quiet Days") == []
 
 
-def test_unread_until_it_is_read(post: Posting) -> None:
-    member = settled_member(post)
+def test_unread_until_it_is_read(post: Posting, member: dict[str, Any]) -> None:
     borrow(post, member, "Read Me")
     (notice,) = eventually(
         lambda: [n for n in listed(post, member, unread=True)["items"] if n["kind"] == "loan_issued"], "in the list"
@@ -184,9 +231,11 @@ def test_unread_until_it_is_read(post: Posting) -> None:
 # -- what did not get through ---------------------------------------------------------------------
 
 
-def test_all_that_failed_for_a_reason_goes_out_once_it_is_tried_again(post: Posting) -> None:
+def test_all_that_failed_for_a_reason_goes_out_once_it_is_tried_again(
+    post: Posting, member: dict[str, Any], newcomers: list[dict[str, Any]]
+) -> None:
     run = new_id()
-    members = [settled_member(post) for _ in range(2)]
+    members = [member, newcomers.pop()]
     for member in members:
         # Whoever is told by another way, too, is not told twice after the mail was refused.
         wish(post, member, channels={"loan_issued": ["email"]})
@@ -223,11 +272,11 @@ def retry_all(post: Posting, which: dict[str, Any]) -> dict[str, Any]:
 # -- reminders ------------------------------------------------------------------------------------
 
 
-def test_the_sweep_sends_a_due_reminder_and_none_for_a_book_that_is_back(post: Posting) -> None:
+def test_the_sweep_sends_a_due_reminder_and_none_for_a_book_that_is_back(post: Posting, member: dict[str, Any]) -> None:
     """Days that pass are what no test can wait for. So the members have had the due dates for three days already, as
     far as notifications hears: of a renewal, in an event that comes late. The morning to remind them is over, too.
     """
-    member, run = settled_member(post), new_id()
+    run = new_id()
     # Alone in its mail the reminder is told from everything else.
     wish(post, member, channels={kind: ["in_app"] for kind in ("loan_issued", "loan_renewed", "loan_returned")})
     kept, back = (borrow(post, member, f"{title} {run}") for title in ("Kept", "Back"))
@@ -244,8 +293,7 @@ def test_the_sweep_sends_a_due_reminder_and_none_for_a_book_that_is_back(post: P
 
     eventually(ends, "each reminder came to its end", seconds=60)
     eventually(lambda: post.stack.messages(member["email"])[before:], "the reminder by mail", seconds=60)
-    time.sleep(NO_MAIL_AFTER_SECONDS)
-    post.sweep()
+    post.until_nothing_more_comes(member["id"])
     subject = f"“Kept {run}” is due soon"
     assert [mail.subject for mail in post.stack.messages(member["email"])[before:]] == [subject]
     reminded = [n["heading"] for n in listed(post, member)["items"] if n["kind"] == "loan_due_soon"]
@@ -266,9 +314,8 @@ def due_soon(post: Posting, member: dict[str, Any]) -> dict[str, str]:
 # -- announcements --------------------------------------------------------------------------------
 
 
-def test_an_announcement_reaches_each_of_its_audience_once(post: Posting) -> None:
-    students = [settled_member_of(post, "student") for _ in range(3)]
-    other = settled_member(post)
+def test_an_announcement_reaches_each_of_its_audience_once(post: Posting, member: dict[str, Any]) -> None:
+    students = settled(post, *["student"] * STUDENTS)
     subject = f"Closed on Friday {new_id()}"
     body = {
         "template": "announcement",
@@ -282,57 +329,23 @@ def test_an_announcement_reaches_each_of_its_audience_once(post: Posting) -> Non
     assert (first.status_code, again.status_code) == (202, 202), first.text
     assert first.json() == again.json()
 
+    def told_everybody() -> bool:
+        post.sweep()
+        path = f"/api/notifications/send/{first.json()['id']}"
+        return bool(ok(post.library.http.get(path, headers=post.library.as_librarian()))["state"] == "done")
+
+    eventually(told_everybody, "the whole audience is told", seconds=90)
+    post.until_nothing_more_comes(member["id"], *(student["id"] for student in students))
     for student in students:
-        mail_about(post, student, subject)
-    time.sleep(NO_MAIL_AFTER_SECONDS)
-    post.sweep()
-    assert [len(mails_about(post, student, subject)) for student in students] == [1, 1, 1]
-    assert [len([n for n in listed(post, student)["items"] if subject in n["heading"]]) for student in students] == [
-        1,
-        1,
-        1,
-    ]
-    assert mails_about(post, other, subject) == []
+        assert len(mails_about(post, student, subject)) == 1
+        assert len([n for n in listed(post, student)["items"] if subject in n["heading"]]) == 1
+    assert mails_about(post, member, subject) == []
 
 
-# -- wording --------------------------------------------------------------------------------------
+# -- words from outside ----------------------------------------------------------------------------
 
 
-def test_an_administrators_wording_counts_until_it_is_withdrawn(post: Posting) -> None:
-    path = "/api/notifications/templates/loan_renewed"
-    # Of a kind that no other test of this stack looks at.
-    member = settled_member(post)
-    loan = borrow(post, member, "Worded")
-    word = f"Felicitations {new_id()}"
-    wording = {"language": "en", "email": {"subject": word, "text": "{{ title }}", "html": "<p>{{ title }}</p>"}}
-    ok(post.library.http.put(path, json=wording, headers=post.library.as_admin()))
-
-    def written() -> Message | None:
-        newest = renewal_mail(post, member, loan)
-        return newest if newest.subject == word else None
-
-    mail = eventually(written, "another wording", seconds=WORDING_COUNTS_WITHIN_SECONDS)
-    assert mail is not None
-    assert mail.body.strip() == "Worded"
-
-    withdrawn = post.library.http.delete(path, params={"language": "en"}, headers=post.library.as_admin())
-    assert withdrawn.status_code == 204, withdrawn.text
-    preview = ok(
-        post.library.http.post(f"{path}/preview", json={"language": "en"}, headers=post.library.as_librarian())
-    )
-    assert word not in json.dumps(preview)
-
-
-def renewal_mail(post: Posting, member: dict[str, Any], loan: dict[str, Any]) -> Message:
-    """A member renews, and is told."""
-    before = len(post.stack.messages(member["email"]))
-    renewed = {"loan_id": loan["id"], "user_id": member["id"], "title": "Worded", "due_date": loan["due_date"]}
-    put_on_the_bus(post, "LoanRenewed", **renewed)
-    return eventually(lambda: post.stack.messages(member["email"])[before:], "the mail about a renewal")[-1]
-
-
-def test_a_hostile_title_is_a_title(post: Posting) -> None:
-    member = settled_member(post)
+def test_a_hostile_title_is_a_title(post: Posting, member: dict[str, Any]) -> None:
     borrow(post, member, HOSTILE)
 
     mail = mail_about(post, member, "alert(1)")
@@ -346,9 +359,8 @@ def test_a_hostile_title_is_a_title(post: Posting) -> None:
     assert HOSTILE in notice["heading"]
 
 
-def test_line_breaks_in_a_title_make_no_header(post: Posting) -> None:
+def test_line_breaks_in_a_title_make_no_header(post: Posting, member: dict[str, Any]) -> None:
     """The catalogue takes no such title; what comes over the bus is not believed to be checked."""
-    member = settled_member(post)
     title = "Broken\r\nBcc: everybody@example.org\r\n\r\nlines"
     refused = post.library.http.post(
         "/api/books", json={"title": title, "author": "A. Writer", "copies": 1}, headers=post.library.as_librarian()
@@ -366,8 +378,7 @@ def test_line_breaks_in_a_title_make_no_header(post: Posting) -> None:
 # -- leaving --------------------------------------------------------------------------------------
 
 
-def test_of_an_erased_member_nothing_is_left(post: Posting) -> None:
-    member = settled_member(post)
+def test_of_an_erased_member_nothing_is_left(post: Posting, member: dict[str, Any]) -> None:
     me = post.library.bearer(member["id"], "patron")
     loan = borrow(post, member, "The Last One")
     wish(post, member, language="fr")
@@ -391,6 +402,40 @@ def test_of_an_erased_member_nothing_is_left(post: Posting) -> None:
         f"/api/notifications/preferences/{member['id']}", json={"language": "es"}, headers=post.library.as_admin()
     )
     problem(refused, 404, "user_not_found")
-    put_on_the_bus(post, "LoanReturned", loan_id=loan["id"], user_id=member["id"])
-    time.sleep(NO_MAIL_AFTER_SECONDS)
+    late = put_on_the_bus(post, "LoanReturned", loan_id=loan["id"], user_id=member["id"])
+    eventually(lambda: invocations(post.stack, "NotificationsConsumer", late), "the late event is heard of", seconds=90)
     assert left() == ["ERASED"]
+
+
+# -- wording --------------------------------------------------------------------------------------
+
+
+def test_an_administrators_wording_counts_until_it_is_withdrawn(
+    post: Posting, wording: str, member: dict[str, Any]
+) -> None:
+    """Last: what it waits for has begun long ago."""
+    loan = borrow(post, member, "Worded")
+    mail_about(post, member, "Worded")
+
+    def written() -> Message | None:
+        newest = renewal_mail(post, member, loan)
+        return newest if newest.subject == wording else None
+
+    mail = eventually(written, "another wording", seconds=WORDING_COUNTS_WITHIN_SECONDS)
+    assert mail is not None
+    assert mail.body.strip() == "Worded"
+
+    withdrawn = post.library.http.delete(RENEWED, params={"language": "en"}, headers=post.library.as_admin())
+    assert withdrawn.status_code == 204, withdrawn.text
+    preview = ok(
+        post.library.http.post(f"{RENEWED}/preview", json={"language": "en"}, headers=post.library.as_librarian())
+    )
+    assert wording not in json.dumps(preview)
+
+
+def renewal_mail(post: Posting, member: dict[str, Any], loan: dict[str, Any]) -> Message:
+    """A member renews, and is told."""
+    before = len(post.stack.messages(member["email"]))
+    renewed = {"loan_id": loan["id"], "user_id": member["id"], "title": "Worded", "due_date": loan["due_date"]}
+    put_on_the_bus(post, "LoanRenewed", **renewed)
+    return eventually(lambda: post.stack.messages(member["email"])[before:], "the mail about a renewal", seconds=90)[-1]

@@ -34,6 +34,8 @@ CONSUMERS = (
 )
 """Every consumer of the bus."""
 
+SENDER = Consumed("sender", "OutgoingQueue", "OutgoingDeadLetters", "SenderFunction")
+"""Who sends messages to members, on a queue that no rule fills."""
 
 BY_NAME = {consumed.name: consumed for consumed in CONSUMERS}
 

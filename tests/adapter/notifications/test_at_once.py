@@ -92,7 +92,7 @@ def shared() -> Iterator["DynamoDBClient"]:
         yield client
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     order=st.lists(st.integers(min_value=0, max_value=5), min_size=1, max_size=14),
     pauses=st.lists(st.integers(min_value=0, max_value=90), min_size=14, max_size=14),

@@ -12,6 +12,7 @@ import pytest
 
 from library_common.ids import new_id
 from localstack.embedded.stack import LocalStack
+from tests.support.invocations import invocations
 from tests.support.library_client import LibraryClient, at_once, created, eventually, problem, statuses
 
 pytestmark = pytest.mark.integration
@@ -44,18 +45,6 @@ def ask_for_a_loan(library: LibraryClient, member: str) -> httpx.Response:
     return library.http.get(f"/api/loans/{new_id()}", headers=library.bearer(member, "patron"))
 
 
-def log_lines(stack: LocalStack, actor: str) -> list[dict[str, Any]]:
-    """What a caller's requests to loans left in the log."""
-    pages = stack.client("logs").get_paginator("filter_log_events")
-    group = f"/aws/lambda/{stack.functions['LoansFunction']}"
-    return [
-        json.loads(event["message"])
-        for page in pages.paginate(logGroupName=group)
-        for event in page["events"]
-        if '"message":"invocation"' in event["message"] and f'"{actor}"' in event["message"]
-    ]
-
-
 def test_two_hundred_requests_at_once(stack: LocalStack, library: LibraryClient) -> None:
     ann, ben = new_id(), new_id()
     started = time.monotonic()
@@ -67,7 +56,7 @@ def test_two_hundred_requests_at_once(stack: LocalStack, library: LibraryClient)
     assert statuses(answers) == {404: through, 429: REQUESTS - through}
 
     def all_logged() -> list[dict[str, Any]]:
-        lines = log_lines(stack, f"user:{ann}")
+        lines = invocations(stack, "LoansFunction", f"user:{ann}")
         return lines if len(lines) == REQUESTS else []
 
     lines = eventually(all_logged, "a line for every request")

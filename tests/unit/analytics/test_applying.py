@@ -144,7 +144,7 @@ def in_batches(events: list[Delivery], sizes: list[int]) -> list[list[Delivery]]
     return batches
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), history=histories())
 def test_any_order_any_duplicates_any_batches_count_the_truth(data: st.DataObject, history: list[Delivery]) -> None:
     twice = history + data.draw(st.lists(st.sampled_from(history), max_size=10))
@@ -160,7 +160,7 @@ def test_any_order_any_duplicates_any_batches_count_the_truth(data: st.DataObjec
     assert counting.ledger.writes == before
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), history=histories())
 def test_wherever_it_dies_or_loses_the_repeat_counts_the_rest(data: st.DataObject, history: list[Delivery]) -> None:
     counting = Counting()
@@ -195,7 +195,7 @@ def test_wherever_it_dies_or_loses_the_repeat_counts_the_rest(data: st.DataObjec
     assert_true(counting, history)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data(), history=histories())
 def test_a_replay_into_a_building_generation_equals_the_live_one(data: st.DataObject, history: list[Delivery]) -> None:
     counting = Counting()

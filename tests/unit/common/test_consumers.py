@@ -22,7 +22,7 @@ from library_common.consumers import (
     read_delivery,
 )
 from library_common.context import current
-from tests.fakes.queues import DEAD_LETTERS_URL, QUEUE_URL, FakeSqs, batch, failed, fake_sqs, message, queue
+from tests.fakes.sqs import DEAD_LETTERS_URL, QUEUE_URL, SqsInMemory, batch, failed, in_place_of_sqs, message, queue
 from tests.support.operator_log import OperatorLog
 
 pytestmark = pytest.mark.unit
@@ -32,8 +32,8 @@ EVENT_ID = "01JD8Z1A2B3C4D5E6F7G8H9J0K"
 
 
 @pytest.fixture
-def sqs(monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
-    return fake_sqs(monkeypatch)
+def sqs(monkeypatch: pytest.MonkeyPatch) -> SqsInMemory:
+    return in_place_of_sqs(monkeypatch)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def raising(failure: Exception) -> Callable[[Note], str]:
 
 
 def test_a_handled_message_is_done_and_leaves_one_line(
-    sqs: FakeSqs, log: OperatorLog, counted: list[tuple[str, float, dict[str, str]]]
+    sqs: SqsInMemory, log: OperatorLog, counted: list[tuple[str, float, dict[str, str]]]
 ) -> None:
     seen: list[tuple[str, str, str]] = []
 
@@ -101,7 +101,7 @@ def test_a_handled_message_is_done_and_leaves_one_line(
     assert (sqs.pauses, sqs.set_aside) == ([], [])
 
 
-def test_what_fails_comes_again_alone(sqs: FakeSqs, log: OperatorLog) -> None:
+def test_what_fails_comes_again_alone(sqs: SqsInMemory, log: OperatorLog) -> None:
     def handle(note: Note) -> str:
         if note.text == "bad":
             raise ConnectionError(SECRET)
@@ -111,7 +111,7 @@ def test_what_fails_comes_again_alone(sqs: FakeSqs, log: OperatorLog) -> None:
     answer = working(handle)(batch(*(message({"text": text}, n) for n, text in enumerate(texts))), None)
 
     assert failed(answer) == ["m1"]
-    assert [receipt for receipt, _ in sqs.pauses] == ["r1"]
+    assert [paused for paused, _ in sqs.pauses] == ["m1"]
     assert sqs.set_aside == []
     assert [line["status"] for line in log.invocations] == ["noted", "failed", "noted"]
     (error,) = [line for line in log.lines if line["level"] == "ERROR"]
@@ -119,14 +119,14 @@ def test_what_fails_comes_again_alone(sqs: FakeSqs, log: OperatorLog) -> None:
     assert "test_consumers.py" in error["where"]
 
 
-def test_a_batch_in_which_everything_fails_is_no_exception(sqs: FakeSqs) -> None:
+def test_a_batch_in_which_everything_fails_is_no_exception(sqs: SqsInMemory) -> None:
     consumer = working(raising(ConnectionError("down")))
 
     assert failed(consumer(batch(message({"text": "a"}, 1), message({"text": "b"}, 2)), None)) == ["m1", "m2"]
     assert len(sqs.pauses) == 2
 
 
-def test_pauses_grow_with_every_receive(sqs: FakeSqs) -> None:
+def test_pauses_grow_with_every_receive(sqs: SqsInMemory) -> None:
     consumer = working(raising(ConnectionError("down")))
     for received in range(1, MAX_RECEIVES):
         consumer(batch(message({"text": "a"}, received=received)), None)
@@ -138,7 +138,7 @@ def test_pauses_grow_with_every_receive(sqs: FakeSqs) -> None:
 
 @pytest.mark.parametrize(("jitter", "seconds"), [(0.0, (7, 15, 15)), (1.0, (12, 25, 25))])
 def test_pauses_are_the_queues_own_and_a_quarter_off_at_most(
-    sqs: FakeSqs, jitter: float, seconds: tuple[int, ...]
+    sqs: SqsInMemory, jitter: float, seconds: tuple[int, ...]
 ) -> None:
     own = Queue(QUEUE_URL, DEAD_LETTERS_URL, pauses=(10.0, 20.0), jitter=lambda: jitter)
     consumer = Consumer("n", service="s", queue=own, read=read_note, handle=raising(ConnectionError()))
@@ -149,7 +149,7 @@ def test_pauses_are_the_queues_own_and_a_quarter_off_at_most(
 
 
 def test_the_last_receive_gives_it_up_with_its_reason(
-    sqs: FakeSqs, log: OperatorLog, counted: list[tuple[str, float, dict[str, str]]]
+    sqs: SqsInMemory, log: OperatorLog, counted: list[tuple[str, float, dict[str, str]]]
 ) -> None:
     refused = ClientError({"Error": {"Code": "ThrottlingException", "Message": SECRET}}, "PutItem")
     body = json.dumps({"text": "a", "correlation_id": "desk-2"})
@@ -159,9 +159,9 @@ def test_the_last_receive_gives_it_up_with_its_reason(
     assert failed(answer) == [], "it is in the dead-letter queue, so it is done here"
     (letter,) = sqs.set_aside
     assert letter.body == body, "as it came"
-    set_aside_at = letter.attributes.pop("set_aside_at")
-    assert set_aside_at.endswith("Z")
-    assert letter.attributes == {
+    said = letter.said
+    assert said.pop("set_aside_at").endswith("Z")
+    assert said == {
         "reason": "ClientError: ThrottlingException",
         "consumer": "notes",
         "correlation_id": "desk-2",
@@ -175,7 +175,7 @@ def test_the_last_receive_gives_it_up_with_its_reason(
     ]
 
 
-def test_poison_is_given_up_at_once(sqs: FakeSqs) -> None:
+def test_poison_is_given_up_at_once(sqs: SqsInMemory) -> None:
     answer = working(raising(Poison("there is no such thing")))(batch(message({"text": "a"})), None)
 
     assert failed(answer) == []
@@ -198,7 +198,7 @@ def test_poison_is_given_up_at_once(sqs: FakeSqs) -> None:
     ],
 )
 def test_what_cannot_be_read_is_poison_and_its_neighbours_are_fine(
-    sqs: FakeSqs, log: OperatorLog, body: str, reason: str | None
+    sqs: SqsInMemory, log: OperatorLog, body: str, reason: str | None
 ) -> None:
     bad = message(body or " ", 1)
 
@@ -217,7 +217,7 @@ def test_what_cannot_be_read_is_poison_and_its_neighbours_are_fine(
     "failure", [ValueError, TypeError, KeyError, IndexError, AttributeError, json.JSONDecodeError(SECRET, SECRET, 0)]
 )
 def test_whatever_reading_raises_is_poison_and_says_nothing_of_the_message(
-    sqs: FakeSqs, log: OperatorLog, failure: Any
+    sqs: SqsInMemory, log: OperatorLog, failure: Any
 ) -> None:
     def read(_: str) -> Read[Note]:
         raise failure(SECRET) if isinstance(failure, type) else failure
@@ -227,10 +227,10 @@ def test_whatever_reading_raises_is_poison_and_says_nothing_of_the_message(
     assert failed(consumer(batch(message(SECRET)), None)) == []
     assert len(sqs.set_aside) == 1
     assert SECRET not in log.text
-    assert SECRET not in "".join(sqs.set_aside[0].attributes.values())
+    assert SECRET not in "".join(sqs.set_aside[0].said.values())
 
 
-def test_what_cannot_be_set_aside_comes_again(sqs: FakeSqs, log: OperatorLog) -> None:
+def test_what_cannot_be_set_aside_comes_again(sqs: SqsInMemory, log: OperatorLog) -> None:
     sqs.down.add("send_message")
     consumer = working(raising(Poison("bad")))
 
@@ -243,33 +243,33 @@ def test_what_cannot_be_set_aside_comes_again(sqs: FakeSqs, log: OperatorLog) ->
     assert sqs.reasons == ["bad"]
 
 
-def test_what_cannot_be_given_a_pause_comes_again_all_the_same(sqs: FakeSqs) -> None:
+def test_what_cannot_be_given_a_pause_comes_again_all_the_same(sqs: SqsInMemory) -> None:
     sqs.down.add("change_message_visibility")
 
     assert failed(working(raising(ConnectionError()))(batch(message({"text": "a"})), None)) == ["m1"]
 
 
-def test_a_reason_is_no_longer_than_it_may_be(sqs: FakeSqs) -> None:
+def test_a_reason_is_no_longer_than_it_may_be(sqs: SqsInMemory) -> None:
     working(raising(Poison("x" * 10_000)))(batch(message({"text": "a"})), None)
 
     assert len(sqs.reasons[0]) == 500
 
 
 @pytest.mark.parametrize("event", [{}, {"Records": []}, {"Records": None}])
-def test_an_empty_batch_is_no_trouble(sqs: FakeSqs, event: dict[str, Any]) -> None:
+def test_an_empty_batch_is_no_trouble(sqs: SqsInMemory, event: dict[str, Any]) -> None:
     assert working(handled)(event, None) == {"batchItemFailures": []}
     assert batch_of(lambda notes: ["noted"] * len(notes))(event, None) == {"batchItemFailures": []}
 
 
-def test_a_message_made_by_hand_counts_as_received_once(sqs: FakeSqs) -> None:
-    bare = {"messageId": "m", "receiptHandle": "r", "body": '{"text": "a"}'}
+def test_a_message_made_by_hand_counts_as_received_once(sqs: SqsInMemory) -> None:
+    bare = {"messageId": "m", "receiptHandle": "m/1", "body": '{"text": "a"}'}
 
     assert failed(working(raising(ConnectionError()))(batch(bare), None)) == ["m"]
-    assert sqs.pauses == [("r", int(PAUSES[0]))]
+    assert sqs.pauses == [("m", int(PAUSES[0]))]
 
 
 @pytest.mark.parametrize("offered", ["two words", "", "x" * 65, "new\nline"])
-def test_an_unsafe_correlation_id_is_not_taken_over(sqs: FakeSqs, log: OperatorLog, offered: str) -> None:
+def test_an_unsafe_correlation_id_is_not_taken_over(sqs: SqsInMemory, log: OperatorLog, offered: str) -> None:
     working(handled)(batch(message({"text": "a", "correlation_id": offered})), None)
 
     assert log.invocations[0]["correlation_id"] != offered
@@ -283,7 +283,7 @@ def batch_of(handle: Callable[[Sequence[Note]], Sequence[str | Exception]]) -> B
 
 
 def test_a_batch_has_an_outcome_for_each_message(
-    sqs: FakeSqs, log: OperatorLog, counted: list[tuple[str, float, dict[str, str]]]
+    sqs: SqsInMemory, log: OperatorLog, counted: list[tuple[str, float, dict[str, str]]]
 ) -> None:
     outcomes: dict[str, str | Exception] = {
         "a": "noted",
@@ -304,7 +304,7 @@ def test_a_batch_has_an_outcome_for_each_message(
     assert failed(answer) == ["m1"]
     assert seen == [["a", "b", "c", "d", "e"]]
     assert sqs.reasons == ["no such thing", "unreadable: ValidationError: message (json_invalid)"]
-    assert sqs.set_aside[0].attributes["correlation_id"] == "desk-d", "its own, not the batch's"
+    assert sqs.set_aside[0].said["correlation_id"] == "desk-d", "its own, not the batch's"
     (line,) = log.invocations
     assert (line["status"], line["messages_noted"], line["messages_failed"], line["messages_set_aside"]) == (
         "failed",
@@ -318,7 +318,7 @@ def test_a_batch_has_an_outcome_for_each_message(
 @pytest.mark.parametrize(
     "failure", [ConnectionError("down"), Poison("one of them is bad")], ids=["failure", "poison of who knows which"]
 )
-def test_a_batch_whose_handling_raises_comes_again_as_a_whole(sqs: FakeSqs, failure: Exception) -> None:
+def test_a_batch_whose_handling_raises_comes_again_as_a_whole(sqs: SqsInMemory, failure: Exception) -> None:
     def handle(_: Sequence[Note]) -> list[str | Exception]:
         raise failure
 
@@ -326,16 +326,16 @@ def test_a_batch_whose_handling_raises_comes_again_as_a_whole(sqs: FakeSqs, fail
 
     assert failed(batch_of(handle)(batch(*records), None)) == ["m1", "m3"]
     assert len(sqs.set_aside) == 1, "the unreadable one, and no other"
-    assert [receipt for receipt, _ in sqs.pauses] == ["r1", "r3"]
+    assert [paused for paused, _ in sqs.pauses] == ["m1", "m3"]
 
 
-def test_outcomes_that_do_not_fit_the_messages_count_for_none(sqs: FakeSqs) -> None:
+def test_outcomes_that_do_not_fit_the_messages_count_for_none(sqs: SqsInMemory) -> None:
     answer = batch_of(lambda _: ["noted"])(batch(message({"text": "a"}, 1), message({"text": "b"}, 2)), None)
 
     assert failed(answer) == ["m1", "m2"]
 
 
-def test_a_batch_of_unreadable_messages_asks_the_handler_nothing(sqs: FakeSqs) -> None:
+def test_a_batch_of_unreadable_messages_asks_the_handler_nothing(sqs: SqsInMemory) -> None:
     def handle(_: Sequence[Note]) -> list[str | Exception]:
         pytest.fail("nothing to handle")
 
@@ -343,7 +343,7 @@ def test_a_batch_of_unreadable_messages_asks_the_handler_nothing(sqs: FakeSqs) -
     assert len(sqs.set_aside) == 2
 
 
-def test_the_line_of_a_batch_says_that_some_were_set_aside(sqs: FakeSqs, log: OperatorLog) -> None:
+def test_the_line_of_a_batch_says_that_some_were_set_aside(sqs: SqsInMemory, log: OperatorLog) -> None:
     outcomes: dict[str, str | Exception] = {"a": "noted", "b": Poison("bad")}
     records = [message({"text": text}, n) for n, text in enumerate(outcomes)]
 
@@ -397,7 +397,7 @@ def test_a_replayed_event_says_so() -> None:
 
 
 def test_data_that_is_not_what_a_consumer_needs_is_poison_with_the_events_own_ids(
-    sqs: FakeSqs, log: OperatorLog
+    sqs: SqsInMemory, log: OperatorLog
 ) -> None:
     def handle(delivery: Delivery) -> str:
         data_of(delivery, Note)
@@ -408,14 +408,14 @@ def test_data_that_is_not_what_a_consumer_needs_is_poison_with_the_events_own_id
     assert failed(consumer(batch(message(delivered(data={"text": 7}))), None)) == []
 
     (letter,) = sqs.set_aside
-    assert letter.attributes["reason"] == "unreadable: ValidationError: text (string_type)"
-    assert letter.attributes["correlation_id"] == "desk-1"
-    assert (letter.attributes["event_id"], letter.attributes["event_type"]) == (EVENT_ID, "NoteWritten")
+    assert letter.said["reason"] == "unreadable: ValidationError: text (string_type)"
+    assert letter.said["correlation_id"] == "desk-1"
+    assert (letter.said["event_id"], letter.said["event_type"]) == (EVENT_ID, "NoteWritten")
     assert log.invocations[0]["event_id"] == EVENT_ID
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["one at a time", "a batch"])
-def test_an_event_that_cannot_be_read_is_found_by_its_own_ids(sqs: FakeSqs, log: OperatorLog, whole: bool) -> None:
+def test_an_event_that_cannot_be_read_is_found_by_its_own_ids(sqs: SqsInMemory, log: OperatorLog, whole: bool) -> None:
     if whole:
         consumer: Any = BatchConsumer("n", service="s", queue=queue(), read=read_delivery, handle=lambda _: [])
     else:
@@ -425,7 +425,7 @@ def test_an_event_that_cannot_be_read_is_found_by_its_own_ids(sqs: FakeSqs, log:
 
     own = {"correlation_id": "desk-1", "event_id": EVENT_ID, "event_type": "NoteWritten"}
     (letter,) = sqs.set_aside
-    assert own.items() <= letter.attributes.items()
+    assert own.items() <= letter.said.items()
     (line,) = [line for line in log.lines if line["message"] == "message set aside"]
     assert own.items() <= line.items()
 
@@ -434,12 +434,12 @@ def test_an_event_that_cannot_be_read_is_found_by_its_own_ids(sqs: FakeSqs, log:
     "detail",
     [{"id": SECRET, "type": SECRET, "correlation_id": SECRET}, {"id": 1, "type": None, "correlation_id": []}, [SECRET]],
 )
-def test_ids_that_are_none_are_not_repeated(sqs: FakeSqs, log: OperatorLog, detail: Any) -> None:
+def test_ids_that_are_none_are_not_repeated(sqs: SqsInMemory, log: OperatorLog, detail: Any) -> None:
     consumer = Consumer("n", service="s", queue=queue(), read=read_delivery, handle=lambda _: "noted")
 
     assert failed(consumer(batch(message({"detail": detail})), None)) == []
 
     (letter,) = sqs.set_aside
-    assert letter.attributes.keys() == {"reason", "consumer", "correlation_id", "set_aside_at", "received"}
-    assert letter.attributes["correlation_id"] == log.invocations[0]["correlation_id"]
-    assert SECRET not in log.text + "".join(letter.attributes.values())
+    assert letter.said.keys() == {"reason", "consumer", "correlation_id", "set_aside_at", "received"}
+    assert letter.said["correlation_id"] == log.invocations[0]["correlation_id"]
+    assert SECRET not in log.text + "".join(letter.said.values())

@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
 SECRET = "s" * 64
 SCOPES = frozenset({"inventory:write"})
 PATIENT = Patience(connect=5.0, answer=5.0, breaker_failures=100, breaker_pause=10.0)
-HASTY = Patience(connect=5.0, answer=0.1, breaker_failures=100, breaker_pause=10.0)
+HASTY = Patience(connect=5.0, answer=0.4, breaker_failures=100, breaker_pause=10.0)
 TOUCHY = Patience(connect=5.0, answer=5.0, breaker_failures=3, breaker_pause=10.0)
 LONG = 1000.0
 """Seconds until a deadline that plays no part."""
@@ -311,7 +311,8 @@ def test_a_silent_neighbour_is_waited_for_no_longer_than_the_patience_for_one_an
     started = time.monotonic()
 
     assert post_once(calling(HASTY)) == UnknownOutcome("books", "ReadTimeoutError")
-    assert time.monotonic() - started < 2
+    # Whoever has the usual patience waits longer, even where nothing else keeps the machine busy.
+    assert time.monotonic() - started < Patience().answer
 
 
 def test_a_slow_first_attempt_is_made_good_by_the_second(
@@ -326,11 +327,11 @@ def test_a_slow_first_attempt_is_made_good_by_the_second(
 def test_the_deadline_holds_over_all_attempts_together(
     neighbour: Neighbour, token: ServiceToken, ask_safely: bool, kind: type[Result]
 ) -> None:
-    patience = Patience(connect=0.05, answer=0.2, breaker_failures=100)
+    patience = Patience(connect=0.1, answer=20.0, breaker_failures=100)
     client = ServiceClient(service="books", base_url=lambda: neighbour.url, token=token, patience=patience)
-    neighbour.script = [Does(silent=True)]
+    neighbour.script = [LOST, Does(silent=True)]
     started = time.monotonic()
-    deadline = started + 0.3
+    deadline = started + 0.8
 
     if ask_safely:
         result = client.get("/api/things", deadline=deadline)
@@ -338,8 +339,8 @@ def test_the_deadline_holds_over_all_attempts_together(
         result = client.post("/api/things", {}, idempotent=True, deadline=deadline)
 
     assert isinstance(result, kind)
-    # Sockets are cut at the deadline; the rest is what a busy machine needs to notice.
-    assert time.monotonic() - started < 0.3 + 1.0
+    # The second attempt had what the first one left; all the rest is for a busy machine to notice that it is over.
+    assert time.monotonic() - started < patience.answer / 2
     assert len(neighbour.asked) < ATTEMPTS
 
 

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from gateway_service.revocations import consumer
-from tests.fakes import queues
-from tests.fakes.queues import FakeSqs, failed, fake_sqs
+from tests.fakes.sqs import SqsInMemory, batch, failed, in_place_of_sqs, message, queue
 from tests.support.operator_log import OperatorLog
 
 pytestmark = pytest.mark.unit
@@ -44,13 +43,13 @@ def revoked(user_id: Any, epoch: Any, **data: Any) -> dict[str, Any]:
 
 def consume(epochs: Epochs, *bodies: object) -> list[str]:
     """The ids of the messages that are to come again."""
-    records = [queues.message(body, number) for number, body in enumerate(bodies)]
-    return failed(consumer(epochs, queues.queue())(queues.batch(*records), None))
+    records = [message(body, number) for number, body in enumerate(bodies)]
+    return failed(consumer(epochs, queue())(batch(*records), None))
 
 
 @pytest.fixture(autouse=True)
-def sqs(monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
-    return fake_sqs(monkeypatch)
+def sqs(monkeypatch: pytest.MonkeyPatch) -> SqsInMemory:
+    return in_place_of_sqs(monkeypatch)
 
 
 def test_every_message_is_noted(log: OperatorLog) -> None:
@@ -79,7 +78,9 @@ def test_every_message_is_noted(log: OperatorLog) -> None:
         revoked(None, 1),
     ],
 )
-def test_what_cannot_be_understood_is_set_aside_at_once_and_alone(bad: object, log: OperatorLog, sqs: FakeSqs) -> None:
+def test_what_cannot_be_understood_is_set_aside_at_once_and_alone(
+    bad: object, log: OperatorLog, sqs: SqsInMemory
+) -> None:
     epochs = Epochs()
 
     assert consume(epochs, bad, revoked("B", 1)) == []

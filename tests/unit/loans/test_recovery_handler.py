@@ -9,21 +9,21 @@ from loans_service import bootstrap, recovery
 from loans_service.application.ports import ShelfUnavailable
 from loans_service.domain.loan import Condition, Loan
 from tests.architecture.deployment import load
-from tests.fakes import queues
+from tests.fakes import sqs as in_memory
 from tests.fakes.lending import Library
-from tests.fakes.queues import FakeSqs, batch, failed, fake_sqs, queue
+from tests.fakes.sqs import SqsInMemory, batch, failed, in_place_of_sqs, queue
 from tests.support.operator_log import OperatorLog
 
 pytestmark = pytest.mark.unit
 
 
 @pytest.fixture(autouse=True)
-def sqs(monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
-    return fake_sqs(monkeypatch)
+def sqs(monkeypatch: pytest.MonkeyPatch) -> SqsInMemory:
+    return in_place_of_sqs(monkeypatch)
 
 
 def message(body: object, message_id: str = "m1") -> dict[str, Any]:
-    return {**queues.message(body), "messageId": message_id}
+    return {**in_memory.message(body), "messageId": message_id, "receiptHandle": f"{message_id}/1"}
 
 
 def deliver(library: Library, *records: dict[str, Any]) -> list[str]:
@@ -64,7 +64,7 @@ BAD = ["not json", "[]", "7", "null", "{}", {"loan_id": "L"}, {"attempt": 0}, {"
 
 @pytest.mark.parametrize("body", BAD)
 def test_a_bad_message_is_set_aside_alone(
-    library: Library, settling: Loan, body: object, log: OperatorLog, sqs: FakeSqs
+    library: Library, settling: Loan, body: object, log: OperatorLog, sqs: SqsInMemory
 ) -> None:
     good = message({"loan_id": settling.id, "attempt": 0}, "good")
 
@@ -76,7 +76,7 @@ def test_a_bad_message_is_set_aside_alone(
 
 
 def test_a_failure_of_the_storage_brings_only_its_own_message_again(
-    library: Library, settling: Loan, monkeypatch: pytest.MonkeyPatch, sqs: FakeSqs
+    library: Library, settling: Loan, monkeypatch: pytest.MonkeyPatch, sqs: SqsInMemory
 ) -> None:
     get = library.loans.get
 
@@ -89,7 +89,7 @@ def test_a_failure_of_the_storage_brings_only_its_own_message_again(
 
     records = [message({"loan_id": loan, "attempt": 0}, loan) for loan in ("broken", settling.id)]
     assert deliver(library, *records) == ["broken"]
-    assert sqs.pauses == [("r1", 30)]
+    assert sqs.pauses == [("broken", 30)]
     library.assert_nothing_left_behind()
 
 

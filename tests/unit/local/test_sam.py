@@ -126,7 +126,7 @@ def _samconfig() -> dict[str, dict[str, Any]]:
 @contextmanager
 def _listening() -> Iterator[socket.socket]:
     with socket.create_server((LOOPBACK, 0)) as server:
-        server.settimeout(5)
+        server.settimeout(60)
         yield server
 
 
@@ -134,7 +134,7 @@ def test_bytes_pass_both_ways_and_each_side_sees_the_other_end() -> None:
     with (
         _listening() as server,
         relay(LOOPBACK, server.getsockname()[1]) as port,
-        socket.create_connection((LOOPBACK, port), timeout=5) as client,
+        socket.create_connection((LOOPBACK, port), timeout=60) as client,
     ):
         client.sendall(b"question")
         client.shutdown(socket.SHUT_WR)
@@ -146,19 +146,19 @@ def test_bytes_pass_both_ways_and_each_side_sees_the_other_end() -> None:
 
 
 def test_where_nobody_listens_the_connection_is_closed() -> None:
-    with relay(LOOPBACK, pick_free()) as port, socket.create_connection((LOOPBACK, port), timeout=5) as client:
+    with relay(LOOPBACK, pick_free()) as port, socket.create_connection((LOOPBACK, port), timeout=60) as client:
         assert _all(client) == b""
 
 
 def test_open_connections_end_with_the_relay() -> None:
     with _listening() as server:
         with relay(LOOPBACK, server.getsockname()[1]) as port:
-            client = socket.create_connection((LOOPBACK, port), timeout=5)
+            client = socket.create_connection((LOOPBACK, port), timeout=60)
             upstream, _ = server.accept()
         with client, upstream:
             assert _all(client) == b""
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((LOOPBACK, port), timeout=5)
+            socket.create_connection((LOOPBACK, port), timeout=60)
 
 
 def test_an_address_of_another_machine_cannot_be_listened_on() -> None:

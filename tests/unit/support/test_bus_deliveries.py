@@ -7,26 +7,23 @@ from collections.abc import Callable
 
 import pytest
 
-from library_common import aws
-from library_common.consumers import MAX_RECEIVES, Consumer, Delivery, Poison, Queue, read_delivery
+from library_common.consumers import MAX_RECEIVES, Consumer, Delivery, Poison, read_delivery
 from library_common.events import Envelope
-from tests.fakes.sqs import NoSuchReceipt, SqsInMemory
+from tests.fakes.sqs import DEAD_LETTERS_URL as DEAD
+from tests.fakes.sqs import QUEUE_URL as QUEUE
+from tests.fakes.sqs import NoSuchReceipt, SqsInMemory, in_place_of_sqs, queue
 from tests.support.bus_deliveries import delivery, doubled_and_shuffled, put_on_queue, sqs_event, work_off
 from tests.support.flaky import Failures, Flaky, InjectedFailure
 from tests.support.mortality import ProcessDied
 
 pytestmark = pytest.mark.unit
 
-QUEUE, DEAD = "https://sqs/queue", "https://sqs/dead"
 SEED = 7
 
 
 @pytest.fixture
 def sqs(monkeypatch: pytest.MonkeyPatch) -> SqsInMemory:
-    made = SqsInMemory(SEED)
-    made.create(QUEUE, dead_letters=DEAD)
-    monkeypatch.setattr(aws, "sqs", lambda: made)
-    return made
+    return in_place_of_sqs(monkeypatch, SEED)
 
 
 def event(number: int) -> Envelope:
@@ -47,7 +44,7 @@ def events(number: int) -> list[str]:
 
 
 def counting(handle: Callable[[Delivery], str]) -> Consumer[Delivery]:
-    return Consumer("counter", service="analytics", queue=Queue(QUEUE, DEAD), read=read_delivery, handle=handle)
+    return Consumer("counter", service="analytics", queue=queue(), read=read_delivery, handle=handle)
 
 
 def test_a_delivery_is_read_as_the_bus_brings_it() -> None:
@@ -116,7 +113,7 @@ def test_a_message_is_tried_so_often_and_set_aside_with_the_reason(sqs: SqsInMem
     work_off(counting(never), sqs, QUEUE)
 
     assert set(tried.values()) == {MAX_RECEIVES}
-    assert [message.reason() for message in sqs.waiting(DEAD)] == ["InjectedFailure"] * 3
+    assert [message.reason for message in sqs.waiting(DEAD)] == ["InjectedFailure"] * 3
     assert sqs.now - before > 5 * 0.75 * (1 + 2 + 4 + 8), "the pauses of the consumer have passed"
 
 
@@ -135,7 +132,7 @@ def test_a_message_that_kills_is_set_aside_by_the_queue_and_takes_nobody_along(s
     assert done == {"E0", "E1", "E2", "E4", "E5"}
     assert work.died == MAX_RECEIVES
     (left,) = sqs.waiting(DEAD)
-    assert (json.loads(left.body)["detail"]["id"], left.reason()) == ("E3", None)
+    assert (json.loads(left.body)["detail"]["id"], left.reason) == ("E3", None)
 
 
 def test_poison_goes_at_once_and_a_redriven_message_has_all_its_tries_again(sqs: SqsInMemory) -> None:
@@ -148,7 +145,7 @@ def test_poison_goes_at_once_and_a_redriven_message_has_all_its_tries_again(sqs:
 
     assert sqs.redrive(QUEUE) == 2
     assert sqs.waiting(DEAD) == []
-    assert {(message.received, message.reason()) for message in sqs.waiting(QUEUE)} == {(0, None)}
+    assert {(message.received, message.reason) for message in sqs.waiting(QUEUE)} == {(0, None)}
 
 
 def test_nobody_deletes_what_somebody_else_has_received_since(sqs: SqsInMemory) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from library_common.ids import new_id
-from tests.fakes.queues import FakeSqs, batch, failed, fake_sqs, message, queue
+from tests.fakes.sqs import SqsInMemory, batch, failed, in_place_of_sqs, message, queue
 from tests.fakes.users import Community
 from tests.support.clock import NOON
 from tests.support.operator_log import OperatorLog
@@ -21,8 +21,8 @@ EMAIL = "ann@example.org"
 
 
 @pytest.fixture(autouse=True)
-def sqs(monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
-    return fake_sqs(monkeypatch)
+def sqs(monkeypatch: pytest.MonkeyPatch) -> SqsInMemory:
+    return in_place_of_sqs(monkeypatch)
 
 
 def deliver(community: Community, *records: dict[str, Any]) -> list[str]:
@@ -54,14 +54,16 @@ def test_a_code_is_sent_and_its_line_says_no_more_than_that(community: Community
         assert personal not in log.text
 
 
-def test_what_fails_comes_again_alone_and_later_each_time(community: Community, log: OperatorLog, sqs: FakeSqs) -> None:
+def test_what_fails_comes_again_alone_and_later_each_time(
+    community: Community, log: OperatorLog, sqs: SqsInMemory
+) -> None:
     community.join(email=EMAIL)
     bob = community.join(email="bob@example.org")
     community.messenger.failures.append(RuntimeError(f"{EMAIL} is not verified"))
     first, second = (to_message(a_request(community, email)) for email in (EMAIL, "bob@example.org"))
 
     assert deliver(community, message(first, 1, received=3), message(second, 2)) == ["m1"]
-    assert sqs.pauses == [("r1", 60)]
+    assert sqs.pauses == [("m1", 60)]
 
     assert [sent.to for sent in community.messenger.sent] == [bob.email]
     assert [line["status"] for line in log.invocations] == ["failed", "sent"]
@@ -72,20 +74,22 @@ BAD = ["not json", "[]", "7", "null", "{}", json.dumps({"id": 1, "purpose": "non
 
 
 @pytest.mark.parametrize("body", BAD)
-def test_a_message_that_cannot_be_read_is_set_aside(community: Community, body: str, sqs: FakeSqs) -> None:
+def test_a_message_that_cannot_be_read_is_set_aside(community: Community, body: str, sqs: SqsInMemory) -> None:
     assert deliver(community, message(body)) == []
     assert [letter.body for letter in sqs.set_aside] == [body]
 
 
-def test_what_is_set_aside_says_why_but_not_about_whom(community: Community, log: OperatorLog, sqs: FakeSqs) -> None:
+def test_what_is_set_aside_says_why_but_not_about_whom(
+    community: Community, log: OperatorLog, sqs: SqsInMemory
+) -> None:
     community.join(email=EMAIL)
     community.messenger.failures.append(RuntimeError(f"{EMAIL} is not verified"))
 
     assert deliver(community, message(to_message(a_request(community)), received=5)) == []
 
     (letter,) = sqs.set_aside
-    assert letter.attributes["reason"] == "RuntimeError"
-    assert EMAIL not in str(letter.attributes) + log.text
+    assert letter.said["reason"] == "RuntimeError"
+    assert EMAIL not in str(letter.said) + log.text
 
 
 def test_all_tries_fit_into_the_life_of_a_code() -> None:

@@ -594,7 +594,7 @@ class Tally:
     worked: int = 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.sampled_from(["ask", "ask late", "wrong", "right", "oldest", "redeliver", "wait", "edit"]), max_size=40)
 )
