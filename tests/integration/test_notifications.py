@@ -236,13 +236,13 @@ def test_all_that_failed_for_a_reason_goes_out_once_it_is_tried_again(
 ) -> None:
     run = new_id()
     members = [member, newcomers.pop()]
-    for member in members:
+    for reader in members:
         # Whoever is told by another way, too, is not told twice after the mail was refused.
-        wish(post, member, channels={"loan_issued": ["email"]})
+        wish(post, reader, channels={"loan_issued": ["email"]})
     since = to_rfc3339(SystemClock().now())
     with post.mail.broken(Fault("POST", r"^/$", status=400, text=REJECTED)):
-        for member in members:
-            borrow(post, member, f"Refused {run}")
+        for reader in members:
+            borrow(post, reader, f"Refused {run}")
         eventually(lambda: len(given_up(post)) == len(members), "what was refused is listed as failed", seconds=90)
 
     which = {"error_code": "MessageRejected", "channel": "email", "since": since, "limit": 1}
@@ -250,10 +250,10 @@ def test_all_that_failed_for_a_reason_goes_out_once_it_is_tried_again(
     rest = retry_all(post, {**which, "cursor": first["next_cursor"], "limit": 100})
 
     assert (first["retried"], rest) == (1, {"retried": 1, "next_cursor": None})
-    for member in members:
-        mail_about(post, member, run)
+    for reader in members:
+        mail_about(post, reader, run)
     assert retry_all(post, which) == {"retried": 0, "next_cursor": None}
-    assert [len(mails_about(post, member, run)) for member in members] == [1, 1]
+    assert [len(mails_about(post, reader, run)) for reader in members] == [1, 1]
 
 
 def given_up(post: Posting) -> list[dict[str, Any]]:
