@@ -8,7 +8,7 @@ declares each route with who may call it (`access`) and which domain errors it c
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Request, Response
@@ -576,22 +576,43 @@ async def _plumbing_problem(request: Request, exc: Exception) -> JSONResponse:
     return _from_problem_error(request, exc)
 
 
+MOST_FIELD_ERRORS = 50
+"""Refused fields that one answer names. Each costs the client some bytes to send and us many to describe, and Lambda
+answers six megabytes at most."""
+
+
 async def _validation_problem(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, RequestValidationError)  # noqa: S101 - registered for this type only
     found = exc.errors()
     if any(error["type"] == "json_invalid" for error in found):
         return _from_problem_error(request, p.MalformedJson("The body is not valid JSON."))
-    errors = [_field_error(error) for error in found]
+    errors = [_field_error(error, exc.body) for error in found[:MOST_FIELD_ERRORS]]
+    if (more := len(found) - len(errors)) > 0:
+        errors.append(p.FieldError(field="body", message=f"has {more} more of these"))
     return _from_problem_error(request, p.InvalidRequest("Some fields are not acceptable.", errors=errors))
 
 
-def _field_error(error: Mapping[str, Any]) -> p.FieldError:
-    location: Iterable[object] = error["loc"]
+def _field_error(error: Mapping[str, Any], body: object) -> p.FieldError:
     # Pydantic's first part says where (body, query, path, header); the field is what follows.
-    parts = [str(part) for part in location][1:]
+    where, *parts = error["loc"]
+    if where == "body":
+        parts = _as_sent(parts, body, missing=error["type"] == "missing")
     # Keys of the client's own making may hold anything; keep them printable and short.
-    field = _printable(".".join(parts))[:200]
+    field = _printable(".".join(map(str, parts)))[:200]
     return p.FieldError(field=field or "body", message=_printable(what_is_wrong(error)))
+
+
+def _as_sent(parts: Sequence[str | int], body: object, *, missing: bool) -> list[str | int]:
+    """The way to a field through what was sent: without the names that pydantic gives the choices of a union."""
+    way: list[str | int] = []
+    for place, part in enumerate(parts):
+        try:
+            body = body[part]  # type: ignore[index]  # what cannot be indexed says so
+        except (LookupError, TypeError):
+            if not (missing and place == len(parts) - 1):
+                continue
+        way.append(part)
+    return way
 
 
 def _printable(text: str) -> str:

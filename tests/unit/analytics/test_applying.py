@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from analytics_service.application.ports import Contended, Entry, Generations, S
 from analytics_service.domain import counters as c
 from analytics_service.domain.counters import CounterKey, Kind
 from analytics_service.domain.days import Calendar
-from analytics_service.domain.facts import FactKey, FactKind, LoanFact, MemberMonth, text
+from analytics_service.domain.facts import FactKey, FactKind, LoanFact, MemberMonth, expires, text
 from analytics_service.domain.incoming import NotUnderstood
 from library_common.consumers import Delivery
 from tests.fakes.analytics import NAIROBI, Counting, Died, added, created, event, renewed, returned
@@ -259,6 +260,18 @@ def test_a_lost_copy_is_no_longer_out() -> None:
     sums = counting.ledger.sums()
     assert CounterKey(Kind.DUE, "2026-11-17") not in sums
     assert sums[day("2026-12-20")] == {c.LOST: 1}
+
+
+def test_what_may_still_come_back_is_known_for_long() -> None:
+    """Or its return, which tells the day of issue, would count it as lent once more."""
+    now = START
+    out = LoanFact(book="B1", issued=ISSUED, due=DUE)
+    lost = replace(out, lost="2026-12-20T09:00:00Z")
+    found = replace(lost, returned="2028-01-03T09:00:00Z")
+
+    assert expires(out, now) is None
+    assert expires(lost, now) == now + timedelta(days=5 * 365)
+    assert expires(found, now) == now + timedelta(days=180)
 
 
 def test_a_newer_description_stands_and_an_archived_title_is_no_holding() -> None:

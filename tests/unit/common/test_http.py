@@ -16,6 +16,7 @@ from library_common.context import current
 from library_common.dynamodb import TransactionBusy
 from library_common.http import (
     MAX_BODY_BYTES,
+    MOST_FIELD_ERRORS,
     CurrentCaller,
     IdempotencyKey,
     IfMatch,
@@ -46,6 +47,7 @@ class ThingBody(RequestBody):
     size: Annotated[int, Field(strict=True, ge=0)] = 0
     inner: Inner | None = None
     tags: tuple[Annotated[Line, Field(max_length=5)], ...] = ()
+    notes: dict[str, Annotated[Line, Field(max_length=5)] | Inner] = Field(default_factory=dict)
 
 
 class ThingsQuery(ListQuery):
@@ -189,6 +191,8 @@ def test_numbers_without_end_are_refused_and_long_ones_read_exactly(api: Service
         ({"name": "a", "inner": {"colour": "x" * 11}}, ["inner.colour"]),
         ({"name": "a", "tags": ["ok", "too long"]}, ["tags.1"]),
         ({"size": "3", "nmae": "a"}, ["name", "nmae", "size"]),
+        ({"name": "a", "notes": {"a": {"colour": "x" * 11}}}, ["notes.a", "notes.a.colour"]),
+        ({"name": "a", "notes": {"Inner": "x" * 6}}, ["notes.Inner", "notes.Inner"]),
     ],
 )
 def test_wrong_types_and_unknown_fields_are_422_and_named(api: ServiceApi, body: object, fields: list[str]) -> None:
@@ -215,6 +219,14 @@ def test_field_names_may_be_anything(api: ServiceApi, key: str) -> None:
 
     assert_problem(answer, 422, "invalid_request")
     assert all(len(error["field"]) <= 200 for error in answer.json["errors"])
+
+
+def test_an_answer_names_some_of_very_many_refused_fields(api: ServiceApi) -> None:
+    answer = post(api, {f"k{number}": 1 for number in range(10_000)})
+
+    assert_problem(answer, 422, "invalid_request")
+    assert len(answer.json["errors"]) == MOST_FIELD_ERRORS + 1
+    assert answer.json["errors"][-1] == {"field": "body", "message": "has 9951 more of these"}
 
 
 def test_256_kib_are_read_and_one_byte_more_is_413(api: ServiceApi) -> None:

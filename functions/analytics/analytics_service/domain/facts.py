@@ -17,6 +17,10 @@ from analytics_service.domain import incoming as i
 
 KEEP_CLOSED = timedelta(days=180)
 """How long a loan or hold that is over is known of. What it counted for stays."""
+KEEP_LOST = timedelta(days=5 * 365)
+"""How long a loan that was lost is known of. Copies turn up after years, and are to count as returned then, not as
+lent once more.
+"""
 KEEP_ONCE = timedelta(days=90)
 """How long an event that only adds is known of: longer than any queue keeps a second delivery of it (14 days)."""
 
@@ -131,6 +135,8 @@ def expires(fact: Fact, now: datetime) -> datetime | None:
     match fact:
         case LoanFact(returned=None, lost=None):
             return None
+        case LoanFact(returned=None):
+            return now + KEEP_LOST
         case LoanFact():
             return now + KEEP_CLOSED
         case HoldFact():
