@@ -6,22 +6,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from library_common import aws
-from library_common.dynamodb import Table
-from tests.support.tables import create_table, dynamodb_in_moto
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @pytest.fixture
-def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator["DynamoDBClient"]:
-    with dynamodb_in_moto(monkeypatch) as client:
-        create_table(client, "GatewayTable", "gateway")
-        aws._client.cache_clear()
-        yield client
+def dynamodb(dynamodb: "DynamoDBClient") -> Iterator["DynamoDBClient"]:
+    """Clients that the process remembers are of this engine, too."""
     aws._client.cache_clear()
-
-
-@pytest.fixture
-def table(dynamodb: "DynamoDBClient") -> Table:
-    return Table("gateway", lambda: dynamodb)
+    yield dynamodb
+    aws._client.cache_clear()

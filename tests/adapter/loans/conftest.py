@@ -1,6 +1,5 @@
 """The loans port twice: in memory, and on the table of the template in moto."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,19 +7,11 @@ import pytest
 from loans_service.adapters.dynamodb import DynamoLoans
 from loans_service.application.ports import Loans
 from tests.fakes.loans import FakeLoans
-from tests.support.tables import create_table, dynamodb_in_moto
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 TABLE = "loans"
-
-
-@pytest.fixture
-def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator["DynamoDBClient"]:
-    with dynamodb_in_moto(monkeypatch) as client:
-        create_table(client, "LoansTable", TABLE)
-        yield client
 
 
 @pytest.fixture

@@ -1,36 +1,19 @@
-"""The notifications table in moto, as in the template; ports in memory and on it; the post office on it."""
+"""Ports of notifications in memory and on the table; the post office on it."""
 
 from collections.abc import Callable, Iterator
 
 import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
-from library_common.dynamodb import Table
 from notifications_service.adapters.dynamodb import DynamoPlans
 from notifications_service.adapters.preferences import DynamoPreferences
 from notifications_service.adapters.stored_wording import DynamoWording
 from notifications_service.application.wishes import PreferencesStore
 from notifications_service.application.wording_ports import StoredWording
 from tests.fakes.notifications import FakePreferences, FakeWording
-from tests.fakes.post_office import Post
+from tests.fakes.post_office import TABLE, Post
 from tests.support.clock import NOON
 from tests.support.operator_log import OperatorLog, reading_the_log
-from tests.support.tables import create_table, dynamodb_in_moto
-
-TABLE = "notifications"
-
-
-@pytest.fixture
-def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoDBClient]:
-    """A client to an empty notifications table."""
-    with dynamodb_in_moto(monkeypatch) as client:
-        create_table(client, "NotificationsTable", TABLE)
-        yield client
-
-
-@pytest.fixture
-def table(dynamodb: DynamoDBClient) -> Table:
-    return Table(TABLE, lambda: dynamodb, sleep=lambda _: None)
 
 
 @pytest.fixture(params=["in memory", "on DynamoDB"])

@@ -14,7 +14,7 @@ from users_service.application.ports import Members
 from users_service.domain.events import MemberRegistered
 from users_service.domain.model import Member
 
-TABLE = "Users"
+TABLE = "users"
 
 
 def a_ticket(key: str = "key", body: str = "body") -> Ticket:

@@ -4,12 +4,14 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import pytest
 
-from localstack.embedded import run
+from localstack.embedded import cli, run
 from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import ROOT, WorkDir
 from localstack.embedded.ports import pick_free, require_free
@@ -19,17 +21,47 @@ from localstack.embedded.state import Account, ProcessesFile, StackFile
 pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
 
 
-def _command(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+class Outcome(NamedTuple):
+    """Of a command: its exit code, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+type Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command in this process, with these variables and nobody's AWS settings."""
+
+    def run_it(*arguments: str, env: dict[str, str] | None = None) -> Outcome:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        for name, value in (env or {}).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["localstack.embedded", *arguments])
+        return Outcome(cli.main(), *capsys.readouterr())
+
+    return run_it
+
+
+def test_a_command_that_is_refused_is_a_process_that_failed_with_a_sentence() -> None:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return subprocess.run(
-        [sys.executable, "-m", "localstack.embedded", *arguments],
+
+    done = subprocess.run(
+        [sys.executable, "-m", "localstack.embedded", "deploy"],
         cwd=ROOT,
-        env=inherited | (env or {}),
+        env=inherited,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("Name the emulator: make deploy-local AWS_ENDPOINT_URL=")
 
 
 def test_a_taken_port_is_refused_with_the_setting_that_chooses_another() -> None:
@@ -87,38 +119,33 @@ def test_a_damaged_record_of_processes_is_no_obstacle(tmp_path: Path, content: s
 
 
 @pytest.mark.parametrize("port", ["abc", "0", "70000", "-1"])
-def test_a_port_that_is_none_is_refused(port: str) -> None:
-    outcome = _command("run", env={"PORT": port})
+def test_a_port_that_is_none_is_refused(command: Command, port: str) -> None:
+    outcome = command("run", env={"PORT": port})
 
     assert outcome.returncode == 1
     assert outcome.stdout == ""
     assert outcome.stderr == f"PORT={port} is no port: name a number from 1 to 65535.\n"
 
 
-def test_deploying_to_an_address_where_nothing_answers_is_refused() -> None:
-    outcome = _command("deploy", env={"AWS_ENDPOINT_URL": f"http://127.0.0.1:{pick_free()}", "NO_STACK_FILE": "1"})
+def test_deploying_to_an_address_where_nothing_answers_is_refused(command: Command) -> None:
+    outcome = command("deploy", env={"AWS_ENDPOINT_URL": f"http://127.0.0.1:{pick_free()}", "NO_STACK_FILE": "1"})
 
     assert outcome.returncode == 1
     assert outcome.stderr.startswith("Nothing that looks like an emulator answers at http://127.0.0.1:")
     assert outcome.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["mail", "token", "logs", "rotate"])
-def test_what_asks_a_stopped_stack_names_the_command_that_starts_it(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("asking", ["mail", "token", "logs", "rotate"])
+def test_what_asks_a_stopped_stack_names_the_command_that_starts_it(
+    tmp_path: Path, command: Command, asking: str
+) -> None:
     endpoint = f"http://127.0.0.1:{pick_free()}"
     account = Account("admin", "admin@library.example.org", "secret", "x.y.z", "01")
     known = tmp_path / "stack.json"
     StackFile("http://here", endpoint, "us-east-1", [account], {}, {}, "library", {}).write(known)
 
-    outcome = _command(command, env={"STACK_FILE": str(known), "ROLE": "admin"})
+    outcome = command(asking, env={"STACK_FILE": str(known), "ROLE": "admin"})
 
     assert outcome.returncode == 1
     assert outcome.stdout == ""
     assert outcome.stderr == f"Nothing is running at {endpoint}: `make run` starts it.\n"
-
-
-def test_deploying_without_an_address_says_how_to_name_one() -> None:
-    outcome = _command("deploy")
-
-    assert outcome.returncode == 1
-    assert outcome.stderr.startswith("Name the emulator: make deploy-local AWS_ENDPOINT_URL=")
