@@ -15,15 +15,15 @@ from library_common.ids import new_id
 from localstack.embedded.mail import Message
 from tests.integration.conftest import Posting
 from tests.support.invocations import invocations
-from tests.support.library_client import at_once, created, eventually, ok, problem
+from tests.support.library_client import at_once, eventually, ok, problem
 from tests.support.yardstick import USUAL_CHECKOUT_SECONDS, allowed
 
 pytestmark = pytest.mark.integration
 
 SAMPLES = Path(__file__).resolve().parents[2] / "events" / "samples"
 IN_THE_LIST_WITHIN_SECONDS = 2.0
-WORDING_COUNTS_WITHIN_SECONDS = 90.0
-"""A minute is what the documents promise; the rest is for the mail itself."""
+WORDING_COUNTS_WITHIN_SECONDS = 180.0
+"""A minute is what the documents promise; the rest is for the mail itself, on a busy machine."""
 NEWCOMERS = 10
 STUDENTS = 3
 RENEWED = "/api/notifications/templates/loan_renewed"
@@ -86,13 +86,13 @@ def settled(post: Posting, *roles: str) -> list[dict[str, Any]]:
         post.sweep()
         return expected <= {mail.to for mail in post.stack.messages()}
 
-    eventually(welcomed, "the welcomes", seconds=120)
+    eventually(welcomed, "the welcomes")
     return members
 
 
 def borrow(post: Posting, member: dict[str, Any], title: str) -> dict[str, Any]:
     book = post.library.add_book(title=title)
-    return created(post.library.lend(member["id"], book["id"]))
+    return post.library.lent(member["id"], book["id"])
 
 
 def listed(post: Posting, member: dict[str, Any], *, unread: bool = False) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def mails_about(post: Posting, member: dict[str, Any], text: str) -> list[Messag
 
 
 def mail_about(post: Posting, member: dict[str, Any], text: str) -> Message:
-    return eventually(lambda: mails_about(post, member, text), f"a mail about {text}", seconds=90)[0]
+    return eventually(lambda: mails_about(post, member, text), f"a mail about {text}")[0]
 
 
 def in_the_list(post: Posting, member: dict[str, Any], *titles: str) -> None:
@@ -125,7 +125,7 @@ def in_the_list(post: Posting, member: dict[str, Any], *titles: str) -> None:
         headings = [notice["heading"] for notice in listed(post, member)["items"]]
         return all(any(title in heading for heading in headings) for title in titles)
 
-    eventually(all_of_them, "in the list", seconds=90)
+    eventually(all_of_them, "in the list")
 
 
 def put_on_the_bus(post: Posting, event_type: str, **data: object) -> str:
@@ -158,7 +158,7 @@ def test_a_checkout_is_in_the_list_within_two_seconds(post: Posting, member: dic
     for number in range(5):
         book = post.library.add_book(title=f"Quick {number}")
         asked = time.monotonic()
-        loan = created(post.library.lend(member["id"], book["id"]))
+        loan = post.library.lent(member["id"], book["id"])
         started = time.monotonic()
         while len(listed(post, member)["items"]) <= before + number:
             assert time.monotonic() - started < 30 * IN_THE_LIST_WITHIN_SECONDS, "never in the list"
@@ -176,8 +176,7 @@ def test_several_loans_of_one_visit_are_one_mail(post: Posting, member: dict[str
     def borrow_three(reader: dict[str, Any]) -> bool:
         """Whether all three were within a visit, as far as the machine is concerned."""
         books = [post.library.add_book(title=title)["id"] for title in titles]
-        for lent in at_once([partial(post.library.lend, reader["id"], book) for book in books]):
-            created(lent)
+        at_once([partial(post.library.lent, reader["id"], book) for book in books])
         in_the_list(post, reader, *titles)
         now = SystemClock().now()
         return now < min(one.send_at for one in post.outgoing.deliveries(reader["id"]) if one.kind == "loan_issued")
@@ -247,7 +246,7 @@ def test_an_announcement_reaches_each_of_its_audience_once(post: Posting, member
         path = f"/api/notifications/send/{first.json()['id']}"
         return bool(ok(post.library.http.get(path, headers=post.library.as_librarian()))["state"] == "done")
 
-    eventually(told_everybody, "the whole audience is told", seconds=90)
+    eventually(told_everybody, "the whole audience is told")
     post.until_nothing_more_comes(member["id"], *(student["id"] for student in students))
     for student in students:
         assert len(mails_about(post, student, subject)) == 1
@@ -296,7 +295,7 @@ def test_of_an_erased_member_nothing_is_left(post: Posting, member: dict[str, An
     loan = borrow(post, member, "The Last One")
     wish(post, member, language="fr")
     mail_about(post, member, "The Last One")
-    ok(post.library.give_back(loan["id"]))
+    post.library.returned(loan["id"])
     eventually(lambda: [n for n in listed(post, member)["items"] if n["kind"] == "loan_returned"], "the return")
 
     assert post.library.http.delete(f"/api/users/{member['id']}", headers=me).status_code == 204
@@ -316,7 +315,7 @@ def test_of_an_erased_member_nothing_is_left(post: Posting, member: dict[str, An
     )
     problem(refused, 404, "user_not_found")
     late = put_on_the_bus(post, "LoanReturned", loan_id=loan["id"], user_id=member["id"])
-    eventually(lambda: invocations(post.stack, "NotificationsConsumer", late), "the late event is heard of", seconds=90)
+    eventually(lambda: invocations(post.stack, "NotificationsConsumer", late), "the late event is heard of")
     assert left() == ["ERASED"]
 
 
@@ -351,4 +350,4 @@ def renewal_mail(post: Posting, member: dict[str, Any], loan: dict[str, Any]) ->
     before = len(post.stack.messages(member["email"]))
     renewed = {"loan_id": loan["id"], "user_id": member["id"], "title": "Worded", "due_date": loan["due_date"]}
     put_on_the_bus(post, "LoanRenewed", **renewed)
-    return eventually(lambda: post.stack.messages(member["email"])[before:], "the mail about a renewal", seconds=90)[-1]
+    return eventually(lambda: post.stack.messages(member["email"])[before:], "the mail about a renewal")[-1]
