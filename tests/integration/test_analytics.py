@@ -11,7 +11,7 @@ import pytest
 
 from localstack.embedded import deploy
 from localstack.embedded.stack import LocalStack
-from tests.support.library_client import LibraryClient, created, eventually, ok
+from tests.support.library_client import LibraryClient, eventually, ok
 from tests.support.yardstick import USUAL_CHECKOUT_SECONDS, allowed
 
 pytestmark = pytest.mark.integration
@@ -30,14 +30,14 @@ def test_the_dashboard_moves_within_two_seconds_of_a_loan(library: LibraryClient
         return bool(now["loans"] > was["loans"] and now["returns"] > was["returns"])
 
     # Functions that were never called start slowly; that is not what is measured.
-    first = created(library.lend(member["id"], book["id"]))
+    first = library.lent(member["id"], book["id"])
     eventually(lambda: activity(library, member["id"])["loans"] == 1, "the first loan is counted")
     took, lending = [], []
     for _ in range(5):
         before = dashboard()
-        ok(library.give_back(first["id"]))
+        library.returned(first["id"])
         asked_at = time.monotonic()
-        first = created(library.lend(member["id"], book["id"]))
+        first = library.lent(member["id"], book["id"])
         lent_at = time.monotonic()
         eventually(partial(moved_since, before), "today's loans and returns move")
         took.append(time.monotonic() - lent_at)
@@ -63,8 +63,8 @@ def test_lending_adds_no_copies_and_adding_does(stack: LocalStack, library: Libr
     book, member = library.add_book(copies=2), library.add_member()
     eventually(lambda: settled(stack), "everything so far is counted")
     before = copies()
-    loan = created(library.lend(member["id"], book["id"]))
-    ok(library.give_back(loan["id"]))
+    loan = library.lent(member["id"], book["id"])
+    library.returned(loan["id"])
     url = f"/api/books/{book['id']}/copies"
     assert library.http.post(url, json={"count": 3}, headers=library.as_librarian()).status_code == 201
 
@@ -106,7 +106,7 @@ def test_a_replay_from_an_archive_fills_the_generation_being_built_and_no_other(
     replays: list[str] = []
     began = datetime.now(UTC) - timedelta(minutes=1)
     member, book = library.add_member(), library.add_book(genre="Replayed")
-    loan = created(library.lend(member["id"], book["id"]))
+    loan = library.lent(member["id"], book["id"])
 
     def version(generation: int) -> str | None:
         key = {"pk": {"S": f"G{generation}#LOAN#{loan['id']}"}, "sk": {"S": "FACT"}}

@@ -5,7 +5,7 @@ from functools import partial
 import httpx
 import pytest
 
-from tests.support.library_client import LibraryClient, at_once, created, problem
+from tests.support.library_client import LibraryClient, at_once, problem
 
 pytestmark = pytest.mark.integration
 
@@ -14,7 +14,7 @@ def test_a_cached_answer_is_nobody_elses_and_no_other_routes(library: LibraryCli
     """Every token on every route, again and again and at once, while all answers are cached."""
     ada, bea = library.add_member(), library.add_member()
     for member in (ada, bea):
-        created(library.lend(member["id"], library.add_book()["id"]))
+        library.lent(member["id"], library.add_book()["id"])
     tokens = {
         "ada": library.bearer(ada["id"], "patron"),
         "bea": library.bearer(bea["id"], "patron"),

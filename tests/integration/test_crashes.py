@@ -17,7 +17,7 @@ import pytest
 from localstack.embedded.stack import LocalStack
 from tests.support.faults import Fault, FaultProxy
 from tests.support.invariants import everything, violations
-from tests.support.library_client import LibraryClient, at_once, created, eventually, ok
+from tests.support.library_client import LibraryClient, at_once, eventually, ok
 
 pytestmark = [
     pytest.mark.integration,
@@ -30,6 +30,9 @@ pytestmark = [
 CRASHED = {502, 503}
 """A process that is gone cannot answer. API Gateway says 503 through the template's gateway response; MiniStack
 does not apply gateway responses to a crashed function and says 502."""
+
+RECOVERED_WITHIN_SECONDS = 400.0
+"""A recovery that finds no neighbour awake, on a busy machine, comes again after a minute, and then after two."""
 
 RESERVE = r"^/api/books/[^/]+/reserve$"
 RELEASE = r"^/api/books/[^/]+/release$"
@@ -70,7 +73,7 @@ def test_killed_at_every_step(library: LibraryClient, faults: FaultProxy, stack:
         assert library.available(book) == left
 
     returned = [(library.add_member()["id"], library.add_book()["id"]) for _ in range(2)]
-    loans = [created(library.lend(member, book))["id"] for member, book in returned]
+    loans = [library.lent(member, book)["id"] for member, book in returned]
     for fault, loan_id, (_, book), left in zip((after_close, after_release), loans, returned, (0, 1), strict=True):
         with faults.broken(fault):
             assert library.give_back(loan_id).status_code in CRASHED
@@ -78,7 +81,7 @@ def test_killed_at_every_step(library: LibraryClient, faults: FaultProxy, stack:
         assert library.loan(loan_id)["status"] == "RETURNED", "the loan is closed first"
         assert library.available(book) == left
 
-    eventually(lambda: not violations(stack), "everything recovered", seconds=120)
+    eventually(lambda: not violations(stack), "everything recovered", seconds=RECOVERED_WITHIN_SECONDS)
     for member, book in lent:
         assert library.available(book) == 1 - len(library.loans_of(member, "active"))
     for loan_id, (_, book) in zip(loans, returned, strict=True):
@@ -98,8 +101,8 @@ def test_killed_and_repeated_with_the_same_key(
         assert answer.status_code in (201, 409), answer.text
         return answer.status_code == 201
 
-    eventually(repeat, "the repeat takes over or finds the loan", seconds=120)
-    eventually(lambda: not violations(stack), "consistent")
+    eventually(repeat, "the repeat takes over or finds the loan", seconds=RECOVERED_WITHIN_SECONDS)
+    eventually(lambda: not violations(stack), "consistent", seconds=RECOVERED_WITHIN_SECONDS)
     assert library.available(book["id"]) == 1
     assert len(library.loans_of(member["id"])) == 1
 
@@ -129,7 +132,7 @@ def test_killed_again_and_again_under_load(
         seen = at_once([partial(borrow_and_return, str(m["id"])) for m in members])
 
     assert set().union(*seen) <= {200, 201, 409, 422} | CRASHED
-    eventually(lambda: not violations(stack), "every invariant", seconds=150)
+    eventually(lambda: not violations(stack), "every invariant", seconds=RECOVERED_WITHIN_SECONDS)
     assert library.available(book["id"]) == 4 - sum(len(library.loans_of(m["id"], "active")) for m in members)
 
 

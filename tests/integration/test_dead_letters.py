@@ -15,7 +15,6 @@ from tests.support.library_client import LibraryClient, eventually, ok, problem
 pytestmark = pytest.mark.integration
 
 QUEUE = "RevocationDeadLetters"
-WITHIN_SECONDS = 20.0
 
 
 def envelope(user_id: str, epoch: object) -> dict[str, Any]:
@@ -75,7 +74,6 @@ def letter_about(library: LibraryClient, text: str, queue: str = QUEUE) -> dict[
     found = eventually(
         lambda: [letter for letter in letters(library, queue) if text in letter["body"]],
         f"a letter about {text}",
-        seconds=WITHIN_SECONDS,
     )
     assert len(found) == 1
     return found[0]
@@ -102,7 +100,7 @@ def test_poison_is_set_aside_with_its_reason_and_blocks_nothing(stack: LocalStac
     assert (letter["consumer"], letter["received"]) == ("revocations", 1)
     assert (letter["event_id"], letter["event_type"]) == (poison["id"], "SessionsRevoked")
     assert letter["correlation_id"] == poison["correlation_id"]
-    eventually(lambda: noted_epoch(stack, good) == 4, "the good one has its effect", seconds=WITHIN_SECONDS)
+    eventually(lambda: noted_epoch(stack, good) == 4, "the good one has its effect")
 
     overview = ok(library.http.get("/api/admin/dead-letters", headers=library.as_admin()))
     assert {queue["name"]: queue["waiting"] for queue in overview["items"]}[QUEUE] == 1
@@ -117,7 +115,7 @@ def test_poison_is_set_aside_with_its_reason_and_blocks_nothing(stack: LocalStac
     assert again["reason"] == letter["reason"]
     # What its producer sends once it is mended, under the same id, has its effect.
     put_on_the_bus(stack, {**poison, "data": {**poison["data"], "epoch": 7}})
-    eventually(lambda: noted_epoch(stack, bad) == 7, "the mended one has its effect", seconds=WITHIN_SECONDS)
+    eventually(lambda: noted_epoch(stack, bad) == 7, "the mended one has its effect")
 
 
 def test_a_message_whose_consumer_kept_dying_is_done_after_a_redrive(stack: LocalStack, library: LibraryClient) -> None:
@@ -131,7 +129,7 @@ def test_a_message_whose_consumer_kept_dying_is_done_after_a_redrive(stack: Loca
             stack.client("sqs").receive_message(QueueUrl=work, VisibilityTimeout=0)
             return any(user_id in letter["body"] for letter in letters(library))
 
-        eventually(given_up, "the queue gives it up", seconds=WITHIN_SECONDS)
+        eventually(given_up, "the queue gives it up")
         letter = letter_about(library, user_id)
         assert letter["reason"] is None, "nobody lived to say one"
         assert noted_epoch(stack, user_id) is None
@@ -142,7 +140,7 @@ def test_a_message_whose_consumer_kept_dying_is_done_after_a_redrive(stack: Loca
         letter["id"]: "moved",
         "no-such-message": "not_found",
     }
-    eventually(lambda: noted_epoch(stack, user_id) == 3, "it has its effect", seconds=WITHIN_SECONDS)
+    eventually(lambda: noted_epoch(stack, user_id) == 3, "it has its effect")
     assert [one for one in letters(library) if user_id in one["body"]] == []
 
 
@@ -239,4 +237,4 @@ def test_a_stream_batch_lambda_gave_up_on_is_published_after_all(
     def again() -> bool:
         return bus.times(published[0]["id"]) > seen_before
 
-    eventually(again, "the event once more, for whoever missed it", seconds=WITHIN_SECONDS)
+    eventually(again, "the event once more, for whoever missed it")

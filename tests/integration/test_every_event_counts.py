@@ -45,8 +45,10 @@ from tests.support.flaky import Failures, Flaky
 from tests.support.library_client import LibraryClient, eventually, ok
 from tests.support.tables import create_table
 
-# A thousand loans take their time on a busy machine.
-pytestmark = [pytest.mark.integration, pytest.mark.resilience, pytest.mark.timeout(600)]
+PATIENCE_SECONDS = 600.0
+"""A thousand loans, and everything that follows from them, take their time on a busy machine."""
+
+pytestmark = [pytest.mark.integration, pytest.mark.resilience, pytest.mark.timeout(3 * PATIENCE_SECONDS)]
 
 LOANS, MEMBERS, TITLES = 1_000, 36, 12
 SEED = 20261122
@@ -57,7 +59,7 @@ OF_LOANS = {"LoanCreated", "LoanRenewed", "LoanReturned"}
 @pytest.fixture(scope="module")
 def before(stack: LocalStack, library: LibraryClient) -> Counter[str]:
     """The whole library's numbers before the day, once nothing is left to be counted."""
-    ConsumerQueue(stack, BY_NAME["analytics"]).until_empty(seconds=60)
+    ConsumerQueue(stack, BY_NAME["analytics"]).until_empty(seconds=PATIENCE_SECONDS)
     return whole_library(reports(library))
 
 
@@ -76,14 +78,16 @@ def truth(library: LibraryClient, day: Day) -> Truth:
 @pytest.fixture(scope="module")
 def deliveries(bus: EventTap, day: Day) -> list[str]:
     """The day's events of loans, as the bus delivered them."""
-    found = bus.deliveries(OF_LOANS, day.events, seconds=60)
+    found = bus.deliveries(OF_LOANS, day.events, seconds=PATIENCE_SECONDS)
     return [body for body in found if json.loads(body)["detail"]["data"]["user_id"] in day.members]
 
 
 @pytest.fixture(scope="module")
 def arrivals(bus: EventTap, day: Day) -> list[str]:
     """The events of the day's members and titles coming to the library, as the bus delivered them."""
-    found = bus.deliveries({"MemberRegistered", "BookAdded"}, len(day.members) + len(day.books), seconds=60)
+    found = bus.deliveries(
+        {"MemberRegistered", "BookAdded"}, len(day.members) + len(day.books), seconds=PATIENCE_SECONDS
+    )
     ours = {*day.members, *day.books}
     return [body for body in found if ours & set(map(str, json.loads(body)["detail"]["data"].values()))]
 
@@ -125,7 +129,7 @@ def again(stack: LocalStack, day: Day, deliveries: list[str]) -> None:
     with sender.held_back():
         notifications.put(doubled_and_shuffled(deliveries, SEED))
         analytics.put(doubled_and_shuffled(deliveries, SEED + 1))
-        notifications.until_empty(seconds=240)
+        notifications.until_empty(seconds=PATIENCE_SECONDS)
         sender.purge()
         look_after = [to_message(DueDelivery(member, Channel.EMAIL)) for member in day.members]
         sender.put(doubled_and_shuffled(look_after, SEED))
@@ -134,9 +138,9 @@ def again(stack: LocalStack, day: Day, deliveries: list[str]) -> None:
 def worked_off(stack: LocalStack, consumed: Consumed) -> None:
     """Nothing is left on the queue, nor among its dead letters, which may have had a second chance."""
     queue = ConsumerQueue(stack, consumed)
-    queue.until_empty(seconds=120)
+    queue.until_empty(seconds=PATIENCE_SECONDS)
     if queue.redrive():
-        queue.until_empty(seconds=60)
+        queue.until_empty(seconds=PATIENCE_SECONDS)
     assert queue.dead_letters() == 0
 
 
@@ -312,7 +316,7 @@ def test_revocations_doubled_and_out_of_order_leave_the_last_epoch(stack: LocalS
     members = [new_id() for _ in range(40)]
 
     queue.put(doubled_and_shuffled(revocations(members, 3), SEED))
-    queue.until_empty(seconds=60)
+    queue.until_empty(seconds=PATIENCE_SECONDS)
 
     assert revoked(stack, members) == dict.fromkeys(members, 3)
     assert queue.dead_letters() == 0
@@ -347,7 +351,7 @@ def test_each_loan_was_told_of_by_email_once(stack: LocalStack, day: Day, truth:
     def all_of_them() -> bool:
         return all(wanted[member][0] <= mentions for member, mentions in mailed().items())
 
-    eventually(all_of_them, "everybody was told of everything", seconds=150)
+    eventually(all_of_them, "everybody was told of everything", seconds=PATIENCE_SECONDS)
     # What is still to be done about them finds nothing to send.
     worked_off(stack, SENDER)
 

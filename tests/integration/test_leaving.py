@@ -10,7 +10,7 @@ pytestmark = pytest.mark.integration
 def test_a_member_takes_their_data_and_leaves(library: LibraryClient) -> None:
     member = library.add_member()
     me = library.bearer(member["id"], "patron")
-    loan = created(library.lend(member["id"], library.add_book()["id"]))
+    loan = library.lent(member["id"], library.add_book()["id"])
     path = f"/api/users/{member['id']}"
 
     # Three services are asked, none of which may be awake yet on a busy machine: 503 until they are.
@@ -34,7 +34,7 @@ def test_a_member_takes_their_data_and_leaves(library: LibraryClient) -> None:
     refused = problem(library.http.delete(path, headers=me), 409, "still_obliged")
     assert [reason["code"] for reason in refused["reasons"]] == ["open_loans"]
 
-    ok(library.give_back(loan["id"]))
+    library.returned(loan["id"])
     assert library.http.delete(path, headers=me).status_code == 204
     problem(library.http.get(path, headers=library.as_librarian()), 404, "user_not_found")
     found = ok(library.http.get("/api/users", params={"email": member["email"]}, headers=library.as_librarian()))

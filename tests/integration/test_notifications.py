@@ -17,15 +17,15 @@ from localstack.embedded.mail import Message
 from tests.integration.conftest import Posting
 from tests.support.faults import Fault
 from tests.support.invocations import invocations
-from tests.support.library_client import at_once, created, eventually, ok, problem
+from tests.support.library_client import at_once, eventually, ok, problem
 from tests.support.yardstick import USUAL_CHECKOUT_SECONDS, allowed
 
 pytestmark = pytest.mark.integration
 
 SAMPLES = Path(__file__).resolve().parents[2] / "events" / "samples"
 IN_THE_LIST_WITHIN_SECONDS = 2.0
-WORDING_COUNTS_WITHIN_SECONDS = 90.0
-"""A minute is what the documents promise; the rest is for the mail itself."""
+WORDING_COUNTS_WITHIN_SECONDS = 180.0
+"""A minute is what the documents promise; the rest is for the mail itself, on a busy machine."""
 REJECTED = """<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><Error><Type>Sender</Type>
 <Code>MessageRejected</Code><Message>Address is on the suppression list.</Message></Error></ErrorResponse>"""
 NEWCOMERS = 13
@@ -90,13 +90,13 @@ def settled(post: Posting, *roles: str) -> list[dict[str, Any]]:
         post.sweep()
         return expected <= {mail.to for mail in post.stack.messages()}
 
-    eventually(welcomed, "the welcomes", seconds=120)
+    eventually(welcomed, "the welcomes")
     return members
 
 
 def borrow(post: Posting, member: dict[str, Any], title: str) -> dict[str, Any]:
     book = post.library.add_book(title=title)
-    return created(post.library.lend(member["id"], book["id"]))
+    return post.library.lent(member["id"], book["id"])
 
 
 def listed(post: Posting, member: dict[str, Any], *, unread: bool = False) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def mails_about(post: Posting, member: dict[str, Any], text: str) -> list[Messag
 
 
 def mail_about(post: Posting, member: dict[str, Any], text: str) -> Message:
-    return eventually(lambda: mails_about(post, member, text), f"a mail about {text}", seconds=90)[0]
+    return eventually(lambda: mails_about(post, member, text), f"a mail about {text}")[0]
 
 
 def in_the_list(post: Posting, member: dict[str, Any], *titles: str) -> None:
@@ -129,7 +129,7 @@ def in_the_list(post: Posting, member: dict[str, Any], *titles: str) -> None:
         headings = [notice["heading"] for notice in listed(post, member)["items"]]
         return all(any(title in heading for heading in headings) for title in titles)
 
-    eventually(all_of_them, "in the list", seconds=90)
+    eventually(all_of_them, "in the list")
 
 
 def put_on_the_bus(post: Posting, event_type: str, *, ago: timedelta = timedelta(0), **data: object) -> str:
@@ -162,7 +162,7 @@ def test_a_checkout_is_in_the_list_within_two_seconds(post: Posting, member: dic
     for number in range(5):
         book = post.library.add_book(title=f"Quick {number}")
         asked = time.monotonic()
-        loan = created(post.library.lend(member["id"], book["id"]))
+        loan = post.library.lent(member["id"], book["id"])
         started = time.monotonic()
         while len(listed(post, member)["items"]) <= before + number:
             assert time.monotonic() - started < 30 * IN_THE_LIST_WITHIN_SECONDS, "never in the list"
@@ -180,8 +180,7 @@ def test_several_loans_of_one_visit_are_one_mail(post: Posting, member: dict[str
     def borrow_three(reader: dict[str, Any]) -> bool:
         """Whether all three were within a visit, as far as the machine is concerned."""
         books = [post.library.add_book(title=title)["id"] for title in titles]
-        for lent in at_once([partial(post.library.lend, reader["id"], book) for book in books]):
-            created(lent)
+        at_once([partial(post.library.lent, reader["id"], book) for book in books])
         in_the_list(post, reader, *titles)
         now = SystemClock().now()
         return now < min(one.send_at for one in post.outgoing.deliveries(reader["id"]) if one.kind == "loan_issued")
@@ -243,7 +242,7 @@ def test_all_that_failed_for_a_reason_goes_out_once_it_is_tried_again(
     with post.mail.broken(Fault("POST", r"^/$", status=400, text=REJECTED)):
         for reader in members:
             borrow(post, reader, f"Refused {run}")
-        eventually(lambda: len(given_up(post)) == len(members), "what was refused is listed as failed", seconds=90)
+        eventually(lambda: len(given_up(post)) == len(members), "what was refused is listed as failed")
 
     which = {"error_code": "MessageRejected", "channel": "email", "since": since, "limit": 1}
     first = retry_all(post, which)
@@ -291,8 +290,8 @@ def test_the_sweep_sends_a_due_reminder_and_none_for_a_book_that_is_back(post: P
         post.sweep()
         return due_soon(post, member) == {kept["id"]: "fired", back["id"]: "does not apply"}
 
-    eventually(ends, "each reminder came to its end", seconds=60)
-    eventually(lambda: post.stack.messages(member["email"])[before:], "the reminder by mail", seconds=60)
+    eventually(ends, "each reminder came to its end")
+    eventually(lambda: post.stack.messages(member["email"])[before:], "the reminder by mail")
     post.until_nothing_more_comes(member["id"])
     subject = f"“Kept {run}” is due soon"
     assert [mail.subject for mail in post.stack.messages(member["email"])[before:]] == [subject]
@@ -334,7 +333,7 @@ def test_an_announcement_reaches_each_of_its_audience_once(post: Posting, member
         path = f"/api/notifications/send/{first.json()['id']}"
         return bool(ok(post.library.http.get(path, headers=post.library.as_librarian()))["state"] == "done")
 
-    eventually(told_everybody, "the whole audience is told", seconds=90)
+    eventually(told_everybody, "the whole audience is told")
     post.until_nothing_more_comes(member["id"], *(student["id"] for student in students))
     for student in students:
         assert len(mails_about(post, student, subject)) == 1
@@ -383,7 +382,7 @@ def test_of_an_erased_member_nothing_is_left(post: Posting, member: dict[str, An
     loan = borrow(post, member, "The Last One")
     wish(post, member, language="fr")
     mail_about(post, member, "The Last One")
-    ok(post.library.give_back(loan["id"]))
+    post.library.returned(loan["id"])
     eventually(lambda: [n for n in listed(post, member)["items"] if n["kind"] == "loan_returned"], "the return")
 
     assert post.library.http.delete(f"/api/users/{member['id']}", headers=me).status_code == 204
@@ -403,7 +402,7 @@ def test_of_an_erased_member_nothing_is_left(post: Posting, member: dict[str, An
     )
     problem(refused, 404, "user_not_found")
     late = put_on_the_bus(post, "LoanReturned", loan_id=loan["id"], user_id=member["id"])
-    eventually(lambda: invocations(post.stack, "NotificationsConsumer", late), "the late event is heard of", seconds=90)
+    eventually(lambda: invocations(post.stack, "NotificationsConsumer", late), "the late event is heard of")
     assert left() == ["ERASED"]
 
 
@@ -438,4 +437,4 @@ def renewal_mail(post: Posting, member: dict[str, Any], loan: dict[str, Any]) ->
     before = len(post.stack.messages(member["email"]))
     renewed = {"loan_id": loan["id"], "user_id": member["id"], "title": "Worded", "due_date": loan["due_date"]}
     put_on_the_bus(post, "LoanRenewed", **renewed)
-    return eventually(lambda: post.stack.messages(member["email"])[before:], "the mail about a renewal", seconds=90)[-1]
+    return eventually(lambda: post.stack.messages(member["email"])[before:], "the mail about a renewal")[-1]

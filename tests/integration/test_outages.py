@@ -16,7 +16,8 @@ ANSWER_WITHIN_SECONDS = 11.0
 AT_ONCE_SECONDS = 2.0
 """Less than anybody waits for a neighbour's answer."""
 
-BREAKER_PAUSE_SECONDS = 10.0
+RECOVERED_WITHIN_SECONDS = 400.0
+"""A recovery that finds no neighbour awake, on a busy machine, comes again after a minute, and then after two."""
 
 
 def worked(stack: LocalStack, answer: httpx.Response) -> float:
@@ -51,7 +52,6 @@ def test_the_breaker_opens_lets_a_probe_through_and_closes(
         eventually(
             lambda: library.lend(member["id"], book["id"]).status_code == 503 and down.hits > asked,
             "a probe after the pause",
-            seconds=BREAKER_PAUSE_SECONDS * 2,
         )
     _until_it_works(library, member["id"], book["id"])
 
@@ -60,7 +60,7 @@ def test_books_down_refuses_checkouts_and_takes_returns(
     library: LibraryClient, faults: FaultProxy, stack: LocalStack
 ) -> None:
     member, book = library.add_member(), library.add_book(copies=2)
-    loan = created(library.lend(member["id"], book["id"]))
+    loan = library.lent(member["id"], book["id"])
 
     with faults.broken(Fault("POST", r"^/api/books/[^/]+/(reserve|release)$", drop=True)):
         answer = library.give_back(loan["id"])
@@ -71,7 +71,7 @@ def test_books_down_refuses_checkouts_and_takes_returns(
         assert refused.status_code == 503
         assert refused.json()["code"] in {"service_unavailable", "checkout_unresolved"}
 
-    eventually(lambda: not violations(stack), "the copy back on the shelf by itself", seconds=120)
+    eventually(lambda: not violations(stack), "the copy back on the shelf by itself", seconds=RECOVERED_WITHIN_SECONDS)
     open_now = len(library.loans_of(member["id"], "active"))
     assert library.available(book["id"]) == 2 - open_now
     _until_it_works(library, member["id"], book["id"])
@@ -90,7 +90,7 @@ def test_both_slow_answers_within_the_deadline_and_leaves_nothing(
         problem(answer, 503, "checkout_unresolved")
         assert int(answer.headers["Retry-After"]) > 0
 
-    eventually(lambda: not violations(stack), "the checkout finished or undone", seconds=120)
+    eventually(lambda: not violations(stack), "the checkout finished or undone", seconds=RECOVERED_WITHIN_SECONDS)
     assert library.available(book["id"]) == 1 - len(library.loans_of(member["id"], "active"))
     _close_breakers(library)
 

@@ -55,7 +55,7 @@ def test_a_title_is_found_the_moment_it_is_added(library: LibraryClient) -> None
 
 def test_members_see_their_own_things_only(library: LibraryClient) -> None:
     owner, other = library.add_member(), library.add_member()
-    loan = created(library.lend(owner["id"], library.add_book()["id"]))
+    loan = library.lent(owner["id"], library.add_book()["id"])
     stranger = library.bearer(other["id"], "patron")
 
     problem(library.http.get(f"/api/loans/{loan['id']}", headers=stranger), 404, "loan_not_found")
@@ -80,8 +80,8 @@ def test_errors_of_the_gateway_itself_are_problem_documents(library: LibraryClie
 
 def test_an_event_reaches_the_bus_once_and_matches_its_schema(library: LibraryClient, bus: EventTap) -> None:
     member, book = library.add_member(), library.add_book(title="Eventful")
-    loan = created(library.lend(member["id"], book["id"]))
-    ok(library.give_back(loan["id"]))
+    loan = library.lent(member["id"], book["id"])
+    library.returned(loan["id"])
 
     seen = eventually(lambda: bus.about(f"loan:{loan['id']}", at_least=2), "both events of the loan on the bus")
 
