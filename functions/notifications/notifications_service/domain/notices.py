@@ -95,12 +95,16 @@ class Happening(BaseModel):
 
 @dataclass(frozen=True)
 class Notice:
-    """Something a member is told once. identity: what is the same when it is the same notice, however it comes."""
+    """Something a member is told once. identity: what is the same when it is the same notice, however it comes.
+
+    by_hand: somebody of the staff wrote it, or had it sent; no event did.
+    """
 
     user_id: str
     kind: Kind
     identity: str
     data: Data = field(default_factory=dict)
+    by_hand: bool = False
 
 
 def notice_of(event: Happening, overdue_days: tuple[int, ...]) -> Notice | None:
