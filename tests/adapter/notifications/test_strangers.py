@@ -1,5 +1,6 @@
 """What members can have sent to addresses and numbers that may be anybody's: little, and without a name."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from library_common.limits import DEFAULTS
 from notifications_service.application.api_ports import Wish
 from notifications_service.application.ports import NotSent, Refused
 from notifications_service.domain.kinds import Channel, Kind
+from notifications_service.domain.mailboxes import mailbox
 from notifications_service.domain.preferences import Digest, DigestRhythm, Preferences
 from tests.fakes.post_office import Post, event, lent
 from tests.support.clock import NOON
@@ -92,6 +94,57 @@ def test_a_number_is_texted_so_often_whosever_account_it_is_in(post: Post) -> No
         borrow_again_and_again(post, member.id, 3)
 
     assert len(post.sent(Channel.SMS)) == 3
+
+
+WRITTEN = [
+    "victim@example.net",
+    "Victim@Example.NET",
+    "victim+1@example.net",
+    "victim+2@EXAMPLE.net.",
+    "\uff56ictim@example.net",
+]
+"""One mailbox in several ways."""
+
+
+def move(post: Post, user_id: str, email: str) -> None:
+    """What a member does with the password of the account, as often as they like."""
+    post.neighbours.accounts[user_id] = replace(post.neighbours.accounts[user_id], email=email)
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_an_address_that_goes_from_account_to_account_is_written_to_so_often_altogether(
+    post: Post, urgent: bool
+) -> None:
+    post.caps.limits = DEFAULTS
+    accounts = [post.neighbours.join(has_proved_email=False) for _ in range(10)]
+    elsewhere = {account.id: account.email for account in accounts}
+
+    for number, account in enumerate(accounts * 2):
+        move(post, account.id, WRITTEN[number % len(WRITTEN)])
+        if urgent:
+            post.hear(event("SessionsRevoked", account.id, reason="password_changed", epoch=number), "c-1")
+        else:
+            post.hear(lent(account.id, loan_id=f"L{number}", at=post.clock.now()), "c-1")
+        post.minute(2)
+        move(post, account.id, elsewhere[account.id])
+
+    # Altogether: ordinary ones, and as many about what must not be done unheard.
+    assert len(post.sent()) == (10 if urgent else 5)
+
+
+def test_two_addresses_are_counted_apart_and_a_proved_one_by_its_member(post: Post) -> None:
+    post.caps.limits = DEFAULTS
+    ann, ben, eve = (post.neighbours.join(has_proved_email=proved) for proved in (False, False, True))
+    move(post, eve.id, ann.email)
+    for member in (ann, ben, eve):
+        borrow_again_and_again(post, member.id, 6)
+
+    assert [len(post.lines(member.id)) for member in (ann, ben, eve)] == [5, 5, 6]
+
+
+@pytest.mark.parametrize("odd", ["", "@", "victim", "a@b@c", f"a@{'x' * 70}.org", "\ud800@x.org", "+x@example.net"])
+def test_what_is_no_address_is_counted_as_well(odd: str) -> None:
+    assert mailbox(odd) == mailbox(odd.upper())
 
 
 @pytest.mark.parametrize(("proved", "limit"), [(True, "member_email"), (False, "unproved_email")])

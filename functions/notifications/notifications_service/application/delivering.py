@@ -64,6 +64,7 @@ from notifications_service.domain.deliveries import (
     tomorrow,
 )
 from notifications_service.domain.kinds import Channel, Kind, Urgency
+from notifications_service.domain.mailboxes import mailbox
 from notifications_service.domain.messages import gathered, messages_of, overtaken
 from notifications_service.domain.preferences import NEVER_UNHEARD, Preferences
 
@@ -465,7 +466,10 @@ def _cap_of(turn: _Turn) -> tuple[str | None, list[str]]:
     account = turn.account
     match turn.lease.channel:
         case Channel.EMAIL:
-            return MAILS_A_DAY if account.has_proved_email else MAILS_A_DAY_UNPROVED, [account.id]
+            if account.has_proved_email:
+                return MAILS_A_DAY, [account.id]
+            # By address, too: one can be moved from account to account.
+            return MAILS_A_DAY_UNPROVED, [account.id, mailbox(account.email)]
         case Channel.SMS if account.phone is not None:
             # By number, too: several accounts may have the same.
             return TEXTS_A_DAY, [account.id, account.phone]
