@@ -119,10 +119,16 @@ DEFAULTS: Mapping[str, Limit] = MappingProxyType(
         "notice_account": _limit(5, 3600),
         # By phone number, counted by whoever sends text messages.
         "text_number": _limit(5, 3600),
-        # By member, counted by the sender of notices; the first by phone number as well.
+        # By member, counted by the sender of notices; those on text messages by phone number as well, those on
+        # addresses that nobody has proved by address.
         "member_sms": _limit(10, 86_400),
         "member_email": _limit(50, 86_400),
         "unproved_email": _limit(5, 86_400),
+        "unproved_warning": _limit(5, 86_400),
+        # Of these the part that messages sent by hand may have.
+        "by_hand_sms": _limit(3, 86_400),
+        "by_hand_email": _limit(10, 86_400),
+        "by_hand_unproved": _limit(2, 86_400),
     }
 )
 """Every limit there is. docs/rate-limits.md says what each is for."""

@@ -1,11 +1,16 @@
 """What members can have sent to addresses and numbers that may be anybody's: little, and without a name."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from library_common.limits import DEFAULTS
+from notifications_service.application.api_ports import Wish
 from notifications_service.application.ports import NotSent, Refused
 from notifications_service.domain.kinds import Channel, Kind
+from notifications_service.domain.mailboxes import mailbox
 from notifications_service.domain.preferences import Digest, DigestRhythm, Preferences
 from tests.fakes.post_office import Post, event, lent
 from tests.support.clock import NOON
@@ -16,6 +21,7 @@ PHONE = "+254711222333"
 TOMORROW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 """Nine o'clock in Nairobi."""
 
+CLOSED = {"subject": "Closed", "message": "We paint the walls."}
 TEXTED = Preferences(channels=dict.fromkeys(Kind, (Channel.SMS,)))
 
 
@@ -90,6 +96,57 @@ def test_a_number_is_texted_so_often_whosever_account_it_is_in(post: Post) -> No
     assert len(post.sent(Channel.SMS)) == 3
 
 
+WRITTEN = [
+    "victim@example.net",
+    "Victim@Example.NET",
+    "victim+1@example.net",
+    "victim+2@EXAMPLE.net.",
+    "\uff56ictim@example.net",
+]
+"""One mailbox in several ways."""
+
+
+def move(post: Post, user_id: str, email: str) -> None:
+    """What a member does with the password of the account, as often as they like."""
+    post.neighbours.accounts[user_id] = replace(post.neighbours.accounts[user_id], email=email)
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_an_address_that_goes_from_account_to_account_is_written_to_so_often_altogether(
+    post: Post, urgent: bool
+) -> None:
+    post.caps.limits = DEFAULTS
+    accounts = [post.neighbours.join(has_proved_email=False) for _ in range(10)]
+    elsewhere = {account.id: account.email for account in accounts}
+
+    for number, account in enumerate(accounts * 2):
+        move(post, account.id, WRITTEN[number % len(WRITTEN)])
+        if urgent:
+            post.hear(event("SessionsRevoked", account.id, reason="password_changed", epoch=number), "c-1")
+        else:
+            post.hear(lent(account.id, loan_id=f"L{number}", at=post.clock.now()), "c-1")
+        post.minute(2)
+        move(post, account.id, elsewhere[account.id])
+
+    # Altogether: ordinary ones, and as many about what must not be done unheard.
+    assert len(post.sent()) == (10 if urgent else 5)
+
+
+def test_two_addresses_are_counted_apart_and_a_proved_one_by_its_member(post: Post) -> None:
+    post.caps.limits = DEFAULTS
+    ann, ben, eve = (post.neighbours.join(has_proved_email=proved) for proved in (False, False, True))
+    move(post, eve.id, ann.email)
+    for member in (ann, ben, eve):
+        borrow_again_and_again(post, member.id, 6)
+
+    assert [len(post.lines(member.id)) for member in (ann, ben, eve)] == [5, 5, 6]
+
+
+@pytest.mark.parametrize("odd", ["", "@", "victim", "a@b@c", f"a@{'x' * 70}.org", "\ud800@x.org", "+x@example.net"])
+def test_what_is_no_address_is_counted_as_well(odd: str) -> None:
+    assert mailbox(odd) == mailbox(odd.upper())
+
+
 @pytest.mark.parametrize(("proved", "limit"), [(True, "member_email"), (False, "unproved_email")])
 def test_mails_beyond_the_days_wait_for_the_next(post: Post, proved: bool, limit: str) -> None:
     ann = post.neighbours.join(has_proved_email=proved)
@@ -114,13 +171,107 @@ def test_a_changed_password_is_told_by_mail_beyond_them_but_not_by_text(post: Po
 
 def test_nor_to_a_strangers_address_without_end(post: Post) -> None:
     ann = post.neighbours.join(has_proved_email=False)
-    post.caps.left |= {("unproved_email", ann.id): 0, ("member_email", ann.id): 3}
+    post.caps.left |= {("unproved_email", ann.id): 0, ("unproved_warning", ann.id): 3}
 
     for epoch in range(5):
         post.hear(event("SessionsRevoked", ann.id, reason="password_changed", epoch=epoch), "c-1")
         post.work()
 
     assert len(post.sent()) == 3
+
+
+# -- what staff send by hand ----------------------------------------------------------------------
+
+UNHEARD: list[tuple[str, dict[str, Any], str]] = [
+    ("MemberRoleChanged", {"old": "admin", "new": "patron"}, "role_changed -"),
+    ("MemberStatusChanged", {"old": "active", "new": "suspended"}, "membership_changed -"),
+]
+
+
+def send_by_hand(post: Post, user_id: str, times: int, kind: Kind = Kind.ANNOUNCEMENT) -> None:
+    """Each as a message of its own."""
+    for number in range(times):
+        data = {"subject": f"A{number}", "message": "!"} if kind is Kind.ANNOUNCEMENT else {"title": f"A{number}"}
+        post.announce.announce(Wish(kind, data, by="user:L", user_ids=(user_id,)), None)
+        post.work()
+        post.minute(2)
+
+
+@pytest.mark.parametrize(("type_", "data", "line"), UNHEARD)
+@pytest.mark.parametrize("proved", [True, False])
+def test_no_number_of_announcements_keeps_a_changed_role_from_being_heard_of(
+    post: Post, type_: str, data: dict[str, Any], line: str, proved: bool
+) -> None:
+    ann = post.neighbours.join(has_proved_email=proved)
+    post.caps.limits = DEFAULTS
+
+    send_by_hand(post, ann.id, 12)
+    assert 0 < len(post.sent()) <= (10 if proved else 2)
+    post.hear(event(type_, ann.id, at=post.clock.now(), **data), "c-1")
+    post.minute(2)
+
+    assert post.lines(ann.id)[-1] == line
+
+
+@pytest.mark.parametrize(("type_", "data", "line"), UNHEARD)
+def test_it_is_told_when_the_days_mails_are_used_up_and_takes_nothing_along(
+    post: Post, type_: str, data: dict[str, Any], line: str
+) -> None:
+    ann = post.neighbours.join()
+    post.caps.left["member_email", ann.id] = 0
+
+    post.hear(lent(ann.id), "c-1")
+    post.hear(event(type_, ann.id, **data), "c-1")
+    post.minute(3)
+    assert post.lines(ann.id) == [line]
+
+    del post.caps.left["member_email", ann.id]
+    post.until(TOMORROW)
+    assert post.lines(ann.id) == [line, "loan_issued Dune"]
+
+
+def test_nor_is_it_told_to_an_unproved_address_without_end(post: Post) -> None:
+    ann = post.neighbours.join(has_proved_email=False)
+    post.caps.limits = DEFAULTS
+
+    for _ in range(14):
+        post.hear(event("MemberStatusChanged", ann.id, at=post.clock.now(), old="active", new="suspended"), "c-1")
+        post.minute(2)
+
+    assert len(post.sent()) == 10
+
+
+@pytest.mark.parametrize("kind", [Kind.ANNOUNCEMENT, Kind.HOLD_READY])
+@pytest.mark.parametrize("channel", [Channel.EMAIL, Channel.SMS])
+def test_what_is_sent_by_hand_leaves_most_of_the_day_to_the_library(post: Post, kind: Kind, channel: Channel) -> None:
+    ann = post.neighbours.join(phone=PHONE, takes_sms=True)
+    post.wishes.stored[ann.id] = Preferences(channels=dict.fromkeys(Kind, (channel,)))
+    part = {Channel.EMAIL: "by_hand_email", Channel.SMS: "by_hand_sms"}[channel]
+    post.caps.left[part, ann.id] = 2
+
+    send_by_hand(post, ann.id, 4, kind)
+    borrow_again_and_again(post, ann.id, 3)
+
+    sent = [f"{kind.value} A0", f"{kind.value} A1", "loan_issued T0", "loan_issued T1", "loan_issued T2"]
+    assert post.lines(ann.id, channel) == sent
+    del post.caps.left[part, ann.id]
+    post.until(TOMORROW)
+    assert post.lines(ann.id, channel)[5:] == [f"{kind.value} A2", f"{kind.value} A3"], "the rest waits"
+
+
+def test_what_goes_over_to_another_way_is_still_sent_by_hand(post: Post) -> None:
+    ann = post.neighbours.join(phone=PHONE, takes_sms=True)
+    post.wishes.stored[ann.id] = Preferences(channels=dict.fromkeys(Kind, (Channel.EMAIL, Channel.SMS)))
+    post.providers[Channel.EMAIL].down = Refused("MessageRejected")
+    post.caps.left["by_hand_sms", ann.id] = 0
+
+    post.announce.announce(
+        Wish(Kind.ANNOUNCEMENT, CLOSED, by="user:L", user_ids=(ann.id,), channels=(Channel.EMAIL,)), None
+    )
+    post.work()
+    post.minute(3)
+
+    assert (post.providers[Channel.EMAIL].tries, post.sent(Channel.SMS)) == (1, [])
 
 
 def test_what_is_tried_again_counts_once(post: Post) -> None:

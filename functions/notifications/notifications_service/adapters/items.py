@@ -151,6 +151,7 @@ def delivery_item(delivery: Delivery) -> Item:
         "send_at": to_rfc3339(delivery.send_at),
         "attempts": delivery.attempts,
         "unknown": delivery.unknown,
+        **({"by_hand": True} if delivery.by_hand else {}),
         AGENDA: bucket_of(delivery.user_id),
         AT: to_rfc3339(delivery.send_at),
     }
@@ -174,6 +175,8 @@ def to_delivery(item: Item) -> Delivery:
         error=item.get("error"),
         failed_at=_moment(item.get("failed_at")),
         failure_id=item.get("failure_id"),
+        # Ones from before it was noted were announcements, if anything.
+        by_hand=item.get("by_hand", item["kind"] == Kind.ANNOUNCEMENT),
     )
 
 

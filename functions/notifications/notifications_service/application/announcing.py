@@ -126,7 +126,7 @@ class TellEverybody:
     def _page(self, broadcast: Broadcast) -> Broadcast:
         members, cursor = self._members(broadcast)
         for user_id in members:
-            notice = Notice(user_id, broadcast.kind, f"broadcast/{broadcast.id}", broadcast.data)
+            notice = Notice(user_id, broadcast.kind, f"broadcast/{broadcast.id}", broadcast.data, by_hand=True)
             try:
                 self.planning.tell(
                     notice,

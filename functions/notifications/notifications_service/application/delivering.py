@@ -15,8 +15,9 @@ that is certain is tried again with growing pauses for a day. A refusal for good
 member allows; where there is none, the notice is in the member's list at least.
 
 Nobody gets more than so many messages a day, whatever happens in the library: what is beyond that waits for the next
-morning and is one message then. An address that nobody has proved to be the member's gets the library's words only:
-the member's name, which may be anything, is left out.
+morning and is one message then. What staff send by hand has a small part of them, so that it never uses up all. E-mails
+about what must not be done unheard go past that, to an address that nobody has proved to be the member's so many more.
+Such an address gets the library's words only: the member's name, which may be anything, is left out.
 """
 
 import random
@@ -63,8 +64,9 @@ from notifications_service.domain.deliveries import (
     tomorrow,
 )
 from notifications_service.domain.kinds import Channel, Kind, Urgency
+from notifications_service.domain.mailboxes import mailbox
 from notifications_service.domain.messages import gathered, messages_of, overtaken
-from notifications_service.domain.preferences import Preferences
+from notifications_service.domain.preferences import NEVER_UNHEARD, Preferences
 
 ENOUGH_LEASE = timedelta(seconds=35)
 """How much of the lease must be left to begin a message: more than a message can take, with the longest answers."""
@@ -80,7 +82,15 @@ OVERTAKEN = "overtaken"
 TEXTS_A_DAY = "member_sms"
 MAILS_A_DAY = "member_email"
 MAILS_A_DAY_UNPROVED = "unproved_email"
-"""The limits on messages, by name."""
+WARNINGS_A_DAY_UNPROVED = "unproved_warning"
+"""The limits on messages, by name. The last one: on what goes past the one before."""
+
+BY_HAND = {
+    TEXTS_A_DAY: "by_hand_sms",
+    MAILS_A_DAY: "by_hand_email",
+    MAILS_A_DAY_UNPROVED: "by_hand_unproved",
+}
+"""For each of them the part of it that messages with something sent by hand may use up."""
 
 
 @dataclass(frozen=True)
@@ -257,19 +267,24 @@ class Delivering:
     def _over_the_caps(self, part: Sequence[Delivery], turn: _Turn) -> list[Delivery]:
         """What has to wait for tomorrow. A message counts when it is first tried, and not again."""
         new = [delivery for delivery in part if delivery.first_tried_at is None]
-        if not new or all(self._takes(name, key) for name, key in _caps_of(turn)):
+        limit, keys = _cap_of(turn)
+        if limit is None or not new:
             return []
-        if turn.lease.channel is not Channel.EMAIL:
-            return new
-        at_once = [delivery for delivery in new if delivery.is_instant]
-        if at_once and not turn.account.has_proved_email and not self._takes(MAILS_A_DAY, turn.account.id):
-            # Even of changed passwords nobody reads fifty a day, and it may be a stranger's address.
-            return new
-        return [delivery for delivery in new if not delivery.is_instant]
+        by_hand = [delivery for delivery in new if delivery.by_hand]
+        waiting = by_hand if by_hand and not self._takes(BY_HAND[limit], keys) else []
+        new = [delivery for delivery in new if delivery not in waiting]
+        if not new or self._takes(limit, keys):
+            return waiting
+        warnings = [d for d in new if d.kind in NEVER_UNHEARD and turn.lease.channel is Channel.EMAIL]
+        if warnings and limit == MAILS_A_DAY_UNPROVED and not self._takes(WARNINGS_A_DAY_UNPROVED, keys):
+            # It may be a stranger's address, whose owner has no part in what becomes of the account.
+            warnings = []
+        return waiting + [delivery for delivery in new if delivery not in warnings]
 
-    def _takes(self, limit_name: str, key: str) -> bool:
+    def _takes(self, limit_name: str, keys: Sequence[str]) -> bool:
         try:
-            self.caps.take(limit_name, key)
+            for key in keys:
+                self.caps.take(limit_name, key)
         except TooManyRequests:
             return False
         return True
@@ -446,13 +461,16 @@ def _begun(deliveries: Sequence[Delivery], now: datetime) -> list[Delivery]:
     return [replace(d, attempts=d.attempts + 1, first_tried_at=d.first_tried_at or now) for d in deliveries]
 
 
-def _caps_of(turn: _Turn) -> list[tuple[str, str]]:
-    """The limits, and whose, that a message of this turn counts under."""
+def _cap_of(turn: _Turn) -> tuple[str | None, list[str]]:
+    """The limit that a message of this turn counts under, and whose. None for no limit."""
     account = turn.account
     match turn.lease.channel:
         case Channel.EMAIL:
-            return [(MAILS_A_DAY if account.has_proved_email else MAILS_A_DAY_UNPROVED, account.id)]
+            if account.has_proved_email:
+                return MAILS_A_DAY, [account.id]
+            # By address, too: one can be moved from account to account.
+            return MAILS_A_DAY_UNPROVED, [account.id, mailbox(account.email)]
         case Channel.SMS if account.phone is not None:
             # By number, too: several accounts may have the same.
-            return [(TEXTS_A_DAY, account.id), (TEXTS_A_DAY, account.phone)]
-    return []
+            return TEXTS_A_DAY, [account.id, account.phone]
+    return None, []

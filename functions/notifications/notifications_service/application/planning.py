@@ -75,6 +75,7 @@ class Planning:
                     send_at=send_at,
                     correlation_id=correlation_id,
                     data=notice.data,
+                    by_hand=notice.by_hand,
                 )
                 for channel in channels
                 if channel is not Channel.IN_APP

@@ -52,7 +52,7 @@ class Delivery:
     """not_before: when it may go out. send_at: when it does; until then others of the same visit may join it.
 
     attempts: tries so far, the running one included. first_tried_at: None before the first.
-    failure_id: of a FAILED one.
+    failure_id: of a FAILED one. by_hand: as of the notice.
     """
 
     notice_id: str
@@ -70,6 +70,7 @@ class Delivery:
     error: str | None = None
     failed_at: datetime | None = None
     failure_id: str | None = None
+    by_hand: bool = False
 
     @property
     def urgency(self) -> Urgency:

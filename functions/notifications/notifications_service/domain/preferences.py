@@ -15,6 +15,9 @@ ALWAYS_BY_EMAIL = frozenset({Kind.PASSWORD_CHANGED})
 FOR_THE_MEMBER_TO_TURN_OFF = frozenset({Kind.MEMBERSHIP_CHANGED, Kind.ROLE_CHANGED})
 """Whoever changes these must not be able to keep the member from hearing of it."""
 
+NEVER_UNHEARD = ALWAYS_BY_EMAIL | FOR_THE_MEMBER_TO_TURN_OFF
+"""E-mails that no number of others on the same day keeps back."""
+
 
 class DigestRhythm(StrEnum):
     """How often routine notices are gathered into one message; off: each visit makes its own."""

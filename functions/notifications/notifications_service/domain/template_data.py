@@ -49,8 +49,9 @@ def _plain(field: Field, value: Any, words: Mapping[str, str]) -> Any:
             text = one_line(_text(value))
             return words.get(text, text)[:MAX_LINE]
         case FieldType.MONEY:
-            known = isinstance(value, Mapping) and "amount" in value
-            return {name: one_line(_text(value.get(name))) for name in ("amount", "currency")} if known else ""
+            if not (isinstance(value, Mapping) and "amount" in value):
+                return ""
+            return {name: one_line(_text(value.get(name)), MAX_LINE) for name in ("amount", "currency")}
         case FieldType.NUMBER:
             return value if isinstance(value, int) else 0
         case FieldType.GROUPS:
