@@ -471,6 +471,13 @@ def recovery() -> Iterator[tuple[str, Event]]:
     yield "one_unreadable", queue("LoanRecoveryQueue", "not JSON", {"loan_id": LOAN, "attempt": 3})
 
 
+def erasures() -> Iterator[tuple[str, Event]]:
+    """Members who were erased."""
+    event = on_the_bus("users", "MemberErased")
+    yield "member_erased_twice", queue("LoanErasureQueue", event, event)
+    yield "not_from_users", queue("LoanErasureQueue", {**event, "source": "library.loans"}, event)
+
+
 def rotation() -> Iterator[tuple[str, Event]]:
     """Keys: the daily run, and commands."""
     yield (
@@ -649,6 +656,7 @@ FUNCTIONS = {
     "LoansFunction": loans,
     "LoansPublisher": loans_stream,
     "LoansRecovery": recovery,
+    "LoansErasure": erasures,
     "AnalyticsFunction": analytics,
     "AnalyticsConsumer": analytics_consumer,
     "AnalyticsRebuild": analytics_rebuild,

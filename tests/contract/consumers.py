@@ -14,6 +14,7 @@ from analytics_service.domain.incoming import understand
 from gateway_service.revocations import Revocation
 from library_common.consumers import data_of, read_delivery
 from library_common.events import SOURCE_PREFIX
+from loans_service.erasure import erased_member
 from localstack.embedded import template
 from localstack.embedded.layout import TEMPLATE
 from notifications_service.consumer import read_happening
@@ -53,6 +54,7 @@ def told(body: str) -> object:
 
 
 CONSUMERS: dict[str, Callable[[str], object]] = {
+    "LoanErasureRule": lambda body: erased_member(read_delivery(body).message),
     "SessionsRevokedRule": lambda body: data_of(read_delivery(body).message, Revocation),
     "AnalyticsRule": counted,
     "AnalyticsCopiesRule": counted,

@@ -118,6 +118,25 @@ def test_loans_emits_what_its_schemas_say(stack: InProcess, monkeypatch: pytest.
     assert [data.get("genre") for data in created] == [None, "g" * 60]
 
 
+def test_anonymising_loans_tells_nobody_anything(stack: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So analytics and notifications, who live on events, are after it what they were before."""
+    library = Library(loans=cast("Any", DynamoLoans(stack.refs["LoansTable"], aws.dynamodb)))
+    member = library.member()
+    loans = [library.lend(member, library.title(), key) for key in (None, "k")]
+    for loan in loans:
+        library.returning.give_back(loan, condition=Condition.GOOD)
+    told = published(stack, monkeypatch, "LoansPublisher", "LoansTable")
+    images = len(stack.stream("LoansTable"))
+
+    for loan in loans:
+        assert library.forgetting.forget(library.history.one(loan.id))
+
+    assert len(stack.stream("LoansTable")) == images + len(loans), "the stream does see it"
+    assert published(stack, monkeypatch, "LoansPublisher", "LoansTable") == told
+    last = stack.stream("LoansTable")[images:]
+    assert member.id not in json.dumps([record["dynamodb"]["NewImage"] for record in last])
+
+
 def test_books_emits_what_its_schemas_say(stack: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     books = compose(DynamoCatalogue(Table(stack.refs["BooksTable"], aws.dynamodb)), clock=FixedClock())
     view, _ = books.cataloguing.add(Metadata(title="T" * 300, author="A. Writer", isbn="9780441478125"), 2, None)

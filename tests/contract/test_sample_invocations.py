@@ -189,6 +189,11 @@ RESULTS: dict[str, dict[str, Any]] = {
         "look_again": {"batchItemFailures": []},
         "one_unreadable": {"batchItemFailures": []},
     },
+    "LoansErasure": {
+        "member_erased_twice": {"batchItemFailures": []},
+        # It is set aside: what others say of members does not erase them.
+        "not_from_users": {"batchItemFailures": []},
+    },
     "AnalyticsConsumer": {
         "a_loan": {"batchItemFailures": []},
         # What cannot be read is set aside at once, so it does not come again.
@@ -424,6 +429,7 @@ def test_published_events_reach_the_bus(stack: InProcess) -> None:
         ("RevocationsFunction", "one_misunderstood", "RevocationDeadLetters", "detail.id (missing)"),
         ("CodeSender", "one_unreadable", "CodeRequestDeadLetters", "JSONDecodeError: not JSON"),
         ("LoansRecovery", "one_unreadable", "LoanRecoveryDeadLetters", "JSONDecodeError: not JSON"),
+        ("LoansErasure", "not_from_users", "LoanErasureDeadLetters", "it comes from another service"),
     ],
 )
 def test_what_no_consumer_understands_is_set_aside_with_its_reason(

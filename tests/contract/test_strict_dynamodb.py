@@ -96,4 +96,8 @@ def test_the_services_own_client_is_held_to_it() -> None:
         enforce(stack.indexes())
         with pytest.raises(Refused, match="pk has 0 bytes"):
             aws.dynamodb().get_item(TableName="LoansTable", Key={"pk": s(""), "sk": s("LOAN")})
-        assert stack.indexes()["LoansTable"] == {"by_member": ("member", "issued"), "by_open_copy": ("open_copy",)}
+        assert stack.indexes()["LoansTable"] == {
+            "by_member": ("member", "issued"),
+            "by_open_copy": ("open_copy",),
+            "by_since": ("listed", "since"),
+        }

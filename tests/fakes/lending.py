@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from library_common.ids import new_id
 from loans_service.application.checkout import CheckedOut, Checkout, CheckoutRequest
+from loans_service.application.erasing import Erasing
+from loans_service.application.forgetting import Forgetting
 from loans_service.application.history import History
 from loans_service.application.recovering import Recovering
 from loans_service.application.renewing import Renewing
@@ -11,7 +13,7 @@ from loans_service.application.returning import Returning
 from loans_service.application.settling import Settling
 from loans_service.bootstrap import Lending
 from loans_service.domain.loan import Loan, LoanStatus, Member
-from tests.fakes.loans import FakeLoans, FakeMembers, FakePolicies, FakeRecoveries, FakeShelf
+from tests.fakes.loans import FakeAccounts, FakeLoans, FakeMembers, FakePolicies, FakeRecoveries, FakeShelf
 from tests.support.clock import FixedClock
 
 
@@ -27,7 +29,8 @@ class Library:
     recoveries: FakeRecoveries = field(default_factory=FakeRecoveries)
 
     def __post_init__(self) -> None:
-        self.settling = Settling(loans=self.loans, shelf=self.shelf)
+        self.forgetting = Forgetting(self.loans, self.clock)
+        self.settling = Settling(loans=self.loans, shelf=self.shelf, forgetting=self.forgetting)
         self.checkout = Checkout(
             members=self.members,
             loans=self.loans,
@@ -61,6 +64,9 @@ class Library:
             clock=self.clock,
             monotonic=self.clock.monotonic,
         )
+
+        self.accounts = FakeAccounts(self.loans)
+        self.erasing = Erasing(self.loans, self.accounts, self.forgetting, self.clock, self.clock.monotonic)
 
     @property
     def lending(self) -> Lending:

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from library_common.clock import to_rfc3339
 from library_common.events import Envelope
+from loans_service.application.forgetting_ports import LONG_AGO, AnotherRun, Listed, Round, WalkPlace
 from loans_service.application.ports import (
+    Issued,
     LimitReached,
     LoanExists,
     Located,
+    MemberGone,
     Stale,
 )
 from loans_service.domain import errors
@@ -39,11 +43,13 @@ class FakeLoans:
     def open_pending(self, loan: Loan, limit: int) -> None:
         if loan.id in self.loans:
             raise LoanExists(self.loans[loan.id])
-        account = self.account(loan.user_id)
+        account = self.accounts.get(loan.borrower, Account(open={}, since=loan.requested_at))
+        if account.erased_at is not None:
+            raise MemberGone
         if account.places_taken >= limit:
             raise LimitReached
         self.loans[loan.id] = loan
-        self.accounts[loan.user_id] = Account(open={**account.open, loan.id: loan.due_at})
+        self.accounts[loan.borrower] = replace(account, open={**account.open, loan.id: loan.due_at})
 
     def take_over(self, loan: Loan, leased: Loan) -> None:
         self._require(loan.id, LoanStatus.PENDING, version=loan.version, lease_until=loan.lease_until)
@@ -70,12 +76,19 @@ class FakeLoans:
     def extend(self, loan: Loan, events: Sequence[Envelope]) -> None:
         self._require(loan.id, LoanStatus.ACTIVE, version=loan.version - 1)
         self._write(loan, events)
-        account = self.account(loan.user_id)
-        self.accounts[loan.user_id] = Account(open={**account.open, loan.id: loan.due_at})
+        account = self.account(loan.borrower)
+        self.accounts[loan.borrower] = replace(account, open={**account.open, loan.id: loan.due_at})
 
-    def give_back_place(self, loan: Loan) -> None:
-        account = self.account(loan.user_id)
-        self.accounts[loan.user_id] = Account(open={k: v for k, v in account.open.items() if k != loan.id})
+    def give_back_place(self, loan: Loan) -> bool:
+        account = self.accounts.get(loan.borrower)
+        if account is None:
+            return False
+        self.accounts[loan.borrower] = replace(account, open={k: v for k, v in account.open.items() if k != loan.id})
+        return account.erased_at is not None
+
+    def anonymise(self, loan: Loan) -> None:
+        self._require(loan.id, loan.status, version=loan.version - 1, settling=False)
+        self._write(loan, ())
 
     def settled(self, loan: Loan) -> None:
         stored = self.loans.get(loan.id)
@@ -99,6 +112,18 @@ class FakeLoans:
         issued, loan_id = page[-1]
         return loans, {"issued": issued, "id": loan_id}
 
+    def issued_to(self, user_id: str, limit: int, after: Issued | None) -> tuple[list[Issued], Issued | None]:
+        found = [
+            Issued(loan.id, loan.issued_at)
+            for loan in self.loans.values()
+            if loan.user_id == user_id and loan.issued_at is not None
+        ]
+        left = sorted(
+            (entry for entry in found if after is None or _place(entry) > _place(after)),
+            key=_place,
+        )
+        return left[:limit], left[limit - 1] if len(left) > limit else None
+
     def _write(self, loan: Loan, events: Sequence[Envelope]) -> None:
         self.loans[loan.id] = loan
         self.published.extend(events)
@@ -111,6 +136,73 @@ class FakeLoans:
             or any(getattr(stored, name) != value for name, value in expected.items())
         ):
             raise Stale(stored)
+
+
+def _place(entry: Issued) -> tuple[str, str]:
+    return to_rfc3339(entry.issued_at), entry.loan_id
+
+
+class FakeAccounts:
+    """The accounts of `loans` as the list of those who may have loans to forget."""
+
+    def __init__(self, loans: FakeLoans) -> None:
+        self._loans = loans
+
+    def mark_erased(self, user_id: str, at: datetime) -> None:
+        account = self._loans.account(user_id)
+        if account.erased_at is None:
+            self._loans.accounts[user_id] = replace(account, since=LONG_AGO, erased_at=at.replace(microsecond=0))
+
+    def due(self, until: datetime, limit: int, after: Listed | None) -> tuple[list[Listed], Listed | None]:
+        listed = sorted(
+            (account.since, user_id)
+            for user_id, account in self._loans.accounts.items()
+            if account.since is not None and account.since <= until
+        )
+        left = [Listed(user_id, since) for since, user_id in listed if after is None or (since, user_id) > _rank(after)]
+        return left[:limit], left[limit - 1] if len(left) > limit else None
+
+    def move_on(self, user_id: str, *, was: datetime, since: datetime) -> None:
+        account = self._loans.accounts.get(user_id)
+        if account is not None and account.since == was and account.erased_at is None:
+            self._loans.accounts[user_id] = replace(account, since=since)
+
+    def remove(self, user_id: str, *, erased_at: datetime) -> None:
+        account = self._loans.accounts.get(user_id)
+        if account is not None and account.erased_at == erased_at and not account.open:
+            del self._loans.accounts[user_id]
+
+    def unlisted(self, after: WalkPlace | None) -> tuple[list[str], WalkPlace | None]:
+        """One account after the other, as from a table of many pages."""
+        left = sorted(user_id for user_id in self._loans.accounts if after is None or user_id > after["pk"])
+        found = [user_id for user_id in left[:1] if self._loans.accounts[user_id].since is None]
+        return found, {"pk": left[0], "sk": "ACCOUNT"} if len(left) > 1 else None
+
+    def enlist(self, user_id: str) -> None:
+        account = self._loans.accounts.get(user_id)
+        if account is not None and account.since is None:
+            self._loans.accounts[user_id] = replace(account, since=LONG_AGO)
+
+
+def _rank(place: Listed) -> tuple[datetime, str]:
+    return place.since, place.user_id
+
+
+class FakeRounds:
+    """Where rounds are noted. `noted`: every state there was."""
+
+    def __init__(self) -> None:
+        self.noted: list[Round] = []
+
+    def current(self) -> Round | None:
+        return self.noted[-1] if self.noted else None
+
+    def note(self, now: Round) -> Round:
+        stored = self.current()
+        if now.version != (stored.version if stored else 0):
+            raise AnotherRun
+        self.noted.append(replace(now, version=now.version + 1))
+        return self.noted[-1]
 
 
 @dataclass

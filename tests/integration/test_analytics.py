@@ -81,7 +81,7 @@ def test_a_title_that_no_event_named_has_its_name_all_the_same(stack: LocalStack
     place: dict[str, Any] = {"TableName": stack.tables["analytics"], "Key": fact}
     eventually(lambda: "Item" in table.get_item(**place, ConsistentRead=True), "the title is known")
     table.delete_item(**place)
-    created(library.lend(member["id"], book["id"]))
+    library.lent(member["id"], book["id"])
 
     def listed() -> list[dict[str, Any]]:
         path, most = "/api/analytics/popular-books", {"limit": 100}

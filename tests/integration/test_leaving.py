@@ -1,16 +1,40 @@
 """Leaving the deployed library: the archive, the refusal while books are out, and being forgotten."""
 
+import json
+from typing import Any
+
 import pytest
 
+from localstack.embedded.stack import LocalStack
+from tests.support.consumer_queues import BY_NAME, ConsumerQueue
+from tests.support.invariants import everything, violations
 from tests.support.library_client import LibraryClient, created, eventually, ok, problem
 
 pytestmark = pytest.mark.integration
 
+REPORTS = ("popular-books?limit=100", "genres", "collection-turnover")
 
-def test_a_member_takes_their_data_and_leaves(library: LibraryClient) -> None:
+
+def statistics(stack: LocalStack, library: LibraryClient, genre: str) -> dict[str, Any]:
+    """What the library counts of a genre, once everything that happened so far is counted. Of the others, events of
+    other tests may be on their way still."""
+    ConsumerQueue(stack, BY_NAME["analytics"]).until_empty(seconds=180)
+    ask = library.as_librarian()
+    found = {report: ok(library.http.get(f"/api/analytics/{report}", headers=ask))["items"] for report in REPORTS}
+    return {report: [item for item in items if item["genre"] == genre] for report, items in found.items()}
+
+
+def of_loans(stack: LocalStack, *texts: str) -> list[str]:
+    """The items in the table of loans in which one of the texts stands anywhere."""
+    found = [(str(item["pk"]), json.dumps(item, default=str)) for item in everything(stack, "loans")]
+    return [key for key, item in found if any(text in item for text in texts)]
+
+
+def test_a_member_takes_their_data_and_leaves(stack: LocalStack, library: LibraryClient) -> None:
     member = library.add_member()
     me = library.bearer(member["id"], "patron")
-    loan = library.lent(member["id"], library.add_book()["id"])
+    genre = f"farewells {member['id']}".casefold()
+    loan = library.lent(member["id"], library.add_book(genre=genre)["id"])
     path = f"/api/users/{member['id']}"
 
     # Three services are asked, none of which may be awake yet on a busy machine: 503 until they are.
@@ -35,9 +59,35 @@ def test_a_member_takes_their_data_and_leaves(library: LibraryClient) -> None:
     assert [reason["code"] for reason in refused["reasons"]] == ["open_loans"]
 
     library.returned(loan["id"])
+    eventually(
+        lambda: sum(m["returns"] for m in ok(library.http.get(f"{path}/export", headers=me))["activity"]) == 1,
+        "the return is counted",
+    )
+    counted = statistics(stack, library, genre)
+    assert all(counted.values())
     assert library.http.delete(path, headers=me).status_code == 204
     problem(library.http.get(path, headers=library.as_librarian()), 404, "user_not_found")
     found = ok(library.http.get("/api/users", params={"email": member["email"]}, headers=library.as_librarian()))
     assert found["items"] == []
+
+    # Loans hears of it a moment later. Then nothing there leads to the member but the mark that they are gone.
+    account = f"MEMBER#{member['id']}"
+    eventually(lambda: of_loans(stack, member["id"]) == [account], "only the account names the member")
+    (marked,) = [item for item in everything(stack, "loans") if item["pk"] == account]
+    assert "erased" in marked
+    assert library.loan(loan["id"]) == {**loan, "user_id": None, **closing(library.loan(loan["id"]))}
+    # Their token may still be accepted for a minute; it shows the loan no more than a refused one.
+    assert library.http.get(f"/api/loans/{loan['id']}", headers=me).status_code in {401, 404}
+    assert library.loans_of(member["id"]) == []
+    assert statistics(stack, library, genre) == counted
+    assert violations(stack) == []
     again = library.http.post("/api/users", json={"name": "Again", "email": member["email"]})
     assert created(again)["id"] != member["id"]
+
+
+def closing(loan: dict[str, Any]) -> dict[str, Any]:
+    """What a return, and being anonymised, change in what is shown of a loan."""
+    assert loan["status"] == "RETURNED"
+    assert loan["return_date"] is not None
+    assert loan["version"] == 4
+    return {name: loan[name] for name in ("status", "return_date", "version")}

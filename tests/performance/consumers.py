@@ -45,6 +45,11 @@ def end_of_sessions() -> list[dict[str, Any]]:
     return [from_sample("users", "SessionsRevoked.v1", user_id=new_id())]
 
 
+def member_erased() -> list[dict[str, Any]]:
+    """Somebody without loans: what loans itself pays is two units for each of those."""
+    return [from_sample("users", "MemberErased.v1", user_id=new_id())]
+
+
 class Library:
     """Loans of a library of some hundred members and some thousand titles, from checkout to return, within a month."""
 
@@ -122,6 +127,16 @@ MEASURED = (
         together={"LoanCreated": 14, "LoanRenewed": 14, "LoanReturned": 10},
         invocations=0.2,
         resting=[BY_NAME["analytics"], Consumed("sender", "OutgoingQueue", "OutgoingDeadLetters", "SenderFunction")],
+    ),
+    Measured(
+        BY_NAME["erasures"],
+        "library.users",
+        member_erased,
+        alone={"MemberErased": 2},
+        together={"MemberErased": 2},
+        # One member at a time, on purpose.
+        invocations=1,
+        resting=[BY_NAME["analytics"], BY_NAME["notifications"]],
     ),
 )
 

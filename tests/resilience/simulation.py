@@ -26,6 +26,9 @@ from library_common.problems import ProblemError
 from library_common.service_client import Answered, NotFound, Refused, Result, Unavailable, UnknownOutcome
 from loans_service.adapters.services import HttpShelf
 from loans_service.application.checkout import Checkout, CheckoutRequest
+from loans_service.application.erasing import Erasing
+from loans_service.application.forgetting import Forgetting
+from loans_service.application.forgetting_ports import Accounts
 from loans_service.application.ports import LoanExists, Loans, Stale
 from loans_service.application.recovering import Recovering
 from loans_service.application.renewing import Renewing
@@ -36,18 +39,20 @@ from loans_service.domain.loan import LEASE, Condition, Loan, LoanStatus, Member
 from loans_service.domain.policy import LoanPolicy
 from tests.fakes.book_traffic import SteppedCatalogue
 from tests.fakes.books import MemoryCatalogue
-from tests.fakes.loans import FakeLoans, FakeMembers, FakePolicies, FakeRecoveries
+from tests.fakes.loans import FakeAccounts, FakeLoans, FakeMembers, FakePolicies, FakeRecoveries
 from tests.support.clock import FixedClock
 from tests.support.interleaving import Interleaver
 
 LIMITS = {rule.role: rule.limit for rule in LoanPolicy().loan_rules}
 _KEYS = 3
+NO_LIMIT = 1e18
 
 
 class SteppedLoans:
-    """The loans store with a step before and after every call: there others come in, and processes die."""
+    """The loans store, or its accounts, with a step before and after every call: there others come in, and processes
+    die."""
 
-    def __init__(self, inner: FakeLoans, step: Callable[[], None], check: Callable[[], None]) -> None:
+    def __init__(self, inner: FakeLoans | FakeAccounts, step: Callable[[], None], check: Callable[[], None]) -> None:
         self._inner = inner
         self._step = step
         self._check = check
@@ -149,6 +154,7 @@ class Simulation:
     loans: FakeLoans = field(default_factory=FakeLoans)
     answers: dict[str, set[str]] = field(default_factory=dict)
     happened: dict[str, int] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
@@ -166,7 +172,10 @@ class Simulation:
         # Only `post` is called; the type is the real client's.
         shelf = HttpShelf(self.network)  # type: ignore[arg-type]
         self.people = FakeMembers()
-        self.settling = Settling(loans=store, shelf=shelf)
+        forgetting = Forgetting(store, self.clock)
+        self.settling = Settling(loans=store, shelf=shelf, forgetting=forgetting)
+        accounts: Accounts = SteppedLoans(FakeAccounts(self.loans), self.between.step, self.check_always)
+        self.erasing = Erasing(store, accounts, forgetting, self.clock, self.clock.monotonic)
         policies = FakePolicies()
         self.checkout = Checkout(
             members=self.people,
@@ -216,8 +225,11 @@ class Simulation:
 
     def _something(self) -> Callable[[], object]:
         doing = self.dice.choices(
-            [self._lend, self._lend_with_key, self._return, self._extend, self._edit, self._recover, self._arrive_late],
-            weights=[4, 4, 4, 1, 2, 3, 2],
+            [
+                *(self._lend, self._lend_with_key, self._return, self._extend, self._edit),
+                *(self._recover, self._arrive_late, self._erase),
+            ],
+            weights=[8, 8, 8, 2, 4, 6, 4, 1],
         )[0]
         # What to act on is chosen when the action starts, so that it sees what the others did.
         return lambda: self._tolerant(doing)
@@ -269,6 +281,15 @@ class Simulation:
     def _arrive_late(self) -> None:
         self.network.deliver_late()
 
+    def _erase(self) -> None:
+        """Users has erased somebody, which loans hears a while later; the word may come twice."""
+        member = self.dice.choice(self.members)
+        # Also while something of theirs is open: a checkout may have asked users just before.
+        self.people.members.pop(member.id, None)
+        self.gone.add(member.id)
+        self.between.step()
+        self.erasing.erase(member.id, until=NO_LIMIT)
+
     def _wait(self, seconds: float) -> None:
         self.clock.sleep(seconds)
         self.between.step()
@@ -281,6 +302,9 @@ class Simulation:
             for loan_id in [loan.id for loan in self.loans.loans.values() if loan.is_unfinished]:
                 with suppress(LendingError):
                     self.recovering.recover(loan_id, attempt=0)
+        for user_id in sorted(self.gone):
+            # The delivery that was cut short comes again.
+            self.erasing.erase(user_id, until=NO_LIMIT)
 
     # -- checking -----------------------------------------------------------------------------
 
@@ -288,7 +312,7 @@ class Simulation:
         """What is true at every moment, whatever has just happened."""
         out = [loan.barcode for loan in self.loans.loans.values() if loan.is_open]
         assert len(out) == len(set(out)), "a copy has two open loans"
-        for member in self.people.members.values():
+        for member in getattr(self, "members", []):
             account = self.loans.account(member.id)
             assert account.places_taken <= LIMITS[member.role], "the limit is exceeded"
             for loan in self._open_loans(member.id):
@@ -315,10 +339,14 @@ class Simulation:
                 claim.barcode for claim in stock.held.values()
             }
         assert held == {loan.id: loan.barcode for loan in loans if loan.is_open}, "copies and loans disagree"
-        for member in self.people.members.values():
+        for member in self.members:
             places = set(self.loans.account(member.id).open)
             assert places == {loan.id for loan in self._open_loans(member.id)}, "a place is lost or too many"
         self._check_events()
+        naming = {loan.id for loan in loans if loan.user_id in self.gone and loan.is_done and loan.issued_at}
+        assert not naming, "a closed loan names somebody who was erased"
+        for loan in loans:
+            assert loan.anonymised_at is None or loan.is_done, "an anonymised loan has something left to do"
         for key, given in self.answers.items():
             assert len(given) == 1, f"{key} was answered differently: {given}"
 

@@ -35,6 +35,8 @@ def test_the_histories_contain_what_they_are_meant_to() -> None:
         "_extend",
         "_edit",
         "_recover",
+        "_erase",
+        "_lend:user_not_found",
         "_lend:checkout_unresolved",
         "_lend:service_unavailable",
         "_lend:no_copies_available",

@@ -31,6 +31,7 @@ CONSUMERS = (
     Consumed("revocations", "RevocationQueue", "RevocationDeadLetters", "RevocationsFunction"),
     Consumed("analytics", "AnalyticsQueue", "AnalyticsDeadLetters", "AnalyticsConsumer"),
     Consumed("notifications", "NotificationsQueue", "NotificationsDeadLetters", "NotificationsConsumer"),
+    Consumed("erasures", "LoanErasureQueue", "LoanErasureDeadLetters", "LoansErasure"),
 )
 """Every consumer of the bus."""
 

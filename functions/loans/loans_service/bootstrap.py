@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from library_common import aws
 from library_common.clock import SystemClock
@@ -13,12 +14,16 @@ from loans_service.adapters.policies import StoredPolicies
 from loans_service.adapters.recoveries import QueuedRecoveries
 from loans_service.adapters.services import HttpMembers, HttpShelf
 from loans_service.application.checkout import Checkout
+from loans_service.application.forgetting import Forgetting
 from loans_service.application.history import History
 from loans_service.application.recovering import Recovering
 from loans_service.application.renewing import Renewing
 from loans_service.application.returning import Returning
 from loans_service.application.settling import Settling
 from loans_service.settings import LoansSettings
+
+if TYPE_CHECKING:
+    from loans_service.application.erasing import Erasing
 
 _SCOPES = frozenset({"users:read", "inventory:write"})
 _LOOK_AGAIN_SECONDS = 10.0
@@ -69,7 +74,7 @@ def lending() -> Lending:
     members, shelf = _services()
     loans = DynamoLoans(settings().table_name, aws.dynamodb)
     policies = StoredPolicies(parameter(settings().loan_policy_parameter).get, settings().library_time_zone)
-    settling = Settling(loans=loans, shelf=shelf)
+    settling = Settling(loans=loans, shelf=shelf, forgetting=Forgetting(loans, clock))
     return Lending(
         checkout=Checkout(members=members, loans=loans, shelf=shelf, policies=policies, settling=settling, clock=clock),
         returning=Returning(loans=loans, shelf=shelf, settling=settling, clock=clock),
@@ -89,3 +94,16 @@ def recovering() -> Recovering:
         recoveries=QueuedRecoveries(settings().recovery_queue_url),
         clock=checkout.clock,
     )
+
+
+@cache
+def erasing() -> "Erasing":
+    """What the consumer of erased members uses."""
+    from library_common.dynamodb import Table  # noqa: PLC0415 - not of the HTTP API
+    from loans_service.adapters.accounts import DynamoAccounts  # noqa: PLC0415
+    from loans_service.application.erasing import Erasing  # noqa: PLC0415
+
+    clock = SystemClock()
+    loans = DynamoLoans(settings().table_name, aws.dynamodb)
+    accounts = DynamoAccounts(Table(settings().table_name, aws.dynamodb))
+    return Erasing(loans, accounts, Forgetting(loans, clock), clock)

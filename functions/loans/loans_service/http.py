@@ -97,7 +97,10 @@ class LoanView(BaseModel):
     """One loan. Dates are RFC 3339 UTC; `return_date` is null while the copy is out."""
 
     id: str
-    user_id: str
+    user_id: Annotated[
+        str | None,
+        Field(description="Null once the loan is anonymised; only staff and services can read it then, by its id."),
+    ]
     book_id: str
     barcode: str
     title: str
@@ -297,8 +300,8 @@ def _is_position(position: Mapping[str, Any]) -> bool:
 
 
 def _require_own(caller: Caller, loan: Loan) -> None:
-    if not caller.is_staff and not caller.is_person(loan.user_id):
-        # Another member's loan is not theirs to know of.
+    if not caller.is_staff and (loan.user_id is None or not caller.is_person(loan.user_id)):
+        # Another member's loan is not theirs to know of, and an anonymised one is nobody's.
         raise errors.LoanNotFound
 
 

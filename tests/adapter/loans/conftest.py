@@ -4,9 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from library_common.dynamodb import Table
+from loans_service.adapters.accounts import DynamoAccounts
 from loans_service.adapters.dynamodb import DynamoLoans
+from loans_service.application.forgetting_ports import Accounts
 from loans_service.application.ports import Loans
-from tests.fakes.loans import FakeLoans
+from tests.fakes.loans import FakeAccounts, FakeLoans
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -24,3 +27,12 @@ def stored(dynamodb: "DynamoDBClient") -> DynamoLoans:
 def loans(request: pytest.FixtureRequest) -> Loans:
     """Either."""
     return FakeLoans() if request.param == "in memory" else request.getfixturevalue("stored")
+
+
+@pytest.fixture
+def accounts(loans: Loans, request: pytest.FixtureRequest) -> Accounts:
+    """Of the same kind as `loans`, over the same accounts."""
+    if isinstance(loans, FakeLoans):
+        return FakeAccounts(loans)
+    client = request.getfixturevalue("dynamodb")
+    return DynamoAccounts(Table(TABLE, lambda: client))

@@ -49,6 +49,20 @@ def returned(loans: Loans, user_id: str = MEMBER, at: datetime = NOON) -> Loan:
     return loan
 
 
+def settled(loans: Loans, user_id: str = MEMBER, at: datetime = NOON) -> Loan:
+    """Closed, and nothing of it is left to do."""
+    loan = returned(loans, user_id, at)
+    loans.give_back_place(loan)
+    loans.settled(loan)
+    return loan.settled()
+
+
+def anonymised(loans: Loans, user_id: str = MEMBER, at: datetime = NOON) -> Loan:
+    loan = settled(loans, user_id, at).anonymised(at + 9 * DAY)
+    loans.anonymise(loan)
+    return loan
+
+
 def cancelled(loans: Loans, *, in_doubt: bool = False) -> Loan:
     loan = opened(loans).cancelled(("no_copies_available", "No copy."), copy_in_doubt=in_doubt)
     loans.cancel(loan)
@@ -59,7 +73,7 @@ def event(loan: Loan) -> Envelope:
     """Any event of the loan will do."""
     data = LoanCreated(
         loan_id=loan.id,
-        user_id=loan.user_id,
+        user_id=loan.borrower,
         book_id=loan.book_id,
         barcode=loan.barcode or "",
         title=loan.title or "",

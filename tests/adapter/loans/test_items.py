@@ -9,16 +9,18 @@ import pytest
 
 from library_common.clock import to_rfc3339
 from library_common.context import invocation
-from library_common.dynamodb import from_wire
-from library_common.events import OUTBOX_ATTRIBUTE, Envelope, from_outbox, happened
-from library_common.ids import new_id
+from library_common.dynamodb import Table, from_wire
+from library_common.events import OUTBOX_ATTRIBUTE, Envelope, from_outbox, happened, to_outbox
+from library_common.ids import derived_id, new_id
+from loans_service.adapters.accounts import DynamoAccounts
 from loans_service.adapters.dynamodb import DynamoLoans, unfinished_loan_id
+from loans_service.application.forgetting_ports import LONG_AGO, Listed
 from loans_service.application.ports import LimitReached, Stale
 from loans_service.domain.events import LoanCreated, LoanReturned
 from loans_service.domain.loan import LEASE, Condition, Copy, Loan
 from loans_service.http import LoanView, _view
 from tests.adapter.loans.conftest import TABLE
-from tests.adapter.loans.lives import DAY, LIMIT, MEMBER, cancelled, event, issued, opened, pending, returned
+from tests.adapter.loans.lives import DAY, LIMIT, MEMBER, cancelled, event, issued, opened, pending, returned, settled
 from tests.support.clock import NOON
 from tests.support.tables import properties
 
@@ -113,6 +115,93 @@ def test_the_indexes_hold_issued_loans_and_copies_that_are_out(stored: DynamoLoa
     assert indexed("by_member") == {out.id, back.id}
 
 
+# -- what an anonymised loan still holds ----------------------------------------------------------
+
+
+def test_nothing_in_an_anonymised_loan_leads_to_its_member(
+    stored: DynamoLoans, item: Callable[[Loan], dict[str, Any]], dynamodb: "DynamoDBClient"
+) -> None:
+    loan = lent(stored)
+    with invocation(actor=f"user:{MEMBER}"):
+        closed = loan.returned(NOON + DAY, Condition.DAMAGED, NOON + 2 * DAY)
+        stored.close(closed, [event(closed)])
+    stored.give_back_place(closed)
+    stored.settled(closed)
+
+    stored.anonymise(closed.settled().anonymised(NOON + 200 * DAY))
+
+    found = item(loan)
+    assert set(found) == {
+        *("pk", "sk", "role", "book", "status", "requested", "due", "v", "wanted", "barcode", "title", "genre"),
+        *("issued", "returned", "closed", "damaged", "anonymised"),
+    }
+    assert found["anonymised"] == {"S": to_rfc3339(NOON + 200 * DAY)}
+    assert MEMBER not in str(found)
+    # By its index only `by_member` finds loans of somebody, and it does not hold this one.
+    assert dynamodb.scan(TableName=TABLE, IndexName="by_member")["Items"] == []
+
+
+def test_anonymising_takes_away_an_outbox_that_was_left_there(
+    stored: DynamoLoans, item: Callable[[Loan], dict[str, Any]], dynamodb: "DynamoDBClient"
+) -> None:
+    loan = settled(stored)
+    key = {"pk": {"S": f"LOAN#{loan.id}"}, "sk": {"S": "LOAN"}}
+    dynamodb.update_item(
+        TableName=TABLE,
+        Key=key,
+        UpdateExpression="SET events = :e",
+        ExpressionAttributeValues={":e": {"S": to_outbox([event(loan)]) or ""}},
+    )
+
+    stored.anonymise(loan.anonymised(NOON + DAY))
+
+    assert OUTBOX_ATTRIBUTE not in item(loan)
+    assert MEMBER not in str(item(loan))
+
+
+def test_a_loan_of_before_closings_were_written_down_was_closed_when_it_was_returned(
+    stored: DynamoLoans, item: Callable[[Loan], dict[str, Any]]
+) -> None:
+    loan = settled(stored)
+
+    assert "closed" not in item(loan), "as then: it is written only where it differs"
+    found = stored.get(loan.id)
+    assert found is not None
+    assert found.closed_at == found.returned_at == NOON + DAY
+
+
+def test_the_end_of_a_refused_checkout_stays_when_it_is_anonymised(
+    stored: DynamoLoans, item: Callable[[Loan], dict[str, Any]]
+) -> None:
+    attribute = properties("LoansTable")["TimeToLiveSpecification"]["AttributeName"]
+    loan = cancelled(stored)
+
+    stored.anonymise(loan.anonymised(NOON))
+
+    assert item(loan)[attribute] == {"N": str(int((NOON + timedelta(hours=24)).timestamp()))}
+
+
+# -- accounts of before there was a list of them --------------------------------------------------
+
+
+def test_an_account_that_is_in_no_list_is_found_by_the_walk_and_put_at_the_beginning(
+    stored: DynamoLoans, dynamodb: "DynamoDBClient"
+) -> None:
+    accounts = DynamoAccounts(Table(TABLE, lambda: dynamodb))
+    issued(stored)
+    key = {"pk": {"S": f"MEMBER#{MEMBER}"}, "sk": {"S": "ACCOUNT"}}
+    dynamodb.update_item(TableName=TABLE, Key=key, UpdateExpression="REMOVE listed, since")
+    opened(stored)
+    opened(stored, other := derived_id("other"))
+
+    assert accounts.due(NOON, 10, None)[0] == [Listed(other, NOON)], "another loan does not put it there"
+    assert accounts.unlisted(None) == ([MEMBER], None)
+    for _ in range(2):
+        accounts.enlist(MEMBER)
+        assert accounts.due(NOON, 10, None)[0] == [Listed(MEMBER, LONG_AGO), Listed(other, NOON)]
+    assert accounts.unlisted(None) == ([], None)
+
+
 # -- the end of what is kept for a while only -----------------------------------------------------
 
 
@@ -205,7 +294,7 @@ def lent(stored: DynamoLoans) -> Loan:
     active = loan.activated(Copy(BARCODE, TITLE, "novel"), NOON)
     told = LoanCreated(
         loan_id=loan.id,
-        user_id=loan.user_id,
+        user_id=loan.borrower,
         book_id=loan.book_id,
         barcode=BARCODE,
         title=TITLE,
@@ -236,7 +325,7 @@ def test_a_returned_loan_with_its_event_is_one_write_unit_too(
     loan = lent(stored).returned(NOON + DAY, Condition.DAMAGED)
     told = LoanReturned(
         loan_id=loan.id,
-        user_id=loan.user_id,
+        user_id=loan.borrower,
         book_id=loan.book_id,
         barcode=BARCODE,
         title=TITLE,

@@ -293,7 +293,7 @@ def test_giving_back_what_nobody_has_changes_nothing(loans: Loans) -> None:
     assert places(loans) == {other.id}
     assert loans.get(other.id) == other
     assert loans.get(stranger.id) is None
-    assert loans.account(stranger.user_id) == EMPTY_ACCOUNT
+    assert loans.account(stranger.borrower) == EMPTY_ACCOUNT
 
 
 @pytest.mark.parametrize("in_doubt", [True, False])

@@ -259,7 +259,7 @@ def test_a_copy_somebody_else_has_is_not_available_and_no_word_of_whom(
 
     assert answer.status == 409
     assert loan.id not in json.dumps(answer.json)
-    assert loan.user_id not in json.dumps(answer.json)
+    assert loan.borrower not in json.dumps(answer.json)
 
 
 def test_neighbours_that_are_down_are_503_with_a_time_to_come_back(
@@ -708,3 +708,47 @@ def test_a_renewal_takes_no_body(ask: Ask, library: Library, loan: Loan, me: Cal
         assert_problem(ask(method, f"/api/loans/{loan.id}/{act}", body, as_=me), 422, "invalid_request")
     assert library.history.one(loan.id).extensions == 0
     assert ask("PUT", f"/api/loans/{loan.id}/extend", {}, as_=me).status == 200
+
+
+# -- what nobody's any more -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def anonymous(library: Library, loan: Loan) -> Loan:
+    library.returning.give_back(loan, condition=Condition.GOOD)
+    library.forgetting.forget(library.loans.loans[loan.id])
+    return library.loans.loans[loan.id]
+
+
+@pytest.mark.parametrize("caller", [STAFF, ADMIN, SERVICE])
+def test_an_anonymised_loan_is_shown_without_a_member(
+    ask: Ask, member: Member, loan: Loan, anonymous: Loan, caller: Caller
+) -> None:
+    answer = ask("GET", f"/api/loans/{anonymous.id}", as_=caller)
+
+    assert answer.status == 200
+    assert (answer.json["user_id"], answer.json["status"]) == (None, "RETURNED")
+    assert (answer.json["title"], answer.json["barcode"]) == (loan.title, loan.barcode)
+    assert answer.headers["etag"] == f'W/"{anonymous.version}"'
+    assert member.id not in json.dumps(answer.json)
+
+
+def test_whose_it_was_is_told_no_more_of_it_than_anybody(
+    ask: Ask, me: Caller, somebody_else: Caller, anonymous: Loan
+) -> None:
+    path = f"/api/loans/{anonymous.id}"
+    for caller in (me, somebody_else):
+        assert_problem(ask("GET", path, as_=caller), 404, "loan_not_found")
+        assert_problem(ask("POST", f"{path}/return", as_=caller), 404, "loan_not_found")
+        assert_problem(ask("PUT", f"{path}/extend", as_=caller), 404, "loan_not_found")
+    for url in ("/api/loans", f"/api/loans/user/{me['subject']}", "/api/loans?status=returned"):
+        assert ask("GET", url, as_=me).json == {"items": [], "next_cursor": None}
+    assert ask("GET", f"/api/loans/user/{me['subject']}", as_=STAFF).json["items"] == []
+
+
+def test_the_desk_may_hand_it_in_once_more_which_changes_nothing(library: Library, ask: Ask, anonymous: Loan) -> None:
+    for url, body in ((f"/api/loans/{anonymous.id}/return", None), ("/api/returns", {"loan_id": anonymous.id})):
+        answer = ask("POST", url, body, as_=STAFF)
+        assert (answer.status, answer.json["user_id"], answer.json["status"]) == (200, None, "RETURNED")
+    assert_problem(ask("PUT", f"/api/loans/{anonymous.id}/extend", as_=STAFF), 409, "loan_not_open")
+    assert library.loans.loans[anonymous.id] == anonymous

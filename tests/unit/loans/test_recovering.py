@@ -112,7 +112,7 @@ def test_books_down_for_days_keeps_a_checkout_queued_and_undoes_it_in_the_end(
         days += pause + LEASE
     assert now(library, loan).status is LoanStatus.CANCELLED
     assert now(library, loan).settling
-    assert library.loans.account(loan.user_id).places_taken == 0
+    assert library.loans.account(loan.borrower).places_taken == 0
 
     assert library.recovering.recover(loan.id, attempt)
 

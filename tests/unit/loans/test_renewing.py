@@ -43,7 +43,7 @@ def test_a_renewal_adds_the_period_to_the_due_date(library: Library, loan: Loan)
     assert (renewed.extensions, renewed.version) == (1, loan.version + 1)
     assert renewed.first_due_at == loan.due_at
     assert library.history.one(loan.id) == renewed
-    assert library.loans.account(loan.user_id).open == {loan.id: renewed.due_at}
+    assert library.loans.account(loan.borrower).open == {loan.id: renewed.due_at}
 
 
 def test_the_rest_of_the_library_is_told_both_dates(library: Library, loan: Loan) -> None:

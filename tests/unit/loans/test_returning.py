@@ -40,7 +40,7 @@ def test_a_return_closes_the_loan_and_frees_copy_and_place(library: Library, loa
     assert closed.returned_at == NOON + 3 * DAY
     assert not closed.settling
     assert library.shelf.available(loan.book_id) == 1
-    assert library.loans.account(loan.user_id).places_taken == 0
+    assert library.loans.account(loan.borrower).places_taken == 0
     library.assert_nothing_left_behind()
 
 
@@ -95,7 +95,7 @@ def test_a_return_is_accepted_while_books_is_down(library: Library, loan: Loan) 
     assert closed.status is LoanStatus.RETURNED
     assert closed.settling
     assert library.shelf.available(loan.book_id) == 0
-    assert library.loans.account(loan.user_id).places_taken == 0, "the member need not wait for books"
+    assert library.loans.account(loan.borrower).places_taken == 0, "the member need not wait for books"
 
     assert library.recovering.recover(loan.id, attempt=0)
 

@@ -446,7 +446,7 @@ def test_what_is_one(library: Library, zone: str) -> None:
     [
         ({"language": "french"}, "language"),
         ({"language": "../fr"}, "language"),
-        ({"channels": {"moon_landing": ["email"]}}, "channels.moon_landing.[key]"),
+        ({"channels": {"moon_landing": ["email"]}}, "channels.moon_landing"),
         ({"channels": {"welcome": ["pigeon"]}}, "channels.welcome.0"),
         ({"quiet_hours": {"start": "25:00", "end": "07:00"}}, "quiet_hours.start"),
         ({"quiet_hours": {"start": "22:00"}}, "quiet_hours.end"),

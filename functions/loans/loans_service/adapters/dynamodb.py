@@ -8,18 +8,30 @@
     one loan                                        get, consistent                       1 read
     may the member borrow                           get the account, consistent           1 read
     open a PENDING loan and take a place            transaction of both items             4 write
+    make the account with it, the first time ever   the same, + index by_since            5 write
     issue it                                        update + the two indexes              3-4 write
+    anonymise it                                    update + index by_member              2 write
     a member's history, newest first                index by_member (keys), then batch get
+    a member's loans, oldest first                  index by_member (keys), then get each
     a member's open loans                           account, then batch get: no index, always fresh
     the open loan of a copy                         index by_open_copy (keys), then get
+    who has loans that may be due to be forgotten   index by_since (keys), `adapters.accounts`
 
-Indexes hold keys only, so that a change of status costs them nothing. Both are sparse: `issued` appears
-when a loan is issued, `open_copy` while the copy is out. A PENDING or CANCELLED loan is in neither.
+Indexes hold keys only, so that a change of status costs them nothing. All are sparse: `issued` appears
+when a loan is issued, `open_copy` while the copy is out. A PENDING or CANCELLED loan is in neither. `member` goes
+when a loan is anonymised, and the loan from by_member with it.
 
 Sizes: a loan is 0.4 to 1 KB with its events; an account grows by about 50 bytes per open loan. Keys: a
 loan is a partition of its own, an account one per member, so no key is hotter than one member's own
 requests. The account is a map of loan ids, not a counter: taking or giving back a place twice is
 harmless, and what is there names what holds it.
+
+When a closed loan is due to be forgotten is found by member, not by loan: `since` in the account says from when on
+there may be closed loans that name the member. It is written with the account, before its first loan, and moved on by
+the round over closed loans alone; so neither a return nor any checkout but a member's first pays for it, and a loan is
+covered from its first moment. by_since holds all accounts under one key, oldest first. It is written when a member
+borrows for the first time and once per member and retention period, far below what one key takes (1,000 a second), so
+there are no shards to ask one by one.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +53,7 @@ from library_common.dynamodb import (
     Update,
 )
 from library_common.events import OUTBOX_ATTRIBUTE, Envelope, to_outbox
-from loans_service.application.ports import LimitReached, LoanExists, Stale
+from loans_service.application.ports import Issued, LimitReached, LoanExists, MemberGone, Stale
 from loans_service.domain.loan import EMPTY_ACCOUNT, Account, Loan, LoanStatus
 
 if TYPE_CHECKING:
@@ -49,6 +61,9 @@ if TYPE_CHECKING:
 
 BY_MEMBER = "by_member"
 BY_OPEN_COPY = "by_open_copy"
+
+ACCOUNTS = "ACCOUNTS"
+"""The one key of the index by_since."""
 
 KEEP_CANCELLED = timedelta(hours=24)
 """How long a refused checkout is remembered for repeats of its idempotency key."""
@@ -66,15 +81,15 @@ class DynamoLoans:
     # -- reading ------------------------------------------------------------------------------
 
     def get(self, loan_id: str) -> Loan | None:
-        item = self._table.get(_loan_key(loan_id))
+        item = self._table.get(loan_key(loan_id))
         return _loan(item) if item else None
 
     def get_all(self, loan_ids: Sequence[str]) -> list[Loan]:
-        return [_loan(item) for item in self._table.get_many([_loan_key(loan_id) for loan_id in loan_ids])]
+        return [_loan(item) for item in self._table.get_many([loan_key(loan_id) for loan_id in loan_ids])]
 
     def account(self, user_id: str) -> Account:
-        item = self._table.get(_account_key(user_id))
-        return _account(item) if item else EMPTY_ACCOUNT
+        item = self._table.get(account_key(user_id))
+        return account_of(item) if item else EMPTY_ACCOUNT
 
     def open_loan_of_copy(self, barcode: str) -> Loan | None:
         found, _ = self._table.query(
@@ -91,7 +106,7 @@ class DynamoLoans:
         self, user_id: str, limit: int, after: Mapping[str, object] | None
     ) -> tuple[list[Loan], dict[str, object] | None]:
         start = (
-            {"member": user_id, "issued": after["issued"], **_loan_key(str(after["id"]))} if after is not None else None
+            {"member": user_id, "issued": after["issued"], **loan_key(str(after["id"]))} if after is not None else None
         )
         entries, last = self._table.query(
             Expression("#member = :member", {"member": "member"}, {"member": user_id}),
@@ -102,10 +117,21 @@ class DynamoLoans:
         )
         keys = [{"pk": entry["pk"], "sk": entry["sk"]} for entry in entries]
         items = {item["pk"]: item for item in self._table.get_many(keys)}
-        loans = [_loan(items[key["pk"]]) for key in keys if key["pk"] in items]
+        # The index may lag behind: what was anonymised a moment ago is nobody's any more.
+        loans = [_loan(item) for key in keys if (item := items.get(key["pk"])) and item.get("member") == user_id]
         if last is None:
             return loans, None
         return loans, {"issued": last["issued"], "id": str(last["pk"]).removeprefix("LOAN#")}
+
+    def issued_to(self, user_id: str, limit: int, after: Issued | None) -> tuple[list[Issued], Issued | None]:
+        start = {"member": user_id, "issued": to_rfc3339(after.issued_at), **loan_key(after.loan_id)} if after else None
+        entries, last = self._table.query(
+            Expression("#member = :member", {"member": "member"}, {"member": user_id}),
+            index=BY_MEMBER,
+            limit=limit,
+            start=start,
+        )
+        return [_issued(entry) for entry in entries], _issued(last) if last else None
 
     # -- the life of a loan -------------------------------------------------------------------
 
@@ -121,8 +147,12 @@ class DynamoLoans:
                     raise LoanExists(_loan(failed.item)) from failed
                 # The account is missing (first loan ever), has appeared meanwhile, or is full.
                 account_is_new = failed.item is None
-                if failed.item is not None and _account(failed.item).places_taken >= limit:
-                    raise LimitReached from failed
+                if failed.item is not None:
+                    account = account_of(failed.item)
+                    if account.erased_at is not None:
+                        raise MemberGone from failed
+                    if account.places_taken >= limit:
+                        raise LimitReached from failed
                 continue
             return
         raise TransactionBusy("the account kept changing")
@@ -132,7 +162,12 @@ class DynamoLoans:
         if limit < 1:
             raise LimitReached
         return Put(
-            {**_account_key(loan.user_id), "open": {loan.id: to_rfc3339(loan.due_at)}},
+            {
+                **account_key(loan.borrower),
+                "open": {loan.id: to_rfc3339(loan.due_at)},
+                "listed": ACCOUNTS,
+                "since": to_rfc3339(loan.requested_at),
+            },
             ABSENT,
         )
 
@@ -140,7 +175,7 @@ class DynamoLoans:
         assert leased.lease_until is not None  # noqa: S101 - that is what leasing sets
         with _stale():
             self._table.update(
-                _loan_key(loan.id),
+                loan_key(loan.id),
                 Expression(
                     "SET #lease = :lease, #v = :v REMOVE #events",
                     {"lease": "lease", "v": "v", "events": OUTBOX_ATTRIBUTE},
@@ -160,7 +195,7 @@ class DynamoLoans:
 
     def activate(self, loan: Loan, events: Sequence[Envelope]) -> None:
         with _stale():
-            self._table.update(_loan_key(loan.id), _set_all(loan, events), _was(LoanStatus.PENDING, loan.version - 1))
+            self._table.update(loan_key(loan.id), _set_all(loan, events), _was(LoanStatus.PENDING, loan.version - 1))
 
     def cancel(self, loan: Loan) -> None:
         # A settling loan must outlive any outage of books; it gets its end when it is settled.
@@ -169,7 +204,7 @@ class DynamoLoans:
             self._table.transact(
                 [
                     Update(
-                        _loan_key(loan.id),
+                        loan_key(loan.id),
                         _set_all(loan, (), **{_EXPIRES: expires}),
                         _was(LoanStatus.PENDING, loan.version - 1),
                     ),
@@ -180,33 +215,34 @@ class DynamoLoans:
     def withdraw(self, loan: Loan) -> None:
         with _stale():
             self._table.transact(
-                [Delete(_loan_key(loan.id), _was(LoanStatus.PENDING, loan.version)), _give_place_back(loan)]
+                [Delete(loan_key(loan.id), _was(LoanStatus.PENDING, loan.version)), _give_place_back(loan)]
             )
 
     def close(self, loan: Loan, events: Sequence[Envelope]) -> None:
         with _stale():
-            self._table.update(_loan_key(loan.id), _set_all(loan, events), _was(LoanStatus.ACTIVE, loan.version - 1))
+            self._table.update(loan_key(loan.id), _set_all(loan, events), _was(LoanStatus.ACTIVE, loan.version - 1))
 
     def extend(self, loan: Loan, events: Sequence[Envelope]) -> None:
         due = Update(
-            _account_key(loan.user_id),
+            account_key(loan.borrower),
             Expression("SET #open.#loan = :due", {"open": "open", "loan": loan.id}, {"due": to_rfc3339(loan.due_at)}),
             _holds_place(loan),
         )
         with _stale():
             self._table.transact(
                 [
-                    Update(_loan_key(loan.id), _set_all(loan, events), _was(LoanStatus.ACTIVE, loan.version - 1)),
+                    Update(loan_key(loan.id), _set_all(loan, events), _was(LoanStatus.ACTIVE, loan.version - 1)),
                     due,
                 ]
             )
 
-    def give_back_place(self, loan: Loan) -> None:
+    def give_back_place(self, loan: Loan) -> bool:
         place = _give_place_back(loan)
         try:
-            self._table.update(place.key, place.update, _holds_place(loan))
-        except ConditionFailed:
-            return  # given back already
+            account = self._table.update(place.key, place.update, _holds_place(loan))
+        except ConditionFailed as failed:
+            account = failed.item or {}  # given back already
+        return "erased" in account
 
     def settled(self, loan: Loan) -> None:
         # The events were in an earlier image; left in place they would be published once more.
@@ -218,10 +254,23 @@ class DynamoLoans:
             settle = Expression(f"{done} SET #exp = :exp", {**names, "exp": _EXPIRES}, {"exp": _expires(loan)})
         try:
             self._table.update(
-                _loan_key(loan.id), settle, Expression("attribute_exists(#settling)", {"settling": "settling"})
+                loan_key(loan.id), settle, Expression("attribute_exists(#settling)", {"settling": "settling"})
             )
         except ConditionFailed:
             return  # settled already
+
+    def anonymise(self, loan: Loan) -> None:
+        with _stale():
+            self._table.update(
+                loan_key(loan.id),
+                # Nobody is told: those who hear of loans keep what they have by rules of their own.
+                _set_all(loan, ()),
+                Expression(
+                    "#status = :was_status AND #v = :was_version AND attribute_not_exists(#settling)",
+                    {"status": "status", "v": "v", "settling": "settling"},
+                    {"was_status": loan.status.value, "was_version": loan.version - 1},
+                ),
+            )
 
 
 @contextmanager
@@ -238,11 +287,12 @@ def _stale() -> Iterator[None]:
 
 def _take_place(loan: Loan, limit: int) -> Update:
     return Update(
-        _account_key(loan.user_id),
+        account_key(loan.borrower),
         Expression("SET #open.#loan = :due", {"open": "open", "loan": loan.id}, {"due": to_rfc3339(loan.due_at)}),
         Expression(
-            "attribute_exists(#pk) AND attribute_not_exists(#open.#loan) AND size(#open) < :limit",
-            {"pk": "pk", "open": "open", "loan": loan.id},
+            "attribute_exists(#pk) AND attribute_not_exists(#erased) AND attribute_not_exists(#open.#loan)"
+            " AND size(#open) < :limit",
+            {"pk": "pk", "open": "open", "loan": loan.id, "erased": "erased"},
             {"limit": limit},
         ),
     )
@@ -250,7 +300,7 @@ def _take_place(loan: Loan, limit: int) -> Update:
 
 def _give_place_back(loan: Loan) -> Update:
     return Update(
-        _account_key(loan.user_id),
+        account_key(loan.borrower),
         Expression("REMOVE #open.#loan", {"open": "open", "loan": loan.id}),
         PRESENT,
     )
@@ -311,25 +361,31 @@ _ATTRIBUTES = (
     "digest",
     "refusal",
     "open_copy",
+    "closed",
+    "anonymised",
 )
 
 
-def _loan_key(loan_id: str) -> dict[str, str]:
+def loan_key(loan_id: str) -> dict[str, str]:
     return {"pk": f"LOAN#{loan_id}", "sk": "LOAN"}
 
 
-def _account_key(user_id: str) -> dict[str, str]:
+def account_key(user_id: str) -> dict[str, str]:
     return {"pk": f"MEMBER#{user_id}", "sk": "ACCOUNT"}
 
 
-def _account(item: Mapping[str, Any]) -> Account:
-    return Account(open={loan_id: from_rfc3339(due) for loan_id, due in item["open"].items()})
+def account_of(item: Mapping[str, Any]) -> Account:
+    return Account(
+        open={loan_id: from_rfc3339(due) for loan_id, due in item["open"].items()},
+        since=_moment(item.get("since")),
+        erased_at=_moment(item.get("erased")),
+    )
 
 
 def _item(loan: Loan) -> Item:
     """A loan as stored; false and empty attributes are left out to keep the item small."""
     return {
-        **_loan_key(loan.id),
+        **loan_key(loan.id),
         "member": loan.user_id,
         "role": loan.role,
         "book": loan.book_id,
@@ -351,14 +407,19 @@ def _item(loan: Loan) -> Item:
         "digest": loan.request_digest,
         "refusal": list(loan.refusal) if loan.refusal else None,
         "open_copy": loan.barcode if loan.is_open else None,
+        # Nearly always the moment of the return.
+        "closed": _text(loan.closed_at) if _text(loan.closed_at) != _text(loan.returned_at) else None,
+        "anonymised": _text(loan.anonymised_at),
     }
 
 
 def _loan(item: Mapping[str, Any]) -> Loan:
     refusal = item.get("refusal")
+    # Loans of before this was written down were closed when they were returned, as far as anybody knows.
+    closed = item.get("closed") or item.get("returned")
     return Loan(
         id=str(item["pk"]).removeprefix("LOAN#"),
-        user_id=item["member"],
+        user_id=None if item.get("anonymised") else item["member"],
         role=item["role"],
         book_id=item["book"],
         status=LoanStatus(item["status"]),
@@ -372,13 +433,19 @@ def _loan(item: Mapping[str, Any]) -> Loan:
         issued_at=_moment(item.get("issued")),
         first_due_at=_moment(item.get("first_due")),
         returned_at=_moment(item.get("returned")),
+        closed_at=_moment(closed),
         extensions=item.get("ext", 0),
         settling=item.get("settling", False),
         damaged=item.get("damaged", False),
         lease_until=datetime.fromtimestamp(item["lease"], UTC) if item.get("lease") else None,
         request_digest=item.get("digest"),
         refusal=(refusal[0], refusal[1]) if refusal else None,
+        anonymised_at=_moment(item.get("anonymised")),
     )
+
+
+def _issued(entry: Mapping[str, Any]) -> Issued:
+    return Issued(str(entry["pk"]).removeprefix("LOAN#"), from_rfc3339(entry["issued"]))
 
 
 def unfinished_loan_id(image: Mapping[str, Any]) -> tuple[str, bool] | None:

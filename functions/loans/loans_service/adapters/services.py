@@ -104,4 +104,10 @@ def _member(body: Mapping[str, Any]) -> Member:
         role=body["role"],
         status=body["status"],
         expires_at=from_rfc3339(expires_at) if expires_at else None,
+        keeps_history=_said((body.get("preferences") or {}).get("keep_history")),
     )
+
+
+def _said(wish: object) -> bool | None:
+    """What is neither yes nor no was not said."""
+    return wish if isinstance(wish, bool) else None

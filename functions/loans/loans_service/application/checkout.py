@@ -23,6 +23,7 @@ from loans_service.application.ports import (
     LimitReached,
     LoanExists,
     Loans,
+    MemberGone,
     Members,
     Policies,
     Shelf,
@@ -161,6 +162,9 @@ class Checkout:
             self.loans.open_pending(pending, limit)
         except LimitReached as full:
             raise errors.PolicyRefused("The member may not borrow now.", [limit_reached(limit)]) from full
+        except MemberGone as gone:
+            # Erased since users was asked. Were the loan opened now, nobody would forget it.
+            raise errors.MemberNotFound("There is no such member.") from gone
         return pending
 
     def _finish(self, pending: Loan, deadline: float, *, resumed: bool = False) -> Loan:
@@ -185,7 +189,7 @@ class Checkout:
         active = pending.activated(copy, now)
         event = LoanCreated(
             loan_id=active.id,
-            user_id=active.user_id,
+            user_id=active.borrower,
             book_id=active.book_id,
             barcode=copy.barcode,
             title=copy.title,
@@ -224,10 +228,11 @@ class Checkout:
 
     def _repeat(self, earlier: Loan | None, request: CheckoutRequest, deadline: float) -> CheckedOut:
         """The answer an earlier request with the same key got, or will get."""
-        if earlier is not None and earlier.request_digest != request.digest:
+        is_over = earlier is not None and self.clock.now() > earlier.requested_at + REPEATABLE_FOR
+        if earlier is not None and earlier.anonymised_at is None and earlier.request_digest != request.digest:
             raise IdempotencyMismatch("This Idempotency-Key was used for a different checkout.")
-        if earlier is not None and self.clock.now() > earlier.requested_at + REPEATABLE_FOR:
-            # An old loan must not pass for a new one.
+        if earlier is not None and (is_over or earlier.anonymised_at is not None):
+            # An old loan must not pass for a new one; what an anonymised one was asked for nobody knows any more.
             raise IdempotencyMismatch("This Idempotency-Key was used for an earlier checkout; take a new one.")
         loan = earlier
         while loan is not None and loan.status is LoanStatus.PENDING:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from library_common.events import Envelope
@@ -68,6 +69,18 @@ class LimitReached(Exception):
     """The member's places are all taken; found out by the write itself."""
 
 
+class MemberGone(Exception):
+    """The member was erased meanwhile: nothing is lent to them any more."""
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A loan that came about, as the index of a member's loans has it; also a place in that list."""
+
+    loan_id: str
+    issued_at: datetime
+
+
 class Stale(Exception):
     """The loan is not in the state the write expected. `loan`: what it is now, None when gone."""
 
@@ -88,7 +101,10 @@ class Loans(Protocol):
         ...
 
     def open_pending(self, loan: Loan, limit: int) -> None:
-        """Writes the PENDING loan and takes a place, in one transaction. Raises LoanExists, LimitReached."""
+        """Writes the PENDING loan and takes a place, in one transaction.
+
+        Raises LoanExists, LimitReached, MemberGone.
+        """
         ...
 
     def take_over(self, loan: Loan, leased: Loan) -> None:
@@ -111,8 +127,8 @@ class Loans(Protocol):
         """ACTIVE -> RETURNED (settling), on the version before. Raises Stale."""
         ...
 
-    def give_back_place(self, loan: Loan) -> None:
-        """Idempotent."""
+    def give_back_place(self, loan: Loan) -> bool:
+        """Whether the member was erased meanwhile. Idempotent."""
         ...
 
     def settled(self, loan: Loan) -> None:
@@ -130,6 +146,16 @@ class Loans(Protocol):
         ...
 
     def get_all(self, loan_ids: Sequence[str]) -> list[Loan]: ...
+
+    def issued_to(self, user_id: str, limit: int, after: Issued | None) -> tuple[list[Issued], Issued | None]:
+        """A page of the loans that name a member, oldest first; may miss one of the last moments, or show one that
+        was anonymised in them.
+        """
+        ...
+
+    def anonymise(self, loan: Loan) -> None:
+        """A closed and settled loan becomes what it is without its member, on the version before. Raises Stale."""
+        ...
 
 
 class Policies(Protocol):

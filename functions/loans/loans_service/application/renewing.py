@@ -29,16 +29,16 @@ class Renewing:
         """Raises LoanNotOpen, PolicyRefused, LoanChanged."""
         if not loan.is_open:
             raise errors.LoanNotOpen("Only an open loan can be renewed.")
-        member = self.members.find(loan.user_id, self.monotonic() + DEADLINE_SECONDS)
+        member = self.members.find(loan.borrower, self.monotonic() + DEADLINE_SECONDS)
         policy = self.policies.current()
         now = self.clock.now()
-        reasons = list(renewal_refusals(policy, member, self.loans.account(loan.user_id), loan, now))
+        reasons = list(renewal_refusals(policy, member, self.loans.account(loan.borrower), loan, now))
         if reasons:
             raise errors.PolicyRefused("The loan cannot be renewed.", reasons)
         extended = loan.extended(renewed_due_date(policy, member, loan, now))
         event = LoanRenewed(
             loan_id=loan.id,
-            user_id=loan.user_id,
+            user_id=loan.borrower,
             book_id=loan.book_id,
             barcode=loan.barcode or "",
             title=loan.title or "",

@@ -55,7 +55,7 @@ class Returning:
                 raise errors.InvalidMoment("It cannot have been returned before it was issued.")
             if returned_at is not None and at > now:
                 raise errors.InvalidMoment("It cannot be returned in the future.")
-            returned = loan.returned(at, condition)
+            returned = loan.returned(at, condition, now)
             try:
                 self.loans.close(returned, [happened(_event(returned, at), subject=f"loan:{loan.id}", at=now)])
             except Stale as stale:
@@ -72,7 +72,7 @@ class Returning:
 def _event(loan: Loan, at: datetime) -> LoanReturned:
     return LoanReturned(
         loan_id=loan.id,
-        user_id=loan.user_id,
+        user_id=loan.borrower,
         book_id=loan.book_id,
         barcode=loan.barcode or "",
         title=loan.title or "",

@@ -1,4 +1,4 @@
-"""A loan and its life: PENDING -> ACTIVE -> RETURNED, or PENDING -> CANCELLED.
+"""A loan and its life: PENDING -> ACTIVE -> RETURNED, or PENDING -> CANCELLED; closed, it is anonymised some day.
 
 Invariants, kept by conditional writes on exactly these states:
 
@@ -7,6 +7,8 @@ Invariants, kept by conditional writes on exactly these states:
   finishes what the closing process did not.
 * Only one process works on a PENDING loan: the holder of the lease. Taking a lease over is a new version,
   so whoever held it before fails at its next write.
+* A loan names its member for as long as anything of it is still to be done. Once closed and settled nothing changes
+  it any more but being anonymised, which cannot be undone.
 """
 
 from dataclasses import dataclass, replace
@@ -52,13 +54,15 @@ class Copy:
 class Loan:
     """One loan. Moments are aware UTC datetimes.
 
-    role: the member's role when it was issued (renewals go by the role at that time). wanted_barcode: the
-    copy the member asked for, when they asked for one. request_digest: what an idempotent request
-    asked for. refusal: code and sentence with which a CANCELLED checkout was answered.
+    user_id: None once it is anonymised. role: the member's role when it was issued (renewals go by the role at that
+    time). wanted_barcode: the copy the member asked for, when they asked for one. returned_at: when the copy came
+    back, which a librarian may date back; closed_at: when that was written down. request_digest: what an idempotent
+    request asked for. refusal: code and sentence with which a CANCELLED checkout was answered. anonymised_at: when the
+    member was taken out of it.
     """
 
     id: str
-    user_id: str
+    user_id: str | None
     role: str
     book_id: str
     status: LoanStatus
@@ -72,12 +76,14 @@ class Loan:
     issued_at: datetime | None = None
     first_due_at: datetime | None = None
     returned_at: datetime | None = None
+    closed_at: datetime | None = None
     extensions: int = 0
     settling: bool = False
     damaged: bool = False
     lease_until: datetime | None = None
     request_digest: str | None = None
     refusal: tuple[str, str] | None = None
+    anonymised_at: datetime | None = None
 
     # -- questions ----------------------------------------------------------------------------
 
@@ -85,6 +91,17 @@ class Loan:
     def is_open(self) -> bool:
         """The member has the copy."""
         return self.status is LoanStatus.ACTIVE
+
+    @property
+    def borrower(self) -> str:
+        """Whose it is; of loans that are not anonymised, which open and unfinished ones never are."""
+        assert self.user_id is not None  # noqa: S101 - see above
+        return self.user_id
+
+    @property
+    def is_done(self) -> bool:
+        """Closed, and nothing of it is still to be given back: it may be anonymised."""
+        return self.status in (LoanStatus.RETURNED, LoanStatus.CANCELLED) and not self.settling
 
     @property
     def is_unfinished(self) -> bool:
@@ -135,11 +152,13 @@ class Loan:
             version=self.version + 1,
         )
 
-    def returned(self, at: datetime, condition: Condition) -> "Loan":
+    def returned(self, at: datetime, condition: Condition, now: datetime | None = None) -> "Loan":
+        """now: when that is said, if not at that very moment."""
         return replace(
             self,
             status=LoanStatus.RETURNED,
             returned_at=at,
+            closed_at=now or at,
             damaged=condition is Condition.DAMAGED,
             settling=True,
             version=self.version + 1,
@@ -157,6 +176,10 @@ class Loan:
             version=self.version + 1,
         )
 
+    def anonymised(self, now: datetime) -> "Loan":
+        """Without its member, and without what was made of who they are; what was lent and when it was stays."""
+        return replace(self, user_id=None, request_digest=None, anonymised_at=now, version=self.version + 1)
+
     def as_issued(self) -> "Loan":
         """The loan as its checkout answered it, for repeating that answer later."""
         return replace(
@@ -165,11 +188,16 @@ class Loan:
             due_at=self.first_due_at or self.due_at,
             first_due_at=None,
             returned_at=None,
+            closed_at=None,
             extensions=0,
             settling=False,
             damaged=False,
-            # Each renewal was one version since then, and the return one.
-            version=self.version - self.extensions - (self.status is LoanStatus.RETURNED),
+            anonymised_at=None,
+            # Each renewal was one version since then, the return one, and being anonymised one.
+            version=self.version
+            - self.extensions
+            - (self.status is LoanStatus.RETURNED)
+            - (self.anonymised_at is not None),
         )
 
 
@@ -178,9 +206,13 @@ class Account:
     """A member's open loans: the places taken under their limit. loan id -> due moment.
 
     Set-like on purpose: taking or giving back the same place twice changes nothing.
+    since: no loan of the member that still names them was closed before; None in accounts that the round over closed
+    loans has not met yet. erased_at: when the member was erased; nothing is lent to them any more.
     """
 
     open: dict[str, datetime]
+    since: datetime | None = None
+    erased_at: datetime | None = None
 
     @property
     def places_taken(self) -> int:
@@ -196,9 +228,13 @@ EMPTY_ACCOUNT = Account(open={})
 
 @dataclass(frozen=True)
 class Member:
-    """What loans needs to know of a member, as the users service answers it."""
+    """What loans needs to know of a member, as the users service answers it.
+
+    keeps_history: whether they want closed loans to stay theirs; None where users did not say.
+    """
 
     id: str
     role: str
     status: str
     expires_at: datetime | None
+    keeps_history: bool | None = None

@@ -1,0 +1,101 @@
+"""Members' accounts in the loans table, as the list of those who may have loans to forget (index by_since)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from library_common.clock import from_rfc3339, to_rfc3339
+from library_common.dynamodb import ConditionFailed, Expression, Table
+from loans_service.adapters.dynamodb import ACCOUNTS, account_key
+from loans_service.application.forgetting_ports import LONG_AGO, Listed, WalkPlace
+
+BY_SINCE = "by_since"
+
+
+class DynamoAccounts:
+    """Implements `application.forgetting_ports.Accounts`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def mark_erased(self, user_id: str, at: datetime) -> None:
+        mark = Expression(
+            "SET #erased = :at, #listed = :accounts, #since = :long_ago, #open = if_not_exists(#open, :none)",
+            {"erased": "erased", "listed": "listed", "since": "since", "open": "open"},
+            {"at": to_rfc3339(at), "accounts": ACCOUNTS, "long_ago": to_rfc3339(LONG_AGO), "none": {}},
+        )
+        # Also where there is no account: a checkout that asked users in time would make one.
+        self._unless_so_already(user_id, mark, Expression("attribute_not_exists(#erased)", {"erased": "erased"}))
+
+    def due(self, until: datetime, limit: int, after: Listed | None) -> tuple[list[Listed], Listed | None]:
+        start = {"listed": ACCOUNTS, "since": to_rfc3339(after.since), **account_key(after.user_id)} if after else None
+        found, last = self._table.query(
+            Expression(
+                "#listed = :accounts AND #since <= :until",
+                {"listed": "listed", "since": "since"},
+                {"accounts": ACCOUNTS, "until": to_rfc3339(until)},
+            ),
+            index=BY_SINCE,
+            limit=limit,
+            start=start,
+        )
+        return [_listed(entry) for entry in found], _listed(last) if last else None
+
+    def move_on(self, user_id: str, *, was: datetime, since: datetime) -> None:
+        self._unless_so_already(
+            user_id,
+            Expression("SET #since = :since", {"since": "since"}, {"since": to_rfc3339(since)}),
+            # An erased member is looked at until nothing is left.
+            Expression(
+                "#since = :was AND attribute_not_exists(#erased)", {"erased": "erased"}, {"was": to_rfc3339(was)}
+            ),
+        )
+
+    def remove(self, user_id: str, *, erased_at: datetime) -> None:
+        try:
+            self._table.delete(
+                account_key(user_id),
+                Expression(
+                    "#erased = :erased AND size(#open) = :none",
+                    {"erased": "erased", "open": "open"},
+                    {"erased": to_rfc3339(erased_at), "none": 0},
+                ),
+            )
+        except ConditionFailed:
+            return  # gone already, or a loan of theirs is open
+
+    def unlisted(self, after: WalkPlace | None) -> tuple[list[str], WalkPlace | None]:
+        found, last = self._table.walk(
+            Expression(
+                "#sk = :account AND attribute_not_exists(#listed)",
+                {"sk": "sk", "listed": "listed"},
+                {"account": "ACCOUNT"},
+            ),
+            start=after,
+        )
+        return [_user_id(entry) for entry in found], last
+
+    def enlist(self, user_id: str) -> None:
+        self._unless_so_already(
+            user_id,
+            Expression(
+                "SET #listed = :accounts, #since = :long_ago",
+                {"listed": "listed", "since": "since"},
+                {"accounts": ACCOUNTS, "long_ago": to_rfc3339(LONG_AGO)},
+            ),
+            Expression("attribute_exists(#pk) AND attribute_not_exists(#listed)", {"pk": "pk", "listed": "listed"}),
+        )
+
+    def _unless_so_already(self, user_id: str, update: Expression, condition: Expression) -> None:
+        try:
+            self._table.update(account_key(user_id), update, condition)
+        except ConditionFailed:
+            return
+
+
+def _listed(entry: Mapping[str, Any]) -> Listed:
+    return Listed(_user_id(entry), from_rfc3339(entry["since"]))
+
+
+def _user_id(entry: Mapping[str, Any]) -> str:
+    return str(entry["pk"]).removeprefix("MEMBER#")
