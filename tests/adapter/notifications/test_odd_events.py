@@ -37,6 +37,18 @@ def test_a_moment_that_is_none_is_not_understood(post: Post, type_: str, name: s
     assert post.items(ann.id) == []
 
 
+@pytest.mark.parametrize("amount", ["1e999999999", "NaN", "2,50", "1" * 10])
+def test_an_amount_that_is_none_is_not_understood_and_nothing_else_suffers(post: Post, amount: str) -> None:
+    ann = post.neighbours.join()
+    post.hear(event("MemberRegistered", ann.id, role="patron", status="active"), "c-1")
+
+    with pytest.raises(Incomprehensible):
+        post.hear(event("FineCalculated", ann.id, amount={"amount": amount, "currency": "USD"}), "c-1")
+    post.minute(2)
+
+    assert (post.listed(ann.id), post.lines(ann.id)) == (["welcome"], ["welcome -"])
+
+
 @pytest.mark.parametrize("odd", ["", "yesterday", "1969-07-20T20:17:40Z", "0001-01-01T00:00:00+10:00"])
 def test_an_event_of_no_time_is_not_understood(post: Post, odd: str) -> None:
     ann = post.neighbours.join()

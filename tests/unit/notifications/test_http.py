@@ -23,6 +23,7 @@ from notifications_service.http import build
 from tests.fakes.notifications import FakeNotices, FakePreferences, FakePush, FakeWording
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import Answer, api_event, call, person, service
+from tests.support.operator_log import reading_the_log
 
 pytestmark = pytest.mark.unit
 
@@ -121,6 +122,29 @@ def test_notices_are_listed_newest_first_in_the_readers_words(library: Library) 
     # A loan ends on a day of the library, wherever its reader is.
     assert "6 décembre 2026" in answer.json["items"][0]["text"]
     assert (answer.json["unread"], answer.json["next_cursor"]) == (2, None)
+
+
+def test_a_notice_that_cannot_be_put_into_words_does_not_hide_the_others(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for title in ("Kindred", "Dawn"):
+        library.notices.inbox.tell(MEMBER, Kind.LOAN_ISSUED, {"title": title})
+    library.notices.inbox.tell(MEMBER, Kind.FINE_CHARGED, {"amount": {"amount": "1e999999999", "currency": "USD"}})
+    render = JinjaTemplates.render
+
+    def odd(self: JinjaTemplates, kind: Kind, channel: Channel, language: str | None, data: Any) -> Any:
+        if data.get("title") == "Dawn":
+            raise OverflowError("whatever it is")
+        return render(self, kind, channel, language, data)
+
+    monkeypatch.setattr(JinjaTemplates, "render", odd)
+    with reading_the_log() as log:
+        answer = library.ask("GET", f"/user/{MEMBER}")
+
+    assert [item["heading"] for item in answer.json["items"]][1:] == ["Loan issued", "You borrowed “Kindred”"]
+    assert "1e999999999" in answer.json["items"][0]["heading"] + answer.json["items"][0]["text"]
+    assert [line["failure"] for line in log.lines if line.get("message") == "notice not rendered"] == ["OverflowError"]
+    assert "Dawn" not in log.text
 
 
 def test_reading_is_noted_once_and_the_first_time_counts(library: Library) -> None:

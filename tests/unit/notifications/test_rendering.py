@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from notifications_service.adapters.built_in_wording import LANGUAGES, BuiltIn, phrases
 from notifications_service.adapters.templates import JinjaTemplates
 from notifications_service.application.wording_ports import Change
-from notifications_service.domain import text_messages
+from notifications_service.domain import local_formats, text_messages
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.template_data import one_line, several_lines
 from notifications_service.domain.template_fields import fields_of, samples_of
@@ -159,6 +160,32 @@ def test_an_announcement_does_not_turn_round_the_mail() -> None:
     rendered = templates().render(Kind.ANNOUNCEMENT, Channel.EMAIL, "en", data)
     assert "We are back\nat nine." in rendered.text
     assert not {OVERRIDE, ISOLATE} & {*rendered.subject, *rendered.text, *(rendered.html or "")}
+
+
+ENDLESS = ["1e999999999", "-1e999999999", "1E-999999999", "9" * 100_000, Decimal("1e999999999"), "NaN", "sNaN"]
+
+
+@pytest.mark.parametrize("amount", ENDLESS, ids=lambda amount: str(amount)[:12])
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("channel", Channel)
+def test_what_is_stored_as_an_amount_is_never_written_out(channel: Channel, language: str, amount: Any) -> None:
+    """From before anybody looked. A number of that many digits would fill the memory."""
+    odd = {"amount": amount, "currency": "USD" * 200}
+    began = time.process_time()
+    alone = templates().render(Kind.FINE_CHARGED, channel, language, {"amount": odd})
+    several: Notices = [(Kind.FINE_CHARGED, {"amount": odd}), (Kind.WELCOME, {})]
+    together = templates().render_many(several, channel, language)
+
+    assert time.process_time() - began < 2
+    assert max(map(len, (alone.subject, alone.text, together.subject, together.text))) < 2000
+
+
+@pytest.mark.parametrize(
+    ("amount", "written"),
+    [("2.5", "USD 2.50"), ("-3", "USD -3.00"), ("1e2", "USD 1e2"), ("", "USD"), (Decimal("2.5"), "USD 2.50")],
+)
+def test_amounts_are_written_with_cents_and_what_is_none_as_it_stands(amount: Any, written: str) -> None:
+    assert local_formats.written_money({"amount": amount, "currency": "USD"}, "en") == written
 
 
 @given(st.text(max_size=700), st.sampled_from(Kind), st.sampled_from(Channel))

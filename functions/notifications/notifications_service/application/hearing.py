@@ -58,7 +58,7 @@ class Hear:
             occurred_at = _moment(event.occurred_at)
             reminder = self._reminder(event, occurred_at)
         except (ValueError, OverflowError) as failure:
-            raise Incomprehensible("a moment or an id in it is none") from failure
+            raise Incomprehensible("a moment, an amount or an id in it is none") from failure
         if self.clock.now() - occurred_at > TOO_OLD:
             return "too old"
         return self._tell(notice, reminder, occurred_at, correlation_id) if self._applies(notice) else "does not apply"

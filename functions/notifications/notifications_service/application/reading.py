@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from library_common.telemetry import logger
 from notifications_service.application.api_ports import Entry, Inbox, Position
-from notifications_service.application.ports import StoredPreferences, TemplateFailed, Templates
+from notifications_service.application.ports import StoredPreferences, Templates
 from notifications_service.domain.kinds import Channel, Kind
 
 
@@ -42,7 +43,10 @@ class Reading:
         try:
             written = self.templates.render(entry.kind, Channel.IN_APP, language, entry.data)
             heading, text = written.subject, written.text
-        except TemplateFailed:
-            # One notice that cannot be written does not hide the others.
+        except Exception as failure:  # noqa: BLE001 - whatever is odd about this one, it does not hide the others
+            logger().error(
+                "notice not rendered",
+                extra={"notice_id": entry.id, "kind": entry.kind.value, "failure": type(failure).__name__},
+            )
             heading, text = entry.kind.value.replace("_", " ").capitalize(), ""
         return ShownNotice(entry.id, entry.kind, heading, text, entry.occurred_at, entry.read_at)

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal, InvalidOperation
+
+from notifications_service.domain.amounts import with_cents
 
 _MONTHS = {
     "en": (
@@ -20,6 +21,8 @@ _MONTHS = {
 }
 _TIMES = {"en": "%H:%M", "fr": "%H h %M", "es": "%H:%M"}
 _COMMA_BEFORE_CENTS = frozenset({"fr", "es"})
+_LONGEST_ODD = 20
+"""How much is shown of an amount or a currency that is none."""
 
 
 def written_date(text: str, language: str, zone: tzinfo) -> str:
@@ -45,11 +48,9 @@ def written_money(money: object, language: str) -> str:
     """`USD 12.50`, `12,50 USD`. The currency by its code, which is not mistaken for another one."""
     if not isinstance(money, Mapping):
         return str(money)
-    try:
-        amount = f"{Decimal(str(money.get('amount', ''))):.2f}"
-    except InvalidOperation:
-        amount = str(money.get("amount", ""))
-    currency = str(money.get("currency", ""))
+    given = money.get("amount", "")
+    amount = with_cents(given) or str(given)[:_LONGEST_ODD]
+    currency = str(money.get("currency", ""))[:_LONGEST_ODD]
     if _base(language) in _COMMA_BEFORE_CENTS:
         return f"{amount.replace('.', ',')} {currency}".strip()
     return f"{currency} {amount}".strip()

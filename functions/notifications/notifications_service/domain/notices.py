@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from notifications_service.domain.amounts import is_money, plain_money
 from notifications_service.domain.kinds import Kind
 from notifications_service.domain.reminders import identity_of_reminder
 
@@ -63,6 +64,9 @@ LONGEST_ID = 64
 ID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 """Ids of members, as all ids of the library."""
 
+_AMOUNTS = frozenset({"amount"})
+"""Fields that say how much money."""
+
 MOMENTS = ("due_date", "return_date", "pickup_until", "until")
 """Fields that say when, RFC 3339."""
 
@@ -112,11 +116,12 @@ def notice_of(event: Happening, overdue_days: tuple[int, ...]) -> Notice | None:
 
     overdue_days: on which days after the due date members are reminded. An event that says a loan is overdue is the
     first of these reminders, so that whichever comes first is the only one.
+    Raises ValueError for an event with an amount or an id that is none.
     """
     telling = TOLD.get(event.type)
     if telling is None or not telling.only_if(event.data):
         return None
-    data = {name: value for name in telling.fields if (value := _plain(event.data.get(name))) is not None}
+    data = {name: value for name in telling.fields if (value := _plain(name, event.data.get(name))) is not None}
     identity = event.id
     if event.type == "LoanOverdue" and overdue_days and {"loan_id", "due_date"} <= data.keys():
         if len(data["loan_id"]) > LONGEST_ID:
@@ -125,8 +130,13 @@ def notice_of(event: Happening, overdue_days: tuple[int, ...]) -> Notice | None:
     return Notice(event.user_id, telling.kind, identity, data)
 
 
-def _plain(value: object) -> Any:
-    """Text, or an amount of money; None for anything a template could not show."""
+def _plain(name: str, value: object) -> Any:
+    """Text, or an amount of money; None for anything a template could not show. Raises ValueError for a sum that is
+    none: nobody is told of another one than it was."""
+    if name in _AMOUNTS and value is not None:
+        if not isinstance(value, Mapping) or not is_money(value):
+            raise ValueError("an amount that is none")
+        return plain_money(value)
     match value:
         case str():
             return value[:LONGEST_TEXT]
@@ -134,6 +144,4 @@ def _plain(value: object) -> Any:
             return None
         case int():
             return str(value)[:LONGEST_TEXT]
-        case {"amount": str(amount), "currency": str(currency)}:
-            return {"amount": amount[:LONGEST_TEXT], "currency": currency[:LONGEST_TEXT]}
     return None

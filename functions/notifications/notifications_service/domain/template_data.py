@@ -49,14 +49,17 @@ def _plain(field: Field, value: Any, words: Mapping[str, str]) -> Any:
             text = one_line(_text(value))
             return words.get(text, text)[:MAX_LINE]
         case FieldType.MONEY:
-            known = isinstance(value, Mapping) and "amount" in value
-            return {name: one_line(_text(value.get(name))) for name in ("amount", "currency")} if known else ""
+            return _money(value) if isinstance(value, Mapping) and "amount" in value else ""
         case FieldType.NUMBER:
             return value if isinstance(value, int) else 0
         case FieldType.GROUPS:
             return [_group(group) for group in list(value or ())[:MAX_ITEMS]]
         case _:
             return one_line(_text(value), MAX_LINE)
+
+
+def _money(money: Mapping[str, Any]) -> dict[str, str]:
+    return {name: one_line(_text(money.get(name)), MAX_LINE) for name in ("amount", "currency")}
 
 
 def _group(group: Mapping[str, Any]) -> dict[str, Any]:
