@@ -216,7 +216,14 @@ class AnnouncementView(BaseModel):
     created_at: str
     by: Annotated[str | None, Field(description="Who asked for it; null for ones from before this was kept.")]
     cancelled_by: str | None
-    told: Annotated[int, Field(description="How many members it was noted for so far, each in their own time.")]
+    told: Annotated[
+        int,
+        Field(
+            description="How many members it was noted for so far, each in their own time; not those who were erased or"
+            " want nothing of this kind. An id in `user_ids` that nobody has counts: users is asked for accounts"
+            " when messages go out."
+        ),
+    ]
 
     @classmethod
     def of(cls, broadcast: Broadcast) -> Self:

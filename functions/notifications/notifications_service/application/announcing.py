@@ -125,10 +125,11 @@ class TellEverybody:
 
     def _page(self, broadcast: Broadcast) -> Broadcast:
         members, cursor = self._members(broadcast)
+        told = 0
         for user_id in members:
             notice = Notice(user_id, broadcast.kind, f"broadcast/{broadcast.id}", broadcast.data, by_hand=True)
             try:
-                self.planning.tell(
+                planned = self.planning.tell(
                     notice,
                     occurred_at=broadcast.send_at,
                     correlation_id=broadcast.correlation_id,
@@ -136,10 +137,12 @@ class TellEverybody:
                 )
             except Forgotten:
                 continue
+            # Also those whom a process planned it for that died before it could note so.
+            told += planned.tells
         further = replace(
             broadcast,
             cursor=cursor,
-            told=broadcast.told + len(members),
+            told=broadcast.told + told,
             attempts=0,
             turn=broadcast.turn + 1,
         )

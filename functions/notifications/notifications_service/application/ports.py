@@ -97,13 +97,22 @@ class Plan:
         """When each channel has something to send."""
         return {delivery.channel: delivery.send_at for delivery in self.deliveries}
 
+    @property
+    def tells(self) -> bool:
+        """Whether the member gets it by any way, their list included."""
+        return self.entry is not None or bool(self.deliveries)
+
 
 @dataclass(frozen=True)
 class Planned:
-    """nudges: when each channel has something to send, as it was planned first. is_new: by this very call."""
+    """nudges: when each channel has something to send, as it was planned first. is_new: by this very call.
+
+    tells: whether the member gets it by any way, as far as their wishes say.
+    """
 
     nudges: Mapping[Channel, datetime]
     is_new: bool
+    tells: bool = True
 
 
 class Plans(Protocol):
