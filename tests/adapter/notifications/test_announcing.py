@@ -9,11 +9,13 @@ import pytest
 from library_common.access import Caller
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
+from library_common.problems import IdempotencyKeyReused
 from notifications_service.adapters.broadcasts import DynamoBroadcasts
 from notifications_service.application.api_ports import Wish
 from notifications_service.application.ports import DueBroadcast
+from notifications_service.application.sending import Sending
 from notifications_service.domain.broadcasts import Audience
-from notifications_service.domain.errors import AnnouncementDone, AnnouncementNotFound
+from notifications_service.domain.errors import AnnouncementDone, AnnouncementNotFound, InvalidFields
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import Preferences
 from tests.fakes.post_office import TABLE, Post, event
@@ -97,6 +99,27 @@ def test_the_same_request_again_is_the_same_announcement(post: Post) -> None:
     post.work()
     post.minute(3)
     assert len(post.sent()) == 1
+
+
+def test_a_request_repeated_after_its_moment_is_still_the_same(post: Post) -> None:
+    ann = post.neighbours.join()
+    sending = Sending(post.announce, post.clock)
+    asked = wish((ann.id,), send_at=NOON + timedelta(seconds=5))
+    ticket = Ticket.of(STAFF, "POST /api/notifications/send", "key", "{}")
+    first = sending.send(asked, ticket)
+    post.until(NOON + timedelta(seconds=7))
+
+    assert sending.send(asked, ticket) == (first[0], True)
+    with pytest.raises(IdempotencyKeyReused):
+        sending.send(asked, Ticket.of(STAFF, "POST /api/notifications/send", "key", "{ }"))
+    for other in (None, Ticket.of(STAFF, "POST /api/notifications/send", "another key", "{}")):
+        with pytest.raises(InvalidFields):
+            sending.send(asked, other)
+    assert len(post.sent()) == 1
+
+    post.clock.advance(timedelta(hours=25))
+    with pytest.raises(InvalidFields):
+        sending.send(asked, ticket)
 
 
 def test_one_for_later_goes_out_then(post: Post) -> None:

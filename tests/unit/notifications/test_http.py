@@ -236,6 +236,23 @@ def test_an_announcement_to_an_audience(library: Library) -> None:
     assert wish.by == f"user:{AS_LIBRARIAN['subject']}"
 
 
+def test_a_repeat_after_its_moment_is_the_same_broadcast(library: Library) -> None:
+    at = to_rfc3339(library.clock.now() + timedelta(seconds=5))
+    body = {**CLOSED, "audience": {}, "send_at": at}
+    first = library.ask("POST", "/send", body, by=AS_LIBRARIAN, Idempotency_Key="k1")
+    library.clock.advance(timedelta(seconds=7))
+    again = library.ask("POST", "/send", body, by=AS_LIBRARIAN, Idempotency_Key="k1")
+    late = library.ask("POST", "/send", body, by=AS_LIBRARIAN, Idempotency_Key="k2")
+    changed = {**body, "audience": {"role": "patron"}}
+    other = library.ask("POST", "/send", changed, by=AS_LIBRARIAN, Idempotency_Key="k1")
+
+    assert (again.status, again.json) == (202, first.json)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert (late.status, fields(late)) == (422, {"send_at"})
+    assert other.json["code"] == "idempotency_key_reused"
+    assert len(library.notices.announce.wishes) == 1
+
+
 def test_a_repeat_is_the_same_broadcast(library: Library) -> None:
     body = {**CLOSED, "user_ids": [MEMBER, MEMBER]}
     first = library.ask("POST", "/send", body, by=AS_LIBRARIAN, Idempotency_Key="k1")

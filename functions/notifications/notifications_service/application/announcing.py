@@ -61,6 +61,10 @@ class Announce:
             self.outgoing.put([DueBroadcast(broadcast_id)], delay_seconds=delay)
         return broadcast_id, replayed
 
+    def asked_before(self, ticket: Ticket) -> str | None:
+        """The announcement that the same request made before; None when there was none. Raises IdempotencyKeyReused."""
+        return self.broadcasts.asked_before(ticket, self.clock.now())
+
     def find(self, broadcast_id: str) -> Broadcast:
         """Raises AnnouncementNotFound."""
         found = self.broadcasts.get(broadcast_id)

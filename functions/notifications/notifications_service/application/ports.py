@@ -286,6 +286,10 @@ class Broadcasts(Protocol):
         """Its id, or that of the same request before, and whether it is the one from before."""
         ...
 
+    def asked_before(self, ticket: Ticket, now: datetime) -> str | None:
+        """The id of the announcement the same request made before. Raises IdempotencyKeyReused."""
+        ...
+
     def get(self, broadcast_id: str) -> Broadcast | None: ...
 
     def advance(self, was: Broadcast, broadcast: Broadcast, look_again: datetime | None, now: datetime) -> None:
