@@ -394,6 +394,34 @@ def test_preferences_are_replaced_as_a_whole_and_what_is_read_can_be_sent_back(l
     assert (stale.status, stale.json["code"]) == (412, "stale_version")
 
 
+def test_what_is_read_can_be_sent_back_as_it_is(library: Library) -> None:
+    path = f"/preferences/{MEMBER}"
+    wished = {
+        "channels": {"loan_issued": ["in_app"]},
+        "quiet_hours": {"start": "22:00", "end": "07:00"},
+        "digest": {"rhythm": "daily", "at": "18:30"},
+    }
+    for changes in ({}, wished, {"language": "fr"}, {"quiet_hours": None}):
+        read = library.ask("GET", path)
+        answer = library.ask("PUT", path, {**read.json, **changes}, If_Match=read.headers["etag"])
+        assert answer.status == 200
+        assert {**read.json, **changes, "channels": 0, "digest": 0, "version": 0} == {
+            **answer.json, "channels": 0, "digest": 0, "version": 0,
+        }  # fmt: skip
+    assert (answer.json["channels"]["loan_issued"], answer.json["digest"]["at"]) == (["in_app"], "18:30")
+    assert library.ask("PUT", path, answer.json).json == answer.json, "the same again changes nothing"
+
+
+def test_the_servers_own_fields_are_not_the_members_to_set(library: Library) -> None:
+    odd = {"user_id": OTHER, "version": 7, "defaults": {"channels": [], "language": "xx", "time_zone": "UTC"}}
+    answer = library.ask("PUT", f"/preferences/{MEMBER}", {**odd, "language": "fr"})
+
+    assert (answer.json["user_id"], answer.json["version"], answer.json["language"]) == (MEMBER, 1, "fr")
+    assert answer.json["defaults"]["time_zone"] == "Africa/Nairobi"
+    assert library.ask("GET", f"/preferences/{OTHER}", by=person(OTHER)).json["version"] == 0
+    assert library.ask("PUT", f"/preferences/{MEMBER}", {"updated_at": "x"}).status == 422
+
+
 @pytest.mark.parametrize("channels", [[], ["in_app"], ["sms", "push", "in_app"]])
 def test_that_a_password_was_changed_is_always_told_by_email(library: Library, channels: list[str]) -> None:
     refused = library.ask("PUT", f"/preferences/{MEMBER}", {"channels": {"password_changed": channels}})
