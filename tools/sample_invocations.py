@@ -35,7 +35,7 @@ ACCOUNT = "000000000000"
 API_ID = "library000"
 HOST = "library.example.org"
 MOMENT_MS = 1_795_262_400_000
-"""2026-11-21T12:00:00Z."""
+"""2026-11-21T12:00:00Z, when the story happens. `localstack.embedded.invocations` moves it to the day it is told."""
 
 type Event = dict[str, Any]
 
@@ -499,13 +499,13 @@ def revocations() -> Iterator[tuple[str, Event]]:
 
 
 def code_sender() -> Iterator[tuple[str, Event]]:
-    """Requests for one-time codes. By now they are too old, so nothing is sent."""
+    """Requests for one-time codes of the day before, which are too old for anything to be sent."""
     asked = {
         "id": "01JD8Z5Q7R8S9T0V1W2X3Y4Z5A",
         "purpose": "password_reset",
         "email_key": "grace@example.org",
         "channel": "email",
-        "requested_at": "2026-11-21T12:00:00Z",
+        "requested_at": "2026-11-20T12:00:00Z",
         "correlation_id": "sample-1",
     }
     yield "too_late", queue("CodeRequestQueue", asked)

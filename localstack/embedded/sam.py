@@ -1,7 +1,8 @@
 """``sam local`` on a deployed stack: the same tables, bus and queues, with the function under work in a container.
 
 SAM knows the template, but none of the names a deployment gave to what is in it. They are read from the
-deployed functions and handed over in a file, together with an address at which containers reach the emulator.
+deployed functions and handed over in a file, together with an address at which containers reach the emulator. Events
+that are samples are handed over as of today.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +28,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localstack.embedded import deploy, engine, template
 from localstack.embedded.aws import DUMMY_CREDENTIALS, REGION, Aws
 from localstack.embedded.errors import Refusal
+from localstack.embedded.invocations import refreshed
 from localstack.embedded.layout import ROOT
 from localstack.embedded.relay import relay
 from localstack.embedded.run import stopping_on_signals
@@ -70,6 +73,7 @@ def run_local(arguments: Sequence[str], stack_file: Path, container_url: str | N
         environment_file.write_text(json.dumps(variables), encoding="utf-8")
         if arguments[0] == "start-api":
             _LEVELLED_TEMPLATE.write_text(template.dump(levelled(template.load(_BUILT_TEMPLATE))), encoding="utf-8")
+        arguments = refreshed(arguments, Path(folder), datetime.now(UTC))
         sys.stderr.write(f"Functions find {stack.stack_name} at {endpoint}\n")
         return _run(sam_command(arguments, environment_file, platform.machine()))
 

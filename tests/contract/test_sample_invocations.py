@@ -24,8 +24,10 @@ from library_common.tokens import SigningKey, mint_access_token
 from loans_service.adapters.dynamodb import DynamoLoans
 from loans_service.domain.loan import Copy, Loan, LoanStatus
 from localstack.embedded import template
+from localstack.embedded.invocations import as_of
 from localstack.embedded.layout import TEMPLATE
 from notifications_service.adapters.broadcasts import DynamoBroadcasts
+from notifications_service.adapters.lists import DynamoEntries
 from notifications_service.domain.broadcasts import Audience, Broadcast
 from notifications_service.domain.kinds import Kind
 from tests.contract.in_process import InProcess
@@ -381,6 +383,22 @@ def test_a_loan_s_events_are_what_the_dashboard_shows(stack: InProcess) -> None:
         ("The Left Hand of Darkness", "Ursula K. Le Guin", 1)
     ]
     assert (activity["user_id"], activity["loans"]) == (samples.MEMBER, 1)
+
+
+@pytest.mark.parametrize(("days_ago", "told"), [(0, 1), (14, 1), (16, 0)])
+def test_a_loan_is_told_of_as_long_as_it_is_news(stack: InProcess, days_ago: int, told: int) -> None:
+    """The file itself grows old; as of today, as `make sam-local` hands it over, the member is told."""
+    path = samples.INVOCATIONS / "NotificationsConsumer" / "loan_created.json"
+    now = datetime.now(UTC) - timedelta(days=days_ago)
+
+    with stack.function("NotificationsConsumer") as handler:
+        answer = handler(json.loads(as_of(path.read_text(encoding="utf-8"), now)), None)
+
+    assert answer == {"batchItemFailures": []}
+    listed = DynamoEntries(stack.refs["NotificationsTable"], aws.dynamodb).page(
+        samples.MEMBER, 10, None, unread_only=False
+    )
+    assert [entry.data["loan_id"] for entry in listed[0]] == [samples.LOAN] * told
 
 
 def test_published_events_reach_the_bus(stack: InProcess) -> None:

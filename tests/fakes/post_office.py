@@ -130,8 +130,9 @@ class Endpoints:
     def of(self, user_id: str) -> list[str]:
         return list(self.registered.get(user_id, ()))
 
-    def forget(self, user_id: str, endpoint: str) -> None:
+    def forget(self, user_id: str, endpoint: str) -> bool:
         self.registered[user_id].remove(endpoint)
+        return not any(endpoint in endpoints for endpoints in self.registered.values())
 
 
 @dataclass

@@ -218,7 +218,7 @@ def sending() -> "Delivering":
         ways={
             Channel.EMAIL: SesWay(mail_from=settings().mail_from, library=settings().library_name),
             Channel.SMS: SmsWay(),
-            Channel.PUSH: PushWay(devices()),
+            Channel.PUSH: PushWay(devices(), SnsPush(settings().push_application)),
         },
         devices=devices(),
         outgoing=_outgoing(),

@@ -1,4 +1,11 @@
-"""The nightly round over the memberships: started by a schedule, and by its own queue where one run is not enough."""
+"""The nightly round over the memberships: started by a schedule, and by its own queue where one run is not enough.
+
+It is no `library_common.consumers.Consumer`, though the rest of a round comes from a queue. Its work is the round, not
+the message: begun by the schedule or gone on with, it does and logs the same, and what went wrong is to be an error of
+the function, which MembershipExpiryErrors watches in both cases. A consumer answers for each message instead and never
+fails as a function, so the alarm would see only rounds that one run was enough for. And nothing else is on this queue:
+there is no other message that a failed one could hold up.
+"""
 
 import time
 from collections.abc import Mapping

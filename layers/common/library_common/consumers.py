@@ -155,12 +155,11 @@ def receives(record: "SQSRecord") -> int:
     return int(attributes.get("ApproximateReceiveCount", 1))
 
 
-class Consumer[M]:
-    """A Lambda handler for the messages of one queue, one at a time.
+class _OnQueue[M, H]:
+    """What all consumers are made of; H: how they handle messages.
 
     name: in logs and metrics. service: the actor of what it does. read: bodies to messages, without I/O; what it raises
-    is poison. handle: answers the outcome in a word or two, for log and metrics; few-valued. Raises Poison for what
-    no number of tries will handle, and anything else for what may succeed later.
+    is poison.
     """
 
     def __init__(
@@ -170,7 +169,7 @@ class Consumer[M]:
         service: str,
         queue: Queue,
         read: Callable[[str], Read[M]],
-        handle: Callable[[M], str],
+        handle: H,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._name = name
@@ -179,6 +178,14 @@ class Consumer[M]:
         self._read = read
         self._handle = handle
         self._clock = clock
+
+
+class Consumer[M](_OnQueue[M, Callable[[M], str]]):
+    """A Lambda handler for the messages of one queue, one at a time.
+
+    handle: answers the outcome in a word or two, for log and metrics; few-valued. Raises Poison for what no number of
+    tries will handle, and anything else for what may succeed later. The rest is as `_OnQueue` says.
+    """
 
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         """Answers which messages failed and are to come again."""
@@ -338,30 +345,14 @@ class BatchFailed(Exception):
     """A batch as a whole could not be handled."""
 
 
-class BatchConsumer[M]:
+class BatchConsumer[M](_OnQueue[M, Callable[[Sequence[M]], Sequence[str | Exception]]]):
     """A Lambda handler for the messages of one queue, all of a batch together: for what costs less that way.
 
     handle: is given the messages that could be read and answers one outcome each, in the same order: a word or two, or
     the exception that message failed with. If it raises, every message failed. One line in the log per batch, with how
-    many messages came to what end; its status is the worst: `failed`, `set aside some` or `ok`.
+    many messages came to what end; its status is the worst: `failed`, `set aside some` or `ok`. The rest is as
+    `_OnQueue` says.
     """
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        service: str,
-        queue: Queue,
-        read: Callable[[str], Read[M]],
-        handle: Callable[[Sequence[M]], Sequence[str | Exception]],
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self._name = name
-        self._service = service
-        self._queue = queue
-        self._read = read
-        self._handle = handle
-        self._clock = clock
 
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         """Answers which messages failed and are to come again."""

@@ -97,10 +97,43 @@ def test_removing_is_done_once_and_is_no_error_twice(devices: DynamoDevices, tab
 def test_an_endpoint_nobody_is_at_is_forgotten(devices: DynamoDevices) -> None:
     devices.add("A", device(1))
     devices.add("A", device(2))
-    devices.forget("A", "arn:token-1")
-    devices.forget("A", "arn:token-1")
 
+    assert devices.forget("A", "arn:token-1")
+    assert not devices.forget("A", "arn:token-1")
     assert devices.of("A") == ["arn:token-2"]
+
+
+def test_an_endpoint_that_came_back_meanwhile_is_not_forgotten(
+    devices: DynamoDevices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sender heard that it is gone. Before it could forget it, the app asked again, or another member's did."""
+    devices.add("A", device(1))
+    stale = devices.devices("A")
+    devices.add("A", replace(device(1), endpoint="arn:new", token_key="token-new"))
+    with monkeypatch.context() as patched:
+        patched.setattr(devices, "devices", lambda _: stale)
+        assert not devices.forget("A", "arn:token-1")
+    assert devices.of("A") == ["arn:new"]
+
+    devices.add("B", replace(device(2), endpoint="arn:new", token_key="token-new"))
+    assert not devices.forget("A", "arn:new")
+    assert (devices.of("A"), devices.of("B")) == ([], ["arn:new"])
+
+
+def test_an_endpoint_that_another_member_has_by_the_time_it_is_forgotten_is_not_nobodys(
+    devices: DynamoDevices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices.add("A", device(1))
+    taken_away = devices.remove
+
+    def remove(user_id: str, device_id: str, *, only_at: str | None = None) -> Device | None:
+        gone = taken_away(user_id, device_id, only_at=only_at)
+        devices.add("B", device(1))
+        return gone
+
+    monkeypatch.setattr(devices, "remove", remove)
+    assert not devices.forget("A", "arn:token-1")
+    assert devices.of("B") == ["arn:token-1"]
 
 
 def test_the_token_is_kept_nowhere(devices: DynamoDevices, dynamodb: Any) -> None:
@@ -221,8 +254,8 @@ def test_an_endpoint_that_is_anothers_by_now_is_kept(devices: DynamoDevices, lea
     class TakenMeanwhile(DynamoDevices):
         """B registers the device in the moment in which it is nobody's."""
 
-        def remove(self, user_id: str, device_id: str) -> Device | None:
-            removed = super().remove(user_id, device_id)
+        def remove(self, user_id: str, device_id: str, *, only_at: str | None = None) -> Device | None:
+            removed = super().remove(user_id, device_id, only_at=only_at)
             MemberDevices(devices, push, FixedClock()).register("B", "phone", Platform.IOS, "token-1")
             return removed
 

@@ -20,7 +20,8 @@ from library_common import aws
 from notifications_service.adapters.ses import SesWay
 from notifications_service.adapters.sns import PushWay, SmsWay
 from notifications_service.application.ports import Account, NotSent, Refused, Rendered, Unknown
-from tests.fakes.post_office import Endpoints
+from tests.fakes.post_office import Endpoints, PushCentre
+from tests.support.operator_log import reading_the_log
 
 pytestmark = pytest.mark.unit
 
@@ -143,9 +144,9 @@ def test_a_member_without_a_number_cannot_be_texted() -> None:
 # -- push -----------------------------------------------------------------------------------------
 
 
-def push(client: Client, *endpoints: str) -> Endpoints:
-    devices = Endpoints({"U": list(endpoints)})
-    PushWay(devices, client).send(ANN, MESSAGE)
+def push(client: Client, *endpoints: str, centre: PushCentre | None = None, **others: list[str]) -> Endpoints:
+    devices = Endpoints({"U": list(endpoints), **others})
+    PushWay(devices, centre or PushCentre(), client).send(ANN, MESSAGE)
     return devices
 
 
@@ -165,6 +166,35 @@ def test_a_device_that_is_gone_is_forgotten_and_the_others_have_it(code: str) ->
     client = Client({"arn:1": refusal(code)})
 
     assert push(client, "arn:1", "arn:2").of("U") == ["arn:2"]
+
+
+@pytest.mark.parametrize("code", ["EndpointDisabled", "NotFound"])
+def test_a_device_that_is_gone_is_forgotten_at_the_push_service_too(code: str) -> None:
+    centre = PushCentre()
+    push(Client({"arn:1": refusal(code), "arn:3": refusal("Throttling")}), "arn:1", "arn:2", "arn:3", centre=centre)
+
+    assert centre.forgotten == ["arn:1"]
+
+
+def test_an_endpoint_that_is_another_members_by_now_stays() -> None:
+    centre = PushCentre()
+    devices = push(Client({"arn:1": refusal("EndpointDisabled")}), "arn:1", "arn:2", centre=centre, other=["arn:1"])
+
+    assert (devices.of("U"), devices.of("other"), centre.forgotten) == (["arn:2"], ["arn:1"], [])
+
+
+def test_a_push_service_that_does_not_forget_keeps_nobody_from_their_message() -> None:
+    class Stubborn(PushCentre):
+        def forget(self, endpoint: str) -> None:
+            raise refusal("InternalError")
+
+    client = Client({"arn:1": refusal("EndpointDisabled")})
+    with reading_the_log() as log:
+        devices = push(client, "arn:1", "arn:2", centre=Stubborn())
+
+    assert [asked["TargetArn"] for asked in client.asked] == ["arn:1", "arn:2"]
+    assert devices.of("U") == ["arn:2"]
+    assert [line["failure"] for line in log.lines if "push service" in line.get("message", "")] == ["ClientError"]
 
 
 def test_without_a_device_there_is_no_address() -> None:

@@ -55,11 +55,16 @@ class DynamoDevices:
         """The endpoints of a member's devices."""
         return [device.endpoint for device in self.devices(user_id)]
 
-    def forget(self, user_id: str, endpoint: str) -> None:
-        """The push service says that nobody is there any more."""
-        for device in self.devices(user_id):
-            if device.endpoint == endpoint:
-                self.remove(user_id, device.id)
+    def forget(self, user_id: str, endpoint: str) -> bool:
+        """The push service says that nobody is there any more. True when it was there, and is nobody's now: a token has
+        one endpoint whoever has it.
+        """
+        gone = [
+            self.remove(user_id, device.id, only_at=endpoint)
+            for device in self.devices(user_id)
+            if device.endpoint == endpoint
+        ]
+        return any(device is not None and not self.has_owner(device.token_key) for device in gone)
 
     # -- for members --------------------------------------------------------------------------
 
@@ -115,10 +120,11 @@ class DynamoDevices:
                 return _device(before) if before is not None and before["token_key"] != device.token_key else None
         raise TransactionBusy("a device is being registered by others")
 
-    def remove(self, user_id: str, device_id: str) -> Device | None:
+    def remove(self, user_id: str, device_id: str, *, only_at: str | None = None) -> Device | None:
+        """only_at: not if by now it has another endpoint than this one."""
         for _ in range(_TRIES):
             before = self._table.get(_key(user_id, device_id))
-            if before is None:
+            if before is None or only_at not in (None, before["endpoint"]):
                 return None
             writes: list[Write] = [
                 Delete(_key(user_id, device_id), _as_read(before)),

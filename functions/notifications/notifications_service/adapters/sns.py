@@ -4,9 +4,20 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from library_common import aws
+from library_common.telemetry import logger
 from notifications_service.adapters.providers import told_apart
-from notifications_service.application.ports import Account, Devices, NotSent, Refused, Rendered, Unknown
+from notifications_service.application.ports import (
+    Account,
+    Devices,
+    NotSent,
+    PushService,
+    Refused,
+    Rendered,
+    Unknown,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -38,10 +49,15 @@ class SmsWay:
 
 
 class PushWay:
-    """`application.ports.Way` to the devices a member registered. It is sent when one of them has it."""
+    """`application.ports.Way` to the devices a member registered. It is sent when one of them has it.
 
-    def __init__(self, devices: Devices, client: "Callable[[], SNSClient]" = aws.sns_once) -> None:
+    A device that SNS says is gone is forgotten, here and there. If the process dies in between, its endpoint stays
+    there, and nobody sends to it.
+    """
+
+    def __init__(self, devices: Devices, push: PushService, client: "Callable[[], SNSClient]" = aws.sns_once) -> None:
         self._devices = devices
+        self._push = push
         self._client = client
 
     def send(self, account: Account, message: Rendered) -> None:
@@ -52,7 +68,7 @@ class PushWay:
                 with told_apart(GONE):
                     self._client().publish(TargetArn=endpoint, Message=payload, MessageStructure="json")
             except Refused:
-                self._devices.forget(account.id, endpoint)
+                self._forget(account.id, endpoint)
             except (NotSent, Unknown) as failure:
                 # One that may have been sent weighs more: it must not be repeated without end.
                 trouble = failure if trouble is None or isinstance(failure, Unknown) else trouble
@@ -61,6 +77,16 @@ class PushWay:
         if reached:
             return
         raise trouble or Refused("no_address")
+
+    def _forget(self, user_id: str, endpoint: str) -> None:
+        # Here first: whoever registers the device meanwhile is given the same endpoint, and keeps it.
+        if not self._devices.forget(user_id, endpoint):
+            return
+        try:
+            self._push.forget(endpoint)
+        except (BotoCoreError, ClientError) as failure:
+            # The message does not depend on it, nor does any other.
+            logger().warning("endpoint left at the push service", extra={"failure": type(failure).__name__})
 
 
 def _payload(message: Rendered) -> str:

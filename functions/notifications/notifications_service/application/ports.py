@@ -395,12 +395,14 @@ class Devices(Protocol):
         """The ARNs of their platform endpoints."""
         ...
 
-    def forget(self, user_id: str, endpoint: str) -> None:
-        """An endpoint that does not work any more."""
+    def forget(self, user_id: str, endpoint: str) -> bool:
+        """An endpoint that does not work any more. True when it was the member's and is nobody's now."""
         ...
 
 
 class PushService(Protocol):
     """Where endpoints are kept besides."""
 
-    def forget(self, endpoint: str) -> None: ...
+    def forget(self, endpoint: str) -> None:
+        """Idempotent."""
+        ...
