@@ -278,6 +278,59 @@ def test_one_that_may_have_it_weighs_more_than_one_that_has_not() -> None:
         push(Client({"arn:2": refusal("PlatformApplicationDisabled")}), "arn:2")
 
 
+@dataclass
+class Slow(Client):
+    """A client that takes its time. takes: seconds by target, what is not named answers at once."""
+
+    takes: dict[str, float] = field(default_factory=dict)
+    clock: float = 0.0
+
+    def publish(self, **request: Any) -> dict[str, Any]:
+        self.clock += self.takes.get(request["TargetArn"], 0)
+        return self._ask(**request)
+
+    def push(self, devices: Endpoints) -> None:
+        PushWay(devices, PushCentre(), self, lambda: self.clock).send(ANN, MESSAGE)
+
+
+ENDPOINTS = [f"arn:{number}" for number in range(10)]
+SILENT = ReadTimeoutError(endpoint_url=URL)
+
+
+def test_when_the_provider_falls_silent_the_other_devices_are_not_tried() -> None:
+    silent = Slow(dict.fromkeys(ENDPOINTS, SILENT), takes=dict.fromkeys(ENDPOINTS, 8))
+    with pytest.raises(Unknown):
+        silent.push(Endpoints({"U": list(ENDPOINTS)}))
+    assert (len(silent.asked), silent.clock) == (1, 8)
+
+    # The first one has it: nobody sends it there again.
+    later = Slow(dict.fromkeys(ENDPOINTS[1:], SILENT), takes=dict.fromkeys(ENDPOINTS[1:], 8))
+    later.push(Endpoints({"U": list(ENDPOINTS)}))
+    assert (len(later.asked), later.clock) == (2, 8)
+
+
+def test_there_is_only_so_much_time_for_all_devices() -> None:
+    unreachable = Slow(
+        dict.fromkeys(ENDPOINTS, ConnectTimeoutError(endpoint_url=URL)), takes=dict.fromkeys(ENDPOINTS, 2)
+    )
+    with pytest.raises(NotSent, match="ConnectTimeoutError"):
+        unreachable.push(Endpoints({"U": list(ENDPOINTS)}))
+    assert unreachable.clock == 6
+
+    slow = Slow(takes=dict.fromkeys(ENDPOINTS, 4))
+    slow.push(Endpoints({"U": list(ENDPOINTS)}))
+    assert slow.clock == 8
+
+
+def test_time_that_is_over_is_no_refusal() -> None:
+    gone = Slow(dict.fromkeys(ENDPOINTS, refusal("EndpointDisabled")), takes=dict.fromkeys(ENDPOINTS, 2))
+    devices = Endpoints({"U": list(ENDPOINTS)})
+    with pytest.raises(NotSent, match="out_of_time"):
+        gone.push(devices)
+
+    assert devices.of("U") == ENDPOINTS[3:], "those that are left have their turn"
+
+
 def test_clients_for_sending_try_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A repeat after a timeout would be a second message of which nobody knows."""
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

@@ -1,6 +1,7 @@
 """Text messages and push messages through SNS."""
 
 import re
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,10 @@ _NAMES_THE_DEVICE = re.compile(
 long above all; only the text tells. A device is forgotten only for what is wrong with the device."""
 
 
+SECONDS = 5.0
+"""How long devices are begun with. The last one may take its ten seconds after that, and what it leads to a little."""
+
+
 class SmsWay:
     """`application.ports.Way` by text message."""
 
@@ -60,17 +65,33 @@ class PushWay:
 
     A device that SNS says is gone is forgotten, here and there. If the process dies in between, its endpoint stays
     there, and nobody sends to it.
+
+    Whoever waits for it has only so much time: when SNS falls silent the other devices are not tried, nor after
+    `SECONDS`, so that what became of it can be written down. Who has it on one device has it.
     """
 
-    def __init__(self, devices: Devices, push: PushService, client: "Callable[[], SNSClient]" = aws.sns_once) -> None:
+    def __init__(
+        self,
+        devices: Devices,
+        push: PushService,
+        client: "Callable[[], SNSClient]" = aws.sns_once,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._devices = devices
         self._push = push
         self._client = client
+        self._monotonic = monotonic
 
     def send(self, account: Account, message: Rendered) -> None:
         payload = push_payload(message)
-        reached, trouble, refused = False, None, None
+        reached = False
+        trouble: NotSent | Unknown | None = None
+        refused: Refused | None = None
+        until = self._monotonic() + SECONDS
         for endpoint in self._devices.of(account.id):
+            if self._monotonic() >= until:
+                trouble = trouble or NotSent("out_of_time")
+                break
             try:
                 self._publish(endpoint, payload)
             except _Gone:
@@ -78,9 +99,12 @@ class PushWay:
             except Refused as failure:
                 # For what it says or how it says so; another platform may take it.
                 refused = failure
-            except (NotSent, Unknown) as failure:
+            except NotSent as failure:
+                trouble = failure
+            except Unknown as failure:
                 # One that may have been sent weighs more: it must not be repeated without end.
-                trouble = failure if trouble is None or isinstance(failure, Unknown) else trouble
+                trouble = failure
+                break
             else:
                 reached = True
         if reached:
