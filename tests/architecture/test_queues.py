@@ -2,12 +2,18 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from library_common import aws
 from library_common.consumers import MAX_RECEIVES
 from localstack.embedded import template
+from notifications_service.adapters.services import DEADLINE_SECONDS
+from notifications_service.adapters.sns import SECONDS
+from notifications_service.application.announcing import LOOK_AGAIN
+from notifications_service.domain.deliveries import BEGIN_WITHIN, JUDGE_WITHIN, LEASE, LONGEST_MESSAGE
 from tests.architecture.deployment import Function, functions, load
 
 pytestmark = pytest.mark.architecture
@@ -84,6 +90,24 @@ def test_a_message_being_worked_on_does_not_come_again_meanwhile(function: Funct
     timeout = function.properties.get("Timeout", load()["Globals"]["Function"]["Timeout"])
 
     assert QUEUES[referred(source["Queue"])]["VisibilityTimeout"] >= 6 * timeout
+
+
+def test_the_sender_has_time_to_end_what_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped in the middle it would leave messages of which nobody knows whether they were sent."""
+    ((sender, source),) = [found for found in WORKED_ON if found[0].logical_id == "SenderFunction"]
+    timeout = timedelta(seconds=sender.properties["Timeout"])
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    aws._single_try.cache_clear()
+    configs: list[Any] = [client.meta.config for client in (aws.ses_once(), aws.sns_once())]
+    aws._single_try.cache_clear()
+    longest_answer = max(timedelta(seconds=config.connect_timeout + config.read_timeout) for config in configs)
+
+    assert source["BatchSize"] == 1, "a second one would begin later than it thinks"
+    assert timedelta(seconds=2 * DEADLINE_SECONDS) < BEGIN_WITHIN, "an account and a loan can be asked for"
+    assert JUDGE_WITHIN + timedelta(seconds=DEADLINE_SECONDS) < BEGIN_WITHIN
+    assert timedelta(seconds=SECONDS) + longest_answer < LONGEST_MESSAGE
+    assert BEGIN_WITHIN + LONGEST_MESSAGE < timeout < LEASE
+    assert timeout < LOOK_AGAIN
 
 
 @each_worker

@@ -141,6 +141,13 @@ class FakeAnnounce:
             self.tickets[ticket.record_key] = (ticket, broadcast)
         return broadcast, False
 
+    def asked_before(self, ticket: Ticket) -> str | None:
+        if ticket.record_key not in self.tickets:
+            return None
+        earlier, broadcast = self.tickets[ticket.record_key]
+        ticket.require_same_request(earlier.request_digest)
+        return broadcast
+
     def find(self, broadcast_id: str) -> Broadcast:
         if broadcast_id not in self.broadcasts:
             raise AnnouncementNotFound

@@ -84,7 +84,7 @@ class Wording:
 
 @dataclass
 class Neighbours:
-    """`Accounts` and `Loans` in memory. odd: loans about which nothing can be said."""
+    """`Accounts` and `Loans` in memory. odd: loans about which nothing can be said. slow: passes while they answer."""
 
     accounts: dict[str, Account] = field(default_factory=dict)
     due_dates: dict[str, str] = field(default_factory=dict)
@@ -92,6 +92,7 @@ class Neighbours:
     users_down: bool = False
     loans_down: bool = False
     page: int = 2
+    slow: Callable[[], object] = lambda: None
 
     def join(self, **details: Any) -> Account:
         user_id = details.pop("id", None) or new_id()
@@ -101,6 +102,7 @@ class Neighbours:
         return self.accounts[user_id]
 
     def find(self, user_id: str) -> Account | None:
+        self.slow()
         if self.users_down:
             raise NeighbourUnavailable
         return self.accounts.get(user_id)
@@ -114,6 +116,7 @@ class Neighbours:
         return listed[start:rest], str(rest) if rest < len(listed) else None
 
     def still_out(self, loan_id: str, due_date: str) -> bool:
+        self.slow()
         if self.loans_down:
             raise NeighbourUnavailable
         if loan_id in self.odd:
@@ -159,16 +162,21 @@ class Sent:
 
 @dataclass
 class Provider:
-    """A `Way`. trouble: what the next tries raise; `True` beside it: the message goes out all the same."""
+    """A `Way`. trouble: what the next tries raise; `True` beside it: the message goes out all the same.
+
+    slow: passes while it answers.
+    """
 
     channel: Channel
     sent: list[Sent] = field(default_factory=list)
     trouble: list[tuple[Exception, bool]] = field(default_factory=list)
     down: Exception | None = None
     tries: int = 0
+    slow: Callable[[], object] = lambda: None
 
     def send(self, account: Account, message: Rendered) -> None:
         self.tries += 1
+        self.slow()
         if self.down is not None:
             raise self.down
         failure, out = self.trouble.pop(0) if self.trouble else (None, True)

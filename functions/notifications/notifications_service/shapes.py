@@ -216,7 +216,14 @@ class AnnouncementView(BaseModel):
     created_at: str
     by: Annotated[str | None, Field(description="Who asked for it; null for ones from before this was kept.")]
     cancelled_by: str | None
-    told: Annotated[int, Field(description="How many members it was noted for so far, each in their own time.")]
+    told: Annotated[
+        int,
+        Field(
+            description="How many members it was noted for so far, each in their own time; not those who were erased or"
+            " want nothing of this kind. An id in `user_ids` that nobody has counts: users is asked for accounts"
+            " when messages go out."
+        ),
+    ]
 
     @classmethod
     def of(cls, broadcast: Broadcast) -> Self:
@@ -255,6 +262,17 @@ class DigestShape(RequestBody):
     weekday: Annotated[int, Field(strict=True, ge=0, le=6)] = 0
 
 
+_OF_THE_ANSWER = "Of the answer of `GET`: taken and ignored."
+
+
+class DefaultsView(BaseModel):
+    """What counts where the member said nothing. language: unless the account names another."""
+
+    channels: list[Channel]
+    language: str
+    time_zone: str
+
+
 class PreferencesBody(RequestBody):
     """All of a member's wishes; what is left out goes back to the default."""
 
@@ -266,6 +284,10 @@ class PreferencesBody(RequestBody):
     digest: DigestShape = DigestShape()
     language: Annotated[Language | None, Field(description="BCP 47 tag; null: the account's.")] = None
     time_zone: Annotated[ZoneName | None, Field(description="IANA name; null: the library's.")] = None
+    # So that what `GET` answers can be changed and sent back as it is.
+    user_id: Annotated[str | None, Field(max_length=40, description=_OF_THE_ANSWER)] = None
+    defaults: Annotated[DefaultsView | None, Field(description=_OF_THE_ANSWER)] = None
+    version: Annotated[int | None, Field(strict=True, description=f"{_OF_THE_ANSWER} `If-Match` counts.")] = None
 
     def wished(self) -> Preferences:
         """As the rules see it."""
@@ -277,14 +299,6 @@ class PreferencesBody(RequestBody):
             language=self.language,
             time_zone=self.time_zone,
         )
-
-
-class DefaultsView(BaseModel):
-    """What counts where the member said nothing. language: unless the account names another."""
-
-    channels: list[Channel]
-    language: str
-    time_zone: str
 
 
 class PreferencesView(BaseModel):

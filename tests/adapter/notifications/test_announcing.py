@@ -9,15 +9,19 @@ import pytest
 from library_common.access import Caller
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
+from library_common.problems import IdempotencyKeyReused
+from notifications_service.adapters.broadcasts import DynamoBroadcasts
 from notifications_service.application.api_ports import Wish
 from notifications_service.application.ports import DueBroadcast
+from notifications_service.application.sending import Sending
 from notifications_service.domain.broadcasts import Audience
-from notifications_service.domain.errors import AnnouncementDone, AnnouncementNotFound
+from notifications_service.domain.errors import AnnouncementDone, AnnouncementNotFound, InvalidFields
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import Preferences
 from tests.fakes.post_office import TABLE, Post, event
 from tests.support.clock import NOON
 from tests.support.interleaving import Interleaver
+from tests.support.mortality import ProcessDied
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -97,6 +101,27 @@ def test_the_same_request_again_is_the_same_announcement(post: Post) -> None:
     assert len(post.sent()) == 1
 
 
+def test_a_request_repeated_after_its_moment_is_still_the_same(post: Post) -> None:
+    ann = post.neighbours.join()
+    sending = Sending(post.announce, post.clock)
+    asked = wish((ann.id,), send_at=NOON + timedelta(seconds=5))
+    ticket = Ticket.of(STAFF, "POST /api/notifications/send", "key", "{}")
+    first = sending.send(asked, ticket)
+    post.until(NOON + timedelta(seconds=7))
+
+    assert sending.send(asked, ticket) == (first[0], True)
+    with pytest.raises(IdempotencyKeyReused):
+        sending.send(asked, Ticket.of(STAFF, "POST /api/notifications/send", "key", "{ }"))
+    for other in (None, Ticket.of(STAFF, "POST /api/notifications/send", "another key", "{}")):
+        with pytest.raises(InvalidFields):
+            sending.send(asked, other)
+    assert len(post.sent()) == 1
+
+    post.clock.advance(timedelta(hours=25))
+    with pytest.raises(InvalidFields):
+        sending.send(asked, ticket)
+
+
 def test_one_for_later_goes_out_then(post: Post) -> None:
     ann = post.neighbours.join()
     post.announce.announce(wish(send_at=NOON + timedelta(days=2)), None)
@@ -119,6 +144,68 @@ def test_chosen_ways_count_unless_the_member_wished_otherwise(post: Post) -> Non
 
     assert [message.to for message in post.sent(Channel.SMS)] == [ann.id]
     assert post.sent() == []
+    assert [post.listed(member.id) for member in (ann, ben)] == [[], ["announcement"]]
+
+
+@pytest.mark.parametrize(
+    ("wished", "chosen", "listed"),
+    [
+        ((Channel.EMAIL,), (Channel.SMS,), True),
+        ((Channel.PUSH, Channel.SMS), (Channel.EMAIL, Channel.IN_APP), True),
+        ((Channel.EMAIL, Channel.SMS), (Channel.SMS,), False),
+        ((), (Channel.EMAIL, Channel.IN_APP), False),
+        ((), None, False),
+    ],
+)
+def test_an_announcement_that_no_chosen_way_can_carry_is_in_the_list_unless_nothing_is_wanted(
+    post: Post, wished: tuple[Channel, ...], chosen: tuple[Channel, ...] | None, listed: bool
+) -> None:
+    ann = post.neighbours.join(phone="+254711222333", takes_sms=True)
+    post.wishes.stored[ann.id] = Preferences(channels={Kind.ANNOUNCEMENT: wished})
+
+    announced, _ = post.announce.announce(wish(channels=chosen), None)
+    post.work()
+    post.minute(3)
+
+    assert post.listed(ann.id) == ["announcement"] * listed
+    assert post.announce.find(announced).told == (1 if wished else 0), "who wants nothing is told nothing"
+
+
+def test_told_are_those_it_was_noted_for(post: Post) -> None:
+    ann, ben, eve = (post.neighbours.join() for _ in range(3))
+    post.wishes.stored[ben.id] = Preferences(channels={Kind.ANNOUNCEMENT: ()})
+    post.hear(event("MemberErased", eve.id), "c-1")
+
+    announced, _ = post.announce.announce(wish((ann.id, ben.id, eve.id, new_id())), None)
+    post.work()
+    post.minute(3)
+
+    # The last one is nobody's id, of which only users could tell.
+    assert post.announce.find(announced).told == 2
+    assert [message.to for message in post.sent()] == [ann.id]
+
+
+def test_who_was_told_before_a_process_died_is_told_once_and_counts_once(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = tuple(post.neighbours.join().id for _ in range(3))
+    announced, _ = post.announce.announce(wish(members), None)
+    task = post.queue.receive()
+    assert task is not None
+
+    def die(*_: Any) -> None:
+        raise ProcessDied("when all were told, and nothing noted")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(DynamoBroadcasts, "advance", die)
+        with pytest.raises(ProcessDied):
+            post.do(task)
+    assert post.announce.find(announced).told == 0
+
+    post.minute(5)
+
+    assert post.announce.find(announced).told == 3
+    assert sorted(message.to for message in post.sent()) == sorted(members)
 
 
 def test_how_far_one_is_can_be_looked_up(post: Post) -> None:

@@ -259,6 +259,54 @@ def test_pauses_grow_and_end_after_a_day(post: Post, log: OperatorLog) -> None:
     assert ann.email not in log.text
 
 
+FUNCTION = timedelta(seconds=50)
+"""How long a sender may run: the template says so."""
+
+
+def turns(post: Post, number: int) -> None:
+    """Minutes with their sweeps; no turn takes longer than the function may."""
+    for _ in range(number):
+        post.clock.advance(timedelta(minutes=1))
+        post.sweep()
+        while (task := post.queue.receive()) is not None:
+            began = post.clock.now()
+            post.do(task)
+            assert post.clock.now() - began < FUNCTION
+
+
+def test_a_slow_provider_makes_more_turns_and_never_one_that_is_too_long(post: Post) -> None:
+    ann = post.neighbours.join()
+    for epoch in range(7):
+        post.hear(event("SessionsRevoked", ann.id, reason="password_changed", epoch=epoch), "c-1")
+    post.queue.messages.clear()
+    post.providers[Channel.EMAIL].slow = lambda: post.clock.advance(timedelta(seconds=10))
+
+    turns(post, 12)
+
+    assert len(post.sent()) == 7
+    assert post.failures.list(10, None) == ([], None)
+
+
+def test_loans_that_answer_slowly_hold_up_neither_themselves_nor_others(post: Post) -> None:
+    ann = post.neighbours.join()
+    post.hours.quiet_until = NOON + timedelta(hours=1)
+    for number in range(9):
+        due = lent(ann.id, days=-1).data["due_date"]
+        post.neighbours.due_dates[f"L{number}"] = due
+        post.hear(event("LoanOverdue", ann.id, title=f"T{number}", loan_id=f"L{number}", due_date=due), "c-1")
+    post.hear(event("MemberStatusChanged", ann.id, old="active", new="suspended"), "c-1")
+    post.queue.messages.clear()
+    post.neighbours.slow = lambda: post.clock.advance(timedelta(seconds=6))
+    post.clock.moment = post.hours.quiet_until
+
+    turns(post, 1)
+    assert "membership_changed -" in post.lines(ann.id)
+    assert len(post.lines(ann.id)) == 2, "and one loan, whose answer was waited for"
+    turns(post, 12)
+
+    assert sorted(post.lines(ann.id)) == sorted(["membership_changed -", *(f"loan_overdue T{n}" for n in range(9))])
+
+
 def test_a_failed_one_can_be_tried_again_once(post: Post) -> None:
     ann = post.neighbours.join()
     post.providers[Channel.EMAIL].down = Refused("MessageRejected")

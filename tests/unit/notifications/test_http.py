@@ -236,6 +236,23 @@ def test_an_announcement_to_an_audience(library: Library) -> None:
     assert wish.by == f"user:{AS_LIBRARIAN['subject']}"
 
 
+def test_a_repeat_after_its_moment_is_the_same_broadcast(library: Library) -> None:
+    at = to_rfc3339(library.clock.now() + timedelta(seconds=5))
+    body = {**CLOSED, "audience": {}, "send_at": at}
+    first = library.ask("POST", "/send", body, by=AS_LIBRARIAN, Idempotency_Key="k1")
+    library.clock.advance(timedelta(seconds=7))
+    again = library.ask("POST", "/send", body, by=AS_LIBRARIAN, Idempotency_Key="k1")
+    late = library.ask("POST", "/send", body, by=AS_LIBRARIAN, Idempotency_Key="k2")
+    changed = {**body, "audience": {"role": "patron"}}
+    other = library.ask("POST", "/send", changed, by=AS_LIBRARIAN, Idempotency_Key="k1")
+
+    assert (again.status, again.json) == (202, first.json)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert (late.status, fields(late)) == (422, {"send_at"})
+    assert other.json["code"] == "idempotency_key_reused"
+    assert len(library.notices.announce.wishes) == 1
+
+
 def test_a_repeat_is_the_same_broadcast(library: Library) -> None:
     body = {**CLOSED, "user_ids": [MEMBER, MEMBER]}
     first = library.ask("POST", "/send", body, by=AS_LIBRARIAN, Idempotency_Key="k1")
@@ -375,6 +392,35 @@ def test_preferences_are_replaced_as_a_whole_and_what_is_read_can_be_sent_back(l
     assert (reset["version"], reset["language"], reset["channels"]["loan_issued"]) == (2, None, ["email", "in_app"])
     stale = library.ask("PUT", f"/preferences/{MEMBER}", wished, If_Match='W/"1"')
     assert (stale.status, stale.json["code"]) == (412, "stale_version")
+
+
+def test_what_is_read_can_be_sent_back_as_it_is(library: Library) -> None:
+    path = f"/preferences/{MEMBER}"
+    wished = {
+        "channels": {"loan_issued": ["in_app"]},
+        "quiet_hours": {"start": "22:00", "end": "07:00"},
+        "digest": {"rhythm": "daily", "at": "18:30"},
+    }
+    for changes in ({}, wished, {"language": "fr"}, {"quiet_hours": None}):
+        read = library.ask("GET", path)
+        answer = library.ask("PUT", path, {**read.json, **changes}, If_Match=read.headers["etag"])
+        assert answer.status == 200
+        assert {**read.json, **changes, "channels": 0, "digest": 0, "version": 0} == {
+            **answer.json, "channels": 0, "digest": 0, "version": 0,
+        }  # fmt: skip
+    read = library.ask("GET", path)
+    assert (read.json["channels"]["loan_issued"], read.json["digest"]["at"]) == (["in_app"], "18:30")
+    assert library.ask("PUT", path, read.json).json == read.json, "the same again changes nothing"
+
+
+def test_the_servers_own_fields_are_not_the_members_to_set(library: Library) -> None:
+    odd = {"user_id": OTHER, "version": 7, "defaults": {"channels": [], "language": "xx", "time_zone": "UTC"}}
+    answer = library.ask("PUT", f"/preferences/{MEMBER}", {**odd, "language": "fr"})
+
+    assert (answer.json["user_id"], answer.json["version"], answer.json["language"]) == (MEMBER, 1, "fr")
+    assert answer.json["defaults"]["time_zone"] == "Africa/Nairobi"
+    assert library.ask("GET", f"/preferences/{OTHER}", by=person(OTHER)).json["version"] == 0
+    assert library.ask("PUT", f"/preferences/{MEMBER}", {"updated_at": "x"}).status == 422
 
 
 @pytest.mark.parametrize("channels", [[], ["in_app"], ["sms", "push", "in_app"]])

@@ -17,6 +17,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from library_common import aws
+from notifications_service.adapters.push_payload import push_payload
 from notifications_service.adapters.ses import SesWay
 from notifications_service.adapters.sns import PushWay, SmsWay
 from notifications_service.application.ports import Account, NotSent, Refused, Rendered, Unknown
@@ -161,11 +162,76 @@ def test_every_device_gets_it_in_its_own_form() -> None:
     assert payload["default"] == MESSAGE.text
 
 
-@pytest.mark.parametrize("code", ["EndpointDisabled", "NotFound", "InvalidParameter"])
-def test_a_device_that_is_gone_is_forgotten_and_the_others_have_it(code: str) -> None:
-    client = Client({"arn:1": refusal(code)})
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("EndpointDisabled", "Endpoint is disabled"),
+        ("NotFound", "Endpoint does not exist"),
+        ("InvalidParameter", "Invalid parameter: TargetArn Reason: No endpoint found for the target arn specified"),
+        ("InvalidParameter", "Invalid parameter: Token Reason: iOS device tokens must be 64 hexadecimal characters"),
+        ("ValidationException", "1 validation error detected: Value 'x' at 'targetArn' failed to satisfy constraint"),
+    ],
+)
+def test_a_device_that_is_gone_is_forgotten_and_the_others_have_it(code: str, said: str) -> None:
+    client = Client({"arn:1": refusal(code, said=said)})
 
     assert push(client, "arn:1", "arn:2").of("U") == ["arn:2"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Invalid parameter: Message Reason: Invalid notification for protocol APNS: Notification is too large",
+        "Invalid parameter: Message too long",
+        "Invalid parameter: JSON must contain an entry for 'default' or 'GCM'.",
+        "Invalid parameter: Message Structure - JSON message body failed to parse: unexpected token",
+        "",
+    ],
+)
+def test_a_message_that_is_not_taken_costs_nobody_their_device(said: str) -> None:
+    refused = refusal("InvalidParameter", said=said)
+    devices = Endpoints({"U": ["arn:1", "arn:2"]})
+    centre = PushCentre()
+
+    with pytest.raises(Refused, match="InvalidParameter"):
+        PushWay(devices, centre, Client({"arn:1": refused, "arn:2": refused})).send(ANN, MESSAGE)
+    PushWay(devices, centre, Client({"arn:1": refused})).send(ANN, MESSAGE)
+
+    assert (devices.of("U"), centre.forgotten) == (["arn:1", "arn:2"], [])
+
+
+# From one byte a character to four, and what JSON writes with two and six.
+LONG = [
+    "x" * 5000,
+    "ж" * 2000,
+    "\U0001f4da" * 3000,
+    '"' * 3000,
+    "\\" * 3000,
+    f"\u2067{'ж' * 3000}\u2069",
+    "x y\n" * 2000,
+]
+
+
+@pytest.mark.parametrize("text", LONG, ids=lambda text: ascii(text[:2]))
+@pytest.mark.parametrize("title", ["Закрыто", "\U0001f4da" * 500, '"' * 2000])
+def test_what_is_too_long_for_the_platforms_is_cut_between_characters(title: str, text: str) -> None:
+    payload = json.loads(push_payload(Rendered(title, text)))
+
+    for platform in ("APNS", "APNS_SANDBOX", "GCM"):
+        assert 3900 < len(payload[platform].encode()) <= 4000
+    for shown in (json.loads(payload["APNS"])["aps"]["alert"], json.loads(payload["GCM"])["notification"]):
+        assert shown["body"].endswith("…")
+        assert text.lstrip("\u2067").startswith(shown["body"][:-1])
+        assert "\u2067" not in shown["body"], "what is not closed any more would turn round what comes after it"
+        assert shown["title"] == title or (shown["title"].endswith("…") and title.startswith(shown["title"][:-1]))
+    assert len(payload["default"].encode()) <= 4000
+
+
+def test_what_fits_is_not_touched() -> None:
+    for text in ("", "Dune\nEmma", "x" * 3900):
+        payload = json.loads(push_payload(Rendered("Dune", text)))
+        assert json.loads(payload["APNS"])["aps"]["alert"] == {"title": "Dune", "body": text}
+        assert (json.loads(payload["GCM"])["notification"]["body"], payload["default"]) == (text, text)
 
 
 @pytest.mark.parametrize("code", ["EndpointDisabled", "NotFound"])
@@ -210,6 +276,59 @@ def test_one_that_may_have_it_weighs_more_than_one_that_has_not() -> None:
         push(client, "arn:1", "arn:2")
     with pytest.raises(NotSent):
         push(Client({"arn:2": refusal("PlatformApplicationDisabled")}), "arn:2")
+
+
+@dataclass
+class Slow(Client):
+    """A client that takes its time. takes: seconds by target, what is not named answers at once."""
+
+    takes: dict[str, float] = field(default_factory=dict)
+    clock: float = 0.0
+
+    def publish(self, **request: Any) -> dict[str, Any]:
+        self.clock += self.takes.get(request["TargetArn"], 0)
+        return self._ask(**request)
+
+    def push(self, devices: Endpoints) -> None:
+        PushWay(devices, PushCentre(), self, lambda: self.clock).send(ANN, MESSAGE)
+
+
+ENDPOINTS = [f"arn:{number}" for number in range(10)]
+SILENT = ReadTimeoutError(endpoint_url=URL)
+
+
+def test_when_the_provider_falls_silent_the_other_devices_are_not_tried() -> None:
+    silent = Slow(dict.fromkeys(ENDPOINTS, SILENT), takes=dict.fromkeys(ENDPOINTS, 8))
+    with pytest.raises(Unknown):
+        silent.push(Endpoints({"U": list(ENDPOINTS)}))
+    assert (len(silent.asked), silent.clock) == (1, 8)
+
+    # The first one has it: nobody sends it there again.
+    later = Slow(dict.fromkeys(ENDPOINTS[1:], SILENT), takes=dict.fromkeys(ENDPOINTS[1:], 8))
+    later.push(Endpoints({"U": list(ENDPOINTS)}))
+    assert (len(later.asked), later.clock) == (2, 8)
+
+
+def test_there_is_only_so_much_time_for_all_devices() -> None:
+    unreachable = Slow(
+        dict.fromkeys(ENDPOINTS, ConnectTimeoutError(endpoint_url=URL)), takes=dict.fromkeys(ENDPOINTS, 2)
+    )
+    with pytest.raises(NotSent, match="ConnectTimeoutError"):
+        unreachable.push(Endpoints({"U": list(ENDPOINTS)}))
+    assert unreachable.clock == 6
+
+    slow = Slow(takes=dict.fromkeys(ENDPOINTS, 4))
+    slow.push(Endpoints({"U": list(ENDPOINTS)}))
+    assert slow.clock == 8
+
+
+def test_time_that_is_over_is_no_refusal() -> None:
+    gone = Slow(dict.fromkeys(ENDPOINTS, refusal("EndpointDisabled")), takes=dict.fromkeys(ENDPOINTS, 2))
+    devices = Endpoints({"U": list(ENDPOINTS)})
+    with pytest.raises(NotSent, match="out_of_time"):
+        gone.push(devices)
+
+    assert devices.of("U") == ENDPOINTS[3:], "those that are left have their turn"
 
 
 def test_clients_for_sending_try_once(monkeypatch: pytest.MonkeyPatch) -> None:

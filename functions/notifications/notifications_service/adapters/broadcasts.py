@@ -34,6 +34,10 @@ class DynamoBroadcasts:
             return str(json.loads(earlier)["id"]), True
         return broadcast.id, False
 
+    def asked_before(self, ticket: Ticket, now: datetime) -> str | None:
+        earlier = ticket.stored_answer(self._table.get(ticket.key()), now)
+        return str(json.loads(earlier)["id"]) if earlier is not None else None
+
     def get(self, broadcast_id: str) -> Broadcast | None:
         item = self._table.get(broadcast_key(broadcast_id))
         return to_broadcast(item) if item is not None else None

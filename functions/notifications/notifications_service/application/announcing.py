@@ -61,6 +61,10 @@ class Announce:
             self.outgoing.put([DueBroadcast(broadcast_id)], delay_seconds=delay)
         return broadcast_id, replayed
 
+    def asked_before(self, ticket: Ticket) -> str | None:
+        """The announcement that the same request made before; None when there was none. Raises IdempotencyKeyReused."""
+        return self.broadcasts.asked_before(ticket, self.clock.now())
+
     def find(self, broadcast_id: str) -> Broadcast:
         """Raises AnnouncementNotFound."""
         found = self.broadcasts.get(broadcast_id)
@@ -125,10 +129,11 @@ class TellEverybody:
 
     def _page(self, broadcast: Broadcast) -> Broadcast:
         members, cursor = self._members(broadcast)
+        told = 0
         for user_id in members:
             notice = Notice(user_id, broadcast.kind, f"broadcast/{broadcast.id}", broadcast.data, by_hand=True)
             try:
-                self.planning.tell(
+                planned = self.planning.tell(
                     notice,
                     occurred_at=broadcast.send_at,
                     correlation_id=broadcast.correlation_id,
@@ -136,10 +141,12 @@ class TellEverybody:
                 )
             except Forgotten:
                 continue
+            # Also those whom a process planned it for that died before it could note so.
+            told += planned.tells
         further = replace(
             broadcast,
             cursor=cursor,
-            told=broadcast.told + len(members),
+            told=broadcast.told + told,
             attempts=0,
             turn=broadcast.turn + 1,
         )

@@ -115,6 +115,10 @@ class Announce(Protocol):
         """
         ...
 
+    def asked_before(self, ticket: Ticket) -> str | None:
+        """The id of the broadcast that an earlier request with the same ticket made. Raises IdempotencyKeyReused."""
+        ...
+
     def find(self, broadcast_id: str) -> Broadcast:
         """How far it is. Raises AnnouncementNotFound."""
         ...

@@ -55,7 +55,9 @@ from notifications_service.application.ports import (
 )
 from notifications_service.domain.choosing import is_allowed
 from notifications_service.domain.deliveries import (
+    BEGIN_WITHIN,
     FALL_BACK,
+    JUDGE_WITHIN,
     LEASE,
     MOST_UNKNOWN,
     Delivery,
@@ -67,9 +69,6 @@ from notifications_service.domain.kinds import Channel, Kind, Urgency
 from notifications_service.domain.mailboxes import mailbox
 from notifications_service.domain.messages import gathered, messages_of, overtaken
 from notifications_service.domain.preferences import NEVER_UNHEARD, Preferences
-
-ENOUGH_LEASE = timedelta(seconds=35)
-"""How much of the lease must be left to begin a message: more than a message can take, with the longest answers."""
 
 OF_A_LOAN = frozenset({Kind.LOAN_DUE_SOON, Kind.LOAN_OVERDUE})
 """Kinds that are pointless once the book is back."""
@@ -100,6 +99,10 @@ class _Turn:
     lease: Lease
     account: Account
     preferences: Preferences
+
+    @property
+    def begun_at(self) -> datetime:
+        return self.lease.until - LEASE
 
     def allows(self, channel: Channel, kind: Kind) -> bool:
         return is_allowed(
@@ -178,7 +181,7 @@ class Delivering:
                 self.deliveries.drop(delivery, "no_member", now)
             return "no member"
         turn = _Turn(lease, account, self.preferences.of(lease.user_id))
-        ready = [delivery for delivery in due if self._judged(delivery, turn)]
+        ready = self._ready(due, turn)
         if not ready:
             return "not now"
         old_news = overtaken(ready)
@@ -195,6 +198,20 @@ class Delivering:
             self._fail(delivery, UNKNOWN_OUTCOME)
             return None
         return replace(delivery, unknown=delivery.unknown + 1)
+
+    def _ready(self, due: Sequence[Delivery], turn: _Turn) -> list[Delivery]:
+        """Those that may go. Loans that answer slowly do not use up the time in which messages can be begun: what they
+        would be asked about next is left as it is, due, for the next turn."""
+        ready: list[Delivery] = []
+        has_asked = False
+        for delivery in sorted(due, key=lambda delivery: delivery.kind in OF_A_LOAN):
+            asks = delivery.kind in OF_A_LOAN
+            if asks and has_asked and self.clock.now() - turn.begun_at > JUDGE_WITHIN:
+                break
+            has_asked = has_asked or asks
+            if self._judged(delivery, turn):
+                ready.append(delivery)
+        return ready
 
     def _judged(self, delivery: Delivery, turn: _Turn) -> bool:
         """`_may_go`; one that cannot be judged is tried again by itself, for a day, and holds up no other."""
@@ -246,7 +263,7 @@ class Delivering:
         if self.brake.is_on(channel, now):
             self._later(part, now + self.brake.pause * (1 + 0.5 * self.jitter()))
             return "paused"
-        if turn.lease.until - now < ENOUGH_LEASE:
+        if now - turn.begun_at > BEGIN_WITHIN:
             self._later(part, now)
             return "out of time"
         over = self._over_the_caps(part, turn)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -83,7 +83,7 @@ class Planning:
             reminder=reminder,
             fires=fires,
         )
-        planned = self.plans.plan(plan, now)
+        planned = replace(self.plans.plan(plan, now), tells=plan.tells)
         for channel, at in planned.nudges.items():
             if at - now <= LONGEST_DELAY:
                 # A little late rather than early: too early, it would find nothing due.

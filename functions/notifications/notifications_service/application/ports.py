@@ -97,13 +97,22 @@ class Plan:
         """When each channel has something to send."""
         return {delivery.channel: delivery.send_at for delivery in self.deliveries}
 
+    @property
+    def tells(self) -> bool:
+        """Whether the member gets it by any way, their list included."""
+        return self.entry is not None or bool(self.deliveries)
+
 
 @dataclass(frozen=True)
 class Planned:
-    """nudges: when each channel has something to send, as it was planned first. is_new: by this very call."""
+    """nudges: when each channel has something to send, as it was planned first. is_new: by this very call.
+
+    tells: whether the member gets it by any way, as far as their wishes say.
+    """
 
     nudges: Mapping[Channel, datetime]
     is_new: bool
+    tells: bool = True
 
 
 class Plans(Protocol):
@@ -275,6 +284,10 @@ class Broadcasts(Protocol):
 
     def create(self, broadcast: Broadcast, ticket: Ticket | None, now: datetime) -> tuple[str, bool]:
         """Its id, or that of the same request before, and whether it is the one from before."""
+        ...
+
+    def asked_before(self, ticket: Ticket, now: datetime) -> str | None:
+        """The id of the announcement the same request made before. Raises IdempotencyKeyReused."""
         ...
 
     def get(self, broadcast_id: str) -> Broadcast | None: ...

@@ -26,6 +26,9 @@ class Sending:
 
     def send(self, wish: Wish, ticket: Ticket | None) -> tuple[str, bool]:
         """The id of the broadcast, and whether it is a repeat. Raises InvalidFields, IdempotencyKeyReused."""
+        # First of all: what was right when it was asked for may not be any more, its moment above all.
+        if ticket is not None and (earlier := self.announce.asked_before(ticket)) is not None:
+            return earlier, True
         wrong = [*_data(wish.kind, wish.data), *self._moment(wish)]
         if wish.kind not in SENDABLE:
             wrong.append(("template", "is not sent by hand"))

@@ -35,7 +35,8 @@ class BroadcastState(StrEnum):
 
 @dataclass(frozen=True)
 class Broadcast:
-    """to: an audience, or the members themselves. channels: None for what each member wishes. told: how many so far.
+    """to: an audience, or the members themselves. channels: None for what each member wishes. told: for how many it
+    was noted so far, by whatever way.
 
     turn: counts what was noted about it, so that of two that work on it only one goes on. done: nobody works on it any
     more. by, cancelled_by: actors; the latter of one that was cancelled. by is None of one from before it was kept.

@@ -12,12 +12,16 @@ def channels_for(
     """What the member wished for this kind, or the usual ways.
 
     asked_for: the ways somebody chose for an announcement. A member who has wishes for this kind is told by what is
-    in both; one who has none, by all that were chosen.
+    in both, or in their list when nothing is, but for one who wants nothing of this kind; a member who has none, by all
+    that were chosen.
     """
     wished = preferences.channels.get(kind)
     if asked_for is None:
         return tuple(dict.fromkeys(wished if wished is not None else DEFAULT_CHANNELS))
-    return tuple(channel for channel in dict.fromkeys(asked_for) if wished is None or channel in wished)
+    if wished is None:
+        return tuple(dict.fromkeys(asked_for))
+    both = tuple(channel for channel in dict.fromkeys(asked_for) if channel in wished)
+    return both or ((Channel.IN_APP,) if wished else ())
 
 
 def is_allowed(channel: Channel, kind: Kind, preferences: Preferences, *, takes_email: bool, takes_sms: bool) -> bool:

@@ -20,7 +20,18 @@ from notifications_service.domain.kinds import Channel, Kind, Urgency, urgency
 from notifications_service.domain.reminders import AT
 
 LEASE = timedelta(seconds=60)
-"""How long a sender owns a member's channel: longer than its function may run (30 s), so that no two ever do."""
+"""How long a sender owns a member's channel: longer than its function may run (50 s), so that no two ever do."""
+
+JUDGE_WITHIN = timedelta(seconds=6)
+"""How long after the beginning of a turn loans is still asked about one more delivery. The rest has another turn."""
+
+BEGIN_WITHIN = timedelta(seconds=15)
+"""How long after the beginning of a turn a message may be begun: long enough for the account and for one loan to be
+asked for with the longest answers, so that there is no turn in which nothing can be sent."""
+
+LONGEST_MESSAGE = timedelta(seconds=30)
+"""What a message takes at worst, with whatever is written of it. The function has at least that much left when one is
+begun: it is never stopped in the middle of what it would then know nothing of."""
 
 MOST_AT_ONCE = 40
 """Notices in one message. What is more becomes a second one."""

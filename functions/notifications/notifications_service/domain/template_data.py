@@ -58,8 +58,8 @@ def _plain(field: Field, value: Any, words: Mapping[str, str]) -> Any:
             return one_line(_text(value), MAX_LINE)
 
 
-def _money(value: Mapping[str, Any]) -> dict[str, str]:
-    return {name: one_line(_text(value.get(name)), MAX_LINE) for name in ("amount", "currency")}
+def _money(money: Mapping[str, Any]) -> dict[str, str]:
+    return {name: one_line(_text(money.get(name)), MAX_LINE) for name in ("amount", "currency")}
 
 
 def _group(group: Mapping[str, Any]) -> dict[str, Any]:
