@@ -478,6 +478,26 @@ def erasures() -> Iterator[tuple[str, Event]]:
     yield "not_from_users", queue("LoanErasureQueue", {**event, "source": "library.loans"}, event)
 
 
+def retention() -> Iterator[tuple[str, Event]]:
+    """The round over closed loans: the schedule, and an operator's commands."""
+    yield (
+        "hourly",
+        {
+            "version": "0",
+            "id": "5a1e0c5e-0000-4000-8000-000000000006",
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": ACCOUNT,
+            "time": "2026-11-21T12:00:00Z",
+            "region": "us-east-1",
+            "resources": [f"arn:aws:events:us-east-1:{ACCOUNT}:rule/Hourly"],
+            "detail": {},
+        },
+    )
+    yield "round_anew", {"anew": True}
+    yield "round_with_walk", {"walk": True}
+
+
 def rotation() -> Iterator[tuple[str, Event]]:
     """Keys: the daily run, and commands."""
     yield (
@@ -657,6 +677,7 @@ FUNCTIONS = {
     "LoansPublisher": loans_stream,
     "LoansRecovery": recovery,
     "LoansErasure": erasures,
+    "LoansRetention": retention,
     "AnalyticsFunction": analytics,
     "AnalyticsConsumer": analytics_consumer,
     "AnalyticsRebuild": analytics_rebuild,

@@ -194,6 +194,7 @@ RESULTS: dict[str, dict[str, Any]] = {
         # It is set aside: what others say of members does not erase them.
         "not_from_users": {"batchItemFailures": []},
     },
+    "LoansRetention": {"hourly": None, "round_anew": None, "round_with_walk": None},
     "AnalyticsConsumer": {
         "a_loan": {"batchItemFailures": []},
         # What cannot be read is set aside at once, so it does not come again.

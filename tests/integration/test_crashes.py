@@ -143,4 +143,4 @@ def test_killed_again_and_again_under_load(
 
 
 def _loans_of(stack: LocalStack, user_id: str) -> list[dict[str, object]]:
-    return [item for item in everything(stack, "loans") if item["sk"] == "LOAN" and item["member"] == user_id]
+    return [item for item in everything(stack, "loans") if item["sk"] == "LOAN" and item.get("member") == user_id]

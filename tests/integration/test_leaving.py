@@ -1,10 +1,13 @@
 """Leaving the deployed library: the archive, the refusal while books are out, and being forgotten."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from library_common.clock import to_rfc3339
+from library_common.dynamodb import PRESENT, Expression, Table
 from localstack.embedded.stack import LocalStack
 from tests.support.consumer_queues import BY_NAME, ConsumerQueue
 from tests.support.invariants import everything, violations
@@ -91,3 +94,70 @@ def closing(loan: dict[str, Any]) -> dict[str, Any]:
     assert loan["return_date"] is not None
     assert loan["version"] == 4
     return {name: loan[name] for name in ("status", "return_date", "version")}
+
+
+def test_the_round_forgets_what_was_closed_long_ago_but_for_those_who_keep_their_history(
+    stack: LocalStack, library: LibraryClient
+) -> None:
+    plain, keeper = library.add_member(), library.add_member(preferences={"keep_history": True})
+    book = library.add_book(copies=3)["id"]
+    old, kept, young = (created(library.lend(who["id"], book))["id"] for who in (plain, keeper, plain))
+    for loan_id in (old, kept, young):
+        ok(library.give_back(loan_id))
+    eventually(lambda: violations(stack) == [], "every return is settled")
+    for loan_id, member in ((old, plain), (kept, keeper)):
+        as_if_long_ago(stack, loan_id, member["id"])
+
+    goes_round(stack)
+
+    assert library.loan(old)["user_id"] is None
+    assert [loan["id"] for loan in library.loans_of(plain["id"])] == [young]
+    assert [loan["id"] for loan in library.loans_of(keeper["id"])] == [kept]
+    noted = the_round(stack)
+    assert noted["forgotten"] >= 1
+    assert (noted["keeping"], noted["put_off"], noted["failed"], noted["walked"]) == (1, 0, 0, True)
+
+    withdrawn = {"preferences": {"keep_history": False}}
+    ok(library.http.put("/api/users/me", json=withdrawn, headers=library.bearer(keeper["id"], "patron")))
+    goes_round(stack)
+
+    assert library.loan(kept)["user_id"] is None
+    assert library.loan(young)["user_id"] == plain["id"]
+    assert violations(stack) == []
+
+
+def as_if_long_ago(stack: LocalStack, loan_id: str, user_id: str) -> None:
+    """Nobody waits for half a year: the moments of a closed loan, and of its member's account, are rewritten."""
+    table = Table(stack.tables["loans"], lambda: stack.client("dynamodb"), meter=lambda *_: None)
+    long_ago = to_rfc3339(datetime.now(UTC) - timedelta(days=200))
+    table.update(
+        {"pk": f"LOAN#{loan_id}", "sk": "LOAN"},
+        Expression(
+            "SET #issued = :at, #returned = :at", {"issued": "issued", "returned": "returned"}, {"at": long_ago}
+        ),
+        PRESENT,
+    )
+    table.update(
+        {"pk": f"MEMBER#{user_id}", "sk": "ACCOUNT"},
+        Expression("SET #since = :at", {"since": "since"}, {"at": long_ago}),
+        Expression("attribute_exists(#since)", {"since": "since"}),
+    )
+
+
+def goes_round(stack: LocalStack) -> None:
+    """What the schedule does, but at once, and until users, who may not be awake yet, could be asked."""
+
+    def through() -> bool:
+        answer = stack.client("lambda").invoke(
+            FunctionName=stack.functions["LoansRetention"], Payload=json.dumps({"anew": True}).encode()
+        )
+        assert "FunctionError" not in answer, answer["Payload"].read()
+        noted = the_round(stack)
+        return bool(noted["through"]) and not noted["put_off"]
+
+    eventually(through, "a round in which nobody was put off")
+
+
+def the_round(stack: LocalStack) -> dict[str, Any]:
+    (noted,) = [item for item in everything(stack, "loans") if item["pk"] == "RETENTION"]
+    return noted

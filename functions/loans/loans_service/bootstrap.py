@@ -1,6 +1,7 @@
 """Builds the object graph of loans once per process, when first needed. The only place that knows every part."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from loans_service.settings import LoansSettings
 
 if TYPE_CHECKING:
     from loans_service.application.erasing import Erasing
+    from loans_service.application.rounds import RetentionRound
 
 _SCOPES = frozenset({"users:read", "inventory:write"})
 _LOOK_AGAIN_SECONDS = 10.0
@@ -107,3 +109,23 @@ def erasing() -> "Erasing":
     loans = DynamoLoans(settings().table_name, aws.dynamodb)
     accounts = DynamoAccounts(Table(settings().table_name, aws.dynamodb))
     return Erasing(loans, accounts, Forgetting(loans, clock), clock)
+
+
+@cache
+def retention_round() -> "RetentionRound":
+    """What the round over closed loans uses."""
+    from library_common.dynamodb import Table  # noqa: PLC0415 - not of the HTTP API
+    from loans_service.adapters.rounds import DynamoRounds  # noqa: PLC0415
+    from loans_service.application.rounds import RetentionRound  # noqa: PLC0415
+
+    members, _ = _services()
+    return RetentionRound(
+        loans=erasing().loans,
+        accounts=erasing().accounts,
+        members=members,
+        rounds=DynamoRounds(Table(settings().table_name, aws.dynamodb)),
+        forgetting=erasing().forgetting,
+        erasing=erasing(),
+        period=timedelta(days=settings().loan_history_days),
+        clock=erasing().clock,
+    )

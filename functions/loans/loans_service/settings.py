@@ -1,10 +1,17 @@
 """Environment of the loans functions."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from library_common.settings import ServiceSettings
 
 
 class LoansSettings(ServiceSettings):
-    """Parameters and secrets are named here and read when first needed."""
+    """Parameters and secrets are named here and read when first needed.
+
+    loan_history_days: how long closed loans name their members.
+    """
 
     services_url_parameter: str = ""
     service_secret_arn: str = ""
@@ -12,3 +19,4 @@ class LoansSettings(ServiceSettings):
     library_time_zone: str = "UTC"
     recovery_queue_url: str = ""
     recovery_delay_seconds: int = 45
+    loan_history_days: Annotated[int, Field(ge=1, le=3650)] = 180

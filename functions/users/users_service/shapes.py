@@ -70,7 +70,7 @@ class PreferencesBody(RequestBody):
     notification_sms: StrictBool = False
     keep_history: Annotated[
         StrictBool,
-        Field(description="Keep closed loans when they are made anonymous after a while, which is still to come."),
+        Field(description="Keep closed loans in the member's history when the library would make them anonymous."),
     ] = False
     share_for_recommendations: Annotated[
         StrictBool, Field(description="Let loans count, unnamed, towards recommendations for others.")

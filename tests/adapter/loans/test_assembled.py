@@ -13,8 +13,10 @@ from library_common.access import Role
 from library_common.clock import SystemClock
 from library_common.ids import new_id
 from library_common.tokens import TokenVerifier
-from loans_service import bootstrap, http, publisher, recovery
+from loans_service import bootstrap, erasure, http, publisher, recovery, retention
+from localstack.embedded.layout import ROOT
 from tests.adapter.loans.conftest import TABLE
+from tests.support.bus_deliveries import delivery, sqs_event
 from tests.support.lambda_events import Answer, api_event, call, person
 from tests.support.neighbour import Asked, Does, Neighbour
 from tests.support.operator_log import OperatorLog, reading_the_log
@@ -96,6 +98,9 @@ def forget_everything() -> None:
         bootstrap._services,
         bootstrap.lending,
         bootstrap.recovering,
+        bootstrap.erasing,
+        bootstrap.retention_round,
+        erasure._consumer,
         publisher._publisher,
         recovery._consumer,
         aws._client,
@@ -218,3 +223,57 @@ def test_a_policy_nobody_can_use_lends_nothing(deployed: Deployed) -> None:
 
     assert (answer.status, answer.json["code"]) == (503, "policy_missing")
     assert len(deployed.neighbour.asked) == 1
+
+
+def test_the_erasure_of_a_member_reaches_their_closed_loans(deployed: Deployed, log: OperatorLog) -> None:
+    deployed.neighbour.script = [ACTIVE_MEMBER, TAKEN, RELEASED]
+    loan_id = deployed.lend(Idempotency_Key="k").json["id"]
+    deployed.take_back(loan_id)
+    deployed.neighbour.asked.clear()
+    sample = json.loads((ROOT / "events" / "samples" / "users" / "MemberErased.v1.json").read_text())
+    body = delivery(sample | {"data": {"user_id": MEMBER}}, "library.users")
+
+    assert erasure.handler(sqs_event([body, body]), None) == {"batchItemFailures": []}
+
+    image = deployed.stream_record(loan_id)["dynamodb"]["NewImage"]
+    assert MEMBER not in json.dumps(image)
+    assert [line["forgotten"] for line in log.invocations[-2:]] == ["1", "0"]
+    assert deployed.neighbour.asked == []
+    read = call(http.handler, api_event("GET", f"/api/loans/{loan_id}", caller=person(new_id(), Role.LIBRARIAN)))
+    assert (read.status, read.json["user_id"], read.json["barcode"]) == (200, None, "C-1")
+
+
+@pytest.mark.parametrize(
+    ("users", "status", "forgotten"),
+    [
+        (Does(200, {**ACTIVE_MEMBER.body, "preferences": {"keep_history": False}}), "finished", "1"),
+        (Does(200, {**ACTIVE_MEMBER.body, "preferences": {"keep_history": True}}), "finished", "0"),
+        (Does(404, {"code": "user_not_found"}), "finished", "1"),
+        (Does(503), "put off", "0"),
+        # Its API is being deployed: nobody has looked the member up.
+        (Does(404, {"code": "no_such_route"}), "put off", "0"),
+    ],
+)
+def test_the_round_asks_users_and_does_as_they_say(
+    deployed: Deployed, log: OperatorLog, users: Does, status: str, forgotten: str
+) -> None:
+    deployed.neighbour.script = [ACTIVE_MEMBER, TAKEN, RELEASED]
+    loan_id = deployed.lend().json["id"]
+    deployed.take_back(loan_id)
+    long_ago = {":at": {"S": "2020-01-01T00:00:00Z"}}
+    for key, moments in (
+        ({"pk": {"S": f"LOAN#{loan_id}"}, "sk": {"S": "LOAN"}}, "SET issued = :at, returned = :at"),
+        ({"pk": {"S": f"MEMBER#{MEMBER}"}, "sk": {"S": "ACCOUNT"}}, "SET since = :at"),
+    ):
+        deployed.dynamodb.update_item(
+            TableName=TABLE, Key=key, UpdateExpression=moments, ExpressionAttributeValues=long_ago
+        )
+    deployed.neighbour.asked.clear()
+    deployed.neighbour.script = [users]
+
+    retention.handler({}, None)
+
+    line = log.invocations[-1]
+    assert (line["status"], line["forgotten"], line["failed"]) == (status, forgotten, "0")
+    assert {asked.path for asked in deployed.neighbour.asked} == {f"/v1/api/users/{MEMBER}"}
+    assert ("member" in deployed.stream_record(loan_id)["dynamodb"]["NewImage"]) is (forgotten == "0")

@@ -88,6 +88,23 @@ def test_a_member_may_have_no_end() -> None:
     assert users.find("U", DEADLINE).expires_at is None
 
 
+@pytest.mark.parametrize(
+    ("preferences", "keeps"),
+    [
+        ({"keep_history": True}, True),
+        ({"keep_history": False}, False),
+        ({"keep_history": None}, None),
+        ({"keep_history": "yes"}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_a_wish_is_heard_only_where_it_was_said(preferences: object, keeps: bool | None) -> None:
+    body = {"id": "U", "role": "patron", "status": "active", "preferences": preferences}
+
+    assert members(Answered(200, body))[0].find("U", DEADLINE).keeps_history is keeps
+
+
 def test_an_unknown_member_is_told_as_such() -> None:
     with pytest.raises(errors.MemberNotFound):
         members(NotFound("user_not_found"))[0].find("U", DEADLINE)

@@ -3,6 +3,7 @@
     item                            pk              sk       written by
     a loan                          LOAN#<id>       LOAN     every step of its life, on the state before
     a member's account              MEMBER#<id>     ACCOUNT  places taken and given back; due dates
+    the round over closed loans     RETENTION       ROUND    each page of a round, on the version before
 
     access                                          how                                   request units
     one loan                                        get, consistent                       1 read

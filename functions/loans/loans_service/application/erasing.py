@@ -1,6 +1,6 @@
 """What loans does when a member is erased: every closed loan of theirs is anonymised, whatever its age and their wish.
 
-First the account is marked. From then on nothing is lent to the member, and every round over closed loans
+First the account is marked. From then on nothing is lent to the member, and every round over closed loans (`rounds`)
 looks at them: what is left here, or was not to be seen yet, is done there. A loan that is still open (its checkout
 asked users a moment before the account was closed there) stays as it is, so that its copy comes back; it is anonymised
 when that is settled. Each loan is a write of its own, so a run that ends half-way has done its half.

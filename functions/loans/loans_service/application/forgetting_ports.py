@@ -54,15 +54,15 @@ class Accounts(Protocol):
 class Round:
     """How far a round over the list has come.
 
-    day: on which it began, UTC. finished: everybody in the list was looked at, and nobody put off. after: where to go
-    on; None at the beginning. walked: accounts of before there was a list are in it; walk_after: where that goes on.
+    day: on which it began, UTC. through: everybody in the list was looked at. after: where to go on; None at the
+    beginning. walked: accounts of before there was a list are in it; walk_after: where that goes on.
     forgotten: loans that were anonymised. keeping: members who keep their history. put_off: members of whom users could
     not be asked. failed: loans and members that something went wrong with.
     """
 
     day: date
     version: int = 0
-    finished: bool = False
+    through: bool = False
     after: Listed | None = None
     walked: bool = False
     walk_after: WalkPlace | None = None
@@ -70,6 +70,11 @@ class Round:
     keeping: int = 0
     put_off: int = 0
     failed: int = 0
+
+    @property
+    def finished(self) -> bool:
+        """Everybody was looked at, and nobody put off."""
+        return self.through and not self.put_off
 
 
 class AnotherRun(Exception):

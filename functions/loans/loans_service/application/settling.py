@@ -3,7 +3,7 @@
 Each step can be done twice, so whoever finds a settling loan may simply do all of them.
 
 A member who was erased while a loan was open is taken out of it here, once nothing of it is left to do. A process that
-dies just before that leaves a closed loan to the next round over closed loans.
+dies just before that leaves a closed loan to the next round over closed loans (`rounds`).
 """
 
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ class PreferencesView(BaseModel):
     notification_email: bool
     notification_sms: bool
     keep_history: Annotated[
-        bool, Field(description="Keep closed loans when they are made anonymous after a while, which is still to come.")
+        bool, Field(description="Keep closed loans in the member's history when the library would make them anonymous.")
     ]
     share_for_recommendations: Annotated[bool, Field(description="Let loans count, unnamed, in recommendations.")]
 
