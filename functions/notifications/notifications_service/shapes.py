@@ -268,9 +268,9 @@ _OF_THE_ANSWER = "Of the answer of `GET`: taken and ignored."
 class DefaultsView(BaseModel):
     """What counts where the member said nothing. language: unless the account names another."""
 
-    channels: list[Channel]
-    language: str
-    time_zone: str
+    channels: Annotated[list[Channel], Field(max_length=4)]
+    language: Annotated[Line, Field(max_length=64)]
+    time_zone: Annotated[Line, Field(max_length=64)]
 
 
 class PreferencesBody(RequestBody):
@@ -285,9 +285,11 @@ class PreferencesBody(RequestBody):
     language: Annotated[Language | None, Field(description="BCP 47 tag; null: the account's.")] = None
     time_zone: Annotated[ZoneName | None, Field(description="IANA name; null: the library's.")] = None
     # So that what `GET` answers can be changed and sent back as it is.
-    user_id: Annotated[str | None, Field(max_length=40, description=_OF_THE_ANSWER)] = None
+    user_id: Annotated[Id | None, Field(description=_OF_THE_ANSWER)] = None
     defaults: Annotated[DefaultsView | None, Field(description=_OF_THE_ANSWER)] = None
-    version: Annotated[int | None, Field(strict=True, description=f"{_OF_THE_ANSWER} `If-Match` counts.")] = None
+    version: Annotated[
+        int | None, Field(strict=True, ge=0, le=2**31 - 1, description=f"{_OF_THE_ANSWER} `If-Match` counts.")
+    ] = None
 
     def wished(self) -> Preferences:
         """As the rules see it."""
