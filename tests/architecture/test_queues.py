@@ -110,6 +110,13 @@ def test_the_sender_has_time_to_end_what_it_begins(monkeypatch: pytest.MonkeyPat
     assert timeout < LOOK_AGAIN
 
 
+def test_slow_answers_of_loans_do_not_stop_a_batch_of_notices_in_the_middle() -> None:
+    """Or all of it would come again, and be set aside without a reason after the fifth time."""
+    ((consumer, source),) = [found for found in WORKED_ON if found[0].logical_id == "NotificationsConsumer"]
+
+    assert source["BatchSize"] * (DEADLINE_SECONDS + 1) < consumer.properties["Timeout"]
+
+
 @each_worker
 def test_a_consumer_knows_its_queues_and_may_use_them(function: Function, source: Mapping[str, Any]) -> None:
     variables = function.properties["Environment"]["Variables"]
