@@ -240,7 +240,7 @@ def test_collisions_say_which_counters_were_in_the_way(table: Table, monkeypatch
     [
         (LoanFact(issued=ISSUED), None),
         (LoanFact(issued=ISSUED, returned="2001-01-01T00:00:00Z"), timedelta(days=180)),
-        (LoanFact(lost=BACK), timedelta(days=180)),
+        (LoanFact(lost=BACK), timedelta(days=5 * 365)),
         (HoldFact("B", {"placed": ISSUED}), None),
         (HoldFact("B", {"placed": ISSUED, "filled": ISSUED}), timedelta(days=180)),
         (OnceFact(at=ISSUED, joined="patron"), timedelta(days=90)),
