@@ -15,7 +15,7 @@ from books_service.domain.title import Metadata, Price
 from library_common.http import ListQuery, RequestBody
 from library_common.moments import Moment
 from library_common.money import Money
-from library_common.text import LanguageCode, Line, Prose
+from library_common.text import IN_ANY_CASE, LanguageCode, Line, Prose
 
 
 def _web_address(value: str) -> str:
@@ -208,7 +208,7 @@ class BookQuery(ListQuery):
 class CopyQuery(ListQuery):
     """Filters of the list of copies."""
 
-    status: CopyStatus | None = None
+    status: Annotated[CopyStatus | None, IN_ANY_CASE, Field(description="In lower case or capitals.")] = None
 
 
 def _price(money: Money | None) -> Price | None:

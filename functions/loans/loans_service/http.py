@@ -24,7 +24,7 @@ from library_common.ids import is_id
 from library_common.moments import Moment
 from library_common.paging import Cursors, Page
 from library_common.problems import FieldError, InvalidRequest, StaleVersion
-from library_common.text import Line
+from library_common.text import IN_ANY_CASE, Line
 from loans_service import bootstrap
 from loans_service.application.checkout import CheckoutRequest, IdempotencyMismatch
 from loans_service.application.history import Shown
@@ -118,17 +118,20 @@ class ObligationsView(BaseModel):
     open_loans: Annotated[int, Field(description="Copies the member has, and checkouts that are not finished yet.")]
 
 
+_STATUS = "In lower case or, as loans answer it, in capitals. `active` includes what is overdue."
+
+
 class LoansQuery(ListQuery):
     """Whose loans, and which."""
 
     user_id: Annotated[Line | None, Field(max_length=40, description="Members may leave it out: their own.")] = None
-    status: Shown | None = None
+    status: Annotated[Shown | None, IN_ANY_CASE, Field(description=_STATUS)] = None
 
 
 class MemberLoansQuery(ListQuery):
     """Which of the member's loans."""
 
-    status: Shown | None = None
+    status: Annotated[Shown | None, IN_ANY_CASE, Field(description=_STATUS)] = None
 
 
 _OWN_LOAN_OR_STAFF = Access(member=True, own="loan", librarian=True)

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StrictBool, field_valida
 
 from library_common.http import ListQuery, RequestBody
 from library_common.moments import Moment
-from library_common.text import LanguageCode, Line, Prose
+from library_common.text import IN_ANY_CASE, LanguageCode, Line, Prose
 from users_service.adapters.contacts import INTERNATIONAL, checked_email, e164
 from users_service.domain.codes import DIGITS, Channel
 from users_service.domain.decisions import ProfileWish
@@ -203,4 +203,6 @@ class UsersQuery(ListQuery):
         Annotated[Line, Field(max_length=254)] | None, Field(description="The whole address, case aside.")
     ] = None
     role: Role | None = None
-    status: Annotated[Status | None, Field(description="As it reads now.")] = None
+    status: Annotated[Status | None, IN_ANY_CASE, Field(description="As it reads now; in lower case or capitals.")] = (
+        None
+    )

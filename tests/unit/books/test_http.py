@@ -435,6 +435,18 @@ class TestCopies:
         assert barcodes == sorted(library.stock(book_id).copies)
         assert rest["next_cursor"] is None
 
+    @pytest.mark.parametrize("status", ["lost", "LOST"])
+    def test_listing_those_of_one_status(self, ask: Ask, library: Library, status: str) -> None:
+        book_id = library.add(copies=3)
+        url = f"/api/books/{book_id}/copies"
+        missing = sorted(library.stock(book_id).copies)[1]
+        assert ask("PATCH", f"{url}/{missing}", body={"status": "lost"}, caller=DESK).status == 200
+
+        listed = ask("GET", f"{url}?status={status}", caller=DESK).json["items"]
+
+        assert [copy["barcode"] for copy in listed] == [missing]
+        assert fields_of(ask("GET", f"{url}?status=shelved", caller=DESK)) == ["status"]
+
     @pytest.mark.parametrize(
         ("body", "field"),
         [

@@ -584,12 +584,14 @@ def test_a_bad_role_changes_nothing(ask: Ask, community: Community, body: dict[s
 # -- finding --------------------------------------------------------------------------------------
 
 
-def test_librarians_page_through_what_they_look_for(ask: Ask, community: Community) -> None:
+@pytest.mark.parametrize("status", ["active", "ACTIVE"])
+def test_librarians_page_through_what_they_look_for(ask: Ask, community: Community, status: str) -> None:
     for name in ("Anna", "Ann", "Bob", "Ánne"):
         community.join(name, role=Role.STUDENT)
     community.join("Anton")
+    community.join("Anja", role=Role.STUDENT, stored_status=Status.PENDING)
 
-    url = "/api/users?name=AN&role=student&status=active&limit=2"
+    url = f"/api/users?name=AN&role=student&status={status}&limit=2"
     first = ask("GET", url, caller=AS_LIBRARIAN)
     second = ask("GET", f"{url}&cursor={first.json['next_cursor']}", caller=AS_LIBRARIAN)
 
