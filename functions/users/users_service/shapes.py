@@ -133,7 +133,8 @@ class ProfileBody(RequestBody):
     phone: Phone | None = None
     preferences: PreferencesBody | None = None
     current_password: Annotated[
-        Password | None,
+        # As with a login: rules for new passwords are no reason to refuse an old one, or to say less of a wrong one.
+        PresentedPassword | None,
         Field(repr=False, description="Needed to change the e-mail address or phone number of one's own account."),
     ] = None
 

@@ -636,6 +636,45 @@ def test_a_bad_query_is_refused(ask: Ask, community: Community, query: str) -> N
     assert [error["field"] for error in answer.json["errors"]] == [query.split("=", maxsplit=1)[0]]
 
 
+# -- the password that goes with a change -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/api/users/me", "/api/users/{id}"])
+@pytest.mark.parametrize(
+    ("sent", "sentence"),
+    [
+        ({}, "is needed"),
+        ({"current_password": None}, "is needed"),
+        ({"current_password": "wrong horse"}, "is not your password"),
+        ({"current_password": "short"}, "is not your password"),
+        ({"current_password": ""}, "is not your password"),
+        ({"current_password": "x" * 1000}, "is not your password"),
+        ({"current_password": "\ud800 horse"}, "is not your password"),
+    ],
+)
+def test_a_missing_password_is_told_from_a_wrong_one(
+    ask: Ask, community: Community, path: str, sent: dict[str, str | None], sentence: str
+) -> None:
+    member = community.join()
+    community.members.hashes[member.id] = "hash of correct horse"
+    url = path.format(id=member.id)
+
+    answer = ask("PUT", url, body={"phone": "+441632960002", **sent}, caller=_as(member))
+
+    _assert_problem(answer, 403, "password_needed")
+    assert answer.json["errors"] == [{"field": "current_password", "message": sentence}]
+    assert ("not your password" in answer.json["detail"]) is ("not your password" in sentence)
+    assert community.members.accounts[member.id] == member
+
+
+def test_a_password_shorter_than_new_ones_may_be_is_right_where_it_is_the_one(ask: Ask, community: Community) -> None:
+    member = community.join()
+    community.members.hashes[member.id] = "hash of old"
+    body = {"phone": "+441632960002", "current_password": "old"}
+
+    assert ask("PUT", "/api/users/me", body=body, caller=_as(member)).json["phone_confirmed"] is True
+
+
 # -- the document ---------------------------------------------------------------------------------
 
 
