@@ -85,7 +85,9 @@ def _find_copy(api: ServiceApi, provide: Provide) -> None:
 def _titles(api: ServiceApi, provide: Provide) -> None:
     @api.post("/api/books", access=LIBRARIAN, raises=[e.BookFieldsRefused, IdempotencyKeyReused], status=201)
     def add_book(body: bodies.NewBook, caller: CurrentCaller, key: IdempotencyKey, response: Response) -> BookView:
-        """Enters a title, with copies that get barcodes."""
+        """Enters a title, with copies that get barcodes. An ISBN that another title has, too, is accepted: publishers
+        use them again, and a set and its volumes can share one. Add copies to a title rather than the title twice.
+        """
         ticket = Ticket.of(caller, "POST /api/books", key, body.model_dump_json())
         view, replayed = provide().cataloguing.add(body.metadata(), body.copies, ticket)
         mark_replayed(response, replayed)

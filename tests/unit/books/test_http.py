@@ -209,6 +209,13 @@ class TestAddingATitle:
     def test_limits_are_inclusive(self, ask: Ask, field: str, value: object) -> None:
         assert ask("POST", "/api/books", body={**HOBBIT, field: value}, caller=DESK).status == 201
 
+    def test_an_isbn_may_be_that_of_two_titles(self, ask: Ask) -> None:
+        body = {**HOBBIT, "isbn": "0-306-40615-2"}
+        ids = [ask("POST", "/api/books", body=body, caller=DESK).json["id"] for _ in range(2)]
+
+        found = ask("GET", "/api/books?isbn=978-0-306-40615-7").json["items"]
+        assert sorted(book["id"] for book in found) == sorted(ids)
+
     def test_the_same_key_is_the_same_title(self, ask: Ask, library: Library) -> None:
         key = {"Idempotency-Key": "k1"}
         first = ask("POST", "/api/books", body=HOBBIT, caller=DESK, headers=key)
