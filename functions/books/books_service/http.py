@@ -33,6 +33,10 @@ from library_common.idempotency import Ticket
 from library_common.paging import Cursors, Page
 from library_common.problems import IdempotencyKeyReused, NotAllowed, StaleVersion
 
+DESCRIPTION = (
+    "The catalogue: titles, their physical copies with barcodes, and which of them stand on the shelf. Reading is open "
+    "to anybody."
+)
 PROBLEMS: dict[type[Exception], int] = {
     e.BookNotFound: 404,
     e.CopyNotFound: 404,
@@ -62,7 +66,7 @@ type Provide = Callable[[], UseCases]
 
 def build(provide: Provide) -> ServiceApi:
     """The API on the use cases that `provide` answers; it is called when a request needs them."""
-    api = ServiceApi(name="books", title="Books", problems=PROBLEMS)
+    api = ServiceApi(name="books", title="Smart Library: books", description=DESCRIPTION, problems=PROBLEMS)
     # Fixed paths come before those with an id in the same place.
     api.publish_openapi("/api/books/openapi.json")
     _find_copy(api, provide)

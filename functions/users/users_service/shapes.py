@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, field_validator
 
-from library_common.http import ListQuery, RequestBody
+from library_common.http import ListQuery, RequestBody, with_examples
 from library_common.moments import Moment
 from library_common.text import IN_ANY_CASE, LanguageCode, Line, Prose
 from users_service.adapters.contacts import INTERNATIONAL, checked_email, e164
@@ -84,6 +84,17 @@ class PreferencesBody(RequestBody):
 class RegisterBody(RequestBody):
     """A new account. `student` and `patron` are open to anybody; other roles take a staff token."""
 
+    model_config = with_examples(
+        {"name": "Ann Lee", "email": "ann.lee@example.org", "password": "seven red bicycles", "role": "student"},
+        {
+            "name": "Wanjiru Kamau",
+            "email": "wanjiru@example.org",
+            "password": "a kettle of stars",
+            "phone": "+254 712 345678",
+            "preferences": {"language": "sw", "notification_sms": True, "keep_history": True},
+        },
+    )
+
     name: Name
     email: Email
     password: Annotated[Password | None, Field(repr=False)] = None
@@ -98,6 +109,8 @@ class RegisterBody(RequestBody):
 
 class LoginBody(RequestBody):
     """Who somebody says they are, and the proof."""
+
+    model_config = with_examples({"email": "ann.lee@example.org", "password": "seven red bicycles"})
 
     email: PresentedEmail
     password: Annotated[PresentedPassword, Field(repr=False)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from books_service.bodies import BookQuery
+from books_service.bodies import BookQuery, NewBook
 from books_service.domain import errors
 from books_service.domain.stock import CopyStatus
 from books_service.http import PROBLEMS, build
@@ -149,6 +149,11 @@ class TestAddingATitle:
         assert {name: value for name, value in added.json.items() if name != "id"} == expected
         read = ask("GET", f"/api/books/{added.json['id']}/")
         assert (read.json, read.headers["etag"]) == (added.json, 'W/"1"')
+
+    @pytest.mark.parametrize("example", NewBook.model_json_schema()["examples"], ids=lambda body: body["title"])
+    def test_the_examples_of_the_document(self, ask: Ask, example: dict[str, Any]) -> None:
+        added = ask("POST", "/api/books", body=example, caller=DESK)
+        assert (added.status, added.json["total_copies"]) == (201, example["copies"])
 
     def test_the_least_there_is(self, ask: Ask) -> None:
         added = ask("POST", "/api/books", body=HOBBIT, caller=DESK)

@@ -14,6 +14,7 @@ from tests.support.lambda_events import Answer, api_event, call, person, service
 from users_service.domain.membership import Status
 from users_service.domain.model import Member
 from users_service.domain.roles import Role
+from users_service.shapes import RegisterBody
 
 pytestmark = pytest.mark.unit
 
@@ -89,6 +90,11 @@ def test_registering_answers_the_account_and_where_it_is(ask: Ask, community: Co
     assert answer.headers["location"] == f"/api/users/{member.id}"
     assert answer.headers["etag"] == 'W/"1"'
     assert "idempotency-replayed" not in answer.headers
+
+
+@pytest.mark.parametrize("example", RegisterBody.model_json_schema()["examples"], ids=lambda body: body["email"])
+def test_the_examples_of_the_document_register_somebody(ask: Ask, example: dict[str, Any]) -> None:
+    assert ask("POST", "/api/users", body=example).status == 201
 
 
 def test_without_a_role_one_becomes_a_patron(ask: Ask) -> None:
