@@ -1,5 +1,6 @@
 """The OpenAPI documents and the page of problem codes: up to date, complete, and of one style."""
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 import schemathesis
 
-from library_common.http import ServiceApi
+from library_common.http import RequestBody, ServiceApi
 from library_common.problems import PROBLEM_JSON
 from tools import openapi_documents, problem_codes, services
 from tools.generated import differences
@@ -71,6 +72,68 @@ def test_a_document_is_valid_openapi(service: str) -> None:
 
     assert document["openapi"].startswith("3.1.")
     schemathesis.openapi.from_dict(document).validate()
+
+
+@each_service
+def test_a_document_says_which_service_it_is_and_what_that_is_for(service: str) -> None:
+    document = api_of(service).openapi()
+
+    assert document["info"]["title"] == f"Smart Library: {service}"
+    assert re.fullmatch(r"[A-Z].{40,}[.]", document["info"]["description"])
+    assert [server["url"] for server in document["servers"]] == ["/"]
+
+
+def bodies() -> dict[str, type[RequestBody]]:
+    """Every request body, by service and name."""
+    for service in SERVICES:
+        services.module(service, "http")
+    found: dict[str, type[RequestBody]] = {}
+    unseen: list[type[RequestBody]] = RequestBody.__subclasses__()
+    while unseen:
+        model = unseen.pop()
+        unseen += model.__subclasses__()
+        service = model.__module__.partition("_service.")[0]
+        if service in SERVICES:
+            found[f"{service} {model.__name__}"] = model
+    return found
+
+
+BODIES = bodies()
+EXAMPLES = [
+    (name, example) for name, model in BODIES.items() for example in model.model_json_schema().get("examples", ())
+]
+WRITTEN_MOST = {
+    "POST /api/users",
+    "POST /api/auth/login",
+    "POST /api/books",
+    "POST /api/loans",
+    "POST /api/returns",
+    "POST /api/loans/returns",
+    "POST /api/loans/{loan_id}/return",
+    "POST /api/notifications/send",
+    "PUT /api/notifications/preferences/{user_id}",
+}
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
+def test_every_example_is_accepted_by_its_body(name: str, example: dict[str, Any]) -> None:
+    taken = BODIES[name].model_validate_json(json.dumps(example))
+
+    assert taken.model_fields_set == example.keys()
+
+
+def test_what_is_written_most_has_examples() -> None:
+    with_examples = set()
+    for operation in operations():
+        schemas = api_of(operation.service).openapi()["components"]["schemas"]
+        taken = operation.described.get("requestBody", {}).get("content", {}).get("application/json", {})
+        # What may be left out is a choice between the body and null.
+        choices = taken.get("schema", {}).get("anyOf", [taken.get("schema", {})])
+        names = [choice["$ref"].rpartition("/")[2] for choice in choices if "$ref" in choice]
+        if any(schemas[name].get("examples") for name in names):
+            with_examples.add(str(operation))
+
+    assert with_examples >= WRITTEN_MOST
 
 
 @each_service

@@ -14,6 +14,7 @@ from library_common.access import Access
 from library_common.http import RequestBody, ServiceApi
 from library_common.text import Line
 
+DESCRIPTION = "For administrators: messages between services that were given up, to look at and to send off again."
 PROBLEMS: dict[type[Exception], int] = {errors.DeadLetterQueueNotFound: 404}
 
 MessageId = Annotated[Line, Field(min_length=1, max_length=100)]
@@ -47,7 +48,7 @@ class RedriveBody(RequestBody):
 
 def build(dead_letters: Callable[[], DeadLetters]) -> ServiceApi:
     """The API on these use cases."""
-    api = ServiceApi(name="admin", title="Smart Library: admin", problems=PROBLEMS)
+    api = ServiceApi(name="admin", title="Smart Library: admin", description=DESCRIPTION, problems=PROBLEMS)
 
     @api.get("/api/admin/dead-letters", access=Access(admin=True))
     def list_dead_letter_queues() -> QueuesView:

@@ -19,6 +19,7 @@ from library_common.access import Access
 from library_common.http import ServiceApi
 from library_common.ids import is_id
 
+DESCRIPTION = "Statistics of the library, as JSON or CSV. They follow what happens within seconds and change nothing."
 PROBLEMS: dict[type[Exception], int] = {
     errors.InvalidPeriod: 422,
     errors.PeriodTooBusy: 422,
@@ -94,7 +95,7 @@ Accept = Annotated[str | None, Header(include_in_schema=False)]
 
 def build(reporting: Callable[[], Reporting]) -> ServiceApi:
     """The API. `reporting` is called per request, not before the first."""
-    api = ServiceApi(name="analytics", title="Smart Library: analytics", problems=PROBLEMS)
+    api = ServiceApi(name="analytics", title="Smart Library: analytics", description=DESCRIPTION, problems=PROBLEMS)
     api.publish_openapi("/api/analytics/openapi.json")
 
     def span(query: PeriodQuery) -> Span:

@@ -12,10 +12,10 @@ from books_service.domain import title as limits
 from books_service.domain.barcodes import BARCODE_PATTERN
 from books_service.domain.stock import MAX_COPIES, MAX_SHELF, CopyStatus
 from books_service.domain.title import Metadata, Price
-from library_common.http import ListQuery, RequestBody
+from library_common.http import ListQuery, RequestBody, with_examples
 from library_common.moments import Moment
 from library_common.money import Money
-from library_common.text import LanguageCode, Line, Prose
+from library_common.text import IN_ANY_CASE, LanguageCode, Line, Prose
 
 
 def _web_address(value: str) -> str:
@@ -86,6 +86,23 @@ class _Described(RequestBody):
 
 class NewBook(_Described):
     """A title to enter, with that many new copies."""
+
+    model_config = with_examples(
+        {"title": "Clean Code", "author": "Robert C. Martin", "isbn": "978-0-13-235088-4", "copies": 3},
+        {
+            "title": "The Hobbit",
+            "author": "J. R. R. Tolkien",
+            "isbn": "0-261-10221-4",
+            "published_year": 1991,
+            "genre": "Fantasy",
+            "language": "en",
+            "publisher": "HarperCollins",
+            "subjects": ["Dragons", "Journeys"],
+            "description": "There and back again.",
+            "replacement_price": {"amount": "12.50", "currency": "USD"},
+            "copies": 2,
+        },
+    )
 
     copies: Annotated[int, Field(strict=True, ge=0, le=MAX_COPIES_AT_ONCE)] = 1
 
@@ -208,7 +225,7 @@ class BookQuery(ListQuery):
 class CopyQuery(ListQuery):
     """Filters of the list of copies."""
 
-    status: CopyStatus | None = None
+    status: Annotated[CopyStatus | None, IN_ANY_CASE, Field(description="In lower case or capitals.")] = None
 
 
 def _price(money: Money | None) -> Price | None:

@@ -33,6 +33,10 @@ from library_common.idempotency import Ticket
 from library_common.paging import Cursors, Page
 from library_common.problems import IdempotencyKeyReused, NotAllowed, StaleVersion
 
+DESCRIPTION = (
+    "The catalogue: titles, their physical copies with barcodes, and which of them stand on the shelf. Reading is open "
+    "to anybody."
+)
 PROBLEMS: dict[type[Exception], int] = {
     e.BookNotFound: 404,
     e.CopyNotFound: 404,
@@ -62,7 +66,7 @@ type Provide = Callable[[], UseCases]
 
 def build(provide: Provide) -> ServiceApi:
     """The API on the use cases that `provide` answers; it is called when a request needs them."""
-    api = ServiceApi(name="books", title="Books", problems=PROBLEMS)
+    api = ServiceApi(name="books", title="Smart Library: books", description=DESCRIPTION, problems=PROBLEMS)
     # Fixed paths come before those with an id in the same place.
     api.publish_openapi("/api/books/openapi.json")
     _find_copy(api, provide)
@@ -85,7 +89,9 @@ def _find_copy(api: ServiceApi, provide: Provide) -> None:
 def _titles(api: ServiceApi, provide: Provide) -> None:
     @api.post("/api/books", access=LIBRARIAN, raises=[e.BookFieldsRefused, IdempotencyKeyReused], status=201)
     def add_book(body: bodies.NewBook, caller: CurrentCaller, key: IdempotencyKey, response: Response) -> BookView:
-        """Enters a title, with copies that get barcodes."""
+        """Enters a title, with copies that get barcodes. An ISBN that another title has, too, is accepted: publishers
+        use them again, and a set and its volumes can share one. Add copies to a title rather than the title twice.
+        """
         ticket = Ticket.of(caller, "POST /api/books", key, body.model_dump_json())
         view, replayed = provide().cataloguing.add(body.metadata(), body.copies, ticket)
         mark_replayed(response, replayed)

@@ -19,12 +19,13 @@ from library_common.http import (
     mark_replayed,
     require_version,
     set_etag,
+    with_examples,
 )
 from library_common.ids import is_id
 from library_common.moments import Moment
 from library_common.paging import Cursors, Page
 from library_common.problems import FieldError, InvalidRequest, StaleVersion
-from library_common.text import Line
+from library_common.text import IN_ANY_CASE, Line
 from loans_service import bootstrap
 from loans_service.application.checkout import CheckoutRequest, IdempotencyMismatch
 from loans_service.application.history import Shown
@@ -32,6 +33,7 @@ from loans_service.bootstrap import Lending
 from loans_service.domain import errors
 from loans_service.domain.loan import Condition, Loan, LoanStatus
 
+DESCRIPTION = "Lending: checkout, return and renewal by the library's loan policy, and what members have borrowed."
 PROBLEMS: dict[type[Exception], int] = {
     errors.LoanNotFound: 404,
     errors.MemberNotFound: 404,
@@ -62,6 +64,11 @@ Barcode = Annotated[Line, Field(min_length=3, max_length=30, pattern=r"^[A-Za-z0
 class CheckoutBody(RequestBody):
     """Lend a title, or one very copy by its barcode, to a member."""
 
+    model_config = with_examples(
+        {"user_id": "01JD7Y3MT5W8Q2R6XKZ4B9CFHN", "book_id": "01JD7Y6P0GS4V1N8DAHX3E7KQW"},
+        {"user_id": "01JD7Y3MT5W8Q2R6XKZ4B9CFHN", "barcode": "30001000000002"},
+    )
+
     user_id: Id
     book_id: Id | None = None
     barcode: Barcode | None = None
@@ -76,12 +83,20 @@ class CheckoutBody(RequestBody):
 class ReturnDetails(RequestBody):
     """How and when a copy came back. `returned_at` takes a librarian."""
 
+    model_config = with_examples(
+        {"condition": "damaged"}, {"condition": "good", "returned_at": "2026-11-20T17:30:00+03:00"}
+    )
+
     returned_at: Moment | None = None
     condition: Condition = Condition.GOOD
 
 
 class ReturnBody(ReturnDetails):
     """Which loan, by its id or by the barcode of its copy."""
+
+    model_config = with_examples(
+        {"barcode": "30001000000002"}, {"loan_id": "01JD7YC1R2ZK5T9M8WQH4XF6BE", "condition": "damaged"}
+    )
 
     loan_id: Id | None = None
     barcode: Barcode | None = None
@@ -118,17 +133,20 @@ class ObligationsView(BaseModel):
     open_loans: Annotated[int, Field(description="Copies the member has, and checkouts that are not finished yet.")]
 
 
+_STATUS = "In lower case or, as loans answer it, in capitals. `active` includes what is overdue."
+
+
 class LoansQuery(ListQuery):
     """Whose loans, and which."""
 
     user_id: Annotated[Line | None, Field(max_length=40, description="Members may leave it out: their own.")] = None
-    status: Shown | None = None
+    status: Annotated[Shown | None, IN_ANY_CASE, Field(description=_STATUS)] = None
 
 
 class MemberLoansQuery(ListQuery):
     """Which of the member's loans."""
 
-    status: Shown | None = None
+    status: Annotated[Shown | None, IN_ANY_CASE, Field(description=_STATUS)] = None
 
 
 _OWN_LOAN_OR_STAFF = Access(member=True, own="loan", librarian=True)
@@ -155,7 +173,7 @@ _RETURN_REFUSALS = (
 
 def build(lending: Callable[[], Lending]) -> ServiceApi:  # noqa: PLR0915 - a list of routes, read as one
     """The API on top of the given use cases; `lending` is called per request and builds lazily."""
-    api = ServiceApi(name="loans", title="Smart Library: loans", problems=PROBLEMS)
+    api = ServiceApi(name="loans", title="Smart Library: loans", description=DESCRIPTION, problems=PROBLEMS)
     api.publish_openapi("/api/loans/openapi.json")
 
     @api.post(

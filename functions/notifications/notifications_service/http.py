@@ -8,6 +8,10 @@ from notifications_service.application.use_cases import MemberCases, NoticeCases
 from notifications_service.domain import errors
 from notifications_service.routes import notices, preferences, privacy, templates
 
+DESCRIPTION = (
+    "What members are told, by which ways and when: their notices, preferences and devices, announcements by staff, "
+    "and the wording of every message."
+)
 PROBLEMS: dict[type[Exception], int] = {
     errors.UserNotFound: 404,
     errors.NoticeNotFound: 404,
@@ -26,7 +30,9 @@ PROBLEMS: dict[type[Exception], int] = {
 
 def build(members: Callable[[], MemberCases], about_notices: Callable[[], NoticeCases]) -> ServiceApi:
     """The API on the use cases that the two answer; they are called per request, not before the first."""
-    api = ServiceApi(name="notifications", title="Smart Library: notifications", problems=PROBLEMS)
+    api = ServiceApi(
+        name="notifications", title="Smart Library: notifications", description=DESCRIPTION, problems=PROBLEMS
+    )
     api.publish_openapi("/api/notifications/openapi.json")
     notices.declare(api, about_notices)
     preferences.declare(api, members)

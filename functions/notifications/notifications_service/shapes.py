@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from library_common.access import Role
 from library_common.clock import to_rfc3339
-from library_common.http import ListQuery, RequestBody
+from library_common.http import ListQuery, RequestBody, with_examples
 from library_common.moments import Moment
 from library_common.money import Money
 from library_common.paging import Page
@@ -172,6 +172,20 @@ class SendData(RequestBody):
 class SendBody(RequestBody):
     """What to tell whom. By which ways: those given that the member did not turn off, or what the member wishes."""
 
+    model_config = with_examples(
+        {
+            "template": "announcement",
+            "audience": {"role": "student"},
+            "data": {"subject": "Closed on Monday", "message": "The reading room stays closed on Monday."},
+        },
+        {
+            "template": "loan_due_soon",
+            "user_ids": ["01JD7Y3MT5W8Q2R6XKZ4B9CFHN"],
+            "data": {"title": "The Hobbit", "due_date": "2026-12-05T23:59:59Z"},
+            "channels": ["email", "in_app"],
+        },
+    )
+
     template: Literal["announcement", "loan_due_soon", "loan_overdue", "hold_ready"]
     user_ids: Annotated[list[Id] | None, Field(min_length=1, max_length=100)] = None
     audience: AudienceBody | None = None
@@ -275,6 +289,16 @@ class DefaultsView(BaseModel):
 
 class PreferencesBody(RequestBody):
     """All of a member's wishes; what is left out goes back to the default."""
+
+    model_config = with_examples(
+        {
+            "channels": {"loan_issued": ["in_app"], "hold_ready": ["email", "sms"]},
+            "quiet_hours": {"start": "22:00", "end": "07:00"},
+            "digest": {"rhythm": "weekly", "at": "18:00", "weekday": 4},
+            "language": "fr-CA",
+            "time_zone": "Africa/Nairobi",
+        },
+    )
 
     channels: Annotated[
         dict[Kind, Annotated[list[Channel], Field(max_length=4)]],

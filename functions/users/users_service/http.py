@@ -28,6 +28,10 @@ from users_service.domain.errors import (
 )
 from users_service.routes import accounts, codes, privacy, sessions
 
+DESCRIPTION = (
+    "Accounts, memberships and logins: who somebody is, what they may do, and whether they may borrow. Codes by e-mail "
+    "or text message, and export and erasure of an account."
+)
 PROBLEMS: dict[type[Exception], int] = {
     UserNotFound: 404,
     RoleNotAllowed: 403,
@@ -53,7 +57,7 @@ PROBLEMS: dict[type[Exception], int] = {
 
 def build(provide: Callable[[], UseCases]) -> ServiceApi:
     """The API on the use cases that `provide` answers; it is called per request, not before the first."""
-    api = ServiceApi(name="users", title="Users", problems=PROBLEMS)
+    api = ServiceApi(name="users", title="Smart Library: users", description=DESCRIPTION, problems=PROBLEMS)
     # Before the routes with an id in their path: the first that fits answers.
     api.publish_openapi("/api/users/openapi.json")
     accounts.declare(api, provide)

@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, field_validator
 
-from library_common.http import ListQuery, RequestBody
+from library_common.http import ListQuery, RequestBody, with_examples
 from library_common.moments import Moment
-from library_common.text import LanguageCode, Line, Prose
+from library_common.text import IN_ANY_CASE, LanguageCode, Line, Prose
 from users_service.adapters.contacts import INTERNATIONAL, checked_email, e164
 from users_service.domain.codes import DIGITS, Channel
 from users_service.domain.decisions import ProfileWish
@@ -84,6 +84,17 @@ class PreferencesBody(RequestBody):
 class RegisterBody(RequestBody):
     """A new account. `student` and `patron` are open to anybody; other roles take a staff token."""
 
+    model_config = with_examples(
+        {"name": "Ann Lee", "email": "ann.lee@example.org", "password": "seven red bicycles", "role": "student"},
+        {
+            "name": "Wanjiru Kamau",
+            "email": "wanjiru@example.org",
+            "password": "a kettle of stars",
+            "phone": "+254 712 345678",
+            "preferences": {"language": "sw", "notification_sms": True, "keep_history": True},
+        },
+    )
+
     name: Name
     email: Email
     password: Annotated[Password | None, Field(repr=False)] = None
@@ -98,6 +109,8 @@ class RegisterBody(RequestBody):
 
 class LoginBody(RequestBody):
     """Who somebody says they are, and the proof."""
+
+    model_config = with_examples({"email": "ann.lee@example.org", "password": "seven red bicycles"})
 
     email: PresentedEmail
     password: Annotated[PresentedPassword, Field(repr=False)]
@@ -133,7 +146,8 @@ class ProfileBody(RequestBody):
     phone: Phone | None = None
     preferences: PreferencesBody | None = None
     current_password: Annotated[
-        Password | None,
+        # As with a login: rules for new passwords are no reason to refuse an old one, or to say less of a wrong one.
+        PresentedPassword | None,
         Field(repr=False, description="Needed to change the e-mail address or phone number of one's own account."),
     ] = None
 
@@ -203,4 +217,6 @@ class UsersQuery(ListQuery):
         Annotated[Line, Field(max_length=254)] | None, Field(description="The whole address, case aside.")
     ] = None
     role: Role | None = None
-    status: Annotated[Status | None, Field(description="As it reads now.")] = None
+    status: Annotated[Status | None, IN_ANY_CASE, Field(description="As it reads now; in lower case or capitals.")] = (
+        None
+    )

@@ -17,7 +17,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from mangum import Mangum
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -35,6 +35,8 @@ MAX_BODY_BYTES = 256 * 1024
 """More than any single request of the API needs; bulk imports go through presigned uploads."""
 
 API_VERSION = "1.0.0"
+_SERVER = {"url": "/", "description": "The host that answers this document; on AWS with the stage before `/api`."}
+"""Relative, since one document is answered by every deployment."""
 _TEXT = ["text/", "application/json", p.PROBLEM_JSON]
 """What Mangum hands over as text; anything else it encodes in base64, which the API passes on undecoded."""
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -53,6 +55,14 @@ class RequestBody(BaseModel):
     """Base of every request body: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+def with_examples(*bodies: dict[str, JsonValue]) -> ConfigDict:
+    """The `model_config` of a request body that is often written by hand: whole bodies, as somebody would send them.
+
+    Beside the fields of RequestBody's own configuration; a subclass inherits them unless it has its own.
+    """
+    return ConfigDict(json_schema_extra={"examples": list(bodies)})
 
 
 class ListQuery(BaseModel):
@@ -165,13 +175,21 @@ class ServiceApi:
         name: str,
         title: str,
         problems: Mapping[type[Exception], int],
+        description: str = "",
         limiter: Callable[[], limits.CountsCallers] = limits.limiter,
     ) -> None:
-        """limiter: called per request, not before the first; the process's own unless a test brings another."""
+        """title, description: of the OpenAPI document; the description is a sentence or two on what the service is for.
+        limiter: called per request, not before the first; the process's own unless a test brings another."""
         self.name = name
         self._limiter = limiter
         self.app = FastAPI(
-            title=title, version=API_VERSION, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+            title=title,
+            description=description,
+            version=API_VERSION,
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+            redirect_slashes=False,
         )
         self._problems = dict(problems)
         self._asgi: ASGIApp | None = None
@@ -275,7 +293,12 @@ class ServiceApi:
         """The OpenAPI 3.1 document, with every problem a route can answer."""
         if self.app.openapi_schema is None:
             document = get_openapi(
-                title=self.app.title, version=self.app.version, openapi_version="3.1.0", routes=self.app.routes
+                title=self.app.title,
+                description=self.app.description,
+                version=self.app.version,
+                openapi_version="3.1.0",
+                routes=self.app.routes,
+                servers=[dict(_SERVER)],
             )
             components = document.setdefault("components", {})
             schemas = components.setdefault("schemas", {})

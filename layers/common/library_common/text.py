@@ -27,6 +27,10 @@ def _clean_prose(value: object) -> object:
     return unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
 
 
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 def _visible(value: str) -> str:
     # "Zs" spaces, "Cf" zero-width and direction marks: a name of only these shows nothing.
     if value and all(unicodedata.category(c) in {"Zs", "Cf", "Mn"} for c in value):
@@ -44,6 +48,10 @@ type LanguageCode = Annotated[
     str, BeforeValidator(_clean), StringConstraints(pattern=r"^[a-zA-Z]{2,3}$", to_lower=True)
 ]
 """ISO 639 code of two or three letters, lower case."""
+
+
+IN_ANY_CASE = BeforeValidator(_lower)
+"""Beside a closed list of words in lower case, in filters: an answer may show them in capitals, and is copied from."""
 
 
 def fold(value: str) -> str:

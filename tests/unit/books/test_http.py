@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from books_service.bodies import BookQuery
+from books_service.bodies import BookQuery, NewBook
 from books_service.domain import errors
 from books_service.domain.stock import CopyStatus
 from books_service.http import PROBLEMS, build
@@ -150,6 +150,11 @@ class TestAddingATitle:
         read = ask("GET", f"/api/books/{added.json['id']}/")
         assert (read.json, read.headers["etag"]) == (added.json, 'W/"1"')
 
+    @pytest.mark.parametrize("example", NewBook.model_json_schema()["examples"], ids=lambda body: body["title"])
+    def test_the_examples_of_the_document(self, ask: Ask, example: dict[str, Any]) -> None:
+        added = ask("POST", "/api/books", body=example, caller=DESK)
+        assert (added.status, added.json["total_copies"]) == (201, example["copies"])
+
     def test_the_least_there_is(self, ask: Ask) -> None:
         added = ask("POST", "/api/books", body=HOBBIT, caller=DESK)
         assert (added.json["total_copies"], added.json["isbn"], added.json["subjects"]) == (1, None, [])
@@ -208,6 +213,13 @@ class TestAddingATitle:
     )
     def test_limits_are_inclusive(self, ask: Ask, field: str, value: object) -> None:
         assert ask("POST", "/api/books", body={**HOBBIT, field: value}, caller=DESK).status == 201
+
+    def test_an_isbn_may_be_that_of_two_titles(self, ask: Ask) -> None:
+        body = {**HOBBIT, "isbn": "0-306-40615-2"}
+        ids = [ask("POST", "/api/books", body=body, caller=DESK).json["id"] for _ in range(2)]
+
+        found = ask("GET", "/api/books?isbn=978-0-306-40615-7").json["items"]
+        assert sorted(book["id"] for book in found) == sorted(ids)
 
     def test_the_same_key_is_the_same_title(self, ask: Ask, library: Library) -> None:
         key = {"Idempotency-Key": "k1"}
@@ -434,6 +446,18 @@ class TestCopies:
         barcodes = [copy["barcode"] for copy in page["items"] + rest["items"]]
         assert barcodes == sorted(library.stock(book_id).copies)
         assert rest["next_cursor"] is None
+
+    @pytest.mark.parametrize("status", ["lost", "LOST"])
+    def test_listing_those_of_one_status(self, ask: Ask, library: Library, status: str) -> None:
+        book_id = library.add(copies=3)
+        url = f"/api/books/{book_id}/copies"
+        missing = sorted(library.stock(book_id).copies)[1]
+        assert ask("PATCH", f"{url}/{missing}", body={"status": "lost"}, caller=DESK).status == 200
+
+        listed = ask("GET", f"{url}?status={status}", caller=DESK).json["items"]
+
+        assert [copy["barcode"] for copy in listed] == [missing]
+        assert fields_of(ask("GET", f"{url}?status=shelved", caller=DESK)) == ["status"]
 
     @pytest.mark.parametrize(
         ("body", "field"),

@@ -227,6 +227,14 @@ def test_a_copy_the_member_already_holds_is_told_as_such(library: Library) -> No
     assert told.value.extra == {"loan_id": loan.id}
 
 
+def test_a_member_may_have_two_copies_of_one_title(library: Library) -> None:
+    member, book = library.member(), library.title(2)
+
+    first, second = library.lend(member, book), library.lend(member, book)
+
+    assert {first.barcode, second.barcode} == set(library.shelf.copies[book])
+
+
 def test_one_very_copy_is_lent_by_its_barcode(library: Library) -> None:
     member, book = library.member(), library.title(copies=3)
     wanted = list(library.shelf.copies[book])[1]

@@ -562,7 +562,15 @@ def pages(ask: Ask, url: str, as_: Caller) -> list[str]:
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 100])
 @pytest.mark.parametrize(
     ("status", "wanted"),
-    [("", [0, 1, 2, 3, 4]), ("&status=active", [0, 2, 4]), ("&status=overdue", [4]), ("&status=returned", [1, 3])],
+    [
+        ("", [0, 1, 2, 3, 4]),
+        ("&status=active", [0, 2, 4]),
+        ("&status=ACTIVE", [0, 2, 4]),
+        ("&status=overdue", [4]),
+        ("&status=Overdue", [4]),
+        ("&status=returned", [1, 3]),
+        ("&status=RETURNED", [1, 3]),
+    ],
 )
 def test_a_members_loans_are_listed_in_pages(
     ask: Ask, member: Member, me: Caller, several: list[str], limit: int, status: str, wanted: list[int]
@@ -603,7 +611,13 @@ def test_nobody_has_no_loans(ask: Ask, odd: str) -> None:
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("status=ACTIVE", "status"), ("status=lost", "status"), ("limit=0", "limit"), ("stauts=active", "stauts")],
+    [
+        ("status=PENDING", "status"),
+        ("status=lost", "status"),
+        ("status=", "status"),
+        ("limit=0", "limit"),
+        ("stauts=active", "stauts"),
+    ],
 )
 def test_a_list_that_makes_no_sense_is_422(ask: Ask, me: Caller, query: str, field: str) -> None:
     answer = ask("GET", f"/api/loans?{query}", as_=me)
@@ -619,6 +633,8 @@ def test_a_cursor_is_good_for_its_own_list_only(
     assert cursor
 
     assert ask("GET", f"/api/loans/user/{member.id}?limit=3&cursor={cursor}", as_=me).status == 200
+    open_loans = ask("GET", "/api/loans?limit=1&status=active", as_=me).json["next_cursor"]
+    assert ask("GET", f"/api/loans?limit=1&status=ACTIVE&cursor={open_loans}", as_=me).status == 200, "the same list"
     other = library.member()
     for url, who in (
         (f"/api/loans?limit=1&status=active&cursor={cursor}", me),

@@ -20,6 +20,7 @@ from notifications_service.application.wording import Templating
 from notifications_service.domain.errors import UserNotFound
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.http import build
+from notifications_service.shapes import PreferencesBody, SendBody
 from tests.fakes.notifications import FakeNotices, FakePreferences, FakePush, FakeWording
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import Answer, api_event, call, person, service
@@ -234,6 +235,21 @@ def test_an_announcement_to_an_audience(library: Library) -> None:
     assert wish.channels == (Channel.EMAIL, Channel.IN_APP)
     assert (wish.data, wish.send_at) == (CLOSED["data"], None)
     assert wish.by == f"user:{AS_LIBRARIAN['subject']}"
+
+
+@pytest.mark.parametrize("example", SendBody.model_json_schema()["examples"], ids=lambda body: body["template"])
+def test_the_examples_of_the_document_are_sent(library: Library, example: dict[str, Any]) -> None:
+    assert library.ask("POST", "/send", example, by=AS_LIBRARIAN).status == 202
+
+
+@pytest.mark.parametrize("example", PreferencesBody.model_json_schema()["examples"])
+def test_the_examples_of_the_document_are_wished(library: Library, example: dict[str, Any]) -> None:
+    answer = library.ask("PUT", f"/preferences/{MEMBER}", example)
+
+    assert answer.status == 200
+    assert {name: answer.json[name] for name in ("quiet_hours", "digest", "language", "time_zone")} == {
+        name: example[name] for name in ("quiet_hours", "digest", "language", "time_zone")
+    }
 
 
 def test_a_repeat_after_its_moment_is_the_same_broadcast(library: Library) -> None:

@@ -247,9 +247,10 @@ def _with_password(community: Community, **attributes: Any) -> Member:
 def test_a_token_alone_does_not_change_where_codes_go(community: Community, change: dict[str, Any]) -> None:
     member = _with_password(community, phone="+441632960001")
 
-    for password in (None, "wrong horse", ""):
-        with pytest.raises(PasswordNeeded):
+    for password, why in ((None, "is needed"), ("wrong horse", "is not your password"), ("", "is not your password")):
+        with pytest.raises(PasswordNeeded) as refused:
             _edit(community, member, password=password, **change)
+        assert refused.value.errors == [("current_password", why)]
     assert community.members.accounts[member.id] == member
 
     edited = _edit(community, member, password=PASSWORD, **change)

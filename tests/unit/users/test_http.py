@@ -14,6 +14,7 @@ from tests.support.lambda_events import Answer, api_event, call, person, service
 from users_service.domain.membership import Status
 from users_service.domain.model import Member
 from users_service.domain.roles import Role
+from users_service.shapes import RegisterBody
 
 pytestmark = pytest.mark.unit
 
@@ -89,6 +90,11 @@ def test_registering_answers_the_account_and_where_it_is(ask: Ask, community: Co
     assert answer.headers["location"] == f"/api/users/{member.id}"
     assert answer.headers["etag"] == 'W/"1"'
     assert "idempotency-replayed" not in answer.headers
+
+
+@pytest.mark.parametrize("example", RegisterBody.model_json_schema()["examples"], ids=lambda body: body["email"])
+def test_the_examples_of_the_document_register_somebody(ask: Ask, example: dict[str, Any]) -> None:
+    assert ask("POST", "/api/users", body=example).status == 201
 
 
 def test_without_a_role_one_becomes_a_patron(ask: Ask) -> None:
@@ -584,12 +590,14 @@ def test_a_bad_role_changes_nothing(ask: Ask, community: Community, body: dict[s
 # -- finding --------------------------------------------------------------------------------------
 
 
-def test_librarians_page_through_what_they_look_for(ask: Ask, community: Community) -> None:
+@pytest.mark.parametrize("status", ["active", "ACTIVE"])
+def test_librarians_page_through_what_they_look_for(ask: Ask, community: Community, status: str) -> None:
     for name in ("Anna", "Ann", "Bob", "Ánne"):
         community.join(name, role=Role.STUDENT)
     community.join("Anton")
+    community.join("Anja", role=Role.STUDENT, stored_status=Status.PENDING)
 
-    url = "/api/users?name=AN&role=student&status=active&limit=2"
+    url = f"/api/users?name=AN&role=student&status={status}&limit=2"
     first = ask("GET", url, caller=AS_LIBRARIAN)
     second = ask("GET", f"{url}&cursor={first.json['next_cursor']}", caller=AS_LIBRARIAN)
 
@@ -632,6 +640,45 @@ def test_a_bad_query_is_refused(ask: Ask, community: Community, query: str) -> N
 
     _assert_problem(answer, 422, "invalid_request")
     assert [error["field"] for error in answer.json["errors"]] == [query.split("=", maxsplit=1)[0]]
+
+
+# -- the password that goes with a change -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/api/users/me", "/api/users/{id}"])
+@pytest.mark.parametrize(
+    ("sent", "sentence"),
+    [
+        ({}, "is needed"),
+        ({"current_password": None}, "is needed"),
+        ({"current_password": "wrong horse"}, "is not your password"),
+        ({"current_password": "short"}, "is not your password"),
+        ({"current_password": ""}, "is not your password"),
+        ({"current_password": "x" * 1000}, "is not your password"),
+        ({"current_password": "\ud800 horse"}, "is not your password"),
+    ],
+)
+def test_a_missing_password_is_told_from_a_wrong_one(
+    ask: Ask, community: Community, path: str, sent: dict[str, str | None], sentence: str
+) -> None:
+    member = community.join()
+    community.members.hashes[member.id] = "hash of correct horse"
+    url = path.format(id=member.id)
+
+    answer = ask("PUT", url, body={"phone": "+441632960002", **sent}, caller=_as(member))
+
+    _assert_problem(answer, 403, "password_needed")
+    assert answer.json["errors"] == [{"field": "current_password", "message": sentence}]
+    assert ("not your password" in answer.json["detail"]) is ("not your password" in sentence)
+    assert community.members.accounts[member.id] == member
+
+
+def test_a_password_shorter_than_new_ones_may_be_is_right_where_it_is_the_one(ask: Ask, community: Community) -> None:
+    member = community.join()
+    community.members.hashes[member.id] = "hash of old"
+    body = {"phone": "+441632960002", "current_password": "old"}
+
+    assert ask("PUT", "/api/users/me", body=body, caller=_as(member)).json["phone_confirmed"] is True
 
 
 # -- the document ---------------------------------------------------------------------------------

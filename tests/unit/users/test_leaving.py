@@ -41,14 +41,19 @@ def test_who_owes_nothing_is_forgotten(community: Community, ask: Callable[..., 
     assert ask("DELETE", f"/api/users/{member.id}", caller=_as(member)).status == 404
 
 
-def test_who_has_books_stays_and_hears_why(community: Community, ask: Callable[..., Answer]) -> None:
+@pytest.mark.parametrize(("held", "are"), [(1, "1 copy is"), (2, "2 copies are")])
+def test_who_has_books_stays_and_hears_why(
+    community: Community, ask: Callable[..., Answer], held: int, are: str
+) -> None:
     member = community.join()
-    community.loans.open[member.id] = 2
+    community.loans.open[member.id] = held
 
     answer = ask("DELETE", f"/api/users/{member.id}", caller=_as(member))
 
     assert (answer.status, answer.json["code"]) == (409, "still_obliged")
-    assert [reason["code"] for reason in answer.json["reasons"]] == ["open_loans"]
+    assert answer.json["reasons"] == [
+        {"code": "open_loans", "detail": f"{are} still on loan or being lent."},
+    ]
     assert community.members.accounts[member.id] == member, "nothing was touched"
     assert community.told == []
 

@@ -152,7 +152,7 @@ class EditProfile:
             return False
         self.attempts.take(CONTACT_CHANGES, member.id)
         if not self.passwords.matches(password_to_compare(presented), stored):
-            raise PasswordNeeded
+            raise PasswordNeeded(wrong=True)
         return True
 
 

@@ -178,9 +178,18 @@ class NeighbourUnavailable(UsersError):
 
 
 class PasswordNeeded(UsersError):
-    """Where codes for the account go is changed with its password, not with a token alone: tokens get stolen."""
+    """Where codes for the account go is changed with its password, not with a token alone: tokens get stolen. `errors`
+    say of `current_password` whether it is missing or wrong.
+    """
 
     code = "password_needed"
 
-    def __init__(self) -> None:
-        super().__init__("To change your e-mail address or phone number, send your password as current_password.")
+    def __init__(self, *, wrong: bool = False) -> None:
+        """wrong: one was sent. The account is the caller's own, so this tells nobody what they could not find out."""
+        self.errors: Sequence[tuple[str, str]]
+        if wrong:
+            super().__init__("What you sent as current_password is not your password.")
+            self.errors = [("current_password", "is not your password")]
+        else:
+            super().__init__("To change your e-mail address or phone number, send your password as current_password.")
+            self.errors = [("current_password", "is needed")]

@@ -18,7 +18,8 @@ def require_free_to_leave(member: Member, open_loans: int) -> None:
         # So that the last administrator cannot vanish, and nobody's rights without somebody deciding it.
         reasons.append(("staff_account", "A staff account is given another role first."))
     if open_loans:
-        reasons.append(("open_loans", f"{open_loans} copies are still on loan or being lent."))
+        are = "copy is" if open_loans == 1 else "copies are"
+        reasons.append(("open_loans", f"{open_loans} {are} still on loan or being lent."))
     if reasons:
         raise StillObliged(*reasons)
 
