@@ -34,6 +34,13 @@ LOGGED: Mapping[str, list[dict[str, Any]]] = {
             "status": 200, "duration_ms": 3.0, "actor": "anonymous", "correlation_id": "one",
         }
     ],
+    "/aws/lambda/library-publisher": [
+        {
+            "message": "invocation", "timestamp": "2026-11-22 10:00:05", "service": "users", "route": "stream users",
+            "status": "ok", "duration_ms": 4.0, "actor": "system", "correlation_id": "batch",
+            "correlation_ids": ["other", "in a batch"],
+        }
+    ],
 }  # fmt: skip
 
 
@@ -59,6 +66,7 @@ class Client:
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     functions = {"Users": "library-users", "Authorizer": "library-authorizer", "Books": "library-books"}
+    functions["Publisher"] = "library-publisher"
     path = tmp_path / "stack.json"
     StackFile("http://here", "http://emulator", "us-east-1", [], {}, functions, "library", {}).write(path)
     monkeypatch.setattr(engine, "identify", lambda _: engine.Engine("ministack", "1"))
@@ -66,12 +74,26 @@ def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("correlation_id", ["one", None])
-def test_invocations_stand_under_a_heading_oldest_first(known: Path, correlation_id: str | None) -> None:
-    assert [line.split("  ") for line in logs.lines(known, correlation_id)] == [
+def test_invocations_stand_under_a_heading_oldest_first(known: Path) -> None:
+    assert [line.split("  ") for line in logs.lines(known, "one")] == [
         ["timestamp", "service", "route", "status", "duration_ms", "actor", "error_code", "correlation_id"],
         ["2026-11-22 10:00:00", "gateway", "authorizer", "200", "3.0", "anonymous", "-", "one"],
         ["2026-11-22 10:00:01", "users", "POST /api/users", "409", "12.5", "anonymous", "email_taken", "one"],
+    ]
+
+
+def test_without_an_id_all_invocations_are_shown(known: Path) -> None:
+    assert [line.split("  ")[2] for line in logs.lines(known, None)[1:]] == [
+        "authorizer",
+        "POST /api/users",
+        "stream users",
+    ]
+
+
+@pytest.mark.parametrize("correlation_id", ["batch", "other", "in a batch"])
+def test_the_line_of_a_batch_is_found_by_the_ids_of_what_was_in_it(known: Path, correlation_id: str) -> None:
+    assert [line.split("  ") for line in logs.lines(known, correlation_id)[1:]] == [
+        ["2026-11-22 10:00:05", "users", "stream users", "ok", "4.0", "system", "-", "batch"],
     ]
 
 
