@@ -45,7 +45,7 @@ logs: venv ## what a request left in the logs of all functions (ID=its correlati
 mail: venv ## the e-mails and text messages that were sent (EMAIL=... only those to one address)
 	@$(PY) -m localstack.embedded mail
 
-dead-letters: venv ## what was given up (QUEUE=... its messages; ID=... one of them; REDRIVE=1 sends off again; STACK=... on AWS)
+dead-letters: venv ## what was given up (QUEUE=... its messages; ID=... one, wherever it is; REDRIVE=1 with QUEUE sends off again; STACK=... on AWS)
 	@$(PY) -m localstack.embedded dead-letters
 
 test: venv ## all tests (AWS_ENDPOINT_URL=... runs them on that emulator, ARGS=... goes to pytest)

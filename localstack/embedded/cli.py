@@ -149,7 +149,10 @@ def _parser() -> argparse.ArgumentParser:
     letters = commands.add_parser("dead-letters", help="what was given up: list, look, send off again")
     letters.add_argument("--queue", default=environment("QUEUE"), help="one queue; without it all of them")
     letters.add_argument(
-        "--id", nargs="+", default=(environment("ID") or "").split(), help="only these messages, with their bodies"
+        "--id",
+        nargs="+",
+        default=(environment("ID") or "").split(),
+        help="only these messages (or events), with their bodies; without a queue in all of them",
     )
     letters.add_argument(
         "--redrive",
