@@ -21,7 +21,7 @@ help: ## list the commands
 venv: ## install the locked dependencies into .venv
 	@sh localstack/install.sh $(VENV) requirements/dev.txt
 
-run: venv ## start the whole system here (PORT=8080, DETACH=1 to return when ready)
+run: venv ## start the whole system here (PORT=8080, ENDPOINT_PORT=4566 of the AWS services: others for a second library, in another folder; DETACH=1 to return when ready)
 	@exec $(PY) -m localstack.embedded run
 
 stop: venv ## stop what `make run` started; its state is kept
@@ -96,7 +96,9 @@ sam-validate: sam-cli ## check the template with the SAM CLI
 sam-build: sam-cli ## build as for AWS
 	$(WITH_VENV) $(SAM) build $(ARGS)
 
-sam-local: sam-cli ## functions in containers on the stack of `make run` (ARGS="start-api", ARGS="invoke ...")
+sam-local: venv ## functions in containers on the stack of `make run` (ARGS="start-api", ARGS="invoke ...")
+	@$(PY) -m localstack.embedded docker
+	@$(MAKE) --no-print-directory sam-cli
 	@$(PY) -m localstack.embedded sam-local $(ARGS)
 
 deploy: sam-build ## deploy to the AWS account of the current credentials

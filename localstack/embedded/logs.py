@@ -6,6 +6,7 @@ What works on batches leaves one line per batch, under an id of its own: it is f
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,15 @@ def lines(stack_file: Path, correlation_id: str | None) -> list[str]:
         wanted = [entry for entry in found if entry["message"] == _INVOCATION][-50:]
     if not wanted:
         return [f"nothing with the correlation id {correlation_id}" if correlation_id else "nothing was logged yet"]
-    return ["  ".join(_SHOWN), *(_line(entry) for entry in wanted)]
+    return ["  ".join(_SHOWN), *(_line(entry | {"timestamp": _moment(entry["timestamp"])}) for entry in wanted)]
+
+
+def _moment(logged: str) -> str:
+    """As every other timestamp; with milliseconds, which tell what came before what."""
+    try:
+        return datetime.fromisoformat(logged).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except ValueError:
+        return logged
 
 
 def _is_about(entry: dict[str, Any], correlation_id: str) -> bool:
