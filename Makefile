@@ -21,7 +21,7 @@ help: ## list the commands
 venv: ## install the locked dependencies into .venv
 	@sh localstack/install.sh $(VENV) requirements/dev.txt
 
-run: venv ## start the whole system here (PORT=8080, DETACH=1 to return when ready)
+run: venv ## start the whole system here (PORT=8080, ENDPOINT_PORT=4566 of the AWS services: others for a second library, in another folder; DETACH=1 to return when ready)
 	@exec $(PY) -m localstack.embedded run
 
 stop: venv ## stop what `make run` started; its state is kept
@@ -45,7 +45,7 @@ logs: venv ## what a request left in the logs of all functions (ID=its correlati
 mail: venv ## the e-mails and text messages that were sent (EMAIL=... only those to one address)
 	@$(PY) -m localstack.embedded mail
 
-dead-letters: venv ## what was given up (QUEUE=... its messages; ID=... one of them; REDRIVE=1 sends off again; STACK=... on AWS)
+dead-letters: venv ## what was given up (QUEUE=... its messages; ID=... one, wherever it is; REDRIVE=1 with QUEUE sends off again; STACK=... on AWS)
 	@$(PY) -m localstack.embedded dead-letters
 
 test: venv ## all tests (AWS_ENDPOINT_URL=... runs them on that emulator, ARGS=... goes to pytest)
@@ -96,7 +96,9 @@ sam-validate: sam-cli ## check the template with the SAM CLI
 sam-build: sam-cli ## build as for AWS
 	$(WITH_VENV) $(SAM) build $(ARGS)
 
-sam-local: sam-cli ## functions in containers on the stack of `make run` (ARGS="start-api", ARGS="invoke ...")
+sam-local: venv ## functions in containers on the stack of `make run` (ARGS="start-api", ARGS="invoke ...")
+	@$(PY) -m localstack.embedded docker
+	@$(MAKE) --no-print-directory sam-cli
 	@$(PY) -m localstack.embedded sam-local $(ARGS)
 
 deploy: sam-build ## deploy to the AWS account of the current credentials

@@ -77,6 +77,10 @@ def _command(arguments: argparse.Namespace) -> int:  # noqa: PLR0912 - one branc
                 raise Refusal("Name the emulator: make deploy-local AWS_ENDPOINT_URL=http://127.0.0.1:4566")
             stack_file = None if arguments.no_stack_file else arguments.stack_file
             run.deploy_to(arguments.endpoint_url, stack_file)
+        case "docker":
+            from localstack.embedded import docker  # noqa: PLC0415
+
+            docker.require_daemon()
         case "sam-local":
             from localstack.embedded import sam  # noqa: PLC0415
 
@@ -149,7 +153,10 @@ def _parser() -> argparse.ArgumentParser:
     letters = commands.add_parser("dead-letters", help="what was given up: list, look, send off again")
     letters.add_argument("--queue", default=environment("QUEUE"), help="one queue; without it all of them")
     letters.add_argument(
-        "--id", nargs="+", default=(environment("ID") or "").split(), help="only these messages, with their bodies"
+        "--id",
+        nargs="+",
+        default=(environment("ID") or "").split(),
+        help="only these messages (or events), with their bodies; without a queue in all of them",
     )
     letters.add_argument(
         "--redrive",
@@ -170,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
         help="note nothing",
     )
 
+    commands.add_parser("docker", help="whether it is there, for sam-local; says nothing when it is")
     sam = commands.add_parser("sam-local", help="run functions in containers, on a deployed stack")
     sam.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
     sam.add_argument(

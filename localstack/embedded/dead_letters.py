@@ -7,11 +7,11 @@ messages move, no token is needed, and it works while nobody can log in. Whoever
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from localstack.embedded import engine
+from localstack.embedded import deploy, engine
 from localstack.embedded.aws import Aws
 from localstack.embedded.errors import Refusal
 from localstack.embedded.state import StackFile
@@ -28,24 +28,28 @@ def lines(
     """What to print. stack_name: of a stack on AWS, with the credentials of the environment; else the noted stack."""
     if redrive and queue is None:
         raise Refusal("Name the queue: make dead-letters QUEUE=... REDRIVE=1")
-    ask = _Function(*(_on_aws(stack_name) if stack_name else _noted(stack_file)))
-    if queue is None:
-        yield from _overview(ask.ask("GET", ""))
-    elif redrive:
+    client, outputs = _on_aws(stack_name) if stack_name else _noted(stack_file)
+    ask = _Function(client, outputs["AdminFunction"])
+    if redrive:
         body: dict[str, Any] = {"message_ids": list(ids)} if ids else {"limit": _MOVED}
         yield from _moved(ask.ask("POST", f"/{queue}/redrive", body=body))
+    elif ids:
+        yield from _found(ask, [queue] if queue else _fullest_first(ask), set(ids), outputs)
+    elif queue is None:
+        yield from _overview(ask.ask("GET", ""))
     else:
-        limit = _SEARCHED if ids else _SHOWN
-        yield from _letters(ask.ask("GET", f"/{queue}", query={"limit": str(limit)}), set(ids))
+        found = ask.ask("GET", f"/{queue}", query={"limit": str(_SHOWN)})
+        yield from _letters(found, found["items"], outputs, whole=False)
 
 
-def _noted(stack_file: Path) -> tuple[Any, str]:
+def _noted(stack_file: Path) -> tuple[Any, Mapping[str, str]]:
     stack = StackFile.read(stack_file)
     engine.of_noted_stack(stack.endpoint_url)
-    return Aws(stack.endpoint_url).client("lambda"), stack.functions["AdminFunction"]
+    aws = Aws(stack.endpoint_url)
+    return aws.client("lambda"), {**deploy.outputs(aws, stack.stack_name), **stack.functions}
 
 
-def _on_aws(stack_name: str) -> tuple[Any, str]:
+def _on_aws(stack_name: str) -> tuple[Any, Mapping[str, str]]:
     import boto3  # noqa: PLC0415 - only for this; its session is that of the environment, which emulators must not see
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
 
@@ -56,7 +60,7 @@ def _on_aws(stack_name: str) -> tuple[Any, str]:
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
     if "AdminFunction" not in outputs:
         raise Refusal(f"The stack {stack_name} has no admin function.")
-    return boto3.client("lambda"), outputs["AdminFunction"]
+    return boto3.client("lambda"), outputs
 
 
 class _Function:
@@ -112,8 +116,37 @@ def _overview(found: Any) -> Iterator[str]:
         yield f"{queue['waiting']:>6}  {queue['name']:<28} {note}".rstrip()
 
 
-def _letters(found: Any, ids: set[str]) -> Iterator[str]:
-    shown = [letter for letter in found["items"] if not ids or letter["id"] in ids]
+def _fullest_first(ask: _Function) -> list[str]:
+    """All queues: one that seems to be empty may not be, numbers are about right only."""
+    queues = sorted(ask.ask("GET", "")["items"], key=lambda queue: int(queue["waiting"]), reverse=True)
+    return [queue["name"] for queue in queues]
+
+
+def _found(ask: _Function, queues: Sequence[str], ids: set[str], outputs: Mapping[str, str]) -> Iterator[str]:
+    """The messages with these ids, by their own or by their event's. Refuses when one is in none of the queues."""
+    missing, looked_at, known = set(ids), 0, ""
+    for queue in queues:
+        if not missing:
+            break
+        found = ask.ask("GET", f"/{queue}", query={"limit": str(_SEARCHED)})
+        looked_at += len(found["items"])
+        letters = [letter for letter in found["items"] if ids & _ids(letter)]
+        missing -= {one for letter in letters for one in _ids(letter)}
+        if letters or len(queues) == 1:
+            yield from _letters(found, letters, outputs, whole=True)
+        if not found["complete"] and found["items"]:
+            known += f" {queue} may hold more than was looked at."
+    if missing:
+        raise Refusal(f"Not among the {looked_at} messages looked at: {', '.join(sorted(missing))}.{known}")
+
+
+def _ids(letter: Mapping[str, Any]) -> set[str]:
+    return {letter[name] for name in ("id", "event_id") if letter[name]}
+
+
+def _letters(
+    found: Any, shown: Sequence[Mapping[str, Any]], outputs: Mapping[str, str], *, whole: bool
+) -> Iterator[str]:
     for letter in shown:
         yield f"{letter['id']}  {letter['set_aside_at'] or letter['sent_at'] or ''}".rstrip()
         for name in ("reason", "consumer", "event_type", "event_id", "correlation_id", "received"):
@@ -121,16 +154,18 @@ def _letters(found: Any, ids: set[str]) -> Iterator[str]:
                 yield f"    {name + ':':<16}{letter[name]}"
         if found["queue"]["personal"]:
             yield "    body:           withheld, it is about people"
-        elif ids:
+        elif whole:
             yield f"    body:           {letter['body']}"
-    yield f"{len(shown)} of about {found['queue']['waiting']} in {found['queue']['name']}"
-    if missing := ids - {letter["id"] for letter in shown}:
-        raise Refusal(f"Not among the {len(found['items'])} messages looked at: {', '.join(sorted(missing))}")
+    queue = found["queue"]
+    # Its address is what `aws sqs` wants, to delete what is of no use.
+    address = f", {outputs[queue['name']]}" if queue["name"] in outputs else ""
+    yield f"{len(shown)} of about {queue['waiting']} in {queue['name']}{address}"
 
 
 def _moved(found: Any) -> Iterator[str]:
     for result in found["results"]:
-        yield f"{result['id']}  {result['outcome']}{': ' + result['detail'] if result['detail'] else ''}"
+        event = f"  event_id {result['event_id']}" if result["event_id"] else ""
+        yield f"{result['id']}  {result['outcome']}{': ' + result['detail'] if result['detail'] else ''}{event}"
     yield f"{found['moved']} moved from {found['queue']}"
     if missing := [result["id"] for result in found["results"] if result["outcome"] == "not_found"]:
         raise Refusal(f"Not found: {', '.join(missing)}")

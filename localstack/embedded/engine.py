@@ -99,7 +99,7 @@ def start_ministack(
         | dict(environment or {})
     )
     _forget_stream_positions(work)
-    log = work.logs / "ministack.log"
+    log = work.engine_log
     process = StartedProcess.start("ministack", [sys.executable, "-m", "ministack"], env=env, cwd=work.path, log=log)
     try:
         _wait_until_healthy(process, f"http://{LOOPBACK}:{port}", work)
@@ -153,6 +153,6 @@ def _wait_until_healthy(process: StartedProcess, endpoint_url: str, work: WorkDi
 
 
 def _last_words(work: WorkDir) -> str:
-    log = work.logs / "ministack.log"
+    log = work.engine_log
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return f"{lines[-1] if lines else 'it printed nothing'} (all of it: {log})"

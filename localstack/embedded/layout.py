@@ -36,6 +36,11 @@ class WorkDir:
         return self.path / "logs"
 
     @property
+    def engine_log(self) -> Path:
+        """What the emulator prints."""
+        return self.logs / "ministack.log"
+
+    @property
     def stack_file(self) -> Path:
         """Addresses, accounts and names of the running stack, as JSON."""
         return self.path / "stack.json"

@@ -1,9 +1,12 @@
 """What a request left in the logs of all functions, for those without a console: one line per invocation, and under
 a correlation id every warning and error as well.
+
+What works on batches leaves one line per batch, under an id of its own: it is found by the ids of what was in it.
 """
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +31,24 @@ def lines(stack_file: Path, correlation_id: str | None) -> list[str]:
     found = [entry for name in stack.functions.values() for entry in _entries(aws, name)]
     found.sort(key=lambda entry: str(entry["timestamp"]))
     if correlation_id:
-        wanted = [entry for entry in found if entry.get("correlation_id") == correlation_id]
+        wanted = [entry for entry in found if _is_about(entry, correlation_id)]
     else:
         wanted = [entry for entry in found if entry["message"] == _INVOCATION][-50:]
     if not wanted:
         return [f"nothing with the correlation id {correlation_id}" if correlation_id else "nothing was logged yet"]
-    return ["  ".join(_SHOWN), *(_line(entry) for entry in wanted)]
+    return ["  ".join(_SHOWN), *(_line(entry | {"timestamp": _moment(entry["timestamp"])}) for entry in wanted)]
+
+
+def _moment(logged: str) -> str:
+    """As every other timestamp; with milliseconds, which tell what came before what."""
+    try:
+        return datetime.fromisoformat(logged).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except ValueError:
+        return logged
+
+
+def _is_about(entry: dict[str, Any], correlation_id: str) -> bool:
+    return entry.get("correlation_id") == correlation_id or correlation_id in entry.get("correlation_ids", ())
 
 
 def _line(entry: dict[str, Any]) -> str:

@@ -1,7 +1,9 @@
 """The e-mails and text messages that an emulator has sent: to nobody but into a list of its own."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,16 @@ import urllib3
 
 from localstack.embedded import engine
 from localstack.embedded.errors import Refusal
+from localstack.embedded.layout import LOCAL
 from localstack.embedded.state import StackFile
 
 _MAILS = {"ministack": "/_ministack/ses/messages", "localstack": "/_aws/ses"}
 _TEXTS = {"ministack": "/_ministack/sns/sms-messages", "localstack": "/_aws/sns/sms-messages"}
+
+
+# MiniStack notes no time with a text message, but it logs when it "sends" one, with how it begins.
+_LOGGED_TEXT = re.compile(r"([\d-]{10} [\d:]{8}) INFO \[sns\] SNS SMS to (\+\d+): (.*)")
+_LOGGED_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +47,54 @@ def messages(endpoint_url: str, engine_name: str, to: str | None = None) -> list
     return [message for message in found if to is None or message.to.lower() == to.lower()]
 
 
-def lines(stack_file: Path, to: str | None) -> list[str]:
-    """The messages of the noted stack as a person reads them. Refuses when none is known or none is running."""
+def lines(stack_file: Path, to: str | None, log: Path = LOCAL.engine_log) -> list[str]:
+    """The messages of the noted stack as a person reads them, in order of time. Refuses when none is known or none is
+    running.
+
+    log: of the emulator. What it does not tell the time of, because it was sent before the emulator was started again,
+    comes first.
+    """
     stack = StackFile.read(stack_file)
     name = engine.of_noted_stack(stack.endpoint_url).name
-    found = [_shown(message) for message in messages(stack.endpoint_url, name, to)]
+    sent = sorted(_timed(messages(stack.endpoint_url, name, to), log), key=_moment)
+    found = [_shown(message) for message in sent]
     return found or [f"nothing was sent to {to}" if to is not None else "nothing was sent yet"]
 
 
+def _moment(message: Message) -> datetime:
+    return message.sent_at or datetime.min.replace(tzinfo=UTC)
+
+
+def _timed(sent: Sequence[Message], log: Path) -> list[Message]:
+    """The messages, those without a time with that of their line in the log: the last one with the last such line."""
+    logged = _logged_texts(log)
+    timed = []
+    for message in reversed(sent):
+        moments = logged.get((message.to, _beginning(message.body)), []) if message.sent_at is None else []
+        timed.append(replace(message, sent_at=moments.pop()) if moments else message)
+    return timed[::-1]
+
+
+def _logged_texts(log: Path) -> dict[tuple[str, str], list[datetime]]:
+    """When texts were sent, by number and how they begin. The log is written in this machine's time."""
+    found: dict[tuple[str, str], list[datetime]] = defaultdict(list)
+    try:
+        with log.open(encoding="utf-8", errors="replace") as log_lines:
+            for line in log_lines:
+                if text := _LOGGED_TEXT.fullmatch(line.rstrip("\n")):
+                    moment = datetime.fromisoformat(text[1]).astimezone(UTC)
+                    found[text[2], text[3].rstrip()].append(moment)
+    except OSError:
+        return {}  # an emulator that was not started here
+    return found
+
+
+def _beginning(body: str) -> str:
+    return body[:_LOGGED_CHARACTERS].split("\n", 1)[0].rstrip()
+
+
 def _shown(message: Message) -> str:
-    when = f"{message.sent_at:%Y-%m-%d %H:%M:%S}Z  " if message.sent_at else ""
+    when = f"{message.sent_at:%Y-%m-%dT%H:%M:%SZ}  " if message.sent_at else ""
     subject = f"  {message.subject}" if message.subject else ""
     body = "".join(f"    {line}\n" for line in message.body.rstrip().splitlines())
     return f"{when}{message.to}{subject}\n{body}"
@@ -70,7 +116,7 @@ def _mails(document: Mapping[str, Any]) -> list[Message]:
     # MiniStack lists them by account, with names of its own.
     found = [_of_ministack(m) for account in listed.values() for m in account] if isinstance(listed, dict) else []
     found = found or [_of_localstack(mail) for mail in listed if isinstance(mail, dict)]
-    return sorted(found, key=lambda message: message.sent_at or datetime.min.replace(tzinfo=UTC))
+    return sorted(found, key=_moment)
 
 
 def _of_ministack(mail: Mapping[str, Any]) -> Message:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from localstack.embedded import deploy, engine
 from localstack.embedded.aws import Aws
 from localstack.embedded.errors import Refusal
@@ -37,6 +39,31 @@ def rebuild(stack_file: Path, action: str, *, force: bool = False) -> Iterator[s
     for name, value in answer.items():
         if value not in (None, []):
             yield f"{name}: {value}"
+    if action == "status":
+        yield from _under_way(aws, deploy.outputs(aws, stack.stack_name)["AnalyticsQueue"], answer["building"])
+
+
+def _under_way(aws: Aws, queue_url: str, building: int | None) -> Iterator[str]:
+    """What tells whether to finish: how far the replays are, and what consumers have not counted yet."""
+    counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+    found = aws.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(counts))["Attributes"]
+    waiting, in_hand = (int(found[name]) for name in counts)
+    yield f"AnalyticsQueue: {waiting} waiting, {in_hand} being counted or between two tries"
+    if building is None:
+        return
+    try:
+        replays = aws.client("events").list_replays(NamePrefix=_replays_of(building))["Replays"]
+    except (BotoCoreError, ClientError):
+        yield "replay: the emulator does not say"
+        return
+    for replay in sorted(replays, key=lambda one: str(one["ReplayName"])):
+        yield f"replay: {replay['ReplayName']} {replay['State']}"
+    if not replays:
+        yield "replay: none was started"
+
+
+def _replays_of(building: int) -> str:
+    return f"rebuild-{building}-"
 
 
 def _ask(aws: Aws, function: str, action: str, *, force: bool = False) -> dict[str, Any]:
@@ -72,7 +99,7 @@ def _replay(aws: Aws, stack: StackFile, status: dict[str, Any]) -> Iterator[str]
     archive = _archive(aws, stack.stack_name, outputs)
     if archive is None:
         raise Refusal(_NO_ARCHIVE)
-    name = f"rebuild-{status['building']}-{time.time_ns() // 10**9}"
+    name = f"{_replays_of(status['building'])}{time.time_ns() // 10**9}"
     aws.client("events").start_replay(
         ReplayName=name,
         EventSourceArn=archive,
@@ -80,4 +107,4 @@ def _replay(aws: Aws, stack: StackFile, status: dict[str, Any]) -> Iterator[str]
         EventEndTime=end,
         Destination={"Arn": outputs["EventBusArn"], "FilterArns": [outputs[rule] for rule in _RULES]},
     )
-    yield f"replay {name} was started; finish when it is COMPLETED and the queue is empty"
+    yield f"replay {name} was started; finish when `make rebuild-analytics` says that it is COMPLETED and nothing waits"

@@ -285,6 +285,7 @@ def _print_ready(stack: StackFile, seconds: float, *, detach: bool) -> None:
     lines = [
         "",
         f"Ready in {seconds:.0f} s: {stack.base_url}",
+        f"AWS services: {stack.endpoint_url} (docs/operations.md says how to ask them with `aws`)",
         "",
         "Demo accounts:",
         *(f"  {account.role:<10} {account.email:<{width}}  {account.password}" for account in stack.accounts),

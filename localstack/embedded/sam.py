@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localstack.embedded import deploy, engine, template
+from localstack.embedded import deploy, docker, engine, template
 from localstack.embedded.aws import DUMMY_CREDENTIALS, REGION, Aws
 from localstack.embedded.errors import Refusal
 from localstack.embedded.invocations import refreshed
@@ -52,7 +52,7 @@ def run_local(arguments: Sequence[str], stack_file: Path, container_url: str | N
     """Runs ``sam local`` with ``arguments`` on the stack noted in ``stack_file``; returns its exit code.
 
     ``container_url``: where containers reach the emulator; None finds out. Ctrl-C ends SAM in order. Refuses
-    when something is missing: a command, the SAM CLI, a build, a stack that answers.
+    when something is missing: a command, the SAM CLI, a build, Docker, a stack that answers.
     """
     if not arguments or arguments[0] not in COMMANDS:
         raise Refusal(f"Say what to run: make sam-local ARGS='start-api' (one of {', '.join(COMMANDS)}).")
@@ -60,6 +60,7 @@ def run_local(arguments: Sequence[str], stack_file: Path, container_url: str | N
         raise Refusal("The SAM CLI is not installed: run `make sam-cli`.")
     if not _BUILT_TEMPLATE.exists():
         raise Refusal(f"Nothing is built for containers: run `{build_command(platform.machine())}`.")
+    docker.require_daemon()
     stack = StackFile.read(stack_file)
     engine.identify(stack.endpoint_url)
     aws = Aws(stack.endpoint_url)

@@ -108,10 +108,11 @@ def test_poison_is_set_aside_with_its_reason_and_blocks_nothing(stack: LocalStac
 
     # Sent off as it is, it comes back: as another message, with the reason it has now.
     assert redrive(library, QUEUE, letter["id"])["results"] == [
-        {"id": letter["id"], "outcome": "moved", "detail": None}
+        {"id": letter["id"], "outcome": "moved", "detail": None, "event_id": poison["id"]}
     ]
     again = letter_about(library, bad)
     assert again["id"] != letter["id"]
+    assert again["event_id"] == poison["id"]
     assert again["reason"] == letter["reason"]
     # What its producer sends once it is mended, under the same id, has its effect.
     put_on_the_bus(stack, {**poison, "data": {**poison["data"], "epoch": 7}})

@@ -350,8 +350,8 @@ class BatchConsumer[M](_OnQueue[M, Callable[[Sequence[M]], Sequence[str | Except
 
     handle: is given the messages that could be read and answers one outcome each, in the same order: a word or two, or
     the exception that message failed with. If it raises, every message failed. One line in the log per batch, with how
-    many messages came to what end; its status is the worst: `failed`, `set aside some` or `ok`. The rest is as
-    `_OnQueue` says.
+    many messages came to what end, and their correlation ids beside its own; its status is the worst: `failed`,
+    `set aside some` or `ok`. The rest is as `_OnQueue` says.
     """
 
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
@@ -360,6 +360,8 @@ class BatchConsumer[M](_OnQueue[M, Callable[[Sequence[M]], Sequence[str | Except
         records = event.get("Records") or []
         with invocation(actor=f"service:{self._service}") as running:
             conclusions = self._conclusions(records)
+            for _, known in conclusions.values():
+                running.works_on(known.correlation_id)
             statuses: Counter[str] = Counter()
 
             def conclude(record: "SQSRecord") -> None:

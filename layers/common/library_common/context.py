@@ -14,12 +14,16 @@ from library_common.ids import new_id
 
 _CORRELATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
+MAX_CORRELATION_IDS = 100
+"""Of what is in a batch, in the batch's line in the log: 7 KB at the very most."""
+
 
 @dataclass
 class Invocation:
     """The running invocation. Capacity is in DynamoDB request units, as DynamoDB itself reports them.
 
-    limit_*: what checking the rate limits took, which is not part of what the request itself costs.
+    limit_*: what checking the rate limits took, which is not part of what the request itself costs. batch: the distinct
+    correlation ids of what an invocation works on together, in the order in which they were noted.
     """
 
     correlation_id: str
@@ -33,6 +37,14 @@ class Invocation:
     limit_reads: float = 0.0
     limit_writes: float = 0.0
     notes: dict[str, str] = field(default_factory=dict)
+    batch: dict[str, None] = field(default_factory=dict)
+
+    def works_on(self, correlation_id: str | None) -> None:
+        """Notes that something with this id is in the batch; ids that are not safe to log are left out, and so is what
+        goes beyond `MAX_CORRELATION_IDS`.
+        """
+        if correlation_id and len(self.batch) < MAX_CORRELATION_IDS and _CORRELATION.fullmatch(correlation_id):
+            self.batch[correlation_id] = None
 
 
 _current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)

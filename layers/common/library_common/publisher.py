@@ -63,7 +63,9 @@ class StreamPublisher:
         self._on_images = on_images
 
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-        """Lambda handler for DynamoDB stream batches."""
+        """Lambda handler for DynamoDB stream batches. One line in the log per batch, with an id of its own and the
+        correlation ids of the events in it.
+        """
         started = time.perf_counter()
         with invocation():
             status: int | str = "failed"
@@ -97,6 +99,8 @@ class StreamPublisher:
                 set_aside += 1
                 continue
             for envelope in envelopes:
+                # Before anything can fail: the line of a batch that did not go out is found by them, too.
+                current().works_on(envelope.correlation_id)
                 entry = self._entry(envelope)
                 if _size(entry) > MAX_ENTRY_BYTES:
                     # Its neighbours in the outbox go out, so a redrive is about this one; nor would it fit in here.

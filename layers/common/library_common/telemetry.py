@@ -53,4 +53,6 @@ def log_invocation(entry: str, *, status: int | str, duration_ms: float) -> None
     }
     if record.error_code:
         fields["error_code"] = record.error_code
+    if record.batch:
+        fields["correlation_ids"] = list(record.batch)
     logger().info("invocation", extra=fields)

@@ -313,6 +313,30 @@ def test_a_batch_has_an_outcome_for_each_message(
         "2",
     )
     assert ("Consumed", 2, {"consumer": "notes", "outcome": "noted"}) in counted
+    assert line["correlation_ids"] == [f"desk-{text}" for text in outcomes], "what is found by them is this line"
+    assert line["correlation_id"] not in line["correlation_ids"]
+
+
+def test_the_line_of_a_batch_has_each_id_once_and_a_hundred_at_most(sqs: SqsInMemory, log: OperatorLog) -> None:
+    several = [message({"text": "a", "correlation_id": "x" * 64}, n) for n in range(3)]
+    many = [message({"text": "a", "correlation_id": f"{n:x<64}"}, n) for n in range(120)]
+
+    batch_of(lambda notes: ["noted"] * len(notes))(batch(*several), None)
+    batch_of(lambda notes: ["noted"] * len(notes))(batch(*many), None)
+
+    one, hundred = log.invocations
+    assert one["correlation_ids"] == ["x" * 64]
+    assert len(hundred["correlation_ids"]) == 100
+    assert max(len(line) for line in log.text.splitlines()) < 8 * 1024
+
+
+def test_the_line_of_a_batch_has_no_id_that_is_not_safe_to_log(sqs: SqsInMemory, log: OperatorLog) -> None:
+    records = [message({"text": "a", "correlation_id": "two words"}, 1), message("bad", 2)]
+
+    batch_of(lambda notes: ["noted"] * len(notes))(batch(*records), None)
+
+    (line,) = log.invocations
+    assert "correlation_ids" not in line
 
 
 @pytest.mark.parametrize(

@@ -347,6 +347,22 @@ def test_a_batch_leaves_one_line(publish: Callable[..., Any], log: OperatorLog) 
     assert (line["route"], line["status"], line["published"]) == ("stream library.loans", "ok", "2")
 
 
+def test_the_line_of_a_batch_has_the_correlation_ids_of_its_events(
+    publish: Callable[..., Any], bus: Bus, log: OperatorLog
+) -> None:
+    ids = {"E1": "desk-1", "E2": "desk-2", "E3": "desk-1", "E4": "not an id"}
+    events = [event(event_id).model_copy(update={"correlation_id": said}) for event_id, said in ids.items()]
+    bus.down = True
+    with pytest.raises(EndpointConnectionError):
+        publish(record(*events), broken("not json"))
+    bus.down = False
+    publish(record(*events))
+    publish(broken("not json"))
+
+    told = [line.get("correlation_ids") for line in log.invocations]
+    assert told == [["desk-1", "desk-2"], ["desk-1", "desk-2"], None]
+
+
 def test_a_failed_batch_leaves_one_line_too(publish: Callable[..., Any], bus: Bus, log: OperatorLog) -> None:
     bus.down = True
     with pytest.raises(EndpointConnectionError):

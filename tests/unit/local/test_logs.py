@@ -13,25 +13,38 @@ from localstack.embedded.state import StackFile
 
 pytestmark = pytest.mark.unit
 
+
+def at(second: int) -> str:
+    """As the services write it."""
+    return f"2026-11-22 10:00:0{second},250+0000"
+
+
 LOGGED: Mapping[str, list[dict[str, Any]]] = {
     "/aws/lambda/library-users": [
         {
-            "message": "invocation", "timestamp": "2026-11-22 10:00:01", "service": "users", "route": "POST /api/users",
+            "message": "invocation", "timestamp": at(1), "service": "users", "route": "POST /api/users",
             "status": 409, "duration_ms": 12.5, "actor": "anonymous", "error_code": "email_taken",
             "correlation_id": "one", "account": "01",
         },
-        {"message": "something else", "timestamp": "2026-11-22 10:00:02", "level": "INFO", "correlation_id": "one"},
+        {"message": "something else", "timestamp": at(2), "level": "INFO", "correlation_id": "one"},
         {
-            "message": "message set aside", "timestamp": "2026-11-22 10:00:03", "level": "ERROR", "service": "users",
+            "message": "message set aside", "timestamp": at(3), "level": "ERROR", "service": "users",
             "consumer": "notes", "reason": "there is no such thing", "correlation_id": "letter",
         },
-        {"message": "unexpected", "timestamp": "2026-11-22 10:00:04", "level": "WARNING", "correlation_id": "letter"},
+        {"message": "unexpected", "timestamp": at(4), "level": "WARNING", "correlation_id": "letter"},
         {"type": "platform.report", "record": {}},
     ],
     "/aws/lambda/library-authorizer": [
         {
-            "message": "invocation", "timestamp": "2026-11-22 10:00:00", "service": "gateway", "route": "authorizer",
+            "message": "invocation", "timestamp": at(0), "service": "gateway", "route": "authorizer",
             "status": 200, "duration_ms": 3.0, "actor": "anonymous", "correlation_id": "one",
+        }
+    ],
+    "/aws/lambda/library-publisher": [
+        {
+            "message": "invocation", "timestamp": at(5), "service": "users", "route": "stream users",
+            "status": "ok", "duration_ms": 4.0, "actor": "system", "correlation_id": "batch",
+            "correlation_ids": ["other", "in a batch"],
         }
     ],
 }  # fmt: skip
@@ -59,6 +72,7 @@ class Client:
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     functions = {"Users": "library-users", "Authorizer": "library-authorizer", "Books": "library-books"}
+    functions["Publisher"] = "library-publisher"
     path = tmp_path / "stack.json"
     StackFile("http://here", "http://emulator", "us-east-1", [], {}, functions, "library", {}).write(path)
     monkeypatch.setattr(engine, "identify", lambda _: engine.Engine("ministack", "1"))
@@ -66,19 +80,33 @@ def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("correlation_id", ["one", None])
-def test_invocations_stand_under_a_heading_oldest_first(known: Path, correlation_id: str | None) -> None:
-    assert [line.split("  ") for line in logs.lines(known, correlation_id)] == [
+def test_invocations_stand_under_a_heading_oldest_first(known: Path) -> None:
+    assert [line.split("  ") for line in logs.lines(known, "one")] == [
         ["timestamp", "service", "route", "status", "duration_ms", "actor", "error_code", "correlation_id"],
-        ["2026-11-22 10:00:00", "gateway", "authorizer", "200", "3.0", "anonymous", "-", "one"],
-        ["2026-11-22 10:00:01", "users", "POST /api/users", "409", "12.5", "anonymous", "email_taken", "one"],
+        ["2026-11-22T10:00:00.250Z", "gateway", "authorizer", "200", "3.0", "anonymous", "-", "one"],
+        ["2026-11-22T10:00:01.250Z", "users", "POST /api/users", "409", "12.5", "anonymous", "email_taken", "one"],
+    ]
+
+
+def test_without_an_id_all_invocations_are_shown(known: Path) -> None:
+    assert [line.split("  ")[2] for line in logs.lines(known, None)[1:]] == [
+        "authorizer",
+        "POST /api/users",
+        "stream users",
+    ]
+
+
+@pytest.mark.parametrize("correlation_id", ["batch", "other", "in a batch"])
+def test_the_line_of_a_batch_is_found_by_the_ids_of_what_was_in_it(known: Path, correlation_id: str) -> None:
+    assert [line.split("  ") for line in logs.lines(known, correlation_id)[1:]] == [
+        ["2026-11-22T10:00:05.250Z", "users", "stream users", "ok", "4.0", "system", "-", "batch"],
     ]
 
 
 def test_what_went_wrong_is_found_by_the_id_of_a_dead_letter(known: Path) -> None:
     assert [line.split("  ") for line in logs.lines(known, "letter")[1:]] == [
-        ["2026-11-22 10:00:03", "users", "notes", "ERROR message set aside: there is no such thing"],
-        ["2026-11-22 10:00:04", "-", "-", "WARNING unexpected"],
+        ["2026-11-22T10:00:03.250Z", "users", "notes", "ERROR message set aside: there is no such thing"],
+        ["2026-11-22T10:00:04.250Z", "-", "-", "WARNING unexpected"],
     ]
 
 

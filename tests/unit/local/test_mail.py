@@ -16,6 +16,7 @@ pytestmark = pytest.mark.unit
 
 MOMENT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 STAMP = MOMENT.timestamp()
+NO_LOG = Path("no such file")
 
 
 def ministack_mail(to: str, subject: str, at: float) -> dict[str, Any]:
@@ -89,9 +90,39 @@ def test_messages_are_printed_for_people(monkeypatch: pytest.MonkeyPatch, tmp_pa
     StackFile("http://here", "http://emulator", "us-east-1", [], {}, {}, "library", {}).write(known)
     monkeypatch.setattr(engine, "identify", lambda _: engine.Engine("ministack", "1"))
 
-    assert mail.lines(known, "bob@example.org") == ["2026-11-21 12:00:00Z  bob@example.org  first\n    text\n"]
-    assert mail.lines(known, "+441632960001") == ["+441632960001\n    123456 is your code\n"]
-    assert mail.lines(known, "eve@example.org") == ["nothing was sent to eve@example.org"]
+    assert mail.lines(known, "bob@example.org", NO_LOG) == ["2026-11-21T12:00:00Z  bob@example.org  first\n    text\n"]
+    assert mail.lines(known, "+441632960001", NO_LOG) == ["+441632960001\n    123456 is your code\n"]
+    assert mail.lines(known, "eve@example.org", NO_LOG) == ["nothing was sent to eve@example.org"]
+
+
+def test_messages_of_all_kinds_are_printed_in_order_of_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    number = "+441632960001"
+    long = "x" * 100
+    texts = ["same", "same", f"{long}\nand more", "same"]
+    monkeypatch.setitem(
+        ANSWERS, "/_ministack/sns/sms-messages", {"sms_messages": {number: [{"Message": text} for text in texts]}}
+    )
+    known, log = tmp_path / "stack.json", tmp_path / "ministack.log"
+    StackFile("http://here", "http://emulator", "us-east-1", [], {}, {}, "library", {}).write(known)
+    monkeypatch.setattr(engine, "identify", lambda _: engine.Engine("ministack", "1"))
+
+    def logged(seconds: float, text: str, to: str = number) -> str:
+        local = datetime.fromtimestamp(STAMP + seconds)  # noqa: DTZ006 - as the emulator writes it
+        return f"{local:%Y-%m-%d %H:%M:%S} INFO [sns] SNS SMS to {to}: {text[:80]}\n"
+
+    # The first text is from before the emulator was started again: its log does not know it.
+    log.write_text(
+        f"banner\n{logged(0, 'same', '+1')}{logged(-60, 'same')}{logged(0.5, long)}and more\n{logged(9, 'same')}"
+    )
+
+    assert [line.partition("\n")[0] for line in mail.lines(known, None, log)] == [
+        number,
+        f"2026-11-21T11:59:00Z  {number}",
+        "2026-11-21T12:00:00Z  bob@example.org  first",
+        f"2026-11-21T12:00:00Z  {number}",
+        "2026-11-21T12:00:01Z  ann@example.org  second",
+        f"2026-11-21T12:00:09Z  {number}",
+    ]
 
 
 def test_without_any_message_that_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -101,7 +132,7 @@ def test_without_any_message_that_is_said(monkeypatch: pytest.MonkeyPatch, tmp_p
     StackFile("http://here", "http://emulator", "us-east-1", [], {}, {}, "library", {}).write(known)
     monkeypatch.setattr(engine, "identify", lambda _: engine.Engine("ministack", "1"))
 
-    assert mail.lines(known, None) == ["nothing was sent yet"]
+    assert mail.lines(known, None, NO_LOG) == ["nothing was sent yet"]
 
 
 def test_what_does_not_answer_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from localstack.embedded import deploy, engine
 from localstack.embedded.aws import Aws
@@ -21,13 +22,17 @@ BUILDING = {**IDLE, "building": 2, "replay_until_at_least": LONG_AGO}
 OUTPUTS = {
     "EventsArchiveArn": "arn:archive",
     "EventBusArn": "arn:bus",
+    "AnalyticsQueue": "http://emulator/queue",
     "AnalyticsRuleArn": "arn:rule",
     "AnalyticsCopiesRuleArn": "arn:copies",
 }
 
 
 class Client:
-    """Of Lambda and EventBridge, as far as they are asked."""
+    """Of Lambda, SQS and EventBridge, as far as they are asked. waiting, in_hand: of the queue's messages."""
+
+    waiting, in_hand = 0, 0
+    knows_replays = True
 
     def __init__(self, *answers: dict[str, Any]) -> None:
         self.answers = list(answers)
@@ -46,7 +51,20 @@ class Client:
         return {"Archives": [{"ArchiveName": name} for name in self.archives if name.startswith(NamePrefix)]}
 
     def start_replay(self, **asked: Any) -> None:
-        self.replays.append(asked)
+        self.replays.append({**asked, "State": "RUNNING"})
+
+    def list_replays(self, *, NamePrefix: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        if not self.knows_replays:
+            raise ClientError({"Error": {"Code": "InternalFailure"}}, "ListReplays")
+        return {"Replays": [replay for replay in self.replays if replay["ReplayName"].startswith(NamePrefix)]}
+
+    def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        assert QueueUrl == OUTPUTS["AnalyticsQueue"]
+        numbers = {
+            "ApproximateNumberOfMessages": str(self.waiting),
+            "ApproximateNumberOfMessagesNotVisible": str(self.in_hand),
+        }
+        return {"Attributes": {name: numbers[name] for name in AttributeNames}}
 
 
 @pytest.fixture
@@ -90,6 +108,38 @@ def test_a_replay_reaches_past_the_beginning_and_only_to_analytics(
     assert asked["ReplayName"] in line
     assert asked["EventEndTime"].isoformat() == "2026-01-01T00:01:00+00:00"
     assert asked["Destination"] == {"Arn": "arn:bus", "FilterArns": ["arn:rule", "arn:copies"]}
+
+
+def test_the_status_says_whether_to_finish(monkeypatch: pytest.MonkeyPatch, known: Path) -> None:
+    client = answering(monkeypatch, BUILDING, BUILDING, BUILDING, BUILDING)
+    before = ["live: 1", "building: 2", f"replay_until_at_least: {LONG_AGO}"]
+    assert list(rebuild(known, "status")) == [
+        *before,
+        "AnalyticsQueue: 0 waiting, 0 being counted or between two tries",
+        "replay: none was started",
+    ]
+
+    list(rebuild(known, "replay"))
+    client.waiting, client.in_hand = 70, 3
+    (replay,) = client.replays
+    client.replays.append({"ReplayName": "rebuild-1-1", "State": "FAILED"})
+    assert list(rebuild(known, "status")) == [
+        *before,
+        "AnalyticsQueue: 70 waiting, 3 being counted or between two tries",
+        f"replay: {replay['ReplayName']} RUNNING",
+    ]
+
+    client.knows_replays = False
+    assert list(rebuild(known, "status"))[-1] == "replay: the emulator does not say"
+
+
+def test_while_nothing_is_built_the_status_is_about_the_queue(monkeypatch: pytest.MonkeyPatch, known: Path) -> None:
+    answering(monkeypatch, IDLE)
+
+    assert list(rebuild(known, "status")) == [
+        "live: 1",
+        "AnalyticsQueue: 0 waiting, 0 being counted or between two tries",
+    ]
 
 
 def test_nothing_is_begun_that_could_not_be_replayed_but_by_force(monkeypatch: pytest.MonkeyPatch, known: Path) -> None:

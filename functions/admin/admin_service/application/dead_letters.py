@@ -25,7 +25,7 @@ from admin_service.application.views import (
     RedriveView,
     ResultView,
 )
-from admin_service.domain.dead_letters import DeadLetterQueue, Kind, Letter, Outcome, document_of, stream_batch
+from admin_service.domain.dead_letters import DeadLetterQueue, Kind, Letter, Outcome, document_of, origin, stream_batch
 from admin_service.domain.errors import DeadLetterQueueNotFound
 from library_common.publisher import redrivable_record
 from library_common.telemetry import count, logger
@@ -133,6 +133,7 @@ class DeadLetters:
                 logger().warning("not given back", extra={"queue": queue.name, "failure": type(failure).__name__})
 
     def _send_off(self, queue: DeadLetterQueue, letter: Letter) -> ResultView:
+        event_id = origin(letter).event_id
         try:
             outcome, detail = self._sent(queue, letter)
             if outcome is Outcome.MOVED:
@@ -140,8 +141,8 @@ class DeadLetters:
                 self.queues.delete(queue.url, letter)
         except Exception as failure:  # noqa: BLE001 - it stays where it is, and the others are tried all the same
             logger().error("redrive failed", extra={"queue": queue.name, "failure": type(failure).__name__})
-            return ResultView(id=letter.id, outcome=Outcome.FAILED, detail=type(failure).__name__)
-        return ResultView(id=letter.id, outcome=outcome, detail=detail)
+            return ResultView(id=letter.id, outcome=Outcome.FAILED, detail=type(failure).__name__, event_id=event_id)
+        return ResultView(id=letter.id, outcome=outcome, detail=detail, event_id=event_id)
 
     def _sent(self, queue: DeadLetterQueue, letter: Letter) -> tuple[Outcome, str | None]:
         if queue.kind is Kind.PUBLICATIONS:

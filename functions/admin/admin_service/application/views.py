@@ -86,11 +86,14 @@ class LettersView(BaseModel):
 class ResultView(BaseModel):
     """What became of one message. `gone`: the stream does not have its records any more. `unreadable`: there is nothing
     in it that could be sent off. Whatever was not `moved` is in the queue as before.
+
+    event_id: of the event in it, if there is one: a message that fails again has another id, but the same event.
     """
 
     id: str
     outcome: Outcome
     detail: str | None = None
+    event_id: str | None = None
 
 
 class RedriveView(BaseModel):
