@@ -413,6 +413,14 @@ def test_what_is_read_can_be_sent_back_as_it_is(library: Library) -> None:
     assert library.ask("PUT", path, read.json).json == read.json, "the same again changes nothing"
 
 
+@pytest.mark.parametrize("said", ["7", "24:00", "22:60", "22:00\n", "9:30", "22.00"])
+def test_what_is_no_time_is_refused_in_words(library: Library, said: str) -> None:
+    for body in ({"quiet_hours": {"start": said, "end": "07:00"}}, {"digest": {"rhythm": "daily", "at": said}}):
+        answer = library.ask("PUT", f"/preferences/{MEMBER}", body)
+        assert answer.status == 422
+        assert [error["message"] for error in answer.json["errors"]] == ["must be a time like 22:00"]
+
+
 def test_the_servers_own_fields_are_not_the_members_to_set(library: Library) -> None:
     odd = {"user_id": OTHER, "version": 7, "defaults": {"channels": [], "language": "xx", "time_zone": "UTC"}}
     answer = library.ask("PUT", f"/preferences/{MEMBER}", {**odd, "language": "fr"})
