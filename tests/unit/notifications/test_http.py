@@ -20,7 +20,7 @@ from notifications_service.application.wording import Templating
 from notifications_service.domain.errors import UserNotFound
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.http import build
-from tests.fakes.notifications import FakeNotices, FakePreferences, FakePush, FakeWording
+from tests.fakes.notifications import FakeAccountLanguages, FakeNotices, FakePreferences, FakePush, FakeWording
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import Answer, api_event, call, person, service
 from tests.support.operator_log import reading_the_log
@@ -68,6 +68,7 @@ class Library:
     wording: FakeWording = field(default_factory=FakeWording)
     preferences: FakePreferences = field(default_factory=FakePreferences)
     devices: FakeDevices = field(default_factory=FakeDevices)
+    languages: FakeAccountLanguages = field(default_factory=FakeAccountLanguages)
     notices: FakeNotices = field(init=False)
     api: ServiceApi = field(init=False)
 
@@ -87,7 +88,7 @@ class Library:
             default_language="en",
             library_time_zone="Africa/Nairobi",
         )
-        about = NoticeCases.of(self.notices.ports, templates, self.preferences, self.clock)
+        about = NoticeCases.of(self.notices.ports, templates, self.preferences, self.languages, self.clock)
         self.api = build(lambda: members, lambda: about)
 
     def ask(self, method: str, path: str, body: object = None, *, by: Any = AS_MEMBER, **headers: str) -> Answer:
@@ -122,6 +123,21 @@ def test_notices_are_listed_newest_first_in_the_readers_words(library: Library) 
     # A loan ends on a day of the library, wherever its reader is.
     assert "6 décembre 2026" in answer.json["items"][0]["text"]
     assert (answer.json["unread"], answer.json["next_cursor"]) == (2, None)
+
+
+def test_the_list_is_in_the_accounts_language_unless_the_member_wished_for_another(library: Library) -> None:
+    library.notices.inbox.tell(MEMBER, Kind.LOAN_ISSUED, {"title": "Dawn", "due_date": "2026-12-05T22:30:00Z"})
+
+    def heading() -> str:
+        return str(library.ask("GET", f"/user/{MEMBER}").json["items"][0]["heading"])
+
+    assert heading() == "You borrowed “Dawn”"
+    library.languages.note(MEMBER, None, "fr")
+    assert heading() == "Vous avez emprunté « Dawn »"
+    exported = library.ask("GET", f"/export/{MEMBER}", by=service("users", "notifications:read")).json
+    assert exported["notices"][0]["heading"] == "Vous avez emprunté « Dawn »"
+    library.ask("PUT", f"/preferences/{MEMBER}", {"language": "en-GB"})
+    assert heading() == "You borrowed “Dawn”"
 
 
 def test_a_notice_that_cannot_be_put_into_words_does_not_hide_the_others(
