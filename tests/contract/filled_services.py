@@ -34,6 +34,7 @@ from library_common.http import ServiceApi
 from library_common.ids import new_id
 from library_common.limits import Unlimited
 from loans_service.adapters.dynamodb import DynamoLoans
+from notifications_service.adapters.account_languages import DynamoAccountLanguages
 from notifications_service.application.api_ports import Wish
 from notifications_service.application.use_cases import NoticeCases
 from notifications_service.domain.kinds import Kind
@@ -195,7 +196,7 @@ def notifications(stack: InProcess) -> Running:
     cases = notifications_service.bootstrap.compose_members(table)
     cases = replace(cases, devices=replace(cases.devices, push=FakePush()))
     templates = notifications_service.bootstrap.templates_on(table)
-    about = NoticeCases.of(notices.ports, templates, cases.wishes, SystemClock())
+    about = NoticeCases.of(notices.ports, templates, cases.wishes, DynamoAccountLanguages(table), SystemClock())
     told = notices.inbox.tell(member, Kind.LOAN_ISSUED, samples_of(Kind.LOAN_ISSUED))
     notices.failures.add(member, delivery_id=told.id)
     closed = {"subject": "Closed on Friday", "message": "We are back on Saturday."}

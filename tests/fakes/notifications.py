@@ -225,6 +225,21 @@ class FakePreferences:
 
 
 @dataclass
+class FakeAccountLanguages:
+    """What accounts said."""
+
+    noted: dict[str, str] = field(default_factory=dict)
+
+    def of(self, user_id: str) -> str | None:
+        return self.noted.get(user_id)
+
+    def note(self, user_id: str, was: str | None, language: str | None) -> None:
+        if self.of(user_id) == was:
+            self.noted.pop(user_id, None)
+            self.noted |= {user_id: language} if language is not None else {}
+
+
+@dataclass
 class FakePush:
     """A push service that refuses tokens which say so."""
 

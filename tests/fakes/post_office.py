@@ -8,7 +8,9 @@ from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from library_common.dynamodb import Table
 from library_common.ids import new_id
+from notifications_service.adapters.account_languages import DynamoAccountLanguages
 from notifications_service.adapters.broadcasts import DynamoBroadcasts
 from notifications_service.adapters.dynamodb import DynamoAgenda, DynamoDeliveries, DynamoPlans, DynamoReminders
 from notifications_service.adapters.lists import DynamoEntries, DynamoFailed
@@ -28,6 +30,7 @@ from notifications_service.application.ports import (
     NeighbourUnavailable,
     Rendered,
 )
+from notifications_service.application.reading import Reading
 from notifications_service.application.reminding import Remind
 from notifications_service.application.sweeping import Sweep
 from notifications_service.domain.kinds import Channel, Kind, Urgency
@@ -294,6 +297,7 @@ class Post:
         return Delivering(
             deliveries=self._port(DynamoDeliveries(self.table, self.client), "deliveries"),
             preferences=self.wishes,
+            languages=self._port(self.languages, "languages"),
             accounts=self._port(self.neighbours, "users"),
             loans=self._port(self.neighbours, "loans"),
             templates=self.wording,
@@ -309,6 +313,10 @@ class Post:
             clock=self.clock,
             jitter=lambda: 0.5,
         )
+
+    @property
+    def languages(self) -> DynamoAccountLanguages:
+        return DynamoAccountLanguages(Table(self.table, self.client))
 
     @property
     def remind(self) -> Remind:
@@ -343,6 +351,10 @@ class Post:
     @property
     def inbox(self) -> Inbox:
         return Inbox(DynamoEntries(self.table, self.client), self.clock)
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.inbox, self.wording, self.wishes, self.languages)
 
     @property
     def failures(self) -> Failures:

@@ -8,6 +8,7 @@ from library_common.clock import SystemClock
 from library_common.configuration import parameter, secret
 from library_common.dynamodb import Table
 from library_common.limits import limiter
+from notifications_service.adapters.account_languages import DynamoAccountLanguages
 from notifications_service.adapters.broadcasts import DynamoBroadcasts
 from notifications_service.adapters.built_in_wording import BuiltIn
 from notifications_service.adapters.devices import DynamoDevices
@@ -94,6 +95,11 @@ def templates_on(table: Table) -> JinjaTemplates:
 def preferences() -> DynamoPreferences:
     """What members wished for."""
     return DynamoPreferences(_table())
+
+
+@cache
+def _languages() -> DynamoAccountLanguages:
+    return DynamoAccountLanguages(_table())
 
 
 @cache
@@ -212,6 +218,7 @@ def sending() -> "Delivering":
     return Delivering(
         deliveries=DynamoDeliveries(settings().table_name, aws.dynamodb),
         preferences=preferences(),
+        languages=_languages(),
         accounts=_accounts(),
         loans=_loans(),
         templates=templates(),
@@ -285,4 +292,4 @@ def notices() -> Notices:
 @cache
 def notice_cases() -> NoticeCases:
     """What the HTTP API does about notices there are."""
-    return NoticeCases.of(notices(), templates(), preferences(), _CLOCK)
+    return NoticeCases.of(notices(), templates(), preferences(), _languages(), _CLOCK)

@@ -1,5 +1,6 @@
 """What requests and answers of the notifications API look like."""
 
+import re
 from datetime import time
 from typing import Annotated, Literal, Self
 
@@ -33,7 +34,21 @@ from notifications_service.domain.template_fields import FieldType, fields_of
 from notifications_service.domain.template_parts import MAX_SOURCE_BYTES, Part, Wording
 
 Id = Annotated[Line, Field(min_length=1, max_length=40)]
-ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["22:00"])]
+_CLOCK_TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
+
+
+def _clock_time(value: str) -> str:
+    if re.fullmatch(_CLOCK_TIME, value) is None:
+        raise ValueError("must be a time like 22:00")
+    return value
+
+
+# The pattern is for the documentation: pydantic's own refusal would tell people nothing else.
+ClockTime = Annotated[
+    str,
+    AfterValidator(_clock_time),
+    Field(json_schema_extra={"pattern": f"^{_CLOCK_TIME}$"}, examples=["22:00"]),
+]
 
 
 def _language(value: str) -> str:

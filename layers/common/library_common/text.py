@@ -1,9 +1,10 @@
 """Text as the API accepts it: NFC-normalised, trimmed, without control characters or lone surrogates."""
 
+import re
 import unicodedata
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field
 
 # Cc control, Cs lone surrogates (JSON can smuggle them in), Cn unassigned non-characters are kept:
 # a newer Unicode than ours is no reason to refuse a name.
@@ -44,8 +45,21 @@ type Line = Annotated[str, BeforeValidator(_clean), AfterValidator(_visible)]
 type Prose = Annotated[str, BeforeValidator(_clean_prose), AfterValidator(_visible)]
 """Text that may contain line breaks."""
 
+_LANGUAGE = "[a-zA-Z]{2,3}"
+
+
+def _language(value: str) -> str:
+    if re.fullmatch(_LANGUAGE, value) is None:
+        raise ValueError("must be a language like fr: two or three letters")
+    return value.lower()
+
+
+# The pattern is for the documentation: pydantic's own refusal would tell people nothing else.
 type LanguageCode = Annotated[
-    str, BeforeValidator(_clean), StringConstraints(pattern=r"^[a-zA-Z]{2,3}$", to_lower=True)
+    str,
+    BeforeValidator(_clean),
+    AfterValidator(_language),
+    Field(json_schema_extra={"pattern": f"^{_LANGUAGE}$"}),
 ]
 """ISO 639 code of two or three letters, lower case."""
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter, ValidationError
 
+from library_common.refused_fields import what_is_wrong
 from library_common.text import LanguageCode, Line, Prose, fold, words
 
 pytestmark = pytest.mark.unit
@@ -84,6 +85,13 @@ def test_a_language_is_its_code_in_lower_case(given_text: str, kept: str) -> Non
 @pytest.mark.parametrize("value", ["", "e", "engl", "e1", "en-GB", "ён"])
 def test_a_language_is_nothing_else(value: str) -> None:
     assert is_refused(LANGUAGE, value)
+
+
+def test_what_is_no_language_is_refused_in_words_and_documented_as_a_pattern() -> None:
+    with pytest.raises(ValidationError) as refused:
+        LANGUAGE.validate_python("french")
+    assert what_is_wrong(refused.value.errors()[0]) == "must be a language like fr: two or three letters"
+    assert LANGUAGE.json_schema()["pattern"] == "^[a-zA-Z]{2,3}$"
 
 
 @given(EVERYTHING)

@@ -21,7 +21,7 @@ from notifications_service.domain.errors import UserNotFound
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.http import build
 from notifications_service.shapes import PreferencesBody, SendBody
-from tests.fakes.notifications import FakeNotices, FakePreferences, FakePush, FakeWording
+from tests.fakes.notifications import FakeAccountLanguages, FakeNotices, FakePreferences, FakePush, FakeWording
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import Answer, api_event, call, person, service
 from tests.support.operator_log import reading_the_log
@@ -69,6 +69,7 @@ class Library:
     wording: FakeWording = field(default_factory=FakeWording)
     preferences: FakePreferences = field(default_factory=FakePreferences)
     devices: FakeDevices = field(default_factory=FakeDevices)
+    languages: FakeAccountLanguages = field(default_factory=FakeAccountLanguages)
     notices: FakeNotices = field(init=False)
     api: ServiceApi = field(init=False)
 
@@ -88,7 +89,7 @@ class Library:
             default_language="en",
             library_time_zone="Africa/Nairobi",
         )
-        about = NoticeCases.of(self.notices.ports, templates, self.preferences, self.clock)
+        about = NoticeCases.of(self.notices.ports, templates, self.preferences, self.languages, self.clock)
         self.api = build(lambda: members, lambda: about)
 
     def ask(self, method: str, path: str, body: object = None, *, by: Any = AS_MEMBER, **headers: str) -> Answer:
@@ -123,6 +124,21 @@ def test_notices_are_listed_newest_first_in_the_readers_words(library: Library) 
     # A loan ends on a day of the library, wherever its reader is.
     assert "6 décembre 2026" in answer.json["items"][0]["text"]
     assert (answer.json["unread"], answer.json["next_cursor"]) == (2, None)
+
+
+def test_the_list_is_in_the_accounts_language_unless_the_member_wished_for_another(library: Library) -> None:
+    library.notices.inbox.tell(MEMBER, Kind.LOAN_ISSUED, {"title": "Dawn", "due_date": "2026-12-05T22:30:00Z"})
+
+    def heading() -> str:
+        return str(library.ask("GET", f"/user/{MEMBER}").json["items"][0]["heading"])
+
+    assert heading() == "You borrowed “Dawn”"
+    library.languages.note(MEMBER, None, "fr")
+    assert heading() == "Vous avez emprunté « Dawn »"
+    exported = library.ask("GET", f"/export/{MEMBER}", by=service("users", "notifications:read")).json
+    assert exported["notices"][0]["heading"] == "Vous avez emprunté « Dawn »"
+    library.ask("PUT", f"/preferences/{MEMBER}", {"language": "en-GB"})
+    assert heading() == "You borrowed “Dawn”"
 
 
 def test_a_notice_that_cannot_be_put_into_words_does_not_hide_the_others(
@@ -427,6 +443,14 @@ def test_what_is_read_can_be_sent_back_as_it_is(library: Library) -> None:
     read = library.ask("GET", path)
     assert (read.json["channels"]["loan_issued"], read.json["digest"]["at"]) == (["in_app"], "18:30")
     assert library.ask("PUT", path, read.json).json == read.json, "the same again changes nothing"
+
+
+@pytest.mark.parametrize("said", ["7", "24:00", "22:60", "22:00\n", "9:30", "22.00"])
+def test_what_is_no_time_is_refused_in_words(library: Library, said: str) -> None:
+    for body in ({"quiet_hours": {"start": said, "end": "07:00"}}, {"digest": {"rhythm": "daily", "at": said}}):
+        answer = library.ask("PUT", f"/preferences/{MEMBER}", body)
+        assert answer.status == 422
+        assert [error["message"] for error in answer.json["errors"]] == ["must be a time like 22:00"]
 
 
 def test_the_servers_own_fields_are_not_the_members_to_set(library: Library) -> None:

@@ -91,6 +91,18 @@ def test_little_data_is_enough(kind: Kind, channel: Channel, language: str) -> N
     assert "« »" not in whole
 
 
+@pytest.mark.parametrize(
+    ("language", "nobody", "ann"),
+    [("en", "Hello there,", "Hello Ann,"), ("fr", "Bonjour à vous,", "Bonjour Ann,"), ("es", "Hola:", "Hola Ann:")],
+)
+@pytest.mark.parametrize("kind", Kind)
+def test_whoever_has_no_name_is_greeted_like_somebody_new(kind: Kind, language: str, nobody: str, ann: str) -> None:
+    for name, greeting in (("", nobody), ("Ann", ann)):
+        mail = templates().render(kind, Channel.EMAIL, language, {**samples_of(kind), "member_name": name})
+        assert mail.text.split("\n")[0] == greeting
+        assert f"<p>{greeting}</p>" in (mail.html or "")
+
+
 def test_an_email_about_a_loan() -> None:
     rendered = templates().render(
         Kind.LOAN_ISSUED,

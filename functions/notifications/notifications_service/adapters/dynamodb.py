@@ -9,7 +9,7 @@
     the member was erased            MEMBER#<user>   ERASED                  forgetting, before anything else
     an announcement                  BROADCAST#<id>  BROADCAST               announcing; each page of it; cancelling it
     an announcement's request        IDEMPOTENT#<..> IDEMPOTENT              announcing (library_common.idempotency)
-    preferences, devices, templates  (adapters/preferences.py and its neighbours)
+    preferences, devices, templates, the account's language  (adapters/preferences.py and its neighbours)
 
     access                                           how                                          request units
     plan a notice with n messages and a reminder     transaction, with a check of ERASED          2 x (4 + n) write

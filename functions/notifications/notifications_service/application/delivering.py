@@ -34,6 +34,7 @@ from notifications_service.application.api_ports import Entry
 from notifications_service.application.brake import Brake
 from notifications_service.application.ports import (
     Account,
+    AccountLanguages,
     Accounts,
     Caps,
     Deliveries,
@@ -130,6 +131,7 @@ class Delivering:
 
     deliveries: Deliveries
     preferences: StoredPreferences
+    languages: AccountLanguages
     accounts: Accounts
     loans: Loans
     templates: Templates
@@ -171,6 +173,8 @@ class Delivering:
             return "nothing due"
         if not (due := [delivery for turn in turns if (delivery := self._settled(turn)) is not None]):
             return "given up"
+        # Before users is asked, so that an answer that took long does not take the place of a newer one.
+        noted = self.languages.of(lease.user_id)
         try:
             account = self.accounts.find(lease.user_id)
         except NeighbourUnavailable:
@@ -180,6 +184,8 @@ class Delivering:
             for delivery in due:
                 self.deliveries.drop(delivery, "no_member", now)
             return "no member"
+        if account.language != noted:
+            self.languages.note(lease.user_id, noted, account.language)
         turn = _Turn(lease, account, self.preferences.of(lease.user_id))
         ready = self._ready(due, turn)
         if not ready:

@@ -56,6 +56,18 @@ class StoredPreferences(Protocol):
         ...
 
 
+class AccountLanguages(Protocol):
+    """What language members' accounts said when users was asked last: whoever writes a list need not ask."""
+
+    def of(self, user_id: str) -> str | None:
+        """None for an account that said none, or was never asked for."""
+        ...
+
+    def note(self, user_id: str, was: str | None, language: str | None) -> None:
+        """Nothing happens when it is not what it `was` any more, nor for erased members."""
+        ...
+
+
 class FirstAllowed(Protocol):
     """`notifications_service.domain.timing.first_allowed`."""
 

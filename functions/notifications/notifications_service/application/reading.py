@@ -5,7 +5,7 @@ from datetime import datetime
 
 from library_common.telemetry import logger
 from notifications_service.application.api_ports import Entry, Inbox, Position
-from notifications_service.application.ports import StoredPreferences, Templates
+from notifications_service.application.ports import AccountLanguages, StoredPreferences, Templates
 from notifications_service.domain.kinds import Channel, Kind
 
 
@@ -23,11 +23,13 @@ class ShownNotice:
 
 @dataclass(frozen=True)
 class Reading:
-    """Notices are kept as data and written when they are read: in the language the reader wishes today."""
+    """Notices are kept as data and written when they are read: in the language the reader wishes today, or the account
+    named when a message was sent last. The list does not wait for users, and does not change its language with it."""
 
     inbox: Inbox
     templates: Templates
     preferences: StoredPreferences
+    languages: AccountLanguages
 
     def page(
         self, user_id: str, limit: int, position: Position | None, *, unread_only: bool
@@ -36,7 +38,7 @@ class Reading:
         entries, following, unread = self.inbox.list(user_id, limit, position, unread_only)
         if not entries:
             return [], following, unread
-        language = self.preferences.of(user_id).language
+        language = self.preferences.of(user_id).language or self.languages.of(user_id)
         return [self._shown(entry, language) for entry in entries], following, unread
 
     def _shown(self, entry: Entry, language: str | None) -> ShownNotice:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from library_common.clock import Clock
 from notifications_service.application.api_ports import Announce, Failures, Inbox, Notices
 from notifications_service.application.devices import MemberDevices
-from notifications_service.application.ports import StoredPreferences, Templates
+from notifications_service.application.ports import AccountLanguages, StoredPreferences, Templates
 from notifications_service.application.reading import Reading
 from notifications_service.application.sending import Sending
 from notifications_service.application.wishes import Wishes
@@ -23,9 +23,16 @@ class NoticeCases:
     announcements: Announce
 
     @classmethod
-    def of(cls, notices: Notices, templates: Templates, preferences: StoredPreferences, clock: Clock) -> "NoticeCases":
+    def of(
+        cls,
+        notices: Notices,
+        templates: Templates,
+        preferences: StoredPreferences,
+        languages: AccountLanguages,
+        clock: Clock,
+    ) -> "NoticeCases":
         return cls(
-            reading=Reading(notices.inbox, templates, preferences),
+            reading=Reading(notices.inbox, templates, preferences, languages),
             inbox=notices.inbox,
             failures=notices.failures,
             sending=Sending(notices.announce, clock),
