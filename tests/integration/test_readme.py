@@ -1,5 +1,6 @@
 """The walk in the README, executed as it stands there."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -33,6 +34,13 @@ def test_the_walk_runs_as_written(library: LibraryClient) -> None:
     )
 
     assert done.returncode == 0, done.stderr
+    # The search, the copies, her loans, the return, her notices and the dashboard stand on lines of their own, ...
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(answers) == 6, done.stdout
+    assert "Clean Code" in [one["title"] for one in answers[0]["items"]]
+    assert answers[3]["status"] == "RETURNED"
+    # ... and so does the heading of the table below them.
+    assert any(line.endswith("rank,book_id,title,author,genre,loans,renewals") for line in done.stdout.splitlines())
     alice, book, loan = done.stdout.split("ids ")[1].split()
     assert library.loan(loan)["status"] == "RETURNED"
     assert library.loan(loan)["user_id"] == alice
