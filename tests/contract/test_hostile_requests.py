@@ -150,6 +150,9 @@ def cursor(fingerprint: str, position: object) -> str:
     return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
 
 
+INVISIBLE = '"' + "\u202e" * 3 + '"'
+
+
 @pytest.mark.parametrize(("name", "label"), WITH_BODY)
 def test_bodies(stack: InProcess, name: str, label: str) -> None:
     with filled_services.running(stack, name) as service:
@@ -169,7 +172,9 @@ def test_a_broken_text_in_every_field(stack: InProcess, name: str, label: str) -
         with filled_services.running(stack, name) as service:
             asker = Asker(service, name, label)
             for field in fields:
-                for raw in (r'"\ud800"', r'"a\u0000"', '"' + "\u202e" * 3 + '"', "1e400", "-1", "9" * 400, "[[[]]]"):
+                for raw in (r'"\ud800"', r'"a\u0000"', INVISIBLE, "1e400", "-1", "9" * 400, "[[[]]]"):
+                    if (field, raw) == ("current_password", INVISIBLE):
+                        continue  # somebody's password may be that
                     sent = f'{{"{field}": {raw}}}'.encode()
                     response = asker.ask(
                         f"{field}: {raw[:20]}", asker.url(), data=sent, headers={"Content-Type": "application/json"}

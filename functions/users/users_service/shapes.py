@@ -10,7 +10,12 @@ from library_common.text import IN_ANY_CASE, LanguageCode, Line, Prose
 from users_service.adapters.contacts import INTERNATIONAL, checked_email, e164
 from users_service.domain.codes import DIGITS, Channel
 from users_service.domain.decisions import ProfileWish
-from users_service.domain.identity import PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARACTERS, password_to_hash
+from users_service.domain.identity import (
+    PASSWORD_MAX_BYTES,
+    PASSWORD_MIN_CHARACTERS,
+    has_impossible,
+    password_to_hash,
+)
 from users_service.domain.membership import Status
 from users_service.domain.model import Preferences
 from users_service.domain.roles import Role
@@ -19,6 +24,12 @@ from users_service.domain.roles import Role
 def _as_hashed(password: str) -> str:
     password_to_hash(password)
     return password
+
+
+def _possible_password(text: str) -> str:
+    if has_impossible(text):
+        raise ValueError("has characters that no password has")
+    return text
 
 
 type Name = Annotated[Line, Field(min_length=1, max_length=200)]
@@ -147,7 +158,7 @@ class ProfileBody(RequestBody):
     preferences: PreferencesBody | None = None
     current_password: Annotated[
         # As with a login: rules for new passwords are no reason to refuse an old one, or to say less of a wrong one.
-        PresentedPassword | None,
+        Annotated[str, AfterValidator(_possible_password)] | None,
         Field(repr=False, description="Needed to change the e-mail address or phone number of one's own account."),
     ] = None
 

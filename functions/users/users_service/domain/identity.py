@@ -18,14 +18,18 @@ def caseless(text: str) -> str:
     return unicodedata.normalize("NFKC", once.casefold())
 
 
+def has_impossible(text: str) -> bool:
+    """Whether there are characters in it that no password has, under whatever rules it was set."""
+    return any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in text)
+
+
 def password_to_compare(text: str) -> str:
     """What is compared with a stored hash: NFC. For what can be nobody's password it is empty, which is nobody's too.
 
     Does not ask for a length beyond that: the rules may have been others when the password was set.
     """
     password = unicodedata.normalize("NFC", text)
-    impossible = any(unicodedata.category(c) in _REFUSED_CATEGORIES for c in password)
-    return "" if impossible or len(password.encode()) > PASSWORD_MAX_BYTES else password
+    return "" if has_impossible(password) or len(password.encode()) > PASSWORD_MAX_BYTES else password
 
 
 def password_to_hash(text: str) -> str:
