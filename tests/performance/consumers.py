@@ -90,6 +90,7 @@ class Measured:
     Budgets: write units of an event by its type, when there is nothing else to do (alone) and when all there is to do
     fills whole batches (together); invocations for an event of many.
     resting: who is given nothing meanwhile, since it would work on the same events, or on what this consumer does.
+    queued_at_most: how many events it has to catch up with, where so many as of others never come.
     """
 
     consumed: Consumed
@@ -99,6 +100,7 @@ class Measured:
     together: Mapping[str, float]
     invocations: float
     resting: Sequence[Consumed] = field(default_factory=tuple)
+    queued_at_most: int | None = None
 
 
 MEASURED = (
@@ -137,6 +139,7 @@ MEASURED = (
         # One member at a time, on purpose.
         invocations=1,
         resting=[BY_NAME["analytics"], BY_NAME["notifications"]],
+        queued_at_most=500,
     ),
 )
 
@@ -169,7 +172,8 @@ def consumers(stack: LocalStack, *, events: int = 500, queued: int = 10_000) -> 
                 meanwhile.enter_context(ConsumerQueue(stack, resting).held_back())
             queue.purge()  # of what came while others were measured
             yield from _from_the_bus(stack, measured, queue, events, write)
-            yield from _catching_up(stack, measured, queue, queued, write)
+            number = min(queued, measured.queued_at_most or queued)
+            yield from _catching_up(stack, measured, queue, number, write)
             yield from _in_full_batches(stack, measured, queue)
             yield from _alone(stack, measured, queue)
 
