@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from localstack.embedded.stack import LocalStack
 from tests.support.event_tap import EventTap
 from tests.support.faults import FaultProxy
 from tests.support.generous_limits import RATE_LIMITS
-from tests.support.library_client import ADMIN_ID, LIBRARIAN_ID, LibraryClient, eventually
+from tests.support.library_client import ADMIN_ID, LIBRARIAN_ID, LibraryClient, eventually, ok
 from tests.support.outgoing import Outgoing
 from tests.support.staff import employ
 
@@ -139,6 +140,12 @@ class Posting:
             return False
 
         eventually(over, "nothing on its way to them", seconds=300)
+
+    def given_up(self) -> list[dict[str, Any]]:
+        """What the API lists as failed."""
+        answer = self.library.http.get("/api/notifications/failed?limit=100", headers=self.library.as_admin())
+        found: list[dict[str, Any]] = ok(answer)["items"]
+        return found
 
     def dead_letters(self) -> dict[str, int]:
         """Queues of given-up things that are not empty."""

@@ -12,7 +12,7 @@ from library_common.ids import new_id
 from notifications_service.domain.deliveries import LEASE, Delivery
 from tests.integration.conftest import Posting
 from tests.support.faults import Fault
-from tests.support.library_client import at_once, created, eventually, ok
+from tests.support.library_client import at_once, created, eventually
 from tests.support.yardstick import allowed
 
 pytestmark = pytest.mark.integration
@@ -33,13 +33,7 @@ UNAVAILABLE = """<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"
 def nothing_is_given_up(posting: Posting) -> Iterator[None]:
     yield
     assert posting.dead_letters() == {}
-    assert given_up(posting) == []
-
-
-def given_up(posting: Posting) -> list[dict[str, Any]]:
-    answer = posting.library.http.get("/api/notifications/failed?limit=100", headers=posting.library.as_admin())
-    found: list[dict[str, Any]] = ok(answer)["items"]
-    return found
+    assert posting.given_up() == []
 
 
 def members(posting: Posting, number: int) -> list[dict[str, Any]]:

@@ -81,7 +81,7 @@ def member(posting: Posting, newcomers: list[dict[str, Any]]) -> dict[str, Any]:
 def nothing_was_given_up(post: Posting) -> Iterator[None]:
     yield
     assert post.dead_letters() == {}
-    assert given_up(post) == []
+    assert post.given_up() == []
 
 
 # -- asking the library ---------------------------------------------------------------------------
@@ -252,7 +252,7 @@ def test_all_that_failed_for_a_reason_goes_out_once_it_is_tried_again(
     with post.mail.broken(Fault("POST", r"^/$", status=400, text=REJECTED)):
         for reader in members:
             borrow(post, reader, f"Refused {run}")
-        eventually(lambda: len(given_up(post)) == len(members), "what was refused is listed as failed")
+        eventually(lambda: len(post.given_up()) == len(members), "what was refused is listed as failed")
 
     which = {"error_code": "MessageRejected", "channel": "email", "since": since, "limit": 1}
     first = retry_all(post, which)
@@ -263,12 +263,6 @@ def test_all_that_failed_for_a_reason_goes_out_once_it_is_tried_again(
         mail_about(post, reader, run)
     assert retry_all(post, which) == {"retried": 0, "next_cursor": None}
     assert [len(mails_about(post, reader, run)) for reader in members] == [1, 1]
-
-
-def given_up(post: Posting) -> list[dict[str, Any]]:
-    answer = post.library.http.get("/api/notifications/failed", headers=post.library.as_admin())
-    found: list[dict[str, Any]] = ok(answer)["items"]
-    return found
 
 
 def retry_all(post: Posting, which: dict[str, Any]) -> dict[str, Any]:

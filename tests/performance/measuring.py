@@ -20,6 +20,7 @@ from library_common.ids import new_id
 from localstack.embedded.layout import ROOT
 from localstack.embedded.package import flattened_entries
 from localstack.embedded.stack import LocalStack
+from tests.support.invocations import invocations
 from tests.support.library_client import LibraryClient
 from tools import services
 
@@ -124,7 +125,9 @@ def spent_on(stack: LocalStack, correlation_id: str, *, expected: int) -> Spent:
     """Adds up the log lines of all HTTP functions that carry a correlation id; waits until `expected` are there."""
     deadline = time.monotonic() + 30
     while True:
-        lines = [line for name in SERVICES for line in _lines(stack, f"{name.capitalize()}Function", correlation_id)]
+        lines = [
+            line for name in SERVICES for line in invocations(stack, f"{name.capitalize()}Function", correlation_id)
+        ]
         if len(lines) >= expected or time.monotonic() > deadline:
             break
         time.sleep(0.2)
@@ -136,17 +139,6 @@ def spent_on(stack: LocalStack, correlation_id: str, *, expected: int) -> Spent:
         if line["service"] == "loans":
             spent.calls += line["outgoing_calls"]
     return spent
-
-
-def _lines(stack: LocalStack, function: str, correlation_id: str) -> Iterator[dict[str, Any]]:
-    logs = stack.client("logs")
-    group = f"/aws/lambda/{stack.functions[function]}"
-    for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group):
-        for event in page["events"]:
-            if correlation_id in event["message"] and event["message"].startswith("{"):
-                line = json.loads(event["message"])
-                if line.get("message") == "invocation":
-                    yield line
 
 
 def request_units(stack: LocalStack, library: LibraryClient) -> Iterator[Measurement]:
@@ -211,7 +203,7 @@ def limits_cost(stack: LocalStack, library: LibraryClient, requests: int = 100) 
 def _lines_of(stack: LocalStack, function: str, actor: str, *, expected: int) -> list[dict[str, Any]]:
     deadline = time.monotonic() + 30
     while True:
-        lines = [line for line in _lines(stack, function, actor) if line["actor"] == actor]
+        lines = [line for line in invocations(stack, function, actor) if line["actor"] == actor]
         if len(lines) >= expected:
             return lines
         assert time.monotonic() < deadline, f"{len(lines)} of {expected} lines"
