@@ -12,6 +12,9 @@ WITH_VENV := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 # own, the longest files first (tests/integration/conftest.py). One emulator for all would keep them waiting for it.
 SIDE_BY_SIDE := $(if $(AWS_ENDPOINT_URL),,-n 3 --dist loadfile --no-loadscope-reorder)
 
+# Where the services' packages lie, one folder each.
+SOURCES := $(subst $(eval) ,:,$(wildcard functions/*/src))
+
 # Variables given to make reach the commands through their environment:
 # make run PORT=9000 ENDPOINT_PORT=9001 DETACH=1
 
@@ -65,7 +68,7 @@ bench: venv ## measure the budgets
 lint: venv ## style, types, template, import rules
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
+	MYPYPATH=$(SOURCES) $(VENV)/bin/mypy
 	$(VENV)/bin/cfn-lint template.yaml
 	$(PY) -m pytest -q tests/architecture
 

@@ -17,7 +17,12 @@ compile() {
         --no-header --no-emit-index-url --custom-compile-command "make lock" "$@"
 }
 
-services=(users books loans gateway notifications analytics admin)
+# Services that need packages of their own have a group of their name; the others, none and no list.
+services=()
+for folder in functions/*/; do
+    service=$(basename "$folder")
+    if grep -q "^$service = \[" pyproject.toml; then services+=("$service"); fi
+done
 
 groups=()
 for group in "${services[@]}" local test lint; do
@@ -28,7 +33,7 @@ compile "$@" pyproject.toml "${groups[@]}" --output-file requirements/dev.txt
 compile pyproject.toml --constraints requirements/dev.txt --output-file layers/dependencies/requirements.txt
 # Each with all it needs, also what the layer has: pip installs hashed requirements only when complete.
 for service in "${services[@]}"; do
-    compile --group "$service" --constraints requirements/dev.txt --output-file "functions/$service/requirements.txt"
+    compile --group "$service" --constraints requirements/dev.txt --output-file "functions/$service/src/requirements.txt"
 done
 
 # Only uv itself, for pip to install into an empty venv.

@@ -11,7 +11,7 @@ FUNCTIONS = ROOT / "functions"
 
 def make_importable() -> None:
     """Puts the packages of all services and library_common on the import path, as their layers and folders do."""
-    for folder in (ROOT / "layers" / "common", *sorted(path for path in FUNCTIONS.iterdir() if path.is_dir())):
+    for folder in (ROOT / "layers" / "common", *sorted(FUNCTIONS.glob("*/src"))):
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
 
@@ -19,7 +19,7 @@ def make_importable() -> None:
 def with_module(path: str) -> list[str]:
     """The services that have a module, like `http` or `domain.events`, in the order of their names."""
     file = Path(*path.split(".")).with_suffix(".py")
-    return sorted(folder.name for folder in FUNCTIONS.iterdir() if (folder / _package(folder.name) / file).is_file())
+    return sorted(folder.name for folder in FUNCTIONS.iterdir() if (package_folder(folder.name) / file).is_file())
 
 
 def module(service: str, path: str) -> ModuleType:
@@ -30,7 +30,7 @@ def module(service: str, path: str) -> ModuleType:
 
 def package_folder(service: str) -> Path:
     """Where a service's package lies."""
-    return FUNCTIONS / service / _package(service)
+    return FUNCTIONS / service / "src" / _package(service)
 
 
 def _package(service: str) -> str:

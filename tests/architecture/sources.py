@@ -80,7 +80,7 @@ class Module:
 @cache
 def deployed() -> tuple[Module, ...]:
     """What runs in Lambda: the services and library_common."""
-    roots = [folder for folder in sorted(FUNCTIONS.iterdir()) if folder.is_dir()] + [COMMON_LAYER]
+    roots = [*sorted(FUNCTIONS.glob("*/src")), COMMON_LAYER]
     return tuple(
         Module.read(path, root)
         for root in roots

@@ -30,7 +30,7 @@ HTTP_HANDLERS = [m.name for m in deployed() if m.layer == "http" and m.package i
 
 def imported(modules: Sequence[str], *roots: Path) -> dict[str, Any]:
     """What the probe reports, in a process that has no AWS settings and no settings of ours."""
-    folders = [*roots, COMMON_LAYER, *sorted(path for path in FUNCTIONS.iterdir() if path.is_dir()), ROOT]
+    folders = [*roots, COMMON_LAYER, *sorted(FUNCTIONS.glob("*/src")), ROOT]
     finished = subprocess.run(
         [
             sys.executable,

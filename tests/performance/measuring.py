@@ -95,7 +95,7 @@ def _import_seconds(module: str) -> float:
 
 
 def _environment() -> dict[str, str]:
-    path = [ROOT, ROOT / "layers" / "common", *(ROOT / "functions" / s for s in PACKAGES)]
+    path = [ROOT, ROOT / "layers" / "common", *(ROOT / "functions" / s / "src" for s in PACKAGES)]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "AWS_DEFAULT_REGION": "us-east-1"}
 
 
@@ -103,7 +103,7 @@ def unzipped_sizes() -> Iterator[Measurement]:
     """Each function with its layers, as Lambda unpacks them, in MB (10^6 bytes)."""
     with tempfile.TemporaryDirectory() as scratch:
         for service in PACKAGES:
-            entries = flattened_entries(ROOT / "functions" / service, LAYERS, Path(scratch))
+            entries = flattened_entries(ROOT / "functions" / service / "src", LAYERS, Path(scratch))
             size = sum(entry.source.stat().st_size for entry in entries)
             yield Measurement(f"unzipped size of {service} with its layers", size / 1e6, "MB", 40)
 

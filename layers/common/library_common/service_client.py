@@ -132,7 +132,7 @@ class ServiceToken:
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """Seconds: how long to wait for a connection, for one answer, and when the breaker probes again."""
 
     connect: float = 0.5
@@ -154,7 +154,7 @@ class ServiceClient:
         service: str,
         base_url: Callable[[], str],
         token: ServiceToken | None,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
         pool: urllib3.PoolManager | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -162,13 +162,13 @@ class ServiceClient:
         self._service = service
         self._base_url = base_url
         self._token = token
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
         self._pool = pool or urllib3.PoolManager(retries=False, maxsize=4)
         self._monotonic = monotonic
         self._sleep = sleep
         self.breaker = pybreaker.CircuitBreaker(
-            fail_max=self._patience.breaker_failures,
-            reset_timeout=self._patience.breaker_pause,
+            fail_max=self._timeouts.breaker_failures,
+            reset_timeout=self._timeouts.breaker_pause,
             throw_new_error_on_trip=False,
             name=service,
             listeners=[_BreakerMetrics()],
@@ -219,7 +219,7 @@ class ServiceClient:
         return final
 
     def _out_of_time(self, deadline: float) -> bool:
-        return self._monotonic() + self._patience.connect >= deadline
+        return self._monotonic() + self._timeouts.connect >= deadline
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None, deadline: float) -> Result:
         status, data = self._request(method, path, body, deadline)
@@ -242,7 +242,7 @@ class ServiceClient:
             headers["Content-Type"] = "application/json"
             payload = json.dumps(body).encode()
         timeout = urllib3.Timeout(
-            connect=min(self._patience.connect, left), read=min(self._patience.answer, left), total=left
+            connect=min(self._timeouts.connect, left), read=min(self._timeouts.answer, left), total=left
         )
         url = self._base_url().rstrip("/") + path
         try:

@@ -8,7 +8,7 @@ import pytest
 
 from analytics_service.adapters.catalogue import HttpCatalogue
 from analytics_service.application.ports import CatalogueUnavailable
-from library_common.service_client import Patience, ServiceClient
+from library_common.service_client import ServiceClient, Timeouts
 from tests.support.neighbour import Does, Neighbour
 
 pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
@@ -33,8 +33,8 @@ def neighbour() -> Iterator[Neighbour]:
 
 @pytest.fixture
 def catalogue(neighbour: Neighbour) -> HttpCatalogue:
-    patience = Patience(connect=0.5, answer=0.3)
-    return HttpCatalogue(ServiceClient(service="books", base_url=lambda: neighbour.url, token=None, patience=patience))
+    timeouts = Timeouts(connect=0.5, answer=0.3)
+    return HttpCatalogue(ServiceClient(service="books", base_url=lambda: neighbour.url, token=None, timeouts=timeouts))
 
 
 def soon() -> float:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from books_service.application.racing import Patience
+from books_service.application.racing import RetryPolicy
 from library_common.problems import ServiceUnavailable
 
 pytestmark = pytest.mark.unit
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.unit
 
 def test_pauses_grow_to_a_limit_and_end() -> None:
     pauses: list[float] = []
-    tries = Patience(sleep=pauses.append, jitter=lambda: 1.0, at_most=8).tries()
+    tries = RetryPolicy(sleep=pauses.append, jitter=lambda: 1.0, at_most=8).tries()
     for _ in range(7):
         tries.again()
     with pytest.raises(ServiceUnavailable) as gave_up:
@@ -20,6 +20,6 @@ def test_pauses_grow_to_a_limit_and_end() -> None:
 
 
 def test_every_request_has_tries_of_its_own() -> None:
-    patience = Patience(sleep=lambda _: None, jitter=lambda: 0.5, at_most=2)
-    patience.tries().again()
-    patience.tries().again()
+    retries = RetryPolicy(sleep=lambda _: None, jitter=lambda: 0.5, at_most=2)
+    retries.tries().again()
+    retries.tries().again()

@@ -14,11 +14,11 @@ from library_common.service_client import (
     ATTEMPTS,
     Answered,
     NotFound,
-    Patience,
     Refused,
     Result,
     ServiceClient,
     ServiceToken,
+    Timeouts,
     Unavailable,
     UnknownOutcome,
     path_segment,
@@ -32,9 +32,9 @@ pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
 
 SECRET = "s" * 64
 SCOPES = frozenset({"inventory:write"})
-PATIENT = Patience(connect=5.0, answer=5.0, breaker_failures=100, breaker_pause=10.0)
-HASTY = Patience(connect=5.0, answer=0.4, breaker_failures=100, breaker_pause=10.0)
-TOUCHY = Patience(connect=5.0, answer=5.0, breaker_failures=3, breaker_pause=10.0)
+PATIENT = Timeouts(connect=5.0, answer=5.0, breaker_failures=100, breaker_pause=10.0)
+HASTY = Timeouts(connect=5.0, answer=0.4, breaker_failures=100, breaker_pause=10.0)
+TOUCHY = Timeouts(connect=5.0, answer=5.0, breaker_failures=3, breaker_pause=10.0)
 LONG = 1000.0
 """Seconds until a deadline that plays no part."""
 
@@ -81,13 +81,13 @@ def token(clock: FixedClock) -> ServiceToken:
 
 
 @pytest.fixture
-def calling(neighbour: Neighbour, token: ServiceToken, clock: FixedClock) -> Callable[[Patience], ServiceClient]:
-    def build(patience: Patience) -> ServiceClient:
+def calling(neighbour: Neighbour, token: ServiceToken, clock: FixedClock) -> Callable[[Timeouts], ServiceClient]:
+    def build(timeouts: Timeouts) -> ServiceClient:
         return ServiceClient(
             service="books",
             base_url=lambda: neighbour.url,
             token=token,
-            patience=patience,
+            timeouts=timeouts,
             monotonic=clock.monotonic,
             sleep=clock.sleep,
         )
@@ -96,7 +96,7 @@ def calling(neighbour: Neighbour, token: ServiceToken, clock: FixedClock) -> Cal
 
 
 @pytest.fixture
-def client(calling: Callable[[Patience], ServiceClient]) -> ServiceClient:
+def client(calling: Callable[[Timeouts], ServiceClient]) -> ServiceClient:
     return calling(PATIENT)
 
 
@@ -287,7 +287,7 @@ def test_attempts_are_spread(neighbour: Neighbour, token: ServiceToken, clock: F
         service="books",
         base_url=lambda: neighbour.url,
         token=token,
-        patience=PATIENT,
+        timeouts=PATIENT,
         monotonic=clock.monotonic,
         sleep=pauses.append,
     )
@@ -305,18 +305,18 @@ def test_attempts_are_spread(neighbour: Neighbour, token: ServiceToken, clock: F
 
 
 def test_a_silent_neighbour_is_waited_for_no_longer_than_the_patience_for_one_answer(
-    neighbour: Neighbour, calling: Callable[[Patience], ServiceClient]
+    neighbour: Neighbour, calling: Callable[[Timeouts], ServiceClient]
 ) -> None:
     neighbour.script = [Does(silent=True)]
     started = time.monotonic()
 
     assert post_once(calling(HASTY)) == UnknownOutcome("books", "ReadTimeoutError")
-    # Whoever has the usual patience waits longer, even where nothing else keeps the machine busy.
-    assert time.monotonic() - started < Patience().answer
+    # Whoever has the usual timeouts waits longer, even where nothing else keeps the machine busy.
+    assert time.monotonic() - started < Timeouts().answer
 
 
 def test_a_slow_first_attempt_is_made_good_by_the_second(
-    neighbour: Neighbour, calling: Callable[[Patience], ServiceClient]
+    neighbour: Neighbour, calling: Callable[[Timeouts], ServiceClient]
 ) -> None:
     neighbour.script = [Does(silent=True), Does(200, {"a": 1})]
 
@@ -327,8 +327,8 @@ def test_a_slow_first_attempt_is_made_good_by_the_second(
 def test_the_deadline_holds_over_all_attempts_together(
     neighbour: Neighbour, token: ServiceToken, ask_safely: bool, kind: type[Result]
 ) -> None:
-    patience = Patience(connect=0.1, answer=20.0, breaker_failures=100)
-    client = ServiceClient(service="books", base_url=lambda: neighbour.url, token=token, patience=patience)
+    timeouts = Timeouts(connect=0.1, answer=20.0, breaker_failures=100)
+    client = ServiceClient(service="books", base_url=lambda: neighbour.url, token=token, timeouts=timeouts)
     neighbour.script = [LOST, Does(silent=True)]
     started = time.monotonic()
     deadline = started + 0.8
@@ -340,7 +340,7 @@ def test_the_deadline_holds_over_all_attempts_together(
 
     assert isinstance(result, kind)
     # The second attempt had what the first one left; all the rest is for a busy machine to notice that it is over.
-    assert time.monotonic() - started < patience.answer / 2
+    assert time.monotonic() - started < timeouts.answer / 2
     assert len(neighbour.asked) < ATTEMPTS
 
 
@@ -369,7 +369,7 @@ def test_after_the_deadline_nothing_is_sent(
 
 
 @pytest.fixture
-def touchy(calling: Callable[[Patience], ServiceClient]) -> ServiceClient:
+def touchy(calling: Callable[[Timeouts], ServiceClient]) -> ServiceClient:
     return calling(TOUCHY)
 
 
@@ -432,10 +432,10 @@ def test_a_probe_that_fails_opens_the_breaker_for_another_pause(
 
 
 def test_a_breaker_that_opens_between_attempts_leaves_them_in_doubt(
-    neighbour: Neighbour, calling: Callable[[Patience], ServiceClient]
+    neighbour: Neighbour, calling: Callable[[Timeouts], ServiceClient]
 ) -> None:
     neighbour.script = [LOST]
-    client = calling(Patience(connect=5.0, answer=5.0, breaker_failures=2))
+    client = calling(Timeouts(connect=5.0, answer=5.0, breaker_failures=2))
 
     assert post(client) == UnknownOutcome("books", "circuit open")
     assert len(neighbour.asked) == 2
@@ -459,7 +459,7 @@ def test_a_refused_connection_counts_as_a_failure(token: ServiceToken, clock: Fi
         service="books",
         base_url=lambda: url,
         token=token,
-        patience=TOUCHY,
+        timeouts=TOUCHY,
         monotonic=clock.monotonic,
         sleep=clock.sleep,
     )
@@ -563,7 +563,7 @@ def renewing(neighbour: Neighbour, token_of_two: ServiceToken, clock: FixedClock
         service="books",
         base_url=lambda: neighbour.url,
         token=token_of_two,
-        patience=PATIENT,
+        timeouts=PATIENT,
         monotonic=clock.monotonic,
         sleep=clock.sleep,
     )

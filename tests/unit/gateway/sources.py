@@ -23,7 +23,7 @@ class Told:
         """fresh: as if the source were asked each time."""
         return self._read() if self.fresh else self._value
 
-    def get_anew(self, *, pause: float) -> str:
+    def get_fresh(self, *, pause: float) -> str:
         self.asked_anew += 1
         self._value = self._read()
         return self._value

@@ -162,7 +162,7 @@ class Broken:
             raise ConnectionError(f"no {self.value}")
         return self.value
 
-    def get_anew(self, *, pause: float) -> str:
+    def get_fresh(self, *, pause: float) -> str:
         return self.get()
 
 

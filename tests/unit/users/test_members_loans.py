@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from library_common.clock import SystemClock
-from library_common.service_client import Patience, ServiceClient, ServiceToken
+from library_common.service_client import ServiceClient, ServiceToken, Timeouts
 from tests.support.neighbour import Does, Neighbour
 from users_service.adapters.loans import HttpMembersLoans
 from users_service.domain.errors import NeighbourUnavailable
@@ -27,8 +27,8 @@ def loans(neighbour: Neighbour) -> HttpMembersLoans:
     token = ServiceToken(
         service="users", scopes=frozenset({"loans:read"}), secret=lambda: "s" * 64, clock=SystemClock()
     )
-    patience = Patience(connect=5.0, answer=5.0)
-    client = ServiceClient(service="loans", base_url=lambda: neighbour.url, token=token, patience=patience)
+    timeouts = Timeouts(connect=5.0, answer=5.0)
+    client = ServiceClient(service="loans", base_url=lambda: neighbour.url, token=token, timeouts=timeouts)
     return HttpMembersLoans(lambda: client)
 
 
