@@ -211,17 +211,18 @@ def test_a_revoked_token_ends_within_a_minute() -> None:
 
 
 def claimed_scopes() -> dict[str, frozenset[str]]:
-    """Service name -> the scopes its code puts into its tokens, from the `ServiceToken(...)` calls there are."""
+    """Service name -> the scopes its code puts into its tokens, from the `service_client(...)` calls there are."""
     claimed: dict[str, frozenset[str]] = {}
     for source in deployed():
         if source.package == "library_common":
             continue
         for node in ast.walk(source.tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("ServiceToken"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "service_client":
                 given = {keyword.arg: keyword.value for keyword in node.keywords}
-                namespace = vars(importlib.import_module(source.name))
-                name, scopes = (eval(ast.unparse(given[part]), namespace) for part in ("service", "scopes"))
-                claimed[name] = claimed.get(name, frozenset()) | scopes
+                if "caller" in given:
+                    namespace = vars(importlib.import_module(source.name))
+                    name, scopes = (eval(ast.unparse(given[part]), namespace) for part in ("caller", "scopes"))
+                    claimed[name] = claimed.get(name, frozenset()) | scopes
     return claimed
 
 

@@ -20,3 +20,10 @@ class ConsumerSettings(ServiceSettings):
 
     queue_url: str = ""
     dead_letters_url: str = ""
+
+
+class CallerSettings(ServiceSettings):
+    """Environment of a function that calls other services (`library_common.service_calls`)."""
+
+    services_url_parameter: str = ""
+    service_secret_arn: str = ""

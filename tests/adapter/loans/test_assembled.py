@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from library_common import aws
+from library_common import aws, service_calls
 from library_common.access import Role
 from library_common.clock import SystemClock
 from library_common.ids import new_id
@@ -94,7 +94,8 @@ def forget_everything() -> None:
     """As a new process: nothing is built, no client is open."""
     for built in (
         bootstrap.settings,
-        bootstrap._token,
+        service_calls._token,
+        service_calls._address,
         bootstrap._services,
         bootstrap.lending,
         bootstrap.recovering,

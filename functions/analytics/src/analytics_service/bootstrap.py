@@ -18,7 +18,6 @@ from analytics_service.domain.days import calendar_of
 from analytics_service.settings import AnalyticsSettings
 from library_common import aws
 from library_common.clock import SystemClock
-from library_common.configuration import parameter
 from library_common.dynamodb import Table
 
 if TYPE_CHECKING:
@@ -44,12 +43,12 @@ def _generations() -> RememberedGenerations:
 def _catalogue() -> "HttpCatalogue":
     # Only where a name is missing: the first report of a process need not wait for what it imports.
     from analytics_service.adapters.catalogue import HttpCatalogue  # noqa: PLC0415 - see above
-    from library_common.service_client import ServiceClient, Timeouts  # noqa: PLC0415 - see above
+    from library_common.service_calls import service_client  # noqa: PLC0415 - see above
+    from library_common.service_client import Timeouts  # noqa: PLC0415 - see above
 
-    address = parameter(settings().services_url_parameter)
     # Names are worth little waiting: two failures, and reports do without for a while.
     timeouts = Timeouts(connect=0.5, answer=1.0, breaker_failures=2, breaker_pause=30.0)
-    return HttpCatalogue(ServiceClient(service="books", base_url=address.get, token=None, timeouts=timeouts))
+    return HttpCatalogue(service_client("books", timeouts=timeouts))
 
 
 @cache

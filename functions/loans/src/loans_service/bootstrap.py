@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from library_common import aws
 from library_common.clock import SystemClock
-from library_common.configuration import parameter, secret
-from library_common.key_rings import current_secret
-from library_common.service_client import ServiceClient, ServiceToken, Timeouts
+from library_common.configuration import parameter
+from library_common.service_calls import service_client
+from library_common.service_client import Timeouts
 from loans_service.adapters.dynamodb import DynamoLoans
 from loans_service.adapters.policies import StoredPolicies
 from loans_service.adapters.recoveries import QueuedRecoveries
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from loans_service.application.rounds import RetentionRound
 
 _SCOPES = frozenset({"users:read", "inventory:write"})
-_LOOK_AGAIN_SECONDS = 10.0
-# Long enough for a neighbour that starts cold, twice over on a good day.
+# Long enough for a service that starts cold, twice over on a good day.
 _TIMEOUTS = Timeouts(connect=0.5, answer=4.0, breaker_failures=5, breaker_pause=10.0)
 
 
@@ -49,23 +48,9 @@ def settings() -> LoansSettings:
 
 
 @cache
-def _token() -> ServiceToken:
-    # TtlCache for as long as gateway_service.overlap says that signers do, so that ordinary rotations go unnoticed.
-    stored = secret(settings().service_secret_arn)
-    return ServiceToken(
-        service="loans",
-        scopes=_SCOPES,
-        secret=lambda: current_secret(stored.get()),
-        newer_secret=lambda: current_secret(stored.get_fresh(pause=_LOOK_AGAIN_SECONDS)),
-        clock=SystemClock(),
-    )
-
-
-@cache
 def _services() -> tuple[HttpMembers, HttpShelf]:
-    address = parameter(settings().services_url_parameter)
-    users = ServiceClient(service="users", base_url=address.get, token=_token(), timeouts=_TIMEOUTS)
-    books = ServiceClient(service="books", base_url=address.get, token=_token(), timeouts=_TIMEOUTS)
+    users = service_client("users", timeouts=_TIMEOUTS, caller="loans", scopes=_SCOPES)
+    books = service_client("books", timeouts=_TIMEOUTS, caller="loans", scopes=_SCOPES)
     return HttpMembers(users), HttpShelf(books)
 
 

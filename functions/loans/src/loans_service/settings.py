@@ -4,17 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from library_common.settings import ServiceSettings
+from library_common.settings import CallerSettings
 
 
-class LoansSettings(ServiceSettings):
+class LoansSettings(CallerSettings):
     """Parameters and secrets are named here and read when first needed.
 
     loan_history_days: how long closed loans name their members.
     """
 
-    services_url_parameter: str = ""
-    service_secret_arn: str = ""
     loan_policy_parameter: str = ""
     library_time_zone: str = "UTC"
     recovery_queue_url: str = ""

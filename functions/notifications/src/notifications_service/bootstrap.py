@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from library_common import aws
 from library_common.clock import SystemClock
-from library_common.configuration import parameter, secret
 from library_common.dynamodb import Table
 from library_common.limits import limiter
 from notifications_service.adapters.account_languages import DynamoAccountLanguages
@@ -35,7 +34,7 @@ from notifications_service.settings import NotificationsSettings
 
 if TYPE_CHECKING:
     from library_common.consumers import Queue
-    from library_common.service_client import ServiceClient, ServiceToken
+    from library_common.service_client import ServiceClient
     from notifications_service.adapters.services import HttpAccounts, HttpLoans
     from notifications_service.application.delivering import Delivering
     from notifications_service.application.hearing import Hear
@@ -127,45 +126,29 @@ def compose_members(table: Table) -> MemberCases:
     )
 
 
-# -- neighbours -----------------------------------------------------------------------------------
+# -- other services -----------------------------------------------------------------------------------
 
 
-@cache
-def _token() -> "ServiceToken":
-    from library_common.key_rings import current_secret  # noqa: PLC0415 - see above
-    from library_common.service_client import ServiceToken  # noqa: PLC0415 - see above
+def _service(name: str) -> "ServiceClient":
+    from library_common.service_calls import service_client  # noqa: PLC0415 - see above
+    from library_common.service_client import Timeouts  # noqa: PLC0415 - see above
 
-    # TtlCache for as long as gateway_service.overlap says that signers do, so that ordinary rotations go unnoticed.
-    stored = secret(settings().service_secret_arn)
-    return ServiceToken(
-        service="notifications",
-        scopes=_SCOPES,
-        secret=lambda: current_secret(stored.get()),
-        newer_secret=lambda: current_secret(stored.get_fresh(pause=_LOOK_AGAIN_SECONDS)),
-        clock=_CLOCK,
-    )
-
-
-def _neighbour(service: str) -> "ServiceClient":
-    from library_common.service_client import ServiceClient, Timeouts  # noqa: PLC0415 - see above
-
-    address = parameter(settings().services_url_parameter)
     timeouts = Timeouts(connect=0.5, answer=3.0, breaker_failures=5, breaker_pause=10.0)
-    return ServiceClient(service=service, base_url=address.get, token=_token(), timeouts=timeouts)
+    return service_client(name, timeouts=timeouts, caller="notifications", scopes=_SCOPES)
 
 
 @cache
 def _accounts() -> "HttpAccounts":
     from notifications_service.adapters.services import HttpAccounts  # noqa: PLC0415 - see above
 
-    return HttpAccounts(_neighbour("users"))
+    return HttpAccounts(_service("users"))
 
 
 @cache
 def _loans() -> "HttpLoans":
     from notifications_service.adapters.services import HttpLoans  # noqa: PLC0415 - see above
 
-    return HttpLoans(_neighbour("loans"))
+    return HttpLoans(_service("loans"))
 
 
 # -- from the bus to the table --------------------------------------------------------------------

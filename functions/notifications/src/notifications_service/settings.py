@@ -24,8 +24,6 @@ class NotificationsSettings(ConsumerSettings):
     """
 
     outgoing_queue_url: str = ""
-    services_url_parameter: str = ""
-    service_secret_arn: str = ""
     mail_from: str = "library@example.org"
     # One line: it stands in subjects.
     library_name: Annotated[Line, Field(min_length=1, max_length=60)] = "Smart Library"

@@ -35,10 +35,9 @@ from users_service.application.wording import Wording
 from users_service.settings import UsersSettings
 
 if TYPE_CHECKING:
-    from library_common.service_client import ServiceClient, ServiceToken
+    from library_common.service_client import ServiceClient
 
 _SCOPES = frozenset({"loans:read", "notifications:read", "analytics:read"})
-_LOOK_AGAIN_SECONDS = 10.0
 SIGNING_KEY_SECONDS = 60.0
 """A key that somebody else may know is replaced by force; what the old one signs is refused from then on."""
 
@@ -144,36 +143,21 @@ def _table() -> Table:
 
 @cache
 def _loans() -> "ServiceClient":
-    return _neighbour("loans")
+    return _service("loans")
 
 
 @cache
 def _notifications() -> "ServiceClient":
-    return _neighbour("notifications")
+    return _service("notifications")
 
 
 @cache
 def _analytics() -> "ServiceClient":
-    return _neighbour("analytics")
+    return _service("analytics")
 
 
-def _neighbour(service: str) -> "ServiceClient":
-    from library_common.service_client import ServiceClient, Timeouts  # noqa: PLC0415 - seldom needed
+def _service(name: str) -> "ServiceClient":
+    from library_common.service_calls import service_client  # noqa: PLC0415 - seldom needed
+    from library_common.service_client import Timeouts  # noqa: PLC0415 - seldom needed
 
-    address = parameter(UsersSettings().services_url_parameter)
-    return ServiceClient(service=service, base_url=address.get, token=_token(), timeouts=Timeouts(answer=4.0))
-
-
-@cache
-def _token() -> "ServiceToken":
-    from library_common.key_rings import current_secret  # noqa: PLC0415 - seldom needed
-    from library_common.service_client import ServiceToken  # noqa: PLC0415 - seldom needed
-
-    stored = secret(UsersSettings().service_secret_arn)
-    return ServiceToken(
-        service="users",
-        scopes=_SCOPES,
-        secret=lambda: current_secret(stored.get()),
-        newer_secret=lambda: current_secret(stored.get_fresh(pause=_LOOK_AGAIN_SECONDS)),
-        clock=SystemClock(),
-    )
+    return service_client(name, timeouts=Timeouts(answer=4.0), caller="users", scopes=_SCOPES)

@@ -4,28 +4,25 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from library_common.settings import ServiceSettings
+from library_common.settings import CallerSettings
 from library_common.text import Line
 from users_service.domain.identity import PASSWORD_MIN_CHARACTERS
 from users_service.domain.membership import Status, Terms
 from users_service.domain.passwords import LARGEST_MINIMUM
 
 
-class UsersSettings(ServiceSettings):
+class UsersSettings(CallerSettings):
     """membership_starts_as: the status of those who register themselves. membership_days: how long a membership lasts.
 
     bcrypt_rounds: log2 of the work that hashing a password takes. password_min_characters: of a new password.
     refresh_days: how long a login lasts, however much it is used. signing_key_secret_arn: where the private key of
     access tokens is; verification_keys_parameter: where the public ones are.
-    services_url_parameter, service_secret_arn: where the other services are, and what signs our tokens for them.
     mail_from: the sender of e-mails, verified with SES. library_name: how the library calls itself in messages.
     code_requests_url, rounds_url: SQS queues.
     """
 
     membership_starts_as: Literal["active", "pending"] = "active"
     membership_days: Annotated[int, Field(ge=1, le=36525)] = 365
-    services_url_parameter: str = ""
-    service_secret_arn: str = ""
     bcrypt_rounds: Annotated[int, Field(ge=4, le=16)] = 12
     password_min_characters: Annotated[int, Field(ge=PASSWORD_MIN_CHARACTERS, le=LARGEST_MINIMUM)] = 8
     refresh_days: Annotated[int, Field(ge=1, le=365)] = 30
