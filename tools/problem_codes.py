@@ -8,16 +8,15 @@ sentence it is raised with.
 
 import ast
 import inspect
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
-from localstack.embedded import template
-from localstack.embedded.layout import COMMON_LAYER, TEMPLATE
+from localstack.embedded.layout import COMMON_LAYER
 from tools import services
+from tools.api_template import GATEWAY_ERRORS
 from tools.generated import Files, command
 
 PAGE = services.ROOT / "docs" / "problems.md"
@@ -121,11 +120,8 @@ def _add_service(catalogue: Catalogue, service: str) -> None:
 
 
 def _add_gateway(catalogue: Catalogue) -> None:
-    (api,) = template.resources_of(template.load(TEMPLATE), template.API).values()
-    for response in api["GatewayResponses"].values():
-        (body,) = response["ResponseTemplates"].values()
-        document = json.loads(body)
-        catalogue.of(document["code"]).add(document["status"], document["detail"], GATEWAY)
+    for error in GATEWAY_ERRORS.values():
+        catalogue.of(error.code).add(error.status, error.detail, GATEWAY)
 
 
 # -- what they mean -------------------------------------------------------------------------------

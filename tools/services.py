@@ -22,6 +22,11 @@ def with_module(path: str) -> list[str]:
     return sorted(folder.name for folder in FUNCTIONS.iterdir() if (package_folder(folder.name) / file).is_file())
 
 
+def stack_templates() -> list[Path]:
+    """The template of every stack, in no order; template.yaml says in which they are deployed."""
+    return sorted(path for path in FUNCTIONS.glob("*/*.yaml"))
+
+
 def module(service: str, path: str) -> ModuleType:
     """A module of a service: `module("loans", "domain.events")`."""
     make_importable()

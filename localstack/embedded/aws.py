@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_ses import SESClient
     from mypy_boto3_ssm import SSMClient
 
@@ -87,11 +86,6 @@ class Aws:
     def s3(self) -> S3Client:
         """Buckets."""
         return self.client("s3")  # type: ignore[no-any-return]
-
-    @property
-    def secretsmanager(self) -> SecretsManagerClient:
-        """Secrets."""
-        return self.client("secretsmanager")  # type: ignore[no-any-return]
 
     @property
     def ses(self) -> SESClient:

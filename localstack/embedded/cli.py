@@ -69,14 +69,14 @@ def _command(arguments: argparse.Namespace) -> int:  # noqa: PLR0912 - one branc
                 arguments.queue,
                 arguments.id,
                 redrive=arguments.redrive,
-                stack_name=arguments.stack,
+                system=arguments.system,
             )
             sys.stdout.writelines(f"{line}\n" for line in listed)
         case "deploy":
             if not arguments.endpoint_url:
                 raise Refusal("Name the emulator: make deploy-local AWS_ENDPOINT_URL=http://127.0.0.1:4566")
             stack_file = None if arguments.no_stack_file else arguments.stack_file
-            run.deploy_to(arguments.endpoint_url, stack_file)
+            run.deploy_to(arguments.endpoint_url, stack_file, service=arguments.service)
         case "docker":
             from localstack.embedded import docker  # noqa: PLC0415
 
@@ -164,12 +164,13 @@ def _parser() -> argparse.ArgumentParser:
         default=environment("REDRIVE", "") not in {"", "0"},
         help="send them off to where they came from",
     )
-    letters.add_argument("--stack", default=environment("STACK"), help="a stack on AWS, by its name")
+    letters.add_argument("--system", default=environment("SYSTEM"), help="a system on AWS, by its name")
     letters.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
 
     deploy = commands.add_parser("deploy", help="deploy to an emulator that is running already")
     deploy.add_argument("--endpoint-url", default=environment("AWS_ENDPOINT_URL"))
     deploy.add_argument("--stack-file", type=Path, default=stack_file, help="where to note the stack")
+    deploy.add_argument("--service", default=environment("SERVICE"), help="only this stack, such as loans")
     deploy.add_argument(
         "--no-stack-file",
         action="store_true",

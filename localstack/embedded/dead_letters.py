@@ -23,12 +23,12 @@ _MOVED = 50
 
 
 def lines(
-    stack_file: Path, queue: str | None, ids: Sequence[str], *, redrive: bool, stack_name: str | None
+    stack_file: Path, queue: str | None, ids: Sequence[str], *, redrive: bool, system: str | None
 ) -> Iterator[str]:
-    """What to print. stack_name: of a stack on AWS, with the credentials of the environment; else the noted stack."""
+    """What to print. system: of one on AWS, with the credentials of the environment; else the noted one."""
     if redrive and queue is None:
         raise Refusal("Name the queue: make dead-letters QUEUE=... REDRIVE=1")
-    client, outputs = _on_aws(stack_name) if stack_name else _noted(stack_file)
+    client, outputs = _on_aws(system) if system else _noted(stack_file)
     ask = _Function(client, outputs["AdminFunction"])
     if redrive:
         body: dict[str, Any] = {"message_ids": list(ids)} if ids else {"limit": _MOVED}
@@ -46,21 +46,13 @@ def _noted(stack_file: Path) -> tuple[Any, Mapping[str, str]]:
     stack = StackFile.read(stack_file)
     engine.of_noted_stack(stack.endpoint_url)
     aws = Aws(stack.endpoint_url)
-    return aws.client("lambda"), {**deploy.outputs(aws, stack.stack_name), **stack.functions}
+    return aws.client("lambda"), {**deploy.outputs(aws, stack.system), **stack.functions}
 
 
-def _on_aws(stack_name: str) -> tuple[Any, Mapping[str, str]]:
+def _on_aws(system: str) -> tuple[Any, Mapping[str, str]]:
     import boto3  # noqa: PLC0415 - only for this; its session is that of the environment, which emulators must not see
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
 
-    try:
-        (stack,) = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
-    except (BotoCoreError, ClientError) as failure:
-        raise Refusal(f"The stack {stack_name} cannot be looked up: {failure}") from failure
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
-    if "AdminFunction" not in outputs:
-        raise Refusal(f"The stack {stack_name} has no admin function.")
-    return boto3.client("lambda"), outputs
+    return boto3.client("lambda"), {"AdminFunction": f"{system}-admin"}
 
 
 class _Function:

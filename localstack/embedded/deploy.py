@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localstack.embedded import package, template
+from localstack.embedded import composition, package, template
 from localstack.embedded.aws import Aws
 from localstack.embedded.engine import Engine
 from localstack.embedded.errors import Refusal
+from localstack.embedded.layout import ROOT, TEMPLATE
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.literals import CapabilityType, ChangeSetTypeType
@@ -25,30 +28,35 @@ _CAPABILITIES: list[CapabilityType] = [
     "CAPABILITY_NAMED_IAM",
     "CAPABILITY_AUTO_EXPAND",
 ]
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.1
 _DEADLINE_SECONDS = 300.0
+_SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
+_DIGEST = "DeployedDigest"
+"""An output that says what a stack was deployed from. Not a tag: a tag reaches every resource, and changes them all."""
 # CloudFormation's limit for a template inside a request.
 _LONGEST_BODY_BYTES = 51_200
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployed stack.
+    """The deployed stacks of a system.
 
-    ``resources``: logical id → (type, physical id), of everything in the stack.
-    ``changed``: False when the engine already had exactly this template and code.
+    ``resources``: logical id → (type, physical id), of everything that has an id of its own in the system.
+    ``outputs``: what the stacks put out, and the physical ids of their resources by logical id: names of tables,
+    functions and parameters, addresses of queues.
+    ``changed``: the stacks that were deployed now; of the others the engine had exactly this template and code.
     """
 
-    stack_name: str
+    system: str
     outputs: Mapping[str, str]
     resources: Mapping[str, tuple[str, str]]
-    changed: bool
+    changed: frozenset[str] = frozenset()
 
     def only(self, resource_type: str) -> str:
         """The physical id of the one resource of a type. Refuses when there is none or more than one."""
         found = [physical for kind, physical in self.resources.values() if kind == resource_type]
         if len(found) != 1:
-            raise Refusal(f"Stack {self.stack_name} has {len(found)} resources of type {resource_type}, not 1.")
+            raise Refusal(f"{self.system} has {len(found)} resources of type {resource_type}, not 1.")
         return found[0]
 
     def physical_ids(self, resource_type: str) -> dict[str, str]:
@@ -69,36 +77,80 @@ class Deployment:
         return self.physical_ids("AWS::Lambda::Function")
 
     def output(self, name: str) -> str:
-        """One output of the stack. Refuses when the template does not give it."""
+        """One output. Refuses when no stack gives it."""
         try:
             return self.outputs[name]
         except KeyError:
-            raise Refusal(f"The template has no output {name}.") from None
+            raise Refusal(f"No stack of {self.system} has an output {name}.") from None
 
 
 def deploy(
     aws: Aws,
     engine: Engine,
-    template_file: Path,
+    root: Path,
     build: Path,
-    stack_name: str,
+    system: str,
     parameters: Mapping[str, str],
+    *,
+    service: str | None = None,
 ) -> Deployment:
-    """Packages what the template names, uploads it and brings the stack up to date.
+    """Packages what the templates name, uploads it and brings the stacks up to date, one after the other.
 
-    Refuses with the failing resource and its reason when CloudFormation does not succeed within
-    five minutes.
+    ``parameters``: for every stack that declares them. ``service``: only this stack.
+    A stack that is as it should be already is left alone. Refuses with the failing resource and its reason when
+    CloudFormation does not succeed within five minutes; the stacks before it stay deployed.
     """
-    source = template.load(template_file)
-    bucket = _artifact_bucket(aws, stack_name)
-    uploads = _Uploads(aws, bucket, source, template_file.parent, build, flatten=not engine.applies_layers)
-    body = template.dump(template.with_uploaded_code(source, uploads.put)).encode()
-    build.mkdir(parents=True, exist_ok=True)
-    (build / "packaged.json").write_bytes(body)
-    changed = _apply(aws, stack_name, bucket, body, {**_missing_here(engine), **parameters})
-    return Deployment(
-        stack_name=stack_name, outputs=outputs(aws, stack_name), resources=_resources(aws, stack_name), changed=changed
-    )
+    require_no_single_stack(aws, system)
+    bucket = _artifact_bucket(aws, system)
+    deployed = _deployed_digests(aws, system)
+    given = {**_missing_here(engine), **parameters, "System": system}
+    changed = set()
+    for stack in composition.chosen(root, service):
+        source = template.load(stack.template_file)
+        uploads = _Uploads(aws, bucket, source, stack.template_file.parent, build, flatten=not engine.applies_layers)
+        packaged = template.with_uploaded_code(source, uploads.put)
+        own = {name: value for name, value in given.items() if name in source.get("Parameters", {})}
+        digest = hashlib.sha256((template.dump(packaged) + json.dumps(own, sort_keys=True)).encode()).hexdigest()
+        stack_name = stack.stack_name(system)
+        if deployed.get(stack_name) == digest:
+            continue
+        packaged.setdefault("Outputs", {})[_DIGEST] = {"Value": digest}
+        body = template.dump(packaged).encode()
+        build.mkdir(parents=True, exist_ok=True)
+        (build / f"{stack.name}.json").write_bytes(body)
+        if _apply(aws, stack_name, bucket, body, own):
+            changed.add(stack.name)
+    return replace(describe(aws, root, system), changed=frozenset(changed))
+
+
+def describe(aws: Aws, root: Path, system: str) -> Deployment:
+    """What is deployed of a system at the moment."""
+    resources: dict[str, tuple[str, str]] = {}
+    found: dict[str, str] = {}
+    repeated: set[str] = set()
+    for stack in composition.stacks(root):
+        own = _resources(aws, stack.stack_name(system))
+        # Layers, log groups and such are called the same in every stack: nobody asks for them by name.
+        repeated |= resources.keys() & own.keys()
+        resources |= own
+        found |= _stack_outputs(aws, stack.stack_name(system))
+    single = {logical: both for logical, both in resources.items() if logical not in repeated}
+    ids = {logical: physical for logical, (_, physical) in single.items()}
+    return Deployment(system=system, outputs={**ids, **found}, resources=single)
+
+
+def outputs(aws: Aws, system: str) -> dict[str, str]:
+    """The outputs of a deployed system by name, and the physical ids of its resources by logical id."""
+    return dict(describe(aws, TEMPLATE, system).outputs)
+
+
+def require_no_single_stack(aws: Aws, system: str) -> None:
+    """Refuses where the whole system is still one stack, as it was before services had stacks of their own."""
+    if _status(aws, system) is not None:
+        raise Refusal(
+            f"{system} was deployed as one stack, before services had stacks of their own. If it is a local library, "
+            "run `make reset`; otherwise docs/operations.md says how its tables are taken over."
+        )
 
 
 def _missing_here(engine: Engine) -> dict[str, str]:
@@ -106,26 +158,41 @@ def _missing_here(engine: Engine) -> dict[str, str]:
     return {"EventArchive": "None"} if engine.name == "ministack" else {}
 
 
-def outputs(aws: Aws, stack_name: str) -> dict[str, str]:
-    """The outputs of a deployed stack by name."""
-    stack = aws.cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
-    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+def _deployed_digests(aws: Aws, system: str) -> dict[str, str]:
+    """Stack name → digest of what was deployed last, of the stacks whose last deployment succeeded."""
+    found = {}
+    for page in aws.cloudformation.get_paginator("describe_stacks").paginate():
+        for stack in page["Stacks"]:
+            if stack["StackName"].startswith(f"{system}-") and stack["StackStatus"] in _SUCCEEDED:
+                told = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+                found[stack["StackName"]] = told.get(_DIGEST, "")
+    return found
 
 
-def archive_name(stack_name: str) -> str:
-    """What the archive of a stack's events is called where CloudFormation cannot make it."""
-    return f"{stack_name}-events"
-
-
-def remove(aws: Aws, stack_name: str) -> None:
-    """Deletes the stack with its packages and its tables, which a library's stack would keep, and waits."""
-    bucket = _bucket_name(stack_name)
+def _stack_outputs(aws: Aws, stack_name: str) -> dict[str, str]:
     try:
-        kept = {physical for kind, physical in _resources(aws, stack_name).values() if kind == "AWS::DynamoDB::Table"}
-        aws.cloudformation.delete_stack(StackName=stack_name)
-        _settle(aws, stack_name)
+        stack = aws.cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
+    except ClientError:
+        return {}
+    told = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+    return {name: value for name, value in told.items() if name != _DIGEST}
+
+
+def archive_name(system: str) -> str:
+    """What the archive of a system's events is called where CloudFormation cannot make it."""
+    return f"{system}-events"
+
+
+def remove(aws: Aws, root: Path, system: str) -> None:
+    """Deletes the stacks with their packages and their tables, which a library's stacks would keep, and waits."""
+    bucket = _bucket_name(system)
+    try:
+        kept = {name for name, _ in _tables(aws, root, system)}
+        for stack in reversed(composition.stacks(root)):
+            aws.cloudformation.delete_stack(StackName=stack.stack_name(system))
+            _settle(aws, stack.stack_name(system))
         events = aws.client("events")
-        for archive in events.list_archives(NamePrefix=archive_name(stack_name))["Archives"]:
+        for archive in events.list_archives(NamePrefix=archive_name(system))["Archives"]:
             events.delete_archive(ArchiveName=archive["ArchiveName"])
         for tables in aws.dynamodb.get_paginator("list_tables").paginate():
             for table in kept.intersection(tables["TableNames"]):
@@ -135,14 +202,25 @@ def remove(aws: Aws, stack_name: str) -> None:
                 aws.s3.delete_object(Bucket=bucket, Key=item["Key"])
         aws.s3.delete_bucket(Bucket=bucket)
     except (ClientError, BotoCoreError) as error:
-        raise Refusal(f"Stack {stack_name} could not be removed: {error}") from error
+        raise Refusal(f"{system} could not be removed: {error}") from error
+
+
+def _tables(aws: Aws, root: Path, system: str) -> Iterator[tuple[str, str]]:
+    for stack in composition.stacks(root):
+        for kind, physical in _resources(aws, stack.stack_name(system)).values():
+            if kind == "AWS::DynamoDB::Table":
+                yield physical, stack.name
 
 
 def _resources(aws: Aws, stack_name: str) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
-    for page in aws.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_name):
-        for item in page["StackResourceSummaries"]:
-            found[item["LogicalResourceId"]] = (item["ResourceType"], item.get("PhysicalResourceId", ""))
+    try:
+        for page in aws.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_name):
+            for item in page["StackResourceSummaries"]:
+                found[item["LogicalResourceId"]] = (item["ResourceType"], item.get("PhysicalResourceId", ""))
+    except ClientError as error:
+        if "does not exist" not in error.response["Error"]["Message"]:
+            raise
     return found
 
 
@@ -181,7 +259,9 @@ class _Uploads:
             entries = package.flattened_entries(path, [self._base / layer for layer in layers], self._build)
         else:
             entries = package.function_entries(path)
-        name = re.sub(r"[^A-Za-z0-9]+", "-", folder).strip("-")
+        lies = path.resolve()
+        name = lies.relative_to(ROOT).as_posix() if lies.is_relative_to(ROOT) else folder
+        name = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
         made = package.write_package(entries, self._build, name)
         key = f"{name}/{made.digest}.zip"
         try:
@@ -191,12 +271,12 @@ class _Uploads:
         return f"s3://{self._bucket}/{key}"
 
 
-def _bucket_name(stack_name: str) -> str:
-    return f"{stack_name}-artifacts"
+def _bucket_name(system: str) -> str:
+    return f"{system}-artifacts"
 
 
-def _artifact_bucket(aws: Aws, stack_name: str) -> str:
-    bucket = _bucket_name(stack_name)
+def _artifact_bucket(aws: Aws, system: str) -> str:
+    bucket = _bucket_name(system)
     try:
         aws.s3.head_bucket(Bucket=bucket)
     except ClientError:

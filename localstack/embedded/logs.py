@@ -28,7 +28,7 @@ def lines(stack_file: Path, correlation_id: str | None) -> list[str]:
     stack = StackFile.read(stack_file)
     engine.of_noted_stack(stack.endpoint_url)
     aws = Aws(stack.endpoint_url)
-    found = [entry for name in stack.functions.values() for entry in _entries(aws, name)]
+    found = [entry for group in _groups(aws, stack.system) for entry in _entries(aws, group)]
     found.sort(key=lambda entry: str(entry["timestamp"]))
     if correlation_id:
         wanted = [entry for entry in found if _is_about(entry, correlation_id)]
@@ -60,16 +60,18 @@ def _line(entry: dict[str, Any]) -> str:
     return "  ".join([*(str(entry.get(key, "-")) for key in ("timestamp", "service")), where, told])
 
 
-def _entries(aws: Aws, function: str) -> Iterator[dict[str, Any]]:
-    client = aws.client("logs")
-    try:
-        for page in client.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function}"):
-            for event in page["events"]:
-                # The runtime's own lines are no JSON, or have no message.
-                if event["message"].startswith("{") and (entry := _entry(event["message"])):
-                    yield entry
-    except client.exceptions.ResourceNotFoundException:
-        return  # never invoked
+def _groups(aws: Aws, system: str) -> Iterator[str]:
+    """The log groups of a system: one for each service."""
+    pages = aws.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=f"/{system}/")
+    return (group["logGroupName"] for page in pages for group in page["logGroups"])
+
+
+def _entries(aws: Aws, group: str) -> Iterator[dict[str, Any]]:
+    for page in aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group):
+        for event in page["events"]:
+            # The runtime's own lines are no JSON, or have no message.
+            if event["message"].startswith("{") and (entry := _entry(event["message"])):
+                yield entry
 
 
 def _entry(text: str) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ def rebuild(stack_file: Path, action: str, *, force: bool = False) -> Iterator[s
     if action == "replay":
         yield from _replay(aws, stack, _ask(aws, function, "status"))
         return
-    name = stack.stack_name
+    name = stack.system
     if action == "begin" and not force and _archive(aws, name, deploy.outputs(aws, name)) is None:
         raise Refusal(f"{_NO_ARCHIVE} Nothing could be replayed; FORCE=1 begins all the same.")
     answer = _ask(aws, function, action, force=force)
@@ -40,7 +40,7 @@ def rebuild(stack_file: Path, action: str, *, force: bool = False) -> Iterator[s
         if value not in (None, []):
             yield f"{name}: {value}"
     if action == "status":
-        yield from _under_way(aws, deploy.outputs(aws, stack.stack_name)["AnalyticsQueue"], answer["building"])
+        yield from _under_way(aws, deploy.outputs(aws, stack.system)["AnalyticsQueue"], answer["building"])
 
 
 def _under_way(aws: Aws, queue_url: str, building: int | None) -> Iterator[str]:
@@ -77,11 +77,11 @@ def _ask(aws: Aws, function: str, action: str, *, force: bool = False) -> dict[s
     return document
 
 
-def _archive(aws: Aws, stack_name: str, outputs: Mapping[str, str]) -> str | None:
+def _archive(aws: Aws, system: str, outputs: Mapping[str, str]) -> str | None:
     """The archive of the stack's events: of its template, or made after the deployment where that leaves it out."""
     if "EventsArchiveArn" in outputs:
         return outputs["EventsArchiveArn"]
-    found = aws.client("events").list_archives(NamePrefix=deploy.archive_name(stack_name))["Archives"]
+    found = aws.client("events").list_archives(NamePrefix=deploy.archive_name(system))["Archives"]
     # Of an archive only its name is listed; its ARN differs from its bus's in the last part.
     before = outputs["EventBusArn"].rpartition(":")[0]
     return f"{before}:archive/{found[0]['ArchiveName']}" if found else None
@@ -95,8 +95,8 @@ def _replay(aws: Aws, stack: StackFile, status: dict[str, Any]) -> Iterator[str]
     end = datetime.fromisoformat(until)
     if datetime.now(UTC) < end:
         raise Refusal(f"Too early: start the replay after {until}, so that it reaches that far.")
-    outputs = deploy.outputs(aws, stack.stack_name)
-    archive = _archive(aws, stack.stack_name, outputs)
+    outputs = deploy.outputs(aws, stack.system)
+    archive = _archive(aws, stack.system, outputs)
     if archive is None:
         raise Refusal(_NO_ARCHIVE)
     name = f"{_replays_of(status['building'])}{time.time_ns() // 10**9}"

@@ -26,7 +26,7 @@ from localstack.embedded.processes import StartedProcess
 from localstack.embedded.progress import Progress
 from localstack.embedded.state import ProcessesFile, StackFile
 
-STACK_NAME = "smart-library"
+SYSTEM = "smart-library"
 DEFAULT_ENDPOINT_PORT = 4566
 _FREE_BYTES_NEEDED = 1024**3
 
@@ -138,8 +138,10 @@ def fresh_token(email: str | None, role: str | None, stack_file: Path = LOCAL.st
     raise Refusal(f"Name a demo account: make token ROLE=... (one of {known}) or EMAIL=...")
 
 
-def deploy_to(endpoint_url: str, stack_file: Path | None, *, work: WorkDir = LOCAL) -> StackFile:
-    """Builds, deploys and fills the stack on an emulator that is running already.
+def deploy_to(
+    endpoint_url: str, stack_file: Path | None, *, service: str | None = None, work: WorkDir = LOCAL
+) -> StackFile:
+    """Builds, deploys and fills the system on an emulator that is running already. `service`: only this stack.
 
     ``stack_file``: where to write what is known about it; None for nowhere. Refuses to write over the
     file of a run that is going on.
@@ -152,7 +154,7 @@ def deploy_to(endpoint_url: str, stack_file: Path | None, *, work: WorkDir = LOC
     begun = time.monotonic()
     aws = Aws(endpoint_url)
     found = engine.identify(endpoint_url)
-    deployed = _deploy(aws, found, work, progress)
+    deployed = _deploy(aws, found, work, progress, service)
     stack = _fill(aws, found, deployed, deploy.api_address(aws, deployed), progress)
     if stack_file is not None:
         stack.write(stack_file)
@@ -177,10 +179,12 @@ def _bring_up(running: _Running, port: int, endpoint_port: int, progress: Progre
     return stack
 
 
-def _deploy(aws: Aws, found: engine.Engine, work: WorkDir, progress: Progress) -> deploy.Deployment:
+def _deploy(
+    aws: Aws, found: engine.Engine, work: WorkDir, progress: Progress, service: str | None = None
+) -> deploy.Deployment:
     with progress.step(f"packaging and deploying to {found.name} {found.version}"):
         parameters = {"AdminEmail": sample.ADMINISTRATOR.email}
-        deployed = deploy.deploy(aws, found, TEMPLATE, work.build, STACK_NAME, parameters)
+        deployed = deploy.deploy(aws, found, TEMPLATE, work.build, SYSTEM, parameters, service=service)
         settle.settle(aws, found, deployed, TEMPLATE)
     return deployed
 
@@ -195,7 +199,7 @@ def _fill(
     with progress.step("demo accounts and sample titles"):
         data = sample.ensure(
             aws,
-            STACK_NAME,
+            SYSTEM,
             base_url,
             partial(mail.messages, aws.endpoint_url, found.name),
             SAMPLE_BOOKS,
@@ -212,7 +216,7 @@ def _fill(
         accounts=data.accounts,
         tables=deployed.tables,
         functions=deployed.functions,
-        stack_name=deployed.stack_name,
+        system=deployed.system,
         engine={"name": found.name, "version": found.version},
     )
 

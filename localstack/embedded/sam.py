@@ -66,7 +66,7 @@ def run_local(arguments: Sequence[str], stack_file: Path, container_url: str | N
     aws = Aws(stack.endpoint_url)
     with (
         _reachable(stack.endpoint_url, container_url) as endpoint,
-        _services_url(aws, stack.stack_name, endpoint) as parameter,
+        _services_url(aws, stack.system, endpoint) as parameter,
         tempfile.TemporaryDirectory() as folder,
     ):
         variables = environment(_deployed_variables(aws, stack), endpoint, parameter)
@@ -75,7 +75,7 @@ def run_local(arguments: Sequence[str], stack_file: Path, container_url: str | N
         if arguments[0] == "start-api":
             _LEVELLED_TEMPLATE.write_text(template.dump(levelled(template.load(_BUILT_TEMPLATE))), encoding="utf-8")
         arguments = refreshed(arguments, Path(folder), datetime.now(UTC))
-        sys.stderr.write(f"Functions find {stack.stack_name} at {endpoint}\n")
+        sys.stderr.write(f"Functions find {stack.system} at {endpoint}\n")
         return _run(sam_command(arguments, environment_file, platform.machine()))
 
 
@@ -142,11 +142,11 @@ def _deployed_variables(aws: Aws, stack: StackFile) -> dict[str, dict[str, str]]
 
 
 @contextmanager
-def _services_url(aws: Aws, stack_name: str, endpoint: str) -> Iterator[str]:
+def _services_url(aws: Aws, system: str, endpoint: str) -> Iterator[str]:
     """The name of a parameter that holds, for the length of the block, the API's address for containers."""
-    outputs = deploy.outputs(aws, stack_name)
+    outputs = deploy.outputs(aws, system)
     # A name of its own: another `sam local` may run beside this one, with another relay.
-    name = f"/{stack_name}/services-url-in-containers/{os.getpid()}"
+    name = f"/{system}/services-url-in-containers/{os.getpid()}"
     address = f"{endpoint}/_aws/execute-api/{outputs['ApiId']}/{outputs['ApiStage']}"
     aws.ssm.put_parameter(Name=name, Value=address, Type="String", Overwrite=True)
     try:

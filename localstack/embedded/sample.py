@@ -30,13 +30,13 @@ class SampleData:
 
 
 def ensure(
-    aws: Aws, stack_name: str, base_url: str, mailbox: Mailbox, books: Path, on_progress: Callable[[int, int], None]
+    aws: Aws, system: str, base_url: str, mailbox: Mailbox, books: Path, on_progress: Callable[[int, int], None]
 ) -> SampleData:
     """Puts in what the stack does not hold yet and logs every demo account in.
 
     Refuses when the administrator or, with titles to put in, the librarian cannot log in.
     """
-    known = _recall(aws, stack_name)
+    known = _recall(aws, system)
     ids = known.get("accounts")
     report = None
     if not isinstance(ids, dict) or set(ids) != {account.role for account in seed.DEMO_ACCOUNTS}:
@@ -51,7 +51,7 @@ def ensure(
         if not librarian.token:
             raise LoginRefused(librarian.email, "", "the sample titles cannot be put in; `make reset` begins anew.")
         report = seed.seed_books(base_url, librarian.token, books, on_progress)
-    _remember(aws, stack_name, {"accounts": ids, "books": digest})
+    _remember(aws, system, {"accounts": ids, "books": digest})
     return SampleData(accounts=accounts, report=report)
 
 
@@ -64,13 +64,13 @@ def _logged_in(base_url: str, account: seed.DemoAccount, user_id: str) -> Accoun
     return Account(role=account.role, email=account.email, password=account.password, token=token, user_id=user_id)
 
 
-def _parameter(stack_name: str) -> str:
-    return f"/{stack_name}/sample-data"
+def _parameter(system: str) -> str:
+    return f"/{system}/sample-data"
 
 
-def _recall(aws: Aws, stack_name: str) -> dict[str, object]:
+def _recall(aws: Aws, system: str) -> dict[str, object]:
     try:
-        value = aws.ssm.get_parameter(Name=_parameter(stack_name))["Parameter"]["Value"]
+        value = aws.ssm.get_parameter(Name=_parameter(system))["Parameter"]["Value"]
     except ClientError as error:
         if error.response["Error"]["Code"] == "ParameterNotFound":
             return {}
@@ -79,5 +79,5 @@ def _recall(aws: Aws, stack_name: str) -> dict[str, object]:
     return document
 
 
-def _remember(aws: Aws, stack_name: str, known: dict[str, object]) -> None:
-    aws.ssm.put_parameter(Name=_parameter(stack_name), Value=json.dumps(known), Type="String", Overwrite=True)
+def _remember(aws: Aws, system: str, known: dict[str, object]) -> None:
+    aws.ssm.put_parameter(Name=_parameter(system), Value=json.dumps(known), Type="String", Overwrite=True)

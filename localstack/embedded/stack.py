@@ -25,7 +25,7 @@ from localstack.embedded.state import Account
 if TYPE_CHECKING:
     from library_common.tokens import SigningKey
 
-_STACK_NAME = "smart-library-test"
+_SYSTEM = "smart-library-test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class LocalStack:
     base_url: where the API answers, without a slash at the end, as its users see it.
     stage_url: the API's stage itself, as services see it.
     endpoint_url: where the emulator's AWS services answer.
-    outputs: the stack's outputs by name; tables: service → table name;
+    system: what its stacks are named after.
+    outputs: the stacks' outputs, and physical ids by logical id; tables: service → table name;
     functions: logical id → function name. accounts: the demo accounts, when seeded.
     """
 
@@ -43,10 +44,12 @@ class LocalStack:
     stage_url: str
     endpoint_url: str
     engine: engine.Engine
-    stack_name: str
+    system: str
     outputs: Mapping[str, str]
     tables: Mapping[str, str]
     functions: Mapping[str, str]
+    parameters: Mapping[str, str]
+    build: Path
     _aws: Aws = field(repr=False)
     accounts: Sequence[Account] = ()
 
@@ -72,14 +75,14 @@ class LocalStack:
         process, port = _start_somewhere(work, environment or {})
         try:
             given = {**({"AdminEmail": sample.ADMINISTRATOR.email} if seed else {}), **(parameters or {})}
-            stack = cls._deploy(f"http://{LOOPBACK}:{port}", work, _STACK_NAME, given, template)
+            stack = cls._deploy(f"http://{LOOPBACK}:{port}", work, _SYSTEM, given, template)
             with stack._fronted(work) as fronted:
                 yield fronted._seeded() if seed else fronted
         finally:
             engine.stop_ministack(process, work)
 
     def _seeded(self) -> LocalStack:
-        data = sample.ensure(self._aws, self.stack_name, self.base_url, self.messages, SAMPLE_BOOKS, lambda *_: None)
+        data = sample.ensure(self._aws, self.system, self.base_url, self.messages, SAMPLE_BOOKS, lambda *_: None)
         return replace(self, accounts=data.accounts)
 
     @contextlib.contextmanager
@@ -104,39 +107,51 @@ class LocalStack:
         template: Path = TEMPLATE,
     ) -> Iterator[LocalStack]:
         """Deploys under a name of its own to an emulator that is running already; removes it at the end."""
-        stack_name = f"{_STACK_NAME}-{secrets.token_hex(4)}"
+        system = f"{_SYSTEM}-{secrets.token_hex(4)}"
         try:
             work = WorkDir(work_dir)
-            stack = cls._deploy(endpoint_url, work, stack_name, parameters or {}, template)
+            stack = cls._deploy(endpoint_url, work, system, parameters or {}, template)
             with stack._fronted(work) as fronted:
                 yield fronted
         finally:
-            deploy.remove(Aws(endpoint_url), stack_name)
+            deploy.remove(Aws(endpoint_url), template, system)
 
     @classmethod
     def _deploy(
         cls,
         endpoint_url: str,
         work: WorkDir,
-        stack_name: str,
+        system: str,
         parameters: Mapping[str, str],
         template: Path,
     ) -> LocalStack:
         aws = Aws(endpoint_url)
         found = engine.identify(endpoint_url)
-        deployed = deploy.deploy(aws, found, template, work.build, stack_name, parameters)
+        deployed = deploy.deploy(aws, found, template, work.build, system, parameters)
         settle.settle(aws, found, deployed, template)
         return cls(
             base_url=deploy.api_address(aws, deployed),
             stage_url=deploy.api_address(aws, deployed),
             endpoint_url=endpoint_url,
             engine=found,
-            stack_name=stack_name,
+            system=system,
             outputs=deployed.outputs,
             tables=deployed.tables,
             functions=deployed.functions,
+            parameters=parameters,
+            build=work.build,
             _aws=aws,
         )
+
+    def deploy(self, service: str | None = None, *, template: Path = TEMPLATE, **parameters: str) -> frozenset[str]:
+        """Deploys again, all stacks or one; parameters that are not given are as they were. Returns what changed.
+
+        Raises ``Refusal`` when a stack is rolled back.
+        """
+        given = {**self.parameters, **parameters}
+        deployed = deploy.deploy(self._aws, self.engine, template, self.build, self.system, given, service=service)
+        settle.settle(self._aws, self.engine, deployed, template)
+        return deployed.changed
 
     def mint_token(
         self, subject: str, role: str, *, lifetime: timedelta = timedelta(minutes=15), epoch: int = 0
@@ -145,7 +160,7 @@ class LocalStack:
         return tokens.mint(self._key(), subject, role, lifetime, epoch)
 
     def _key(self) -> SigningKey:
-        return tokens.signing_key(self._aws, self.outputs["TokenSigningKeySecret"])
+        return tokens.signing_key(self._aws, self.system)
 
     def messages(self, to: str | None = None) -> list[mail.Message]:
         """The e-mails and text messages that were sent; `to`: only to this address or phone number."""

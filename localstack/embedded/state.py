@@ -40,7 +40,7 @@ class StackFile:
     accounts: Sequence[Account]
     tables: Mapping[str, str]
     functions: Mapping[str, str]
-    stack_name: str
+    system: str
     engine: Mapping[str, str]
 
     def write(self, path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from samtranslator.yaml_helper import yaml_parse
+from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 from localstack.embedded.errors import Refusal
 
@@ -24,18 +24,32 @@ API = "AWS::Serverless::Api"
 TABLE = "AWS::DynamoDB::Table"
 
 
+class _Loader(yaml.CSafeLoader):
+    """Reads `!Ref X` as `{"Ref": "X"}`, as SAM does; in C, since the API's template takes seconds otherwise."""
+
+
+_Loader.add_multi_constructor("!", intrinsics_multi_constructor)
+
+
 def load(path: Path) -> Template:
     """Reads a SAM template. Refuses when it is missing or not YAML."""
     try:
-        template = yaml_parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise Refusal(f"There is no template at {path}.") from None
+    return parse(text, path.name)
+
+
+def parse(text: str, name: str) -> Template:
+    """A SAM template out of its text. Refuses when it is not YAML; `name` is how the refusal calls it."""
+    try:
+        template = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" near line {where.line + 1}" if where is not None else ""
-        raise Refusal(f"{path.name} is not valid YAML{line}.") from error
+        raise Refusal(f"{name} is not valid YAML{line}.") from error
     if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):
-        raise Refusal(f"{path.name} has no Resources.")
+        raise Refusal(f"{name} has no Resources.")
     return template
 
 
@@ -63,15 +77,18 @@ def resources_of(template: Template, resource_type: str) -> dict[str, dict[str, 
 def with_uploaded_code(template: Template, upload: Callable[[str, str, str], str]) -> Template:
     """A copy whose local CodeUri and ContentUri are what ``upload`` returned for them.
 
-    ``upload(logical_id, resource_type, folder)`` gets the folder as the template writes it and
-    returns an s3:// address. What names an address already stays as it is.
+    ``upload(logical_id, resource_type, folder)`` gets the folder as the template writes it, of a function its own or
+    that of all functions, and returns an s3:// address. What names an address already stays as it is.
     """
     rewritten = copy.deepcopy(template)
+    of_all = rewritten.get("Globals", {}).get("Function", {}).pop("CodeUri", None)
     for resource_type, attribute in ((FUNCTION, "CodeUri"), (LAYER, "ContentUri")):
         for logical_id, properties in resources_of(rewritten, resource_type).items():
-            location = properties.get(attribute)
-            if isinstance(location, str) and not location.startswith("s3://"):
-                properties[attribute] = upload(logical_id, resource_type, location)
+            location = properties.get(attribute, of_all if resource_type == FUNCTION else None)
+            if "InlineCode" in properties or not isinstance(location, str):
+                continue
+            local = not location.startswith("s3://")
+            properties[attribute] = upload(logical_id, resource_type, location) if local else location
     return rewritten
 
 
@@ -98,9 +115,9 @@ def archive_of_events(template: Template) -> dict[str, Any] | None:
     return next(iter(resources_of(template, "AWS::Events::Archive").values()), None)
 
 
-def gateway_responses(template: Template) -> dict[str, dict[str, Any]]:
-    """Response type → its definition, from the template's one API (empty when it defines none)."""
-    found: dict[str, dict[str, Any]] = {}
+def api_definition(template: Template) -> dict[str, Any]:
+    """The OpenAPI definition of the template's one API (empty when it has none)."""
     for properties in resources_of(template, API).values():
-        found.update(properties.get("GatewayResponses", {}))
-    return found
+        definition: dict[str, Any] = properties.get("DefinitionBody", {})
+        return definition
+    return {}

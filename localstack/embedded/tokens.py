@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from library_common.tokens import SigningKey
 
 
-def signing_key(aws: Aws, secret: str) -> SigningKey:
-    """The key the stack signs with now. Refuses when its deployment has made none."""
-    stored = aws.secretsmanager.get_secret_value(SecretId=secret).get("SecretString", "")
+def signing_key(aws: Aws, system: str) -> SigningKey:
+    """The key the system signs with now. Refuses when its deployment has made none."""
     try:
+        stored = aws.ssm.get_parameter(Name=f"/{system}/keys/token-signing", WithDecryption=True)["Parameter"]["Value"]
         key: SigningKey = _library_tokens().SigningKey.from_json(stored)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, aws.ssm.exceptions.ParameterNotFound):
         raise Refusal("The stack has no key to sign tokens with: its deployment should have made one.") from None
     return key
 

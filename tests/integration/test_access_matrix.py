@@ -68,7 +68,7 @@ def callers(stack: LocalStack, library: LibraryClient, things: Things) -> list[C
 
 def _secret(stack: LocalStack, logical_id: str) -> Mapping[str, Any]:
     client = stack.client("cloudformation")
-    resource = client.describe_stack_resource(StackName=stack.stack_name, LogicalResourceId=logical_id)
+    resource = client.describe_stack_resource(StackName=stack.system, LogicalResourceId=logical_id)
     arn = resource["StackResourceDetail"]["PhysicalResourceId"]
     document: dict[str, Any] = json.loads(stack.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"])
     return document

@@ -213,7 +213,7 @@ def test_the_round_is_on_the_schedule(stack: LocalStack) -> None:
 
 
 def redeploy(stack: LocalStack, folder: Path, **parameters: str) -> None:
-    deploy.deploy(Aws(stack.endpoint_url), stack.engine, TEMPLATE, folder / "again", stack.stack_name, parameters)
+    deploy.deploy(Aws(stack.endpoint_url), stack.engine, TEMPLATE, folder / "again", stack.system, parameters)
 
 
 def test_the_first_administrator_comes_with_the_deployment(tmp_path: Path) -> None:

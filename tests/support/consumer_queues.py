@@ -117,8 +117,6 @@ class ConsumerQueue:
 
 
 def _physical_id(stack: LocalStack, logical_id: str) -> str:
-    found = stack.client("cloudformation").describe_stack_resource(
-        StackName=stack.stack_name, LogicalResourceId=logical_id
-    )
+    found = stack.client("cloudformation").describe_stack_resource(StackName=stack.system, LogicalResourceId=logical_id)
     physical: str = found["StackResourceDetail"]["PhysicalResourceId"]
     return physical

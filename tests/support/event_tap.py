@@ -21,7 +21,7 @@ class EventTap:
     def __init__(self, stack: LocalStack, name: str = "tap") -> None:
         self._sqs = stack.client("sqs")
         events = stack.client("events")
-        rule = f"{stack.stack_name}-{name}"
+        rule = f"{stack.system}-{name}"
         self._queue = self._sqs.create_queue(QueueName=rule)["QueueUrl"]
         arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"][
             "QueueArn"

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_lambda import LambdaClient
-    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_ses import SESClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
@@ -77,11 +76,6 @@ def events() -> "EventBridgeClient":
 
 def sqs() -> "SQSClient":
     client: SQSClient = _client("sqs")
-    return client
-
-
-def secretsmanager() -> "SecretsManagerClient":
-    client: SecretsManagerClient = _client("secretsmanager")
     return client
 
 

@@ -16,16 +16,17 @@ class Refused(Exception):
     """The work cannot be done as asked. Its sentence is shown to whoever deploys, so nothing secret is in it."""
 
 
-def answer(event: Mapping[str, Any], work: Work) -> None:
-    """Does the work for Create and Update, nothing for Delete, and reports to CloudFormation.
+def answer(event: Mapping[str, Any], work: Work, undo: Work | None = None) -> None:
+    """Does the work for Create and Update, undoes it for Delete if it says how, and reports to CloudFormation.
 
     Never raises because of the work: a resource that does not answer holds a deployment up for an hour. Raises
     urllib3's errors when the report itself cannot be delivered, so that Lambda tries again.
     """
     status, reason = "SUCCESS", "done"
     try:
-        if event["RequestType"] != "Delete":
-            work(event.get("ResourceProperties") or {})
+        chosen = work if event["RequestType"] != "Delete" else undo
+        if chosen is not None:
+            chosen(event.get("ResourceProperties") or {})
     except Refused as exc:
         logger().warning("custom resource refused", extra={"reason": str(exc)})
         status, reason = "FAILED", str(exc)

@@ -63,9 +63,14 @@ def current_secret(text: str) -> str:
     return ring.current
 
 
-def secret_ring_json(ring: Ring[str]) -> str:
-    """For the secret. Private."""
-    return _written(ring, str)
+def secret_ring_json(ring: Ring[str], scopes: str = "") -> str:
+    """For the secret. Private. scopes: what tokens signed with it may claim, separated by spaces."""
+    return json.dumps({"scopes": scopes, **json.loads(_written(ring, str))})
+
+
+def granted_scopes(text: str) -> frozenset[str]:
+    """What tokens of a service may claim, out of the secret that holds its ring."""
+    return frozenset(str(json.loads(text).get("scopes", "")).split())
 
 
 def public_jwks_json(keys: Iterable[SigningKey]) -> str:

@@ -44,9 +44,9 @@ class Published:
 class StreamPublisher:
     """Publishes the outbox attribute of every new image of a table's stream.
 
-    source: the service's name. bus: event bus name. dead_letters_url: SQS queue for what can never be
-    published. on_images: called with all new images of a batch, for what else a service hangs on its stream;
-    it may see an image again.
+    source: the service's name. bus: event bus name. dead_letters: name of the SQS queue for what can never be
+    published; its address is asked for when it is needed, which is seldom. on_images: called with all new images of a
+    batch, for what else a service hangs on its stream; it may see an image again.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class StreamPublisher:
         *,
         source: str,
         bus: str,
-        dead_letters_url: str,
+        dead_letters: str,
         on_images: Callable[[Sequence[Item]], None] | None = None,
     ) -> None:
         self._source = SOURCE_PREFIX + source
         self._bus = bus
-        self._dead_letters_url = dead_letters_url
+        self._dead_letters = dead_letters
         self._on_images = on_images
 
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class StreamPublisher:
             "set_aside_at": to_rfc3339(SystemClock().now()),
         }
         aws.sqs().send_message(
-            QueueUrl=self._dead_letters_url,
+            QueueUrl=aws.sqs().get_queue_url(QueueName=self._dead_letters)["QueueUrl"],
             MessageBody=json.dumps(letter, default=str),
             MessageAttributes={
                 name: {"DataType": "String", "StringValue": text[:500]} for name, text in attributes.items()

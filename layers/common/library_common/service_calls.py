@@ -33,7 +33,7 @@ def _address() -> TtlCache[str]:
 @cache
 def _token(service: str, scopes: frozenset[str]) -> ServiceToken:
     # Kept for as long as gateway_service.overlap says that signers do, so that ordinary rotations go unnoticed.
-    stored = secret(CallerSettings().service_secret_arn)
+    stored = secret(CallerSettings().service_key_parameter)
     return ServiceToken(
         service=service,
         scopes=scopes,

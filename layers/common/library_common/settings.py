@@ -10,7 +10,7 @@ class ServiceSettings(BaseSettings):
 
     table_name: str = ""
     event_bus_name: str = ""
-    publish_dead_letters_url: str = ""
+    publish_dead_letters: str = ""
     cors_allow_origin: str = "*"
     log_level: str = "INFO"
 
@@ -26,4 +26,4 @@ class CallerSettings(ServiceSettings):
     """Environment of a function that calls other services (`library_common.service_calls`)."""
 
     services_url_parameter: str = ""
-    service_secret_arn: str = ""
+    service_key_parameter: str = ""

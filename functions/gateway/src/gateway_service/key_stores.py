@@ -1,16 +1,18 @@
-"""Where rings are kept and published, and who may change one: Secrets Manager, the parameter store, the table."""
+"""Where rings are kept and published, and who may change one: the parameter store and the gateway's table."""
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 from gateway_service.rotating import TurnTaken
 from library_common import aws
 from library_common.clock import Clock
+from library_common.configuration import parameters_under
 from library_common.dynamodb import ConditionFailed, Expression, Table
 from library_common.ids import new_id
-from library_common.key_rings import Ring, public_jwks_json
+from library_common.key_rings import Ring, granted_scopes, public_jwks_json, secret_ring, secret_ring_json
 from library_common.tokens import SigningKey
 
 TURN = timedelta(seconds=45)
@@ -21,20 +23,65 @@ _PAUSE_SECONDS = 0.5
 
 
 class SecretStore[Key]:
-    """A ring in a secret, which has a value from its beginning: CloudFormation gave it one."""
+    """A ring in a SecureString parameter, which is made with the first ring: CloudFormation cannot make one."""
 
     def __init__(
-        self, arn: str, *, decode: Callable[[str], Ring[Key] | None], encode: Callable[[Ring[Key]], str]
+        self, name: str, *, decode: Callable[[str], Ring[Key] | None], encode: Callable[[Ring[Key]], str]
     ) -> None:
-        self._arn = arn
+        self._name = name
         self._decode = decode
         self._encode = encode
 
     def read(self) -> Ring[Key] | None:
-        return self._decode(aws.secretsmanager().get_secret_value(SecretId=self._arn)["SecretString"])
+        stored = _value(self._name)
+        return self._decode(stored) if stored is not None else None
 
     def write(self, ring: Ring[Key]) -> None:
-        aws.secretsmanager().put_secret_value(SecretId=self._arn, SecretString=self._encode(ring))
+        aws.ssm().put_parameter(Name=self._name, Value=self._encode(ring), Type="SecureString", Overwrite=True)
+
+
+class ServiceKeys:
+    """The rings of the services that call others: a parameter each under one path, with the scopes they may claim."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def names(self) -> list[str]:
+        """The services that have a ring, or the scopes for one."""
+        return sorted(name for name, _ in parameters_under(self._path))
+
+    def store(self, service: str) -> SecretStore[str]:
+        """The ring of one service. Writing it leaves the scopes as they are."""
+        name = self._name(service)
+
+        def encode(ring: Ring[str]) -> str:
+            stored = _value(name)
+            return secret_ring_json(ring, " ".join(sorted(granted_scopes(stored))) if stored is not None else "")
+
+        return SecretStore(name, decode=secret_ring, encode=encode)
+
+    def register(self, service: str, scopes: str) -> None:
+        """Notes what a service may claim; its ring stays as it is."""
+        name, stored = self._name(service), _value(self._name(service))
+        document = {**(json.loads(stored) if stored is not None else {}), "scopes": scopes}
+        aws.ssm().put_parameter(Name=name, Value=json.dumps(document), Type="SecureString", Overwrite=True)
+
+    def remove(self, service: str) -> None:
+        """No token of this service is accepted any more."""
+        client = aws.ssm()
+        with suppress(client.exceptions.ParameterNotFound):
+            client.delete_parameter(Name=self._name(service))
+
+    def _name(self, service: str) -> str:
+        return f"{self._path}/{service}"
+
+
+def _value(name: str) -> str | None:
+    client = aws.ssm()
+    try:
+        return client.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+    except client.exceptions.ParameterNotFound:
+        return None
 
 
 class PublishedKeys:
@@ -50,7 +97,7 @@ class PublishedKeys:
     def publish(self, keys: Sequence[SigningKey]) -> None:
         """Writes only what is not there already."""
         wanted = public_jwks_json(keys)
-        if wanted != self._published():
+        if wanted != _value(self._name):
             aws.ssm().put_parameter(
                 Name=self._name,
                 Description="JWKS with the public keys people's tokens are checked with.",
@@ -58,13 +105,6 @@ class PublishedKeys:
                 Type="String",
                 Overwrite=True,
             )
-
-    def _published(self) -> str | None:
-        client = aws.ssm()
-        try:
-            return client.get_parameter(Name=self._name)["Parameter"]["Value"]
-        except client.exceptions.ParameterNotFound:
-            return None
 
 
 class TableTurns:

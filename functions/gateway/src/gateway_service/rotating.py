@@ -168,13 +168,13 @@ class KeyKeeping:
     clock: Clock
     lifetime: timedelta
 
-    def complete(self) -> list[Outcome]:
-        """For a deployment. Raises KeepingFailed when a ring could not be completed."""
-        return self._each(lambda ring: ring.complete(self.clock.now()))
+    def complete(self, names: Iterable[str]) -> list[Outcome]:
+        """For a deployment: makes what is missing of these rings. Raises KeepingFailed when one could not be."""
+        return self._each(lambda ring: ring.complete(self.clock.now()), names)
 
     def daily(self) -> list[Outcome]:
         """Repairs and rotates what is due. Raises KeepingFailed after it has tried all."""
-        return self._each(lambda ring: ring.rotate_when_due(self.clock.now(), self.lifetime))
+        return self._each(lambda ring: ring.rotate_when_due(self.clock.now(), self.lifetime), self.rings)
 
     def rotate(self, names: Iterable[str], *, force: bool) -> list[Outcome]:
         """What somebody asked for. A ring that does not exist is refused, and so is one that is rotated already.
@@ -199,13 +199,13 @@ class KeyKeeping:
         except Exception:  # noqa: BLE001 - as in `_each`
             return _failed(name, "unfinished", "It failed on the way, and the log says why. Ask again.")
 
-    def _each(self, work: Callable[[RingKeeper[Any]], Outcome]) -> list[Outcome]:
+    def _each(self, work: Callable[[RingKeeper[Any]], Outcome], names: Iterable[str]) -> list[Outcome]:
         outcomes = []
         failed = []
-        for name, ring in self.rings.items():
+        for name in names:
             try:
                 with self.turns.take(name):
-                    outcomes.append(_counted(work(ring)))
+                    outcomes.append(_counted(work(self.rings[name])))
             except Exception:  # noqa: BLE001 - one ring that cannot be read does not keep the others from being kept
                 _log_failure(name)
                 failed.append(name)

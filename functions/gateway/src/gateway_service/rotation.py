@@ -1,7 +1,8 @@
 """The function that makes, publishes and rotates keys.
 
-Called by a deployment (as a CloudFormation custom resource) it sees to it that every ring has its keys; once a
-day it repairs what is missing and rotates what is old; on command, with
+Called by a deployment (as a CloudFormation custom resource) it makes the keys that are missing: the library's own with
+the platform, and a service's with the stack that declares a `Custom::ServiceIdentity`. Once a day it repairs what is
+missing and rotates what is old; on command, with
 
     {"rotate": ["signing-key", "service:loans"], "force": false}
 
@@ -16,18 +17,18 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gateway_service.key_stores import PublishedKeys, SecretStore, TableTurns
+from gateway_service.key_stores import PublishedKeys, SecretStore, ServiceKeys, TableTurns
 from gateway_service.overlap import SERVICE_SECRET_OVERLAP, SIGNING_KEY_OVERLAP
 from gateway_service.rotating import KeepingFailed, KeyKeeping, Outcome, RingKeeper
 from gateway_service.settings import RotationSettings
 from library_common import aws
 from library_common.clock import SystemClock
 from library_common.context import current, invocation
-from library_common.custom_resource import answer
+from library_common.custom_resource import Refused, answer
 from library_common.dynamodb import Table
-from library_common.key_rings import secret_ring, secret_ring_json, signing_ring, signing_ring_json
+from library_common.key_rings import signing_ring, signing_ring_json
 from library_common.telemetry import log_invocation
 from library_common.tokens import SigningKey
 
@@ -45,36 +46,62 @@ class Command(BaseModel):
     force: bool = False
 
 
+class ServiceIdentity(BaseModel):
+    """What a stack declares of a service that calls others. scopes: what its tokens may claim, separated by spaces."""
+
+    service: str = Field(alias="Service", pattern="^[a-z][a-z0-9-]{0,30}$")
+    scopes: str = Field(alias="Scopes", pattern="^[a-z]+:[a-z]+( [a-z]+:[a-z]+)*$", max_length=500)
+
+
 @cache
+def _settings() -> RotationSettings:
+    return RotationSettings()
+
+
 def _keeping() -> KeyKeeping:
-    return keeping(RotationSettings())
+    return keeping(_settings())
+
+
+def _service_keys() -> ServiceKeys:
+    return ServiceKeys(_settings().service_keys_path)
 
 
 def keeping(settings: RotationSettings) -> KeyKeeping:
-    """Every ring the settings name."""
+    """The library's own ring, and one for every service that has declared itself."""
     clock = SystemClock()
     signing = RingKeeper(
         name=SIGNING_KEY,
-        store=SecretStore(settings.signing_key_secret_arn, decode=signing_ring, encode=signing_ring_json),
+        store=SecretStore(settings.signing_key_parameter, decode=signing_ring, encode=signing_ring_json),
         generate=SigningKey.generate,
         overlap=SIGNING_KEY_OVERLAP,
         publish=PublishedKeys(settings.verification_keys_parameter).publish,
     )
+    keys = ServiceKeys(settings.service_keys_path)
     services = [
         RingKeeper(
-            name=f"service:{name}",
-            store=SecretStore(identity.secret_arn, decode=secret_ring, encode=secret_ring_json),
+            name=ring_of(name),
+            store=keys.store(name),
             generate=lambda: secrets.token_urlsafe(_SECRET_BYTES),
             overlap=SERVICE_SECRET_OVERLAP,
         )
-        for name, identity in settings.service_identities.items()
+        for name in keys.names()
     ]
     return KeyKeeping(
         rings={signing.name: signing, **{ring.name: ring for ring in services}},
-        turns=TableTurns(Table(settings.table_name, aws.dynamodb), clock),
+        turns=turns(settings),
         clock=clock,
         lifetime=timedelta(days=settings.key_days),
     )
+
+
+def turns(settings: RotationSettings) -> TableTurns:
+    """One run at a time at a ring."""
+    return TableTurns(Table(settings.table_name, aws.dynamodb), SystemClock())
+
+
+def ring_of(service: str) -> str:
+    """The name of a service's ring."""
+    return f"service:{service}"
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
@@ -93,7 +120,7 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
 
 def _carry_out(event: Mapping[str, Any]) -> list[Outcome]:
     if "RequestType" in event:
-        answer(event, lambda _: _complete())
+        answer(event, _for_deployment, undo=_for_removal)
         return []
     if "rotate" in event:
         command = Command.model_validate(event)
@@ -101,9 +128,30 @@ def _carry_out(event: Mapping[str, Any]) -> list[Outcome]:
     return _keeping().daily()
 
 
-def _complete() -> None:
+def _for_deployment(properties: Mapping[str, Any]) -> None:
+    """Makes the keys that are missing: of the service that the properties name, or the library's own."""
+    if "Service" not in properties:
+        _complete(SIGNING_KEY)
+        return
     try:
-        outcomes = _keeping().complete()
+        identity = ServiceIdentity.model_validate(properties)
+    except ValidationError as wrong:
+        fields = ", ".join(str(error["loc"][0]) for error in wrong.errors())
+        raise Refused(f"A service identity needs a Service and Scopes; these are not valid: {fields}.") from None
+    with turns(_settings()).take(ring_of(identity.service)):
+        _service_keys().register(identity.service, identity.scopes)
+    _complete(ring_of(identity.service))
+
+
+def _for_removal(properties: Mapping[str, Any]) -> None:
+    """The library's own keys stay, so that a table that is taken over finds its people logged in."""
+    if "Service" in properties:
+        _service_keys().remove(ServiceIdentity.model_validate(properties).service)
+
+
+def _complete(ring: str) -> None:
+    try:
+        outcomes = _keeping().complete([ring])
     except KeepingFailed:
         # CloudFormation hears of it, and Lambda does not: our own line is to say so, too.
         current().error_code = "keeping_failed"

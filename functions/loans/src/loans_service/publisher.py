@@ -30,7 +30,7 @@ def _publisher() -> StreamPublisher:
     return StreamPublisher(
         source="loans",
         bus=settings.event_bus_name,
-        dead_letters_url=settings.publish_dead_letters_url,
+        dead_letters=settings.publish_dead_letters,
         on_images=queue_unfinished,
     )
 

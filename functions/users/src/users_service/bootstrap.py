@@ -62,7 +62,7 @@ def use_cases() -> UseCases:
             passwords=passwords,
             sessions=DynamoSessions(table),
             attempts=limiter(),
-            access_tokens=SignedAccessTokens(secret(settings.signing_key_secret_arn, seconds=SIGNING_KEY_SECONDS).get),
+            access_tokens=SignedAccessTokens(secret(settings.signing_key_parameter, seconds=SIGNING_KEY_SECONDS).get),
             verification_keys=PublishedVerificationKeys(parameter(settings.verification_keys_parameter).get),
             email_key=email_key,
             lifetime=timedelta(days=settings.refresh_days),

@@ -67,6 +67,11 @@ class DeadLetters:
         with self._received(queue, min(waiting, AT_ONCE), _PEEK_SECONDS) as letters:
             return QueueView.of(queue, waiting, letters)
 
+    def waiting(self) -> dict[str, int]:
+        """Name of each queue that is not empty -> about how many messages it holds."""
+        found = {queue.name: self.queues.waiting(queue.url) for queue in self.declared.queues()}
+        return {name: number for name, number in found.items() if number}
+
     def look(self, name: str, at_most: int) -> LettersView:
         """Some messages of a queue. They stay in it. Raises DeadLetterQueueNotFound."""
         queue = self._queue(name)
@@ -147,6 +152,8 @@ class DeadLetters:
     def _sent(self, queue: DeadLetterQueue, letter: Letter) -> tuple[Outcome, str | None]:
         if queue.kind is Kind.PUBLICATIONS:
             return self._published(letter)
+        if queue.kind is Kind.JOBS:
+            return Outcome.MOVED, "Cleared: the next run of the job does what was left."
         assert queue.source_url is not None  # noqa: S101 - the registry sees to it
         self.queues.send(queue.source_url, letter.body)
         return Outcome.MOVED, None

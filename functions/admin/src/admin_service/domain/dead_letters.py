@@ -1,8 +1,9 @@
 """Dead letters: messages that were given up, and where they came from.
 
-Three kinds of letter there are. A consumer's message is as it came, and goes back into the queue it came from. What a
+There are four kinds of letter. A consumer's message is as it came, and goes back into the queue it came from. What a
 publisher set aside is the outbox of an item. And a stream batch that Lambda gave up on is only described: its records
-stay in the stream for a day. The last two go to the publisher once more.
+stay in the stream for a day. The last two go to the publisher once more. An invocation of a
+scheduled job that failed is only cleared away: the next run does what was left.
 """
 
 import json
@@ -21,6 +22,7 @@ class Kind(StrEnum):
 
     MESSAGES = "messages"
     PUBLICATIONS = "publications"
+    JOBS = "jobs"
 
 
 @dataclass(frozen=True)
