@@ -9,7 +9,7 @@ from library_common.service_client import ServiceClient, ServiceToken, Timeouts
 from library_common.settings import CallerSettings
 from library_common.ttl_cache import TtlCache
 
-_LOOK_AGAIN_SECONDS = 10.0
+_REFRESH_PAUSE_SECONDS = 10.0
 """How long a refused token waits at least before its secret is read again: anybody can have a call refused."""
 
 
@@ -38,6 +38,6 @@ def _token(service: str, scopes: frozenset[str]) -> ServiceToken:
         service=service,
         scopes=scopes,
         secret=lambda: current_secret(stored.get()),
-        newer_secret=lambda: current_secret(stored.get_fresh(pause=_LOOK_AGAIN_SECONDS)),
+        newer_secret=lambda: current_secret(stored.get_fresh(pause=_REFRESH_PAUSE_SECONDS)),
         clock=SystemClock(),
     )
