@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from localstack.embedded import deploy, engine, settle
+from localstack.embedded import cloudformation, complete_deployment, deploy, engine
 from localstack.embedded.aws import Aws
 from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import COMMON_LAYER, WorkDir
@@ -123,7 +123,7 @@ def test_a_stack_from_its_first_deployment_to_its_removal(aws: Aws, work: WorkDi
 def test_a_template_too_long_for_a_request_is_deployed_all_the_same(
     aws: Aws, work: WorkDir, template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy, "_LONGEST_BODY_BYTES", 100)
+    monkeypatch.setattr(cloudformation, "LONGEST_BODY_BYTES", 100)
 
     assert _get(aws, _deploy(aws, work, template), "/echo").status == 200
 
@@ -133,7 +133,7 @@ def test_what_the_emulator_leaves_out_is_put_in_place_once(aws: Aws, work: WorkD
     found = engine.identify(aws.endpoint_url)
 
     for _ in range(2):
-        settle.settle(aws, found, deployed, template)
+        complete_deployment.complete(aws, found, deployed, template)
     assert aws.ses.list_identities()["Identities"] == ["library@example.org"]
 
     missing = _get(aws, deployed, "/nowhere")
@@ -151,7 +151,7 @@ def test_published_keys_that_are_missing_are_asked_for(aws: Aws, work: WorkDir, 
     template.write_text(TEMPLATE.replace("  TokenVerificationKeysParameter: {Value: !Ref Jwks}\n", asked))
     deployed = _deploy(aws, work, template)
 
-    settle.settle(aws, engine.identify(aws.endpoint_url), deployed, template)
+    complete_deployment.complete(aws, engine.identify(aws.endpoint_url), deployed, template)
 
     logs = aws.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{deployed.functions['EchoFunction']}")
     assert "called" in [event["message"].strip() for event in logs["events"]]
@@ -190,7 +190,7 @@ def test_a_template_without_an_output_the_deployer_needs_is_refused(aws: Aws, wo
     deployed = _deploy(aws, work, template)
 
     with pytest.raises(Refusal, match="no output ServicesUrlParameter"):
-        settle.settle(aws, engine.identify(aws.endpoint_url), deployed, template)
+        complete_deployment.complete(aws, engine.identify(aws.endpoint_url), deployed, template)
 
 
 def test_the_emulator_gets_the_common_layer_as_it_is_on_disk(aws: Aws, work: WorkDir, template: Path) -> None:
