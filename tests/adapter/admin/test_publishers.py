@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.adapter
 
-PUBLISHERS = json.dumps({"library.loans": {"function": "LoansPublisher", "table": "loans"}})
+PUBLISHERS = [
+    ("users", json.dumps({"function": "UsersPublisher", "table": "users"})),
+    ("loans", json.dumps({"function": "LoansPublisher", "table": "loans"})),
+]
 
 
 @dataclass

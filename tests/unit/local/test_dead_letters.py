@@ -55,6 +55,7 @@ def test_all_queues_are_listed_and_those_with_letters_say_what_it_means(office: 
 
     assert lines(known) == [
         "     1  Dead                         Something is wrong. (since 2026-11-21T12:00:00Z)",
+        "     0  Jobs",
         "     0  Private",
         "     0  Unpublished",
     ]
