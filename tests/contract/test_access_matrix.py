@@ -61,11 +61,11 @@ def callers(stack: InProcess, things: Things) -> list[Caller]:
 
 @pytest.fixture(scope="module")
 def keyring(stack: InProcess) -> Keyring:
-    def told(secret: str) -> Told:
-        return Told(lambda: json.dumps({"current": secret}))
-
-    granted = {name: (told(SECRETS[name]), scopes) for name, scopes in service_identities().items()}
-    return Keyring(jwks=Told(stack.signing_key.public_jwks_json), services=granted)
+    granted = {
+        name: json.dumps({"current": SECRETS[name], "scopes": " ".join(scopes)})
+        for name, scopes in service_identities().items()
+    }
+    return Keyring(jwks=Told(stack.signing_key.public_jwks_json), services=Told(lambda: granted))
 
 
 def test_every_route_lets_in_exactly_whom_it_declares(

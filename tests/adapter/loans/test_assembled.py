@@ -66,23 +66,22 @@ class Deployed:
 def deployed(dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     sqs = boto3.client("sqs")
     queue = sqs.create_queue(QueueName="recovery")["QueueUrl"]
-    secret = boto3.client("secretsmanager").create_secret(
-        Name="loans", SecretString=json.dumps({"current": SECRET, "previous": "p" * 64})
-    )["ARN"]
     boto3.client("events").create_event_bus(Name="library")
     with Neighbour().running() as neighbour:
         ssm = boto3.client("ssm")
         ssm.put_parameter(Name="/library/services-url", Type="String", Value=neighbour.url)
         ssm.put_parameter(Name="/library/loan-policy", Type="String", Value='{"time_zone": "Africa/Nairobi"}')
+        ring = json.dumps({"current": SECRET, "previous": "p" * 64})
+        ssm.put_parameter(Name="/library/keys/services/loans", Type="SecureString", Value=ring)
         for name, value in {
             "TABLE_NAME": TABLE,
             "SERVICES_URL_PARAMETER": "/library/services-url",
-            "SERVICE_SECRET_ARN": secret,
+            "SERVICE_KEY_PARAMETER": "/library/keys/services/loans",
             "LOAN_POLICY_PARAMETER": "/library/loan-policy",
             "RECOVERY_QUEUE_URL": queue,
             "RECOVERY_DELAY_SECONDS": "7",
             "EVENT_BUS_NAME": "library",
-            "PUBLISH_DEAD_LETTERS_URL": queue,
+            "PUBLISH_DEAD_LETTERS": "publish-dead-letters",
         }.items():
             monkeypatch.setenv(name, value)
         forget_everything()

@@ -47,7 +47,7 @@ def known(tmp_path: Path) -> Path:
 
 
 def lines(known: Path, queue: str | None = None, *ids: str, redrive: bool = False) -> list[str]:
-    return list(dead_letters.lines(known, queue, ids, redrive=redrive, stack_name=None))
+    return list(dead_letters.lines(known, queue, ids, redrive=redrive, system=None))
 
 
 def test_all_queues_are_listed_and_those_with_letters_say_what_it_means(office: PostOffice, known: Path) -> None:
