@@ -53,7 +53,7 @@ def dynamodb() -> "DynamoDBClient":
     return client
 
 
-def impatient_dynamodb() -> "DynamoDBClient":
+def dynamodb_without_retries() -> "DynamoDBClient":
     """One attempt of at most two seconds, for what a request can do without."""
     client: DynamoDBClient = _client("dynamodb", patient=False)
     return client
@@ -100,13 +100,13 @@ def sns() -> "SNSClient":
     return client
 
 
-def ses_once() -> "SESClient":
+def ses_without_retries() -> "SESClient":
     """One attempt of at most ten seconds: what timed out may have been sent, so repeating is the caller's decision."""
     client: SESClient = _single_try("ses")
     return client
 
 
-def sns_once() -> "SNSClient":
-    """As `ses_once`."""
+def sns_without_retries() -> "SNSClient":
+    """As `ses_without_retries`."""
     client: SNSClient = _single_try("sns")
     return client

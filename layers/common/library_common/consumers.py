@@ -7,9 +7,9 @@ What becomes of a message:
 
 * handled: its one line in the log says with what outcome.
 * failed: it comes again after a pause, longer each time, and holds up nobody else.
-* failed `MAX_RECEIVES` times, or `Poison`: it goes to the dead-letter queue as it came, with the reason as message
-  attributes, and can be redriven from there. A process that dies on a message is counted by the queue itself
-  (`maxReceiveCount`), which then sets it aside without a reason.
+* failed `MAX_RECEIVES` times, or raised `PoisonMessage`: it moves unchanged to the dead-letter queue, with the reason
+  in message attributes, and can be redriven from there. When the process dies on a message, the queue itself counts
+  the receive (`maxReceiveCount`) and moves the message without a reason.
 
 Neither logs nor reasons hold what a message says, only which fields are wrong: messages may be about people.
 """
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 MAX_RECEIVES = 5
 """Tries a message has. The queues' `maxReceiveCount` is the same."""
 
-PAUSES = (5.0, 20.0, 80.0, 300.0)
+RETRY_DELAYS = (5.0, 20.0, 80.0, 300.0)
 """Seconds between the tries: soon at first, because most failures are short; nearly seven minutes altogether, because
 an outage of a table is none of a message's fault.
 """
@@ -52,17 +52,17 @@ _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionErro
 """What reading a body may raise. Readers do no I/O, so trying again would find the same bytes."""
 
 
-class Poison(Exception):
+class PoisonMessage(Exception):
     """No number of tries will handle this message; the sentence says why, without what the message holds."""
 
 
 @dataclass(frozen=True)
-class Read[M]:
+class ParsedMessage[M]:
     """A message understood. notes: ids that its line in the log shows."""
 
     message: M
     correlation_id: str | None = None
-    notes: Mapping[str, str] = field(default_factory=dict)
+    log_fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,11 @@ class _Message(BaseModel):
         return self
 
 
-def read_delivery(body: str) -> Read[Delivery]:
+def read_delivery(body: str) -> ParsedMessage[Delivery]:
     """A queue message that EventBridge made of an event. Raises ValueError for anything else."""
     found = _Message.model_validate_json(body)
     envelope = found.detail
-    return Read(
+    return ParsedMessage(
         Delivery(envelope, found.replay, found.source),
         accepted_correlation_id(envelope.correlation_id),
         {"event_id": envelope.id, "event_type": envelope.type},
@@ -103,31 +103,31 @@ def read_delivery(body: str) -> Read[Delivery]:
 
 
 def data_of[D: BaseModel](delivery: Delivery, model: type[D]) -> D:
-    """The event's data, as far as `model` wants it. Raises Poison, which names the fields that are wrong."""
+    """The event's data, as far as `model` wants it. Raises PoisonMessage, which names the fields that are wrong."""
     try:
         return model.model_validate(delivery.envelope.data)
     except ValidationError as wrong:
-        raise Poison(f"unreadable: {what_failed(wrong)}") from wrong
+        raise PoisonMessage(f"unreadable: {failure_summary(wrong)}") from wrong
 
 
 class Queue:
-    """A queue that a function works on, as seen by that function: pauses, and setting aside."""
+    """A queue that a function works on, as seen by that function: retry delays and dead letters."""
 
     def __init__(
         self,
         url: str,
         dead_letters_url: str,
         *,
-        pauses: Sequence[float] = PAUSES,
+        retry_delays: Sequence[float] = RETRY_DELAYS,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """pauses: seconds after the first receive, after the second, …; the last one serves for all further ones."""
+        """retry_delays: seconds to wait after the first receive, the second and so on; the last one repeats."""
         self._url = url
         self._dead_letters_url = dead_letters_url
-        self._pauses = tuple(pauses)
+        self._pauses = tuple(retry_delays)
         self._jitter = jitter
 
-    def later(self, record: "SQSRecord") -> None:
+    def retry_later(self, record: "SQSRecord") -> None:
         """It comes again after a pause, give or take a quarter, so that what failed together comes apart."""
         place = min(max(receives(record), 1), len(self._pauses)) - 1
         pause = self._pauses[place] * (0.75 + 0.5 * self._jitter())
@@ -135,7 +135,7 @@ class Queue:
             QueueUrl=self._url, ReceiptHandle=record.receipt_handle, VisibilityTimeout=int(pause)
         )
 
-    def set_aside(self, record: "SQSRecord", why: Mapping[str, str]) -> None:
+    def move_to_dead_letters(self, record: "SQSRecord", why: Mapping[str, str]) -> None:
         """Into the dead-letter queue as it came, with `why` as message attributes."""
         aws.sqs().send_message(
             QueueUrl=self._dead_letters_url,
@@ -168,7 +168,7 @@ class _OnQueue[M, H]:
         *,
         service: str,
         queue: Queue,
-        read: Callable[[str], Read[M]],
+        read: Callable[[str], ParsedMessage[M]],
         handle: H,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -183,8 +183,8 @@ class _OnQueue[M, H]:
 class Consumer[M](_OnQueue[M, Callable[[M], str]]):
     """A Lambda handler for the messages of one queue, one at a time.
 
-    handle: answers the outcome in a word or two, for log and metrics; few-valued. Raises Poison for what no number of
-    tries will handle, and anything else for what may succeed later. The rest is as `_OnQueue` says.
+    handle: returns the outcome in a word or two, for logs and metrics; there are only a few outcomes. Raises
+    PoisonMessage when no retry can succeed, and anything else when one may. The other parameters: see `_OnQueue`.
     """
 
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
@@ -198,7 +198,7 @@ class Consumer[M](_OnQueue[M, Callable[[M], str]]):
             try:
                 status = self._handle(_understood(self._read, record.body, running))
             except Exception as failure:
-                about = Read(None, running.correlation_id, running.notes)
+                about = ParsedMessage(None, running.correlation_id, running.log_fields)
                 status = _give_up_or_wait(self._queue, self._name, record, failure, about)
                 if status == _FAILED:
                     raise
@@ -229,37 +229,37 @@ def _one_by_one(records: Sequence[Any], work_on: "Callable[[SQSRecord], None]") 
 _FAILED, _SET_ASIDE, _SET_ASIDE_SOME = "failed", "set aside", "set aside some"
 
 
-def _understood[M](read: Callable[[str], Read[M]], body: str, running: Invocation) -> M:
-    """The message in a body, noted in the running invocation. Raises Poison."""
+def _understood[M](read: Callable[[str], ParsedMessage[M]], body: str, running: Invocation) -> M:
+    """The message in a body, noted in the running invocation. Raises PoisonMessage."""
     try:
         found = _read(read, body)
-    except Poison:
+    except PoisonMessage:
         _note(_told_by(body), running)
         raise
     _note(found, running)
     return found.message
 
 
-def _note(found: Read[Any], running: Invocation) -> None:
+def _note(found: ParsedMessage[Any], running: Invocation) -> None:
     if found.correlation_id is not None:
         running.correlation_id = accepted_correlation_id(found.correlation_id)
-    running.notes.update(found.notes)
+    running.log_fields.update(found.log_fields)
 
 
-def _told_by(body: str) -> Read[None]:
+def _told_by(body: str) -> ParsedMessage[None]:
     """What a body that cannot be read tells of itself all the same, as far as that is well-formed: so that it is found
     under its own ids.
     """
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        return Read(None)
+        return ParsedMessage(None)
     detail = document.get("detail") if isinstance(document, dict) else None
     if not isinstance(detail, dict):
-        return Read(None)
+        return ParsedMessage(None)
     text = {name: value for name, value in detail.items() if isinstance(value, str)}
     correlation_id, event_id, event_type = text.get("correlation_id"), text.get("id", ""), text.get("type", "")
-    return Read(
+    return ParsedMessage(
         None,
         correlation_id if accepted_correlation_id(correlation_id) == correlation_id else None,
         ({"event_id": event_id} if is_id(event_id) else {})
@@ -267,24 +267,26 @@ def _told_by(body: str) -> Read[None]:
     )
 
 
-def _read[M](read: Callable[[str], Read[M]], body: str) -> Read[M]:
+def _read[M](read: Callable[[str], ParsedMessage[M]], body: str) -> ParsedMessage[M]:
     try:
         return read(body)
     except _UNREADABLE as failure:
-        raise Poison(f"unreadable: {what_failed(failure)}") from failure
+        raise PoisonMessage(f"unreadable: {failure_summary(failure)}") from failure
 
 
-def _give_up_or_wait(queue: Queue, consumer: str, record: "SQSRecord", failure: Exception, known: Read[Any]) -> str:
+def _give_up_or_wait(
+    queue: Queue, consumer: str, record: "SQSRecord", failure: Exception, known: ParsedMessage[Any]
+) -> str:
     """`set aside` when the message is in the dead-letter queue now, `failed` when it comes again.
 
     Never raises. What could not be set aside, or given a pause, comes again when its visibility runs out; if that was
     its last receive, the queue itself sets it aside then, without a reason.
     """
-    reason = str(failure) if isinstance(failure, Poison) else what_failed(failure)
+    reason = str(failure) if isinstance(failure, PoisonMessage) else failure_summary(failure)
     received = receives(record)
-    given_up = isinstance(failure, Poison) or received >= MAX_RECEIVES
+    given_up = isinstance(failure, PoisonMessage) or received >= MAX_RECEIVES
     found_by = {"correlation_id": known.correlation_id or ""} | {
-        name: known.notes[name] for name in ("event_id", "event_type") if name in known.notes
+        name: known.log_fields[name] for name in ("event_id", "event_type") if name in known.log_fields
     }
     about = {
         "consumer": consumer,
@@ -296,9 +298,9 @@ def _give_up_or_wait(queue: Queue, consumer: str, record: "SQSRecord", failure: 
     try:
         if not given_up:
             logger().error("message failed", extra={**about, "where": _where(failure)})
-            queue.later(record)
+            queue.retry_later(record)
             return _FAILED
-        queue.set_aside(
+        queue.move_to_dead_letters(
             record,
             {
                 "reason": reason,
@@ -309,14 +311,14 @@ def _give_up_or_wait(queue: Queue, consumer: str, record: "SQSRecord", failure: 
             },
         )
     except Exception as unreachable:  # noqa: BLE001 - it is the message that is at stake, which comes again
-        logger().error("queue failed", extra={**about, "failure": what_failed(unreachable)})
+        logger().error("queue failed", extra={**about, "failure": failure_summary(unreachable)})
         return _FAILED
     logger().error("message set aside", extra={**about, "where": _where(failure)})
     count("SetAside", consumer=consumer)
     return _SET_ASIDE
 
 
-def what_failed(failure: BaseException) -> str:
+def failure_summary(failure: BaseException) -> str:
     """The kind of failure, with an AWS error code or the fields that are wrong; never what they hold."""
     name = type(failure).__name__
     if isinstance(failure, ValidationError):
@@ -361,7 +363,7 @@ class BatchConsumer[M](_OnQueue[M, Callable[[Sequence[M]], Sequence[str | Except
         with invocation(actor=f"service:{self._service}") as running:
             conclusions = self._conclusions(records)
             for _, known in conclusions.values():
-                running.works_on(known.correlation_id)
+                running.add_correlation_id(known.correlation_id)
             statuses: Counter[str] = Counter()
 
             def conclude(record: "SQSRecord") -> None:
@@ -369,7 +371,7 @@ class BatchConsumer[M](_OnQueue[M, Callable[[Sequence[M]], Sequence[str | Except
                 if isinstance(outcome, str):
                     statuses[outcome] += 1
                     return
-                about = Read(None, known.correlation_id or running.correlation_id, known.notes)
+                about = ParsedMessage(None, known.correlation_id or running.correlation_id, known.log_fields)
                 status = _give_up_or_wait(self._queue, self._name, record, outcome, about)
                 statuses[status] += 1
                 if status == _FAILED:
@@ -378,7 +380,7 @@ class BatchConsumer[M](_OnQueue[M, Callable[[Sequence[M]], Sequence[str | Except
             answer = _one_by_one(records, conclude)
             for status, number in statuses.items():
                 count("Consumed", number, consumer=self._name, outcome=status)
-                running.notes[f"messages_{status.replace(' ', '_')}"] = str(number)
+                running.log_fields[f"messages_{status.replace(' ', '_')}"] = str(number)
             log_invocation(
                 self._name,
                 status=_FAILED if statuses[_FAILED] else _SET_ASIDE_SOME if statuses[_SET_ASIDE] else "ok",
@@ -386,14 +388,16 @@ class BatchConsumer[M](_OnQueue[M, Callable[[Sequence[M]], Sequence[str | Except
             )
         return answer
 
-    def _conclusions(self, records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str | Exception, Read[Any]]]:
+    def _conclusions(
+        self, records: Sequence[Mapping[str, Any]]
+    ) -> dict[str, tuple[str | Exception, ParsedMessage[Any]]]:
         """For every message by its id what became of it, and what is known of it."""
-        concluded: dict[str, tuple[str | Exception, Read[Any]]] = {}
-        readable: dict[str, Read[M]] = {}
+        concluded: dict[str, tuple[str | Exception, ParsedMessage[Any]]] = {}
+        readable: dict[str, ParsedMessage[M]] = {}
         for record in records:
             try:
                 readable[record["messageId"]] = _read(self._read, record["body"])
-            except Poison as poison:
+            except PoisonMessage as poison:
                 concluded[record["messageId"]] = (poison, _told_by(record["body"]))
         outcomes = self._outcomes([found.message for found in readable.values()])
         for (message_id, found), outcome in zip(readable.items(), outcomes, strict=True):
@@ -405,7 +409,7 @@ class BatchConsumer[M](_OnQueue[M, Callable[[Sequence[M]], Sequence[str | Except
             return []
         try:
             outcomes = self._handle(messages)
-        except Poison as poison:
+        except PoisonMessage as poison:
             # Said of the whole batch it does not tell which message is the bad one: all of them come again.
             return [BatchFailed(str(poison))] * len(messages)
         except Exception as failure:  # noqa: BLE001 - every message of the batch failed with it

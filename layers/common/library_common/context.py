@@ -36,10 +36,10 @@ class Invocation:
     limit_calls: int = 0
     limit_reads: float = 0.0
     limit_writes: float = 0.0
-    notes: dict[str, str] = field(default_factory=dict)
+    log_fields: dict[str, str] = field(default_factory=dict)
     batch: dict[str, None] = field(default_factory=dict)
 
-    def works_on(self, correlation_id: str | None) -> None:
+    def add_correlation_id(self, correlation_id: str | None) -> None:
         """Notes that something with this id is in the batch; ids that are not safe to log are left out, and so is what
         goes beyond `MAX_CORRELATION_IDS`.
         """

@@ -48,7 +48,7 @@ class Envelope(BaseModel):
     data: dict[str, Any]
 
 
-def happened(event: DomainEvent, *, subject: str, at: datetime) -> Envelope:
+def envelope_for(event: DomainEvent, *, subject: str, at: datetime) -> Envelope:
     """Wraps a domain event; actor and correlation id are the running invocation's."""
     running = current()
     return Envelope(

@@ -28,7 +28,7 @@ from library_common import problems as p
 from library_common.access import Access, Caller, Place, caller_from_event, require_own
 from library_common.context import current, invocation
 from library_common.dynamodb import TransactionBusy
-from library_common.refused_fields import what_is_wrong
+from library_common.field_messages import field_message
 from library_common.telemetry import count, log_invocation, logger
 
 MAX_BODY_BYTES = 256 * 1024
@@ -176,7 +176,7 @@ class ServiceApi:
         title: str,
         problems: Mapping[type[Exception], int],
         description: str = "",
-        limiter: Callable[[], limits.CountsCallers] = limits.limiter,
+        limiter: Callable[[], limits.RateLimiter] = limits.limiter,
     ) -> None:
         """title, description: of the OpenAPI document; the description is a sentence or two on what the service is for.
         limiter: called per request, not before the first; the process's own unless a test brings another."""
@@ -214,14 +214,14 @@ class ServiceApi:
         status: int = 200,
         operation: str | None = None,
         limit: str | None = None,
-        also: str | None = None,
+        text_media_type: str | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declares one route. `raises` lists the domain errors it answers; plumbing's are added.
 
         operation: the operation id, where an endpoint serves several paths; else its own name.
         limit: a stricter limit by address for callers without a token, one of `limits.ROUTE_LIMITS`, beside the
         general one that every route has. Raises ValueError where it would never count.
-        also: a media type, of text, that the answer can have instead of JSON.
+        text_media_type: a media type, of text, that the answer can have instead of JSON.
         """
         if limit is not None and limit not in limits.ROUTE_LIMITS:
             raise ValueError(f"{method} {path}: there is no limit {limit!r} for routes")
@@ -246,7 +246,7 @@ class ServiceApi:
                 status_code=status,
                 dependencies=[Depends(guard)],
                 responses=self._documented(method, access, raises)
-                | ({status: {"content": {also: {"schema": {"type": "string"}}}}} if also else {}),
+                | ({status: {"content": {text_media_type: {"schema": {"type": "string"}}}}} if text_media_type else {}),
                 openapi_extra={
                     "x-access": access.describe(),
                     **({"x-limit": limit} if limit else {}),
@@ -260,7 +260,7 @@ class ServiceApi:
 
     def _check_limits(self, request: Request, caller: Caller, limit: str | None) -> None:
         event = request.scope.get("aws.event") or {}
-        standing = self._limiter().charge(caller, limits.address_key(event), limit)
+        standing = self._limiter().count_request(caller, limits.address_key(event), limit)
         if standing is not None:
             request.scope[_ANSWER_HEADERS].update(standing.headers())
 
@@ -622,7 +622,7 @@ def _field_error(error: Mapping[str, Any], body: object) -> p.FieldError:
         parts = _as_sent(parts, body, missing=error["type"] == "missing")
     # Keys of the client's own making may hold anything; keep them printable and short.
     field = _printable(".".join(map(str, parts)))[:200]
-    return p.FieldError(field=field or "body", message=_printable(what_is_wrong(error)))
+    return p.FieldError(field=field or "body", message=_printable(field_message(error)))
 
 
 def _as_sent(parts: Sequence[str | int], body: object, *, missing: bool) -> list[str | int]:

@@ -29,12 +29,12 @@ def dated_id(moment: datetime, *parts: str) -> str:
     return str(ULID.from_bytes(int(moment.timestamp() * 1000).to_bytes(6) + digest[:10]))
 
 
-def least_id_of(moment: datetime) -> str:
+def smallest_id_at(moment: datetime) -> str:
     """Ids dated with that moment or a later one do not sort before it. What was before 1970 is its beginning."""
     return str(ULID.from_bytes(max(0, int(moment.timestamp() * 1000)).to_bytes(6) + bytes(10)))
 
 
-def moment_of(dated: str) -> datetime:
+def time_of_id(dated: str) -> datetime:
     """When the thing with this id was made, or the moment its id was dated with. Raises ValueError for no id."""
     return ULID.from_str(dated).datetime
 

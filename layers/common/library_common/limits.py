@@ -54,7 +54,7 @@ REMEMBERED_KEYS = 10_000
 PAUSE_SECONDS = 10
 """How long a table that could not be reached is left alone."""
 
-NOBODYS_ADDRESS = "unknown"
+UNKNOWN_ADDRESS = "unknown"
 
 _TABLE_OWNER = "gateway"
 """Whichever function notices: one metric to watch. The log line beside it names the function's service."""
@@ -162,7 +162,7 @@ def address_key(event: Mapping[str, Any]) -> str:
     try:
         address = ipaddress.ip_address(str(text))
     except ValueError:
-        return NOBODYS_ADDRESS
+        return UNKNOWN_ADDRESS
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
     if address.ipv4_mapped is not None:
@@ -172,7 +172,7 @@ def address_key(event: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RateLimitStatus:
     """What a caller has left, as one worker knows it. reset: seconds until all of it is there again."""
 
     limit: int
@@ -187,13 +187,13 @@ class Standing:
         }
 
 
-class CountsCallers(Protocol):
+class RateLimiter(Protocol):
     """What `ServiceApi` and use cases ask."""
 
     def take(self, limit_name: str, key: str) -> None:
         """Counts one attempt. Raises TooManyRequests."""
 
-    def charge(self, caller: Caller, address: str, also: str | None) -> Standing | None:
+    def count_request(self, caller: Caller, address: str, also: str | None) -> RateLimitStatus | None:
         """Counts one request of a caller; of one without a token by address. Under `also`, too, unless it is staff.
 
         Returns the tightest standing, None when nothing is counted. Raises TooManyRequests.
@@ -206,7 +206,7 @@ class Unlimited:
     def take(self, limit_name: str, key: str) -> None:  # noqa: ARG002 - the protocol's
         DEFAULTS[limit_name]  # a name that is none is a mistake here, too
 
-    def charge(self, caller: Caller, address: str, also: str | None) -> Standing | None:  # noqa: ARG002 - as above
+    def count_request(self, caller: Caller, address: str, also: str | None) -> RateLimitStatus | None:  # noqa: ARG002 - as above
         return None
 
 
@@ -227,8 +227,8 @@ class _Lease:
     refused_until: int = 0
 
 
-class Limiter:
-    """Implements `CountsCallers` for one worker."""
+class LeasingRateLimiter:
+    """Implements `RateLimiter` for one worker."""
 
     def __init__(
         self,
@@ -250,7 +250,7 @@ class Limiter:
     def take(self, limit_name: str, key: str) -> None:
         self.admit(limit_name, key)
 
-    def charge(self, caller: Caller, address: str, also: str | None) -> Standing | None:
+    def count_request(self, caller: Caller, address: str, also: str | None) -> RateLimitStatus | None:
         if caller.kind == "service":
             return None
         if caller.is_staff:
@@ -262,7 +262,7 @@ class Limiter:
         known = [standing for standing in standings if standing is not None]
         return min(known, key=lambda standing: standing.remaining, default=None)
 
-    def admit(self, limit_name: str, key: str) -> Standing | None:
+    def admit(self, limit_name: str, key: str) -> RateLimitStatus | None:
         """Counts one request under a limit. None when the table cannot be reached.
 
         Raises TooManyRequests, and KeyError for a limit there is none of.
@@ -335,7 +335,7 @@ class Limiter:
 
 
 @cache
-def limiter() -> CountsCallers:
+def limiter() -> RateLimiter:
     """The process's limiter, from LIMITS_TABLE and RATE_LIMITS. `Unlimited` without a LIMITS_TABLE."""
     table = os.environ.get("LIMITS_TABLE", "")
     if not table:
@@ -347,7 +347,7 @@ def limiter() -> CountsCallers:
         count("LimitsMisconfigured", service=_TABLE_OWNER)
         logger().error("RATE_LIMITS is refused; the default limits hold", extra={"error": _told(wrong)})
         limits = DEFAULTS
-    return Limiter(limits, DynamoBuckets(table, aws.impatient_dynamodb), SystemClock())
+    return LeasingRateLimiter(limits, DynamoBuckets(table, aws.dynamodb_without_retries), SystemClock())
 
 
 def _told(wrong: ValueError) -> str:
@@ -364,7 +364,7 @@ def _unreachable() -> tuple[type[Exception], ...]:
 
 def _refusal(limit: Limit, lease: _Lease, now: int) -> TooManyRequests:
     seconds = max(1, math.ceil((lease.refused_until - now) / MICROSECONDS))
-    standing = Standing(limit=limit.capacity, remaining=0, reset=seconds)
+    standing = RateLimitStatus(limit=limit.capacity, remaining=0, reset=seconds)
     return TooManyRequests(
         f"Too many requests: {limit.capacity} in {limit.seconds} seconds are allowed. Try again in {seconds} s.",
         retry_after=seconds,
@@ -372,10 +372,10 @@ def _refusal(limit: Limit, lease: _Lease, now: int) -> TooManyRequests:
     )
 
 
-def _standing(limit: Limit, lease: _Lease, now: int) -> Standing:
+def _standing(limit: Limit, lease: _Lease, now: int) -> RateLimitStatus:
     # What was taken in advance is still the caller's; what is owed is not.
     arrival = max(lease.arrival or 0, now) + limit.cost(lease.owed) - limit.cost(0 if lease.on_credit else lease.left)
-    return Standing(
+    return RateLimitStatus(
         limit=limit.capacity,
         remaining=limit.room(arrival, now),
         reset=min(limit.seconds, max(0, math.ceil((arrival - now) / MICROSECONDS))),

@@ -72,7 +72,7 @@ class StreamPublisher:
             try:
                 outcome = self.publish(event.get("Records", []))
                 status = "ok"
-                current().notes["published"] = str(outcome.published)
+                current().log_fields["published"] = str(outcome.published)
             finally:
                 log_invocation(
                     f"stream {self._source}", status=status, duration_ms=(time.perf_counter() - started) * 1000
@@ -100,7 +100,7 @@ class StreamPublisher:
                 continue
             for envelope in envelopes:
                 # Before anything can fail: the line of a batch that did not go out is found by them, too.
-                current().works_on(envelope.correlation_id)
+                current().add_correlation_id(envelope.correlation_id)
                 entry = self._entry(envelope)
                 if _size(entry) > MAX_ENTRY_BYTES:
                     # Its neighbours in the outbox go out, so a redrive is about this one; nor would it fit in here.

@@ -49,7 +49,7 @@ def log_invocation(entry: str, *, status: int | str, duration_ms: float) -> None
         "limit_calls": record.limit_calls,
         "limit_reads": record.limit_reads,
         "limit_writes": record.limit_writes,
-        **record.notes,
+        **record.log_fields,
     }
     if record.error_code:
         fields["error_code"] = record.error_code

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from library_common.refused_fields import LONGEST, what_is_wrong
+from library_common.field_messages import MAX_MESSAGE_LENGTH, field_message
 from library_common.text import Line
 
 pytestmark = pytest.mark.unit
@@ -64,11 +64,11 @@ def test_all_there_is_to_choose_from_is_named() -> None:
 
 def test_the_rules_of_the_library_s_own_speak_for_themselves() -> None:
     assert told(Line, "a\x00") == "control characters are not allowed"
-    assert len(what_is_wrong({"type": "value_error", "msg": "x" * 1000})) == LONGEST
+    assert len(field_message({"type": "value_error", "msg": "x" * 1000})) == MAX_MESSAGE_LENGTH
 
 
 def told(declared: Any, given: Any) -> str:
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(declared).validate_python(given)
     (error,) = refused.value.errors()
-    return what_is_wrong(dict(error))
+    return field_message(dict(error))

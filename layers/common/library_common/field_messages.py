@@ -5,7 +5,7 @@ findings in sentences of our own, the others as pydantic says them.
 from collections.abc import Mapping
 from typing import Any
 
-LONGEST = 300
+MAX_MESSAGE_LENGTH = 300
 """Characters of a sentence of pydantic's; ours hold nothing of the client's making and are as long as they are."""
 
 _DAY = "must be a day like 2026-11-21"
@@ -54,7 +54,7 @@ _WITH_BOUNDS = {
 }
 
 
-def what_is_wrong(error: Mapping[str, Any]) -> str:
+def field_message(error: Mapping[str, Any]) -> str:
     """The sentence for one of pydantic's errors. It repeats nothing of what was sent."""
     kind, bounds = str(error["type"]), error.get("ctx") or {}
     if kind in _SENTENCES:
@@ -63,7 +63,7 @@ def what_is_wrong(error: Mapping[str, Any]) -> str:
         return _WITH_BOUNDS[kind].format_map(bounds)
     if kind.endswith(("too_short", "too_long")) and bounds.keys() & {"min_length", "max_length"}:
         return _length(kind, bounds, error.get("input"))
-    return str(error["msg"]).removeprefix("Value error, ")[:LONGEST]
+    return str(error["msg"]).removeprefix("Value error, ")[:MAX_MESSAGE_LENGTH]
 
 
 def _length(kind: str, bounds: Mapping[str, Any], given: object) -> str:
