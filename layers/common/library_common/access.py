@@ -25,7 +25,7 @@ class Role(StrEnum):
 STAFF = frozenset({Role.LIBRARIAN, Role.ADMIN})
 
 
-class Place(StrEnum):
+class RequestPart(StrEnum):
     """Where a request can name the owner of what it is about."""
 
     PATH = "path"
@@ -33,7 +33,7 @@ class Place(StrEnum):
     BODY = "body"
 
 
-_PLACES = {place.value: place for place in Place}
+_REQUEST_PARTS = {place.value: place for place in RequestPart}
 
 
 @dataclass(frozen=True)
@@ -124,12 +124,12 @@ class Access:
         if not self.member and not self._as_staff(caller):
             raise NotAllowed("Your role does not allow this.")
 
-    def owner_named_in(self, caller: Caller) -> tuple[Place, str] | None:
+    def required_owner(self, caller: Caller) -> tuple[RequestPart, str] | None:
         """Where the request names the owner of what it is about, if that has to be this caller; else None."""
         if self.public or caller.kind != "person" or self._as_staff(caller) or self.own is None:
             return None
         place, _, name = self.own.partition(":")
-        return (_PLACES[place], name) if place in _PLACES else None
+        return (_REQUEST_PARTS[place], name) if place in _REQUEST_PARTS else None
 
     def _as_staff(self, caller: Caller) -> bool:
         return (caller.is_admin and (self.admin or self.librarian)) or (caller.is_staff and self.librarian)
@@ -153,18 +153,18 @@ class NotYours(NotAllowed):
     status, code = 404, "not_found"
 
 
-def require_own(place: Place, named: Sequence[object], caller: Caller) -> None:
+def require_own(place: RequestPart, named: Sequence[object], caller: Caller) -> None:
     """Refuses a member whose request names somebody else.
 
     named: every value given for the owner. Without one a path was declared wrongly and nobody is let in; a query
     or body leaves it to the route what a missing owner means. Raises NotYours; NotAllowed for a body, which asks
     to do something for somebody instead of asking for something there is.
     """
-    if (named or place is not Place.PATH) and all(value == caller.id for value in named):
+    if (named or place is not RequestPart.PATH) and all(value == caller.id for value in named):
         return
     if caller.is_staff:
         # Who may know that the thing is there is told that this is not theirs to do.
         raise NotAllowed("Your role does not allow this.")
-    if place is Place.BODY:
+    if place is RequestPart.BODY:
         raise NotAllowed("Members do this for themselves only.")
     raise NotYours("There is no such thing.")

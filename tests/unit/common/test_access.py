@@ -53,7 +53,7 @@ def expected(access: Access, who: str, *, names_me: bool) -> str:
 def outcome(access: Access, caller: Caller, named: list[object]) -> str:
     try:
         access.check(caller)
-        if (asked := access.owner_named_in(caller)) is not None:
+        if (asked := access.required_owner(caller)) is not None:
             place, name = asked
             assert f"{place}:{name}" == access.own
             require_own(place, named, caller)
