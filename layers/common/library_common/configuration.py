@@ -1,4 +1,4 @@
-"""Secrets and parameters, fetched when first needed and remembered for a while."""
+"""Secrets and parameters: fetched when first needed, then cached."""
 
 from library_common import aws
 from library_common.ttl_cache import TtlCache

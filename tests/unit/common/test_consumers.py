@@ -408,7 +408,7 @@ def test_a_delivery_is_read_with_its_ids() -> None:
 
 
 def test_an_envelope_of_another_type_than_the_rule_looked_at_is_refused() -> None:
-    with pytest.raises(ValueError, match="another type"):
+    with pytest.raises(ValueError, match="different types"):
         read_delivery(delivered(type="MemberErased"))
 
 

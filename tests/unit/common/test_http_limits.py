@@ -204,10 +204,10 @@ def test_a_limit_that_would_never_count_is_a_mistake(api: ServiceApi, limit: str
 
 def test_the_line_tells_what_limits_cost_apart(log: OperatorLog) -> None:
     class Counting(FakeBuckets):
-        def look(self, bucket: str) -> int | None:
+        def read(self, bucket: str) -> int | None:
             current().limit_calls += 1
             current().limit_reads += 0.5
-            return super().look(bucket)
+            return super().read(bucket)
 
     limiter = LeasingRateLimiter(DEFAULTS, Counting(), FixedClock())
     api = ServiceApi(name="tiny", title="Tiny", problems={}, limiter=lambda: limiter)

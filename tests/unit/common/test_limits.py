@@ -261,7 +261,7 @@ def test_nothing_is_given_on_credit_out_of_a_bucket_that_runs_low() -> None:
 
 def test_a_worker_remembers_only_so_many() -> None:
     buckets = FakeBuckets()
-    worker = LeasingRateLimiter(DEFAULTS, buckets, FixedClock(), remembered_keys=100)
+    worker = LeasingRateLimiter(DEFAULTS, buckets, FixedClock(), max_leases=100)
     for number in range(1000):
         worker.take("anonymous", f"address {number}")
 
@@ -274,7 +274,7 @@ def test_a_worker_remembers_only_so_many() -> None:
 
 def test_who_keeps_coming_is_not_forgotten() -> None:
     buckets = FakeBuckets()
-    worker = LeasingRateLimiter(DEFAULTS, buckets, FixedClock(), remembered_keys=10)
+    worker = LeasingRateLimiter(DEFAULTS, buckets, FixedClock(), max_leases=10)
     for number in range(100):
         worker.take("staff", "lena")
         worker.take("anonymous", f"address {number}")
@@ -335,10 +335,10 @@ def test_a_refusal_says_when_to_come_back() -> None:
 
 def test_what_is_left_is_counted_down() -> None:
     worker = Workers(1, DEFAULTS).each[0]
-    told = [standing for _ in range(25) if (standing := worker.admit("member", "ann"))]
+    told = [status for _ in range(25) if (status := worker.admit("member", "ann"))]
 
-    assert [standing.remaining for standing in told] == list(range(299, 274, -1))
-    assert {standing.limit for standing in told} == {300}
+    assert [status.remaining for status in told] == list(range(299, 274, -1))
+    assert {status.limit for status in told} == {300}
     assert told[-1].reset == 5
 
 
@@ -371,10 +371,10 @@ def test_a_caller_counts_under(caller: Caller, also: str | None, counted: set[st
 
 
 def test_the_tightest_limit_is_told() -> None:
-    standing = Workers(1, DEFAULTS).each[0].count_request(ANONYMOUS, "198.51.100.7", "register")
+    status = Workers(1, DEFAULTS).each[0].count_request(ANONYMOUS, "198.51.100.7", "register")
 
-    assert standing is not None
-    assert (standing.limit, standing.remaining) == (30, 29)
+    assert status is not None
+    assert (status.limit, status.remaining) == (30, 29)
 
 
 @pytest.mark.parametrize(
