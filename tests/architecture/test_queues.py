@@ -81,9 +81,9 @@ def test_the_sender_has_time_to_end_what_it_begins(monkeypatch: pytest.MonkeyPat
     ((sender, source),) = [found for found in WORKED_ON if found[0].logical_id == "SenderFunction"]
     timeout = timedelta(seconds=sender.properties["Timeout"])
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    aws._single_try.cache_clear()
-    configs: list[Any] = [client.meta.config for client in (aws.ses_once(), aws.sns_once())]
-    aws._single_try.cache_clear()
+    aws._client.cache_clear()
+    configs: list[Any] = [client.meta.config for client in (aws.ses_without_retries(), aws.sns_without_retries())]
+    aws._client.cache_clear()
     longest_answer = max(timedelta(seconds=config.connect_timeout + config.read_timeout) for config in configs)
 
     assert source["BatchSize"] == 1, "a second one would begin later than it thinks"

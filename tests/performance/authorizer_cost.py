@@ -48,7 +48,7 @@ def main() -> None:
     }
     client = Counted()
     stand_ins: Any = aws
-    for name in ("ssm", "impatient_dynamodb"):
+    for name in ("ssm", "dynamodb_without_retries"):
         setattr(stand_ins, name, lambda: client)
     token = mint_access_token(KEY, subject="U", role="patron", now=datetime.now(UTC))
     event = {"methodArn": "arn:aws:execute-api:x:1:api/v1/GET/x", "headers": {"Authorization": f"Bearer {token}"}}

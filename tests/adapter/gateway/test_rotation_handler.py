@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from gateway_service import rotation
 from library_common import aws
 from library_common.key_rings import secret_ring, signing_ring
-from tests.support.neighbour import Does, Neighbour
 from tests.support.operator_log import reading_the_log
+from tests.support.scripted_service import Does, ScriptedService
 
 pytestmark = [pytest.mark.adapter, pytest.mark.usefixtures("dynamodb")]
 
@@ -67,16 +67,16 @@ def deployment(kind: str, url: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def cloudformation() -> Iterator[Neighbour]:
+def cloudformation() -> Iterator[ScriptedService]:
     """Takes the reports."""
-    neighbour = Neighbour()
-    neighbour.script = [Does(200)]
-    with neighbour.running():
-        yield neighbour
+    other_service = ScriptedService()
+    other_service.script = [Does(200)]
+    with other_service.running():
+        yield other_service
 
 
 def test_a_deployment_makes_and_publishes_keys_and_an_update_leaves_them(
-    stack: Stack, cloudformation: Neighbour
+    stack: Stack, cloudformation: ScriptedService
 ) -> None:
     rotation.handler(deployment("Create", cloudformation.url), None)
     made = stack.stored()
@@ -94,7 +94,7 @@ def test_a_deployment_makes_and_publishes_keys_and_an_update_leaves_them(
     assert [report.body["Status"] for report in cloudformation.asked] == ["SUCCESS"] * 3
 
 
-def test_a_deployment_that_cannot_make_keys_is_told_so(stack: Stack, cloudformation: Neighbour) -> None:
+def test_a_deployment_that_cannot_make_keys_is_told_so(stack: Stack, cloudformation: ScriptedService) -> None:
     boto3.client("secretsmanager").delete_secret(SecretId=stack.signing, ForceDeleteWithoutRecovery=True)
 
     with reading_the_log() as log:

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from library_common.events import Envelope, happened
+from library_common.events import Envelope, envelope_for
 from library_common.ids import derived_id, new_id
 from loans_service.application.ports import Loans
 from loans_service.domain.events import LoanCreated
@@ -81,4 +81,4 @@ def event(loan: Loan) -> Envelope:
         issue_date="2026-11-21T12:00:00Z",
         due_date="2026-12-05T23:59:59Z",
     )
-    return happened(data, subject=f"loan:{loan.id}", at=NOON)
+    return envelope_for(data, subject=f"loan:{loan.id}", at=NOON)

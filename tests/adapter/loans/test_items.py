@@ -10,7 +10,7 @@ import pytest
 from library_common.clock import to_rfc3339
 from library_common.context import invocation
 from library_common.dynamodb import Table, from_wire
-from library_common.events import OUTBOX_ATTRIBUTE, Envelope, from_outbox, happened, to_outbox
+from library_common.events import OUTBOX_ATTRIBUTE, Envelope, envelope_for, from_outbox, to_outbox
 from library_common.ids import derived_id, new_id
 from loans_service.adapters.accounts import DynamoAccounts
 from loans_service.adapters.dynamodb import DynamoLoans, unfinished_loan_id
@@ -304,7 +304,7 @@ def lent(stored: DynamoLoans) -> Loan:
         due_date=to_rfc3339(loan.due_at),
     )
     with invocation(actor=f"user:{new_id()}"):
-        stored.activate(active, [happened(told, subject=f"loan:{loan.id}", at=NOON)])
+        stored.activate(active, [envelope_for(told, subject=f"loan:{loan.id}", at=NOON)])
     return active
 
 
@@ -336,7 +336,7 @@ def test_a_returned_loan_with_its_event_is_one_write_unit_too(
     )
 
     with invocation(actor=f"user:{new_id()}"):
-        stored.close(loan, [happened(told, subject=f"loan:{loan.id}", at=NOON)])
+        stored.close(loan, [envelope_for(told, subject=f"loan:{loan.id}", at=NOON)])
 
     assert size(item(loan)) < 1024
 

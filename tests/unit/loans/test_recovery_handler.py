@@ -28,7 +28,7 @@ def message(body: object, message_id: str = "m1") -> dict[str, Any]:
 
 def deliver(library: Library, *records: dict[str, Any]) -> list[str]:
     """The ids of the messages that are to come again."""
-    consumer = recovery.consumer(library.recovering, queue(pauses=recovery.PAUSES))
+    consumer = recovery.consumer(library.recovering, queue(retry_delays=recovery.PAUSES))
     return failed(consumer(batch(*records), None))
 
 

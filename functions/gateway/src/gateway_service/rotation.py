@@ -112,7 +112,7 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         try:
             outcomes = _carry_out(event)
             status = "ok"
-            current().notes.update({outcome.ring: outcome.code or outcome.result for outcome in outcomes})
+            current().log_fields.update({outcome.ring: outcome.code or outcome.result for outcome in outcomes})
         finally:
             log_invocation("rotation", status=status, duration_ms=(time.perf_counter() - started) * 1000)
     return {"outcomes": [outcome.as_json() for outcome in outcomes]}
@@ -156,4 +156,4 @@ def _complete(ring: str) -> None:
         # CloudFormation hears of it, and Lambda does not: our own line is to say so, too.
         current().error_code = "keeping_failed"
         raise
-    current().notes.update({outcome.ring: outcome.result for outcome in outcomes})
+    current().log_fields.update({outcome.ring: outcome.result for outcome in outcomes})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from library_common.consumers import Consumer, Delivery, Poison, Queue, data_of, read_delivery
+from library_common.consumers import Consumer, Delivery, PoisonMessage, Queue, data_of, read_delivery
 from library_common.context import current
 from library_common.ids import ID_PATTERN
 from library_common.settings import ConsumerSettings
@@ -36,9 +36,9 @@ class LoansLeft(Exception):
 
 
 def erased_member(delivery: Delivery) -> MemberErased:
-    """Who was erased. A replay from the archive says it once more, which does no harm. Raises Poison."""
+    """Who was erased. A replay from the archive says it once more, which does no harm. Raises PoisonMessage."""
     if delivery.source != SOURCE:
-        raise Poison("it comes from another service than such events do")
+        raise PoisonMessage("it comes from another service than such events do")
     return data_of(delivery, MemberErased)
 
 
@@ -50,7 +50,7 @@ def consumer(
     def handle(delivery: Delivery) -> str:
         member = erased_member(delivery)
         done = erasing().erase(member.user_id, until=monotonic() + SECONDS)
-        current().notes |= {
+        current().log_fields |= {
             "forgotten": str(done.forgotten),
             "still_open": str(done.open),
             "failed": str(done.failed),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from library_common.consumers import Consumer, Queue, Read
+from library_common.consumers import Consumer, ParsedMessage, Queue
 from library_common.settings import ConsumerSettings
 from loans_service import bootstrap
 from loans_service.application.recovering import Recovering
@@ -25,11 +25,11 @@ class Look:
     attempt: int
 
 
-def read_look(body: str) -> Read[Look]:
+def read_look(body: str) -> ParsedMessage[Look]:
     """What a message asks for (`adapters.recoveries`)."""
     found = json.loads(body)
     look = Look(str(found["loan_id"]), int(found["attempt"]))
-    return Read(look, notes={"loan_id": look.loan_id})
+    return ParsedMessage(look, log_fields={"loan_id": look.loan_id})
 
 
 def consumer(recovering: Recovering, queue: Queue) -> Consumer[Look]:
@@ -44,7 +44,7 @@ def consumer(recovering: Recovering, queue: Queue) -> Consumer[Look]:
 @cache
 def _consumer() -> Consumer[Look]:
     settings = ConsumerSettings()
-    return consumer(bootstrap.recovering(), Queue(settings.queue_url, settings.dead_letters_url, pauses=PAUSES))
+    return consumer(bootstrap.recovering(), Queue(settings.queue_url, settings.dead_letters_url, retry_delays=PAUSES))
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def go_round(event: Mapping[str, Any], retention: "RetentionRound", *, seconds: 
 def _note(progress: "Progress") -> None:
     """The round so far, in the one line of the run."""
     done = progress.round
-    current().notes |= {
+    current().log_fields |= {
         "round": done.day.isoformat(),
         "forgotten": str(done.forgotten),
         "members_keeping": str(done.keeping),

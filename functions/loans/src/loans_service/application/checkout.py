@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from library_common.clock import Clock, to_rfc3339
-from library_common.events import happened
+from library_common.events import envelope_for
 from library_common.ids import derived_id, new_id
 from loans_service.application.ports import (
     LimitReached,
@@ -199,7 +199,7 @@ class Checkout:
             due_date=to_rfc3339(active.due_at),
         )
         try:
-            self.loans.activate(active, [happened(event, subject=f"loan:{active.id}", at=now)])
+            self.loans.activate(active, [envelope_for(event, subject=f"loan:{active.id}", at=now)])
         except Stale as stale:
             if stale.loan is not None and stale.loan.issued_at is not None:
                 # Our own write, whose acknowledgement was lost; the copy may be back already.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from library_common.clock import Clock, to_rfc3339
-from library_common.events import happened
+from library_common.events import envelope_for
 from loans_service.application.ports import Loans, Members, Policies, Stale
 from loans_service.domain import errors
 from loans_service.domain.events import LoanRenewed
@@ -47,7 +47,7 @@ class Renewing:
             extensions_count=extended.extensions,
         )
         try:
-            self.loans.extend(extended, [happened(event, subject=f"loan:{loan.id}", at=now)])
+            self.loans.extend(extended, [envelope_for(event, subject=f"loan:{loan.id}", at=now)])
         except Stale as stale:
             if stale.loan is None or not stale.loan.is_open:
                 raise errors.LoanNotOpen("Only an open loan can be renewed.") from stale

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from library_common.clock import Clock, to_rfc3339
-from library_common.events import happened
+from library_common.events import envelope_for
 from loans_service.application.ports import Loans, Shelf, Stale
 from loans_service.application.settling import Settling
 from loans_service.domain import errors
@@ -57,7 +57,7 @@ class Returning:
                 raise errors.InvalidMoment("It cannot be returned in the future.")
             returned = loan.returned(at, condition, now)
             try:
-                self.loans.close(returned, [happened(_event(returned, at), subject=f"loan:{loan.id}", at=now)])
+                self.loans.close(returned, [envelope_for(_event(returned, at), subject=f"loan:{loan.id}", at=now)])
             except Stale as stale:
                 loan = _require(stale.loan)
                 continue
