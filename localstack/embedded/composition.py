@@ -23,24 +23,26 @@ class Stack:
 
 
 def stacks(root: Path) -> list[Stack]:
-    """All stacks of the root template in the order of their deployment: each after what it depends on.
+    """All stacks of the root template in the order of deployment: each comes after those it depends on.
 
-    Refuses when the root holds anything else, or stacks that wait for each other.
+    Refuses when the root holds anything else, or when stacks wait for each other.
     """
     resources = template.load(root)["Resources"]
     waits_for: dict[str, list[str]] = {}
     for logical_id, resource in resources.items():
         if resource.get("Type") != APPLICATION:
-            raise Refusal(f"{root.name} holds {logical_id}, which is no {APPLICATION}.")
+            other = f"a {resource['Type']}" if "Type" in resource else "a resource without a type"
+            raise Refusal(f"{root.name} may hold only {APPLICATION}, but {logical_id} is {other}.")
         named = resource.get("DependsOn", [])
         waits_for[logical_id] = [named] if isinstance(named, str) else list(named)
+        for name in waits_for[logical_id]:
+            if name not in resources:
+                raise Refusal(f"{root.name} has no stack {name}, but {logical_id} depends on it.")
     try:
         order = list(TopologicalSorter(waits_for).static_order())
     except CycleError as error:
         raise Refusal(f"{root.name} has stacks that wait for each other: {', '.join(error.args[1])}.") from None
-    if unknown := [name for name in order if name not in resources]:
-        raise Refusal(f"{root.name} has no stack {unknown[0]}, but others depend on it.")
-    # Those of the same rank in the order in which they are written.
+    # Stacks of the same rank come in the order of the template.
     ranks: dict[str, int] = {}
     for name in order:
         ranks[name] = max((ranks[before] + 1 for before in waits_for[name]), default=0)

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import psutil
 
-from localstack.embedded import deploy, engine, front, mail, sample, settle, signing_in
+from localstack.embedded import complete_deployment, deploy, engine, login, mail, proxy_process, sample
 from localstack.embedded.aws import REGION, Aws
 from localstack.embedded.errors import Refusal
 from localstack.embedded.examples import commands_to_try
@@ -133,7 +133,7 @@ def fresh_token(email: str | None, role: str | None, stack_file: Path = LOCAL.st
     for account in stack.accounts:
         if account.email == (email or "").lower() or (email is None and account.role == role):
             engine.of_noted_stack(stack.endpoint_url)
-            return signing_in.log_in(stack.base_url, account.email, account.password).access_token
+            return login.log_in(stack.base_url, account.email, account.password).access_token
     known = ", ".join(account.role for account in stack.accounts)
     raise Refusal(f"Name a demo account: make token ROLE=... (one of {known}) or EMAIL=...")
 
@@ -171,9 +171,9 @@ def _bring_up(running: _Running, port: int, endpoint_port: int, progress: Progre
     found = engine.identify(aws.endpoint_url)
     deployed = _deploy(aws, found, work, progress)
     with progress.step(f"opening {running.base_url}"):
-        running.proxy = front.start_proxy(work, port, deploy.api_address(aws, deployed))
+        running.proxy = proxy_process.start_proxy(work, port, deploy.api_address(aws, deployed))
         running.record()
-        front.wait_until_open(running.proxy, port, work)
+        proxy_process.wait_until_open(running.proxy, port, work)
     stack = _fill(aws, found, deployed, running.base_url, progress)
     stack.write(work.stack_file)
     return stack
@@ -185,7 +185,7 @@ def _deploy(
     with progress.step(f"packaging and deploying to {found.name} {found.version}"):
         parameters = {"AdminEmail": sample.ADMINISTRATOR.email}
         deployed = deploy.deploy(aws, found, TEMPLATE, work.build, SYSTEM, parameters, service=service)
-        settle.settle(aws, found, deployed, TEMPLATE)
+        complete_deployment.complete(aws, found, deployed, TEMPLATE)
     return deployed
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from localstack.embedded import seed, signing_in
+from localstack.embedded import login, seed
 from localstack.embedded.aws import Aws
-from localstack.embedded.signing_in import LoginRefused, Mailbox
+from localstack.embedded.login import LoginRefused, Mailbox
 from localstack.embedded.state import Account
 
 ADMINISTRATOR = next(account for account in seed.DEMO_ACCOUNTS if account.role == "admin")
@@ -40,9 +40,7 @@ def ensure(
     ids = known.get("accounts")
     report = None
     if not isinstance(ids, dict) or set(ids) != {account.role for account in seed.DEMO_ACCOUNTS}:
-        administrator = signing_in.log_in_first_administrator(
-            base_url, ADMINISTRATOR.email, ADMINISTRATOR.password, mailbox
-        )
+        administrator = login.log_in_first_administrator(base_url, ADMINISTRATOR.email, ADMINISTRATOR.password, mailbox)
         ids = seed.seed_accounts(base_url, administrator.access_token)
     accounts = [_logged_in(base_url, account, ids[account.role]) for account in seed.DEMO_ACCOUNTS]
     digest = hashlib.sha256(books.read_bytes()).hexdigest()
@@ -57,7 +55,7 @@ def ensure(
 
 def _logged_in(base_url: str, account: seed.DemoAccount, user_id: str) -> Account:
     try:
-        token = signing_in.log_in(base_url, account.email, account.password).access_token
+        token = login.log_in(base_url, account.email, account.password).access_token
     except LoginRefused:
         # Suspended, say, or with a password of somebody's own: that is theirs to try, and no reason not to start.
         token = ""

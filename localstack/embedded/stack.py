@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localstack.embedded import deploy, engine, front, mail, sample, settle, tokens
+from localstack.embedded import complete_deployment, deploy, engine, mail, proxy_process, sample, tokens
 from localstack.embedded.aws import Aws
 from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import SAMPLE_BOOKS, TEMPLATE, WorkDir
@@ -89,9 +89,9 @@ class LocalStack:
     def _fronted(self, work: WorkDir) -> Iterator[LocalStack]:
         """The same stack, behind a proxy of its own as `make run` has one."""
         port = pick_free()
-        proxy = front.start_proxy(work, port, self.stage_url)
+        proxy = proxy_process.start_proxy(work, port, self.stage_url)
         try:
-            front.wait_until_open(proxy, port, work)
+            proxy_process.wait_until_open(proxy, port, work)
             yield replace(self, base_url=f"http://{LOOPBACK}:{port}")
         finally:
             proxy.stop(patience=10)
@@ -128,7 +128,7 @@ class LocalStack:
         aws = Aws(endpoint_url)
         found = engine.identify(endpoint_url)
         deployed = deploy.deploy(aws, found, template, work.build, system, parameters)
-        settle.settle(aws, found, deployed, template)
+        complete_deployment.complete(aws, found, deployed, template)
         return cls(
             base_url=deploy.api_address(aws, deployed),
             stage_url=deploy.api_address(aws, deployed),
@@ -150,7 +150,7 @@ class LocalStack:
         """
         given = {**self.parameters, **parameters}
         deployed = deploy.deploy(self._aws, self.engine, template, self.build, self.system, given, service=service)
-        settle.settle(self._aws, self.engine, deployed, template)
+        complete_deployment.complete(self._aws, self.engine, deployed, template)
         return deployed.changed
 
     def mint_token(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from localstack.embedded import deploy, engine, settle
+from localstack.embedded import complete_deployment, deploy, engine
 from localstack.embedded.aws import Aws
 from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import COMMON_LAYER, WorkDir
@@ -188,7 +188,7 @@ def test_what_the_emulator_leaves_out_is_put_in_place_once(aws: Aws, work: WorkD
     found = engine.identify(aws.endpoint_url)
 
     for _ in range(2):
-        settle.settle(aws, found, deployed, template)
+        complete_deployment.complete(aws, found, deployed, template)
     assert aws.ses.list_identities()["Identities"] == ["library@example.org"]
 
     missing = _get(aws, deployed, "/nowhere")

@@ -1,5 +1,5 @@
-"""The keys tokens are checked with. They are fetched when a token first needs them and kept, so that a warm check needs
-no call. A process that only ever sees people's tokens reads no service's key."""
+"""The keys tokens are checked with. They are fetched when a token first needs them and cached, so a warm check needs no
+call. A process that sees only people's tokens reads no service's key."""
 
 import json
 import time
@@ -15,13 +15,13 @@ from library_common.key_rings import granted_scopes, secret_ring
 from library_common.telemetry import count, logger
 from library_common.tokens import SignerUnknown, TokenVerifier, VerifiedToken, claimed_service
 
-LOOK_AGAIN_SECONDS = 10.0
-"""Tokens of unknown signers make this process look for newer keys at most this often: they may be made up. And so
-often it tries to read keys that could not be read: each try may be seconds of somebody else's request."""
+REFRESH_PAUSE_SECONDS = 10.0
+"""How often at most a token of an unknown signer makes this process fetch the keys again: anybody can make up such
+tokens. Services' keys that could not be read are not tried more often either: a try may take seconds of a request."""
 
 
 class Source[Value](Protocol):
-    """Where keys come from: `library_common.ttl_cache.TtlCache`."""
+    """A cached value: `library_common.ttl_cache.TtlCache`."""
 
     def get(self) -> Value: ...
 
@@ -30,20 +30,20 @@ class Source[Value](Protocol):
 
 @dataclass
 class Keyring:
-    """Checks people's tokens with the published public keys, a service's with every key of its ring.
+    """Checks people's tokens with the published keys, and a service's tokens with the keys of its ring.
 
-    A service whose ring cannot be read has no keys until it can: its tokens are refused, and nobody else's. Without
-    the published keys no person's token is checked at all.
+    While a service's ring cannot be read, its tokens are refused, and only its. While the published keys cannot be
+    read, no person's token can be checked.
 
-    jwks: the published keys. services: service name -> the text that holds its ring and its scopes.
+    jwks: the published keys. services: service name -> its parameter's text, with ring and scopes.
     """
 
     jwks: Source[str]
     services: Source[Mapping[str, str]]
     monotonic: Callable[[], float] = time.monotonic
     _verifiers: dict[str | None, tuple[str, TokenVerifier]] = field(default_factory=dict, init=False)
-    """Signer -> what its keys were read from, and the verifier with them."""
-    _unread_until: float | None = field(default=None, init=False)
+    """Signer -> the text its keys were read from, and the verifier with these keys."""
+    _retry_at: float | None = field(default=None, init=False)
 
     @classmethod
     def from_settings(cls, settings: GatewaySettings) -> "Keyring":
@@ -53,23 +53,24 @@ class Keyring:
         )
 
     def verify(self, token: str, now: datetime) -> VerifiedToken:
-        """Raises TokenRefused, and what reading the published keys raised when there are none to go on with.
+        """The caller a token proves. Raises TokenRefused, and what reading the published keys raised.
 
-        A signer that is not known here may be newer than the keys kept here: a service may have been deployed just
-        now, and after a forced rotation nothing was published beforehand. So they are fetched once more before its
-        token is refused.
+        An unknown signer may be newer than the cached keys: its service was deployed just now, or its key was made by
+        a forced rotation. So the keys are fetched once more before the token is refused.
         """
         service = claimed_service(token)
         try:
             verifier = self.verifier(service)
             return verifier.verify_from(service, token, now)
         except SignerUnknown:
-            self._look_again(service)
+            self._refresh(service)
             return self.verifier(service).verify_from(service, token, now)
 
     def verifier(self, service: str | None) -> TokenVerifier:
-        """The verifier for the tokens of a service, or of people (None), with the keys as they are now; built anew
-        only when they changed. Raises SignerUnknown when there is no such service."""
+        """The verifier for a service's tokens, or for people's (None). It is rebuilt only when the keys changed.
+
+        Raises SignerUnknown when there is no such service.
+        """
         if service is None:
             stored = self.jwks.get()
         else:
@@ -80,45 +81,45 @@ class Keyring:
         known = self._verifiers.get(service)
         if known is not None and known[0] == stored:
             return known[1]
-        verifier = _built(service, stored)
+        verifier = _verifier(service, stored)
         self._verifiers[service] = (stored, verifier)
         return verifier
 
     def _service_texts(self) -> Mapping[str, str]:
-        """None of any service while they cannot be read."""
-        if self._is_unread():
+        """The parameter of each service; empty while they cannot be read."""
+        if self._is_unreadable():
             return {}
         try:
             return self.services.get()
-        except Exception:  # noqa: BLE001 - whatever it was: services have no keys, and people have theirs
-            self._unread_until = self.monotonic() + LOOK_AGAIN_SECONDS
-            logger().warning("service keys unread")
+        except Exception:  # noqa: BLE001 - whatever it was, people's tokens can still be checked
+            self._retry_at = self.monotonic() + REFRESH_PAUSE_SECONDS
+            logger().warning("service keys cannot be read")
             count("KeysUnread")
             return {}
 
-    def _look_again(self, service: str | None) -> None:
-        if service is not None and self._is_unread():
+    def _refresh(self, service: str | None) -> None:
+        if service is not None and self._is_unreadable():
             return
         try:
             if service is None:
-                self.jwks.get_fresh(pause=LOOK_AGAIN_SECONDS)
+                self.jwks.get_fresh(pause=REFRESH_PAUSE_SECONDS)
             else:
-                self.services.get_fresh(pause=LOOK_AGAIN_SECONDS)
-        except Exception:  # noqa: BLE001 - whatever it was: the token is refused with the keys there are
+                self.services.get_fresh(pause=REFRESH_PAUSE_SECONDS)
+        except Exception:  # noqa: BLE001 - whatever it was, the token is checked with the cached keys
             count("KeysUnread")
 
-    def _is_unread(self) -> bool:
-        """Whether the services' keys could not be read a moment ago."""
-        return self._unread_until is not None and self.monotonic() < self._unread_until
+    def _is_unreadable(self) -> bool:
+        """Whether the services' keys could not be read a moment ago and should not be tried again yet."""
+        return self._retry_at is not None and self.monotonic() < self._retry_at
 
 
-def _built(service: str | None, stored: str) -> TokenVerifier:
+def _verifier(service: str | None, stored: str) -> TokenVerifier:
     if service is None:
         return TokenVerifier(json.loads(stored), {})
     try:
         ring, scopes = secret_ring(stored), granted_scopes(stored)
-    except Exception:  # noqa: BLE001 - text of any kind may be in it; what is wrong with it may say what is in it
-        logger().warning("service key unread", extra={"key_of": service})
+    except Exception:  # noqa: BLE001 - any text may be in it; the error is not logged, since it may quote a key
+        logger().warning("service key cannot be read", extra={"key_of": service})
         count("KeysUnread")
         ring, scopes = None, frozenset[str]()
     return TokenVerifier({}, {service: (ring.keys if ring is not None else (), scopes)})

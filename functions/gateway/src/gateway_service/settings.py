@@ -4,7 +4,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class GatewaySettings(BaseSettings):
-    """Of the authorizer. service_keys_path: under it lies a parameter for every service that calls others."""
+    """Of the authorizer. service_keys_path: it holds one parameter for each service that calls others."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
@@ -14,7 +14,7 @@ class GatewaySettings(BaseSettings):
 
 
 class RotationSettings(GatewaySettings):
-    """Of the rotation. `KEY_DAYS`: how many days a key signs before the daily run rotates it."""
+    """Of the rotation. key_days: how many days a key signs before the daily run rotates it."""
 
     signing_key_parameter: str
     key_days: int

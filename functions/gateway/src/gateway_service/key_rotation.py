@@ -1,17 +1,17 @@
 """Making, publishing and rotating key rings.
 
-Whatever point a run ends at, the next one finds a ring that works and finishes what is missing:
+A run may end at any point: it leaves a ring that works, and the next run finishes what is missing.
 
-1. the public keys of the old and the new ring together are published,
-2. the secret is replaced, and with it what signs,
-3. the public keys of the new ring alone are published.
+1. The public keys of the old and the new ring are published together.
+2. The stored ring is replaced. From now on the new key signs.
+3. The public keys of the new ring alone are published.
 
-So there is no moment at which something signs with a key that is not published. Service secrets need no
-publication: whoever checks them reads the same secret as whoever signs with them.
+So nothing ever signs with a key that is not published. Services' keys are not published: the authorizer reads the same
+parameter as the service.
 
-A ring that cannot be read is only ever replaced, by force, and without the first step: its public keys are not
-known. If what keeps it does not answer at all, the second step fails and nothing has changed; if what it holds is
-no ring, the new keys sign for the moment before the third step, and a run that ends there is finished by the next.
+A ring that cannot be read is replaced only by force, and without step 1, since its public keys are unknown. If its
+store does not answer at all, step 2 fails and nothing has changed. If the store holds something that is not a ring, the
+new key signs unpublished between steps 2 and 3; a run that ends there is finished by the next one.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ type Result = Literal["made", "kept", "rotated", "refused", "failed"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one ring. code: why it was refused or failed. not_before: when the same would not be, RFC 3339."""
+    """The result for one ring. code: why it was refused or failed. not_before: when to ask again, RFC 3339."""
 
     ring: str
     result: Result
@@ -41,38 +41,38 @@ class Outcome:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-class TurnTaken(Exception):
-    """Somebody else is at this ring."""
+class LockHeld(Exception):
+    """Another run holds the lock of this ring."""
 
 
 class RingUnreadable(Exception):
-    """What keeps the ring does not answer, or what it holds is no ring."""
+    """The ring's store does not answer, or does not hold a ring."""
 
 
-class KeepingFailed(Exception):
-    """Some rings could not be looked after; the log says why."""
+class RotationFailed(Exception):
+    """Some rings could not be completed or rotated. The log says why."""
 
 
 class RingStore[Key](Protocol):
-    """Where a ring is kept. Writing replaces it whole."""
+    """Where a ring is stored. `write` replaces the whole ring."""
 
     def read(self) -> Ring[Key] | None: ...
 
     def write(self, ring: Ring[Key]) -> None: ...
 
 
-class Turns(Protocol):
-    """Lets one run at a time at a ring. Raises TurnTaken."""
+class Locks(Protocol):
+    """One run at a time per ring. `hold` raises LockHeld."""
 
-    def take(self, ring: str) -> AbstractContextManager[None]: ...
+    def hold(self, ring: str) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True)
-class RingKeeper[Key]:
-    """One ring and what belongs to it.
+class ManagedRing[Key]:
+    """One ring, its store and its rules.
 
-    overlap: how long a ring stays as it is between two rotations (`overlap`). publish: makes keys known to
-    those who check, if they do not read the ring itself; called with what is published already, it does nothing.
+    overlap: the shortest time between two rotations (`gateway_service.overlap`). publish: makes public keys known to
+    verifiers that cannot read the ring; it does nothing for keys that are published already.
     """
 
     name: str
@@ -82,9 +82,9 @@ class RingKeeper[Key]:
     publish: Callable[[Sequence[Key]], None] = lambda _: None
 
     def complete(self, now: datetime) -> Outcome:
-        """A ring with a current and a next key, published. Changes nothing about one that is.
+        """Makes missing keys and publishes what is not published. Leaves a complete ring as it is.
 
-        Raises RingUnreadable, as whatever reads the ring does.
+        Raises RingUnreadable.
         """
         ring = self._read()
         if ring is not None and ring.next is not None:
@@ -96,7 +96,7 @@ class RingKeeper[Key]:
         return Outcome(self.name, "made")
 
     def rotate(self, now: datetime) -> Outcome:
-        """A turn of the ring; refused while somebody might notice."""
+        """Rotates the ring by one key. Refused while tokens or caches of the last rotation may still be in use."""
         self.complete(now)
         ring = self._ring()
         not_before = ring.rotated_at + self.overlap if ring.rotated_at is not None else now
@@ -105,16 +105,16 @@ class RingKeeper[Key]:
                 self.name,
                 "refused",
                 code="too_soon",
-                detail="The keys before may still be in use, and the next one may not be known everywhere yet.",
+                detail="The previous key may still be in use, and the next one may not be known everywhere yet.",
                 not_before=to_rfc3339(not_before),
             )
         self._replace(ring, ring.rotated(self.generate(), now))
         return Outcome(self.name, "rotated")
 
     def replace_all(self, now: datetime) -> Outcome:
-        """A ring of new keys only: whoever read the secret knows the next key as well as the current one.
+        """Replaces all keys: whoever read the stored ring knows the next key as well as the current one.
 
-        Never raises RingUnreadable: one that cannot be read is replaced like any other.
+        Replaces a ring that cannot be read, too; it never raises RingUnreadable.
         """
         new = Ring(self.generate(), next=self.generate(), rotated_at=now)
         try:
@@ -127,7 +127,7 @@ class RingKeeper[Key]:
         return Outcome(self.name, "rotated")
 
     def rotate_when_due(self, now: datetime, lifetime: timedelta) -> Outcome:
-        """Completes the ring, and rotates one that has been as it is for `lifetime` or longer."""
+        """Completes the ring, and rotates it when its current key has signed for `lifetime` or longer."""
         outcome = self.complete(now)
         since = self._ring().rotated_at
         if outcome.result == "kept" and (since is None or now - since >= lifetime):
@@ -143,7 +143,7 @@ class RingKeeper[Key]:
     def _ring(self) -> Ring[Key]:
         ring = self._read()
         if ring is None:
-            raise LookupError(f"{self.name} holds no keys although they were just written")
+            raise LookupError(f"{self.name} is empty right after it was written")
         return ring
 
     def _replace(self, old: Ring[Key] | None, new: Ring[Key]) -> None:
@@ -157,29 +157,29 @@ class RingKeeper[Key]:
 
 
 @dataclass(frozen=True)
-class KeyKeeping:
+class KeyRotation:
     """All rings of the library, by name: `signing-key`, and `service:<name>` for each service.
 
     lifetime: how long a key signs before the daily run rotates it.
     """
 
-    rings: Mapping[str, RingKeeper[Any]]
-    turns: Turns
+    rings: Mapping[str, ManagedRing[Any]]
+    locks: Locks
     clock: Clock
     lifetime: timedelta
 
     def complete(self, names: Iterable[str]) -> list[Outcome]:
-        """For a deployment: makes what is missing of these rings. Raises KeepingFailed when one could not be."""
+        """For a deployment: makes the keys these rings lack. Raises RotationFailed after it has tried all."""
         return self._each(lambda ring: ring.complete(self.clock.now()), names)
 
     def daily(self) -> list[Outcome]:
-        """Repairs and rotates what is due. Raises KeepingFailed after it has tried all."""
+        """Completes all rings and rotates those that are due. Raises RotationFailed after it has tried all."""
         return self._each(lambda ring: ring.rotate_when_due(self.clock.now(), self.lifetime), self.rings)
 
     def rotate(self, names: Iterable[str], *, force: bool) -> list[Outcome]:
-        """What somebody asked for. A ring that does not exist is refused, and so is one that is rotated already.
+        """Rotates the named rings now. An unknown ring is refused, and so is one that is being rotated.
 
-        Tries all: one that fails has failed (`unreadable`, `unfinished`) and keeps no other from being rotated.
+        Tries all of them: a ring that fails is answered as failed (`unreadable`, `unfinished`).
         """
         return [self._rotate(name, force=force) for name in dict.fromkeys(names)]
 
@@ -189,33 +189,33 @@ class KeyKeeping:
             known = ", ".join(self.rings)
             return Outcome(name, "refused", code="no_such_ring", detail=f"There are: {known}.")
         try:
-            with self.turns.take(name):
+            with self.locks.hold(name):
                 now = self.clock.now()
                 return _counted(ring.replace_all(now) if force else ring.rotate(now))
-        except TurnTaken:
-            return Outcome(name, "refused", code="in_progress", detail="Another run is at it.")
+        except LockHeld:
+            return Outcome(name, "refused", code="in_progress", detail="Another run is rotating it.")
         except RingUnreadable:
-            return _failed(name, "unreadable", "It cannot be read, and the log says why. With force it is replaced.")
+            return _failed(name, "unreadable", "It cannot be read; the log says why. Use force to replace it.")
         except Exception:  # noqa: BLE001 - as in `_each`
-            return _failed(name, "unfinished", "It failed on the way, and the log says why. Ask again.")
+            return _failed(name, "unfinished", "It failed halfway; the log says why. Try again.")
 
-    def _each(self, work: Callable[[RingKeeper[Any]], Outcome], names: Iterable[str]) -> list[Outcome]:
+    def _each(self, work: Callable[[ManagedRing[Any]], Outcome], names: Iterable[str]) -> list[Outcome]:
         outcomes = []
         failed = []
         for name in names:
             try:
-                with self.turns.take(name):
+                with self.locks.hold(name):
                     outcomes.append(_counted(work(self.rings[name])))
-            except Exception:  # noqa: BLE001 - one ring that cannot be read does not keep the others from being kept
+            except Exception:  # noqa: BLE001 - one failing ring must not stop the others
                 _log_failure(name)
                 failed.append(name)
         if failed:
-            raise KeepingFailed(", ".join(failed))
+            raise RotationFailed(", ".join(failed))
         return outcomes
 
 
 def _failed(ring: str, code: str, detail: str) -> Outcome:
-    """For use where the exception is being handled."""
+    """Call it in an `except` block: the traceback is logged."""
     _log_failure(ring)
     return _counted(Outcome(ring, "failed", code=code, detail=detail))
 

@@ -8,8 +8,8 @@ from itertools import count
 
 import pytest
 
+from gateway_service.key_rotation import KeyRotation, LockHeld, ManagedRing, Outcome, RingUnreadable, RotationFailed
 from gateway_service.overlap import SERVICE_SECRET_OVERLAP, SIGNER_SECONDS, SIGNING_KEY_OVERLAP, VERIFIER_SECONDS
-from gateway_service.rotating import KeepingFailed, KeyKeeping, Outcome, RingKeeper, RingUnreadable, TurnTaken
 from library_common.key_rings import Ring
 from library_common.tokens import ACCESS_LIFETIME, CLOCK_SKEW_SECONDS, SERVICE_LIFETIME
 from tests.support.clock import NOON, FixedClock
@@ -27,10 +27,10 @@ class Killed(BaseException):
 
 
 @dataclass
-class Kept:
-    """A secret and what is published of it, with numbered keys; `dies_after` writes of either the process ends.
+class StoredRing:
+    """A stored ring and what is published of it, with numbered keys; `dies_after` writes of either the process ends.
 
-    malformed: what the secret holds is no ring. down: it neither answers nor takes anything.
+    malformed: what is stored is not a ring. down: the store neither answers nor takes anything.
     """
 
     ring: Ring[str] | None = None
@@ -68,8 +68,8 @@ class Kept:
         if self.ring is not None:
             assert set(self.ring.keys) <= set(self.published)
 
-    def keeper(self, name: str = "signing-key") -> RingKeeper[str]:
-        return RingKeeper(
+    def keeper(self, name: str = "signing-key") -> ManagedRing[str]:
+        return ManagedRing(
             name=name,
             store=self,
             generate=lambda: f"key {next(self.numbers)}",
@@ -84,33 +84,33 @@ class Kept:
 
 
 @dataclass
-class Turns:
-    """Implements `rotating.Turns`."""
+class Locks:
+    """Implements `key_rotation.Locks`."""
 
-    taken: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
 
     @contextmanager
-    def take(self, ring: str) -> Iterator[None]:
-        if ring in self.taken:
-            raise TurnTaken(ring)
-        self.taken.add(ring)
+    def hold(self, ring: str) -> Iterator[None]:
+        if ring in self.held:
+            raise LockHeld(ring)
+        self.held.add(ring)
         try:
             yield
         finally:
-            self.taken.discard(ring)
+            self.held.discard(ring)
 
 
-def grown() -> Kept:
-    """A ring that has turned twice and is old enough to turn again."""
+def grown() -> StoredRing:
+    """A ring that was rotated twice, long enough ago to be rotated again."""
     ring = Ring("b", next="c", previous="a", rotated_at=OLD)
-    return Kept(ring=ring, published=ring.keys)
+    return StoredRing(ring=ring, published=ring.keys)
 
 
 # -- one ring -------------------------------------------------------------------------------------
 
 
 def test_from_nothing_come_a_key_that_signs_and_one_that_will() -> None:
-    kept = Kept()
+    kept = StoredRing()
 
     outcome = kept.keeper().complete(NOON)
 
@@ -119,8 +119,8 @@ def test_from_nothing_come_a_key_that_signs_and_one_that_will() -> None:
     assert set(kept.published) == {"key 0", "key 1"}
 
 
-def test_cloudformations_own_first_secret_stays_the_current_one() -> None:
-    kept = Kept(ring=Ring("first"), published=("first",))
+def test_a_single_key_stays_the_current_one() -> None:
+    kept = StoredRing(ring=Ring("first"), published=("first",))
 
     assert kept.keeper().complete(NOON).result == "made"
     assert kept.ring == Ring("first", next="key 0", rotated_at=NOON)
@@ -135,14 +135,14 @@ def test_completing_again_changes_nothing() -> None:
 
 @pytest.mark.parametrize("published", [(), ("a",), ("b", "c", "a", "left over")])
 def test_completing_repairs_what_is_published(published: tuple[str, ...]) -> None:
-    kept = Kept(ring=Ring("b", next="c", previous="a", rotated_at=OLD), published=published)
+    kept = StoredRing(ring=Ring("b", next="c", previous="a", rotated_at=OLD), published=published)
 
     kept.keeper().complete(NOON)
 
     assert kept.published == ("b", "c", "a")
 
 
-def test_an_ordinary_rotation_turns_the_ring() -> None:
+def test_an_ordinary_rotation_moves_every_key_by_one_place() -> None:
     kept = grown()
 
     assert kept.keeper().rotate(NOON) == Outcome("signing-key", "rotated")
@@ -153,7 +153,7 @@ def test_an_ordinary_rotation_turns_the_ring() -> None:
 @pytest.mark.parametrize("age", [timedelta(), OVERLAP / 2, OVERLAP - timedelta(seconds=1)])
 def test_an_ordinary_rotation_is_refused_while_somebody_might_notice(age: timedelta) -> None:
     ring = Ring("b", next="c", previous="a", rotated_at=NOON - age)
-    kept = Kept(ring=ring, published=ring.keys)
+    kept = StoredRing(ring=ring, published=ring.keys)
 
     outcome = kept.keeper().rotate(NOON)
 
@@ -163,8 +163,8 @@ def test_an_ordinary_rotation_is_refused_while_somebody_might_notice(age: timede
     assert (kept.ring, kept.writes) == (ring, 0)
 
 
-def test_a_ring_without_a_next_key_gets_one_and_turns_later() -> None:
-    kept = Kept(ring=Ring("first"), published=("first",))
+def test_a_ring_without_a_next_key_gets_one_and_rotates_later() -> None:
+    kept = StoredRing(ring=Ring("first"), published=("first",))
 
     assert kept.keeper().rotate(NOON).code == "too_soon"
     assert kept.keeper().rotate(NOON + OVERLAP).result == "rotated"
@@ -172,7 +172,7 @@ def test_a_ring_without_a_next_key_gets_one_and_turns_later() -> None:
 
 
 def test_a_compromised_ring_keeps_nothing_however_young_it_is() -> None:
-    kept = Kept(ring=Ring("b", next="c", previous="a", rotated_at=NOON), published=("b", "c", "a"))
+    kept = StoredRing(ring=Ring("b", next="c", previous="a", rotated_at=NOON), published=("b", "c", "a"))
 
     assert kept.keeper().replace_all(NOON).result == "rotated"
     assert kept.ring is not None
@@ -189,10 +189,10 @@ def test_a_compromised_ring_keeps_nothing_however_young_it_is() -> None:
     ],
     ids=["complete", "rotate", "replace all"],
 )
-@pytest.mark.parametrize("begin", [Kept, grown], ids=["nothing", "a grown ring"])
+@pytest.mark.parametrize("begin", [StoredRing, grown], ids=["nothing", "a grown ring"])
 @pytest.mark.parametrize("dies_after", range(4))
 def test_a_run_that_ends_anywhere_leaves_a_sound_ring_and_the_next_one_finishes(
-    act: Callable[[Kept], object], begin: Callable[[], Kept], dies_after: int
+    act: Callable[[StoredRing], object], begin: Callable[[], StoredRing], dies_after: int
 ) -> None:
     kept = begin()
     kept.dies_after = dies_after
@@ -212,9 +212,9 @@ def test_a_run_that_ends_anywhere_leaves_a_sound_ring_and_the_next_one_finishes(
 # -- rings that cannot be read --------------------------------------------------------------------
 
 
-def malformed() -> Kept:
+def malformed() -> StoredRing:
     """Something that is no ring, while keys from before are still published."""
-    return Kept(published=("b", "c", "a"), malformed=True)
+    return StoredRing(published=("b", "c", "a"), malformed=True)
 
 
 def test_a_malformed_ring_is_replaced_by_force() -> None:
@@ -236,7 +236,7 @@ def test_a_malformed_ring_is_replaced_by_force() -> None:
 )
 @pytest.mark.parametrize("trouble", ["malformed", "down"])
 def test_a_ring_that_cannot_be_read_is_left_alone_without_force(
-    act: Callable[[RingKeeper[str]], object], trouble: str
+    act: Callable[[ManagedRing[str]], object], trouble: str
 ) -> None:
     kept = grown()
     setattr(kept, trouble, True)
@@ -246,7 +246,7 @@ def test_a_ring_that_cannot_be_read_is_left_alone_without_force(
     assert (kept.writes, kept.published) == (0, ("b", "c", "a"))
 
 
-def test_force_takes_nothing_that_is_published_away_while_the_secret_does_not_answer() -> None:
+def test_force_takes_nothing_that_is_published_away_while_the_store_does_not_answer() -> None:
     """Else every token would be refused: what signs would not be published any more."""
     kept = grown()
     kept.down = True
@@ -280,29 +280,29 @@ def test_a_replacement_of_a_malformed_ring_that_ends_anywhere_can_be_finished(di
 class House:
     """A library's rings."""
 
-    signing: Kept = field(default_factory=grown)
-    loans: Kept = field(default_factory=grown)
-    turns: Turns = field(default_factory=Turns)
+    signing: StoredRing = field(default_factory=grown)
+    loans: StoredRing = field(default_factory=grown)
+    locks: Locks = field(default_factory=Locks)
     clock: FixedClock = field(default_factory=FixedClock)
 
-    def keeping(self) -> KeyKeeping:
+    def rotation(self) -> KeyRotation:
         rings = [self.signing.keeper(), self.loans.keeper("service:loans")]
-        return KeyKeeping({ring.name: ring for ring in rings}, self.turns, self.clock, KEY_LIFETIME)
+        return KeyRotation({ring.name: ring for ring in rings}, self.locks, self.clock, KEY_LIFETIME)
 
 
 def test_the_daily_run_rotates_what_is_due_and_nothing_else() -> None:
     house = House()
     house.loans.ring = Ring("b", next="c", previous="a", rotated_at=NOON - KEY_LIFETIME)
 
-    assert [outcome.result for outcome in house.keeping().daily()] == ["kept", "rotated"]
-    assert [outcome.result for outcome in house.keeping().daily()] == ["kept", "kept"]
+    assert [outcome.result for outcome in house.rotation().daily()] == ["kept", "rotated"]
+    assert [outcome.result for outcome in house.rotation().daily()] == ["kept", "kept"]
 
 
 def test_over_a_year_each_key_signs_for_a_month() -> None:
     house = House()
     signed_with = []
     for _ in range(365):
-        house.keeping().daily()
+        house.rotation().daily()
         assert house.signing.ring is not None
         signed_with.append(house.signing.ring.current)
         house.clock.advance(timedelta(days=1))
@@ -313,7 +313,7 @@ def test_over_a_year_each_key_signs_for_a_month() -> None:
 def test_a_command_rotates_what_it_names_once() -> None:
     house = House()
 
-    outcomes = house.keeping().rotate(["service:loans", "service:loans", "service:nobody"], force=False)
+    outcomes = house.rotation().rotate(["service:loans", "service:loans", "service:nobody"], force=False)
 
     assert [(o.ring, o.result, o.code) for o in outcomes] == [
         ("service:loans", "rotated", None),
@@ -322,11 +322,11 @@ def test_a_command_rotates_what_it_names_once() -> None:
     assert house.signing.writes == 0
 
 
-def test_while_another_run_is_at_it_a_command_is_refused() -> None:
+def test_while_another_run_is_rotating_it_a_command_is_refused() -> None:
     house = House()
 
-    with house.turns.take("signing-key"):
-        outcomes = house.keeping().rotate(["signing-key", "service:loans"], force=True)
+    with house.locks.hold("signing-key"):
+        outcomes = house.rotation().rotate(["signing-key", "service:loans"], force=True)
 
     assert [(o.result, o.code) for o in outcomes] == [("refused", "in_progress"), ("rotated", None)]
 
@@ -338,7 +338,7 @@ def test_a_command_goes_on_with_the_others_when_a_ring_cannot_be_read(
     house = House()
     setattr(house.signing, trouble, True)
 
-    outcomes = house.keeping().rotate(["signing-key", "service:loans"], force=False)
+    outcomes = house.rotation().rotate(["signing-key", "service:loans"], force=False)
 
     assert [(o.ring, o.result, o.code) for o in outcomes] == [
         ("signing-key", "failed", "unreadable"),
@@ -346,14 +346,14 @@ def test_a_command_goes_on_with_the_others_when_a_ring_cannot_be_read(
     ]
     assert [(line["level"], line["ring"]) for line in log.lines] == [("ERROR", "signing-key")]
     assert '"result":"failed"' in capsys.readouterr().out
-    assert house.turns.taken == set()
+    assert house.locks.held == set()
 
 
 def test_a_forced_command_replaces_a_malformed_ring_and_says_which_fails_otherwise(log: OperatorLog) -> None:
     house = House(signing=malformed())
     house.loans.down = True
 
-    outcomes = house.keeping().rotate(["service:loans", "signing-key"], force=True)
+    outcomes = house.rotation().rotate(["service:loans", "signing-key"], force=True)
 
     assert [(o.ring, o.result, o.code) for o in outcomes] == [
         ("service:loans", "failed", "unfinished"),
@@ -363,12 +363,12 @@ def test_a_forced_command_replaces_a_malformed_ring_and_says_which_fails_otherwi
     assert [line["ring"] for line in log.lines if line["level"] == "ERROR"] == ["service:loans"]
 
 
-def test_a_ring_that_cannot_be_kept_does_not_keep_the_others_from_it() -> None:
-    house = House(signing=Kept(), loans=Kept())
-    house.turns.taken.add("signing-key")
+def test_a_ring_that_fails_does_not_stop_the_others() -> None:
+    house = House(signing=StoredRing(), loans=StoredRing())
+    house.locks.held.add("signing-key")
 
-    with pytest.raises(KeepingFailed, match="signing-key"):
-        house.keeping().complete()
+    with pytest.raises(RotationFailed, match="signing-key"):
+        house.rotation().complete(["signing-key", "service:loans"])
     assert house.signing.ring is None
     assert house.loans.ring is not None
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from localstack.embedded import signing_in
+from localstack.embedded import login
 from localstack.embedded.errors import Refusal
+from localstack.embedded.login import LoginRefused
 from localstack.embedded.mail import Message
-from localstack.embedded.signing_in import LoginRefused
 from tests.support.scripted_service import Asked, Does, ScriptedService
 
 pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
@@ -32,10 +32,10 @@ def a_mail(code: str) -> Message:
     return Message(EMAIL, "your code", f"Your code: {code}\n\nIt is valid for 10 minutes.", datetime.now(UTC))
 
 
-def enter(api: ScriptedService, *mailbox: list[Message]) -> signing_in.Login:
+def enter(api: ScriptedService, *mailbox: list[Message]) -> login.Login:
     """mailbox: what it holds each time somebody looks; the last state stays."""
     states = list(mailbox) or [[]]
-    return signing_in.log_in_first_administrator(
+    return login.log_in_first_administrator(
         api.url, EMAIL, "demo", lambda _: states.pop(0) if len(states) > 1 else states[0]
     )
 
@@ -51,7 +51,7 @@ def codes(api: ScriptedService) -> list[str]:
 def test_who_has_the_password_is_let_in(api: ScriptedService) -> None:
     api.script = [LET_IN]
 
-    assert enter(api) == signing_in.Login("U1", "a.b.c")
+    assert enter(api) == login.Login("U1", "a.b.c")
     assert paths(api) == ["login"]
 
 
@@ -80,7 +80,7 @@ def test_a_code_that_is_too_old_is_replaced_and_not_tried_again(api: ScriptedSer
 
 
 def test_without_a_code_it_says_so(api: ScriptedService, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signing_in, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(login, "_PATIENCE_SECONDS", 0.0)
     api.script = [WRONG, ON_ITS_WAY]
 
     with pytest.raises(Refusal, match=r"No code for the password of admin@library.example.org"):

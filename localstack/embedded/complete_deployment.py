@@ -1,8 +1,8 @@
-"""What an emulator's CloudFormation leaves out of the templates, put in place after a deployment.
+"""Completes a deployment with what an emulator's CloudFormation leaves out of the templates.
 
-On AWS none of this is needed, and nothing here is known to the services: gateway responses, answers to preflight
-requests and item expiry are in the templates there, the API's address comes from its domain name, and the sender of
-e-mails is verified once by whoever runs the library (docs say how).
+AWS needs none of this, and the services know nothing of it. There, the templates set gateway responses, preflight
+answers and item expiry, the API has its own address, and the sender of e-mails is verified once by hand (docs).
+Permissions that were lost are put back, too (`permissions`); that can happen on AWS as well.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from localstack.embedded import composition, template
+from localstack.embedded import composition, permissions, template
 from localstack.embedded.aws import Aws
-from localstack.embedded.deploy import Deployment, archive_name, inner_api_address
+from localstack.embedded.deploy import Deployment, archive_name, inner_api_address, note_finished
 from localstack.embedded.engine import Engine
 
 if TYPE_CHECKING:
@@ -25,26 +25,28 @@ if TYPE_CHECKING:
 API_STACK = "api"
 
 
-def settle(aws: Aws, engine: Engine, deployment: Deployment, root: Path) -> None:
-    """Completes the stacks that were deployed just now; doing it again changes nothing."""
+def complete(aws: Aws, engine: Engine, deployment: Deployment, root: Path) -> None:
+    """Completes the stacks that are not finished, and notes that they are. Doing it again changes nothing."""
     sources = {stack.name: template.load(stack.template_file) for stack in composition.stacks(root)}
-    for name in deployment.changed:
+    for name in deployment.unfinished:
         _enable_expiry(aws, deployment, template.expiry_attributes(sources[name]))
-    if API_STACK in deployment.changed:
+        archive = template.archive_of_events(sources[name])
+        if archive is not None and engine.name == "ministack":
+            _make_archive(aws, deployment, archive)
+    if API_STACK in deployment.unfinished:
         _complete_api(aws, deployment, template.api_definition(sources[API_STACK]))
         _put_parameter(aws, deployment.output("ServicesUrlParameter"), inner_api_address(aws, engine, deployment))
-    if engine.name == "ministack":
-        for name in deployment.changed:
-            archive = template.archive_of_events(sources[name])
-            if archive is not None:
-                _make_archive(aws, deployment, archive)
-    # SES sends from what it has verified only; on AWS somebody with the mailbox confirms that once.
-    if deployment.changed and "MailFrom" in deployment.outputs:
+    if API_STACK in sources:
+        permissions.restore(aws, f"{deployment.system}-{API_STACK}", sources[API_STACK])
+    # SES sends only from verified addresses. On AWS the owner of the mailbox confirms it once.
+    if deployment.unfinished and "MailFrom" in deployment.outputs:
         aws.ses.verify_email_identity(EmailAddress=deployment.output("MailFrom"))
+    for name, digest in deployment.unfinished.items():
+        note_finished(aws, deployment.system, name, digest)
 
 
 def _complete_api(aws: Aws, deployment: Deployment, definition: Mapping[str, Any]) -> None:
-    """Gateway responses and the answers to preflight requests, which an import of the definition loses."""
+    """Puts gateway responses and preflight answers, which are lost when the definition is imported."""
     api = deployment.only("AWS::ApiGateway::RestApi")
     parameters = _parameters(aws, f"{deployment.system}-{API_STACK}")
     for response_type, response in definition.get("x-amazon-apigateway-gateway-responses", {}).items():
@@ -72,7 +74,7 @@ def _complete_api(aws: Aws, deployment: Deployment, definition: Mapping[str, Any
                         **where, statusCode=status, responseParameters=dict.fromkeys(headers, False)
                     )
                 aws.apigateway.put_integration_response(**where, statusCode=status, responseParameters=headers)
-    # All of it belongs to a deployment of the API: what was put now holds from the next one on.
+    # The changes take effect with the next deployment of the API.
     aws.apigateway.create_deployment(restApiId=api, stageName=deployment.only("AWS::ApiGateway::Stage"))
 
 
@@ -82,7 +84,7 @@ def _parameters(aws: Aws, stack_name: str) -> dict[str, str]:
 
 
 def _resolved(values: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, str]:
-    """The values, with the stack's parameters put into those that are a Fn::Sub."""
+    """The values; in a Fn::Sub the stack's parameters are filled in."""
     return {
         name: re.sub(r"\$\{(\w+)\}", lambda match: parameters[match[1]], value["Fn::Sub"])
         if isinstance(value, Mapping)
@@ -96,7 +98,7 @@ def _enable_expiry(aws: Aws, deployment: Deployment, attributes: dict[str, str])
     for logical_id, attribute in attributes.items():
         name = tables[logical_id]
         current = aws.dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
-        # Enabling what is enabled already is an error in DynamoDB.
+        # DynamoDB refuses to enable it twice.
         if current.get("TimeToLiveStatus") != "ENABLED":
             aws.dynamodb.update_time_to_live(
                 TableName=name,
@@ -105,7 +107,7 @@ def _enable_expiry(aws: Aws, deployment: Deployment, attributes: dict[str, str])
 
 
 def _make_archive(aws: Aws, deployment: Deployment, archive: Mapping[str, Any]) -> None:
-    """The archive statistics are rebuilt from: MiniStack has archives, but its CloudFormation does not know them."""
+    """Makes the archive that statistics are rebuilt from: MiniStack has archives, its CloudFormation does not."""
     events = aws.client("events")
     with contextlib.suppress(events.exceptions.ResourceAlreadyExistsException):
         events.create_archive(
