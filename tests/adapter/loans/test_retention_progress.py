@@ -1,0 +1,63 @@
+"""Where rounds are noted, checked against the fake and against the table."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from library_common.dynamodb import Table
+from library_common.ids import derived_id
+from library_common.versions import VersionConflict
+from loans_service.adapters.retention_progress import DynamoProgressStore
+from loans_service.application.retention_ports import ListedMember, ProgressStore, RetentionProgress
+from tests.adapter.loans.conftest import TABLE
+from tests.fakes.loans import FakeProgressStore
+from tests.support.clock import NOON
+
+pytestmark = pytest.mark.adapter
+
+BEGUN = RetentionProgress(day=date(2026, 11, 21))
+HALF_WAY = replace(
+    BEGUN,
+    after=ListedMember(derived_id("member"), NOON),
+    walked=True,
+    walk_after={"pk": "MEMBER#1", "sk": "ACCOUNT"},
+    anonymised=7,
+    keeping_history=1,
+    postponed=2,
+    failed=3,
+)
+THROUGH = replace(HALF_WAY, after=None, walk_after=None, complete=True, postponed=0)
+
+
+@pytest.fixture(params=["in memory", "on DynamoDB"])
+def rounds(request: pytest.FixtureRequest) -> ProgressStore:
+    if request.param == "in memory":
+        return FakeProgressStore()
+    client = request.getfixturevalue("dynamodb")
+    return DynamoProgressStore(Table(TABLE, lambda: client))
+
+
+def test_at_first_there_is_none(rounds: ProgressStore) -> None:
+    assert rounds.current() is None
+
+
+def test_what_was_noted_is_there(rounds: ProgressStore) -> None:
+    noted = BEGUN
+    for version, now in enumerate((BEGUN, HALF_WAY, THROUGH, BEGUN), 1):
+        noted = rounds.save(replace(now, version=noted.version))
+        assert noted == replace(now, version=version)
+        assert rounds.current() == noted
+        assert noted.finished is (now is THROUGH)
+
+
+def test_of_two_runs_the_slower_one_notes_nothing(rounds: ProgressStore) -> None:
+    first = rounds.save(BEGUN)
+    with pytest.raises(VersionConflict):
+        rounds.save(HALF_WAY)
+    second = rounds.save(replace(HALF_WAY, version=first.version))
+
+    with pytest.raises(VersionConflict):
+        rounds.save(replace(THROUGH, version=first.version))
+
+    assert rounds.current() == second
