@@ -183,6 +183,56 @@ def test_the_end_of_a_refused_checkout_stays_when_it_is_anonymised(
     assert item(loan)[attribute] == {"N": str(int((NOON + timedelta(hours=24)).timestamp()))}
 
 
+# -- names of older versions ----------------------------------------------------------------------
+
+WRITES: list[tuple[Callable[[DynamoLoans], Loan], Callable[[DynamoLoans, Loan], None]]] = [
+    (opened, lambda stored, loan: stored.take_over(loan, loan.leased(NOON + LEASE))),
+    (opened, lambda stored, loan: stored.activate(loan.activated(Copy("C-1", "A title"), NOON), [])),
+    (opened, lambda stored, loan: stored.cancel(loan.cancelled(("no_copies_available", "No."), copy_in_doubt=False))),
+    (issued, lambda stored, loan: stored.close(loan.returned(NOON + DAY, Condition.GOOD), [])),
+    (issued, lambda stored, loan: stored.extend(loan.extended(loan.due_at + DAY), [])),
+    (released, lambda stored, loan: stored.anonymise(loan.anonymised(NOON + DAY))),
+]
+
+
+def with_old_version(stored: dict[str, Any]) -> dict[str, Any]:
+    return {("v" if name == "version" else name): value for name, value in stored.items()}
+
+
+@pytest.mark.parametrize(("make", "write"), WRITES)
+def test_a_loan_with_the_old_names_is_read_and_gets_the_new_ones_with_its_next_write(
+    stored: DynamoLoans,
+    item: Callable[[Loan], dict[str, Any]],
+    dynamodb: "DynamoDBClient",
+    make: Callable[[DynamoLoans], Loan],
+    write: Callable[[DynamoLoans, Loan], None],
+) -> None:
+    loan = make(stored)
+    dynamodb.put_item(TableName=TABLE, Item={**with_old_version(item(loan)), "ext": {"N": "2"}})
+    found = stored.get(loan.id)
+    assert found == replace(loan, extensions=2)
+    with pytest.raises(VersionConflict):
+        write(stored, replace(found, version=loan.version + 1))
+
+    write(stored, found)
+
+    new = item(loan)
+    assert new["version"] == {"N": str(loan.version + 1)}
+    assert new["extensions"]["N"] in {"2", "3"}
+    assert not {"v", "ext"} & set(new)
+
+
+def test_an_unfinished_checkout_with_the_old_names_is_withdrawn(
+    stored: DynamoLoans, item: Callable[[Loan], dict[str, Any]], dynamodb: "DynamoDBClient"
+) -> None:
+    loan = opened(stored)
+    dynamodb.put_item(TableName=TABLE, Item=with_old_version(item(loan)))
+
+    stored.withdraw(loan)
+
+    assert item(loan) == {}
+
+
 # -- accounts of before there was a list of them --------------------------------------------------
 
 

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from datetime import date
+from typing import TYPE_CHECKING
 
 import pytest
 
-from library_common.dynamodb import Table
+from library_common.dynamodb import ABSENT, Table
 from library_common.ids import derived_id
 from library_common.versions import VersionConflict
 from loans_service.adapters.retention_progress import DynamoProgressStore
@@ -13,6 +14,9 @@ from loans_service.application.retention_ports import ListedMember, ProgressStor
 from tests.adapter.loans.conftest import TABLE
 from tests.fakes.loans import FakeProgressStore
 from tests.support.clock import NOON
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 pytestmark = pytest.mark.adapter
 
@@ -49,6 +53,25 @@ def test_what_was_noted_is_there(rounds: ProgressStore) -> None:
         assert noted == replace(now, version=version)
         assert rounds.current() == noted
         assert noted.finished is (now is THROUGH)
+
+
+def test_progress_with_the_old_names_is_read_and_gets_the_new_ones(dynamodb: "DynamoDBClient") -> None:
+    table = Table(TABLE, lambda: dynamodb)
+    key = {"pk": "RETENTION", "sk": "ROUND"}
+    counts = {"forgotten": 7, "keeping": 1, "put_off": 2, "failed": 3}
+    after = {"member": derived_id("member"), "since": "2026-11-21T12:00:00Z"}
+    place = {"pk": "MEMBER#1", "sk": "ACCOUNT"}
+    old = {"day": "2026-11-21", "v": 4, "through": False, "after": after, "walked": True, "walk_after": place, **counts}
+    table.put({**key, **old}, ABSENT)
+    store = DynamoProgressStore(table)
+
+    found = store.current()
+    assert found == replace(HALF_WAY, version=4)
+
+    store.save(found)
+    assert store.current() == replace(HALF_WAY, version=5)
+    names = {"pk", "sk", "day", "version", "complete", "after", "walked", "walk_after"}
+    assert set(table.get(key) or {}) == names | {"anonymised", "keeping_history", "postponed", "failed"}
 
 
 def test_of_two_runs_the_slower_one_notes_nothing(rounds: ProgressStore) -> None:

@@ -203,6 +203,20 @@ def test_only_a_closed_loan_is_due(status: LoanStatus, due: bool) -> None:
     assert not is_due(replace(loan, closed_at=None), NOON + SECOND)
 
 
+def test_a_loan_with_a_status_of_a_newer_version_stays_and_holds_up_no_other(retained: Retained) -> None:
+    member = retained.member()
+    unknown = retained.read(member)
+    retained.library.clock.advance(DAY)
+    known = retained.read(member)
+    retained.library.loans.loans[unknown.id] = replace(unknown, status="CLAIMED_RETURNED")
+
+    assert counts(retained.after(PERIOD + DAY)) == (1, 0, 0, 0)
+
+    assert (retained.names_somebody(unknown), retained.names_somebody(known)) == (True, False)
+    retained.library.loans.loans[unknown.id] = unknown
+    assert counts(retained.after(DAY)) == (1, 0, 0, 0), "the account stayed in the list"
+
+
 # -- who ------------------------------------------------------------------------------------------
 
 

@@ -121,11 +121,18 @@ def test_a_loan_that_is_damaged_otherwise_does_not_hold_up_the_stream(queue: Que
         {"pk": "LOAN#1", "sk": "LOAN"},
         {"pk": "LOAN#2", "sk": "LOAN", "status": "PENDING"},
         {"pk": "LOAN#3", "sk": "LOAN", "status": "RETURNED", "settling": True, "due": "some day"},
+        {"pk": "LOAN#4", "sk": "LOAN", "status": ["RETURNED"]},
     ]
 
     publisher.queue_unfinished(damaged)
 
-    assert queue.loan_ids == ["2", "3"]
+    assert queue.loan_ids == ["2", "3", "4"]
+
+
+def test_a_loan_with_a_status_of_a_newer_version_may_be_unfinished(queue: Queue) -> None:
+    publisher.queue_unfinished([{"pk": "LOAN#1", "sk": "LOAN", "status": "CLAIMED_RETURNED"}])
+
+    assert queue.loan_ids == ["1"]
 
 
 def test_a_queue_that_is_down_brings_the_batch_again(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,9 +106,9 @@ def unfinished_loan_id(image: Mapping[str, Any]) -> tuple[str, bool] | None:
         return None
     # As Loan.is_unfinished, but it reads as little as possible: a loan that is damaged otherwise must not stop the
     # stream.
-    status = image.get("status", LoanStatus.CANCELLED)
-    is_closed_or_open = status in STORED_STATUSES and status != LoanStatus.PENDING
-    return loan_id_of(image), not is_closed_or_open or bool(image.get(RELEASE_PENDING))
+    status = str(image.get("status", LoanStatus.CANCELLED))
+    is_open_or_closed = status in STORED_STATUSES - {LoanStatus.PENDING}
+    return loan_id_of(image), not is_open_or_closed or bool(image.get(RELEASE_PENDING))
 
 
 def epoch(timestamp: datetime) -> int:
