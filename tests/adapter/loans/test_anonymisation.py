@@ -54,7 +54,7 @@ def test_a_loan_is_anonymised_once(loans: Loans) -> None:
     assert loans.get(loan.id) == anonymous
 
 
-def test_only_what_is_closed_and_settled_is_anonymised(loans: Loans) -> None:
+def test_only_what_is_closed_and_released_is_anonymised(loans: Loans) -> None:
     for loan in (opened(loans), issued(loans), returned(loans), cancelled(loans, in_doubt=True)):
         closed = loan if loan.release_pending else loan.returned(NOON, Condition.GOOD)
         assert stale(lambda: loans.anonymise(closed.anonymised(NOON))) == loan  # noqa: B023 - called at once
@@ -183,7 +183,7 @@ def test_being_erased_again_does_not_make_it_later(loans: Loans, accounts: Accou
     assert loans.account(MEMBER).erased_at == NOON
 
 
-def test_whoever_gives_a_place_back_learns_that_the_member_is_gone(loans: Loans, accounts: Accounts) -> None:
+def test_whoever_gives_a_place_back_learns_that_the_member_was_erased(loans: Loans, accounts: Accounts) -> None:
     loan, other = returned(loans), returned(loans, OTHER)
     accounts.mark_erased(MEMBER, NOON)
 

@@ -85,12 +85,12 @@ def deployed(dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> Ite
             "PUBLISH_DEAD_LETTERS_URL": queue,
         }.items():
             monkeypatch.setenv(name, value)
-        forget_everything()
+        reset_caches()
         yield Deployed(neighbour, dynamodb, sqs, queue)
-        forget_everything()
+        reset_caches()
 
 
-def forget_everything() -> None:
+def reset_caches() -> None:
     """As a new process: nothing is built, no client is open."""
     for built in (
         bootstrap.settings,

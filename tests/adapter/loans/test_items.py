@@ -267,7 +267,7 @@ def test_a_refused_checkout_ends_a_day_after_it_was_asked_for(
     assert stored_item[attribute] == {"N": str(int((NOON + timedelta(hours=24)).timestamp()))}
 
 
-def test_what_is_not_settled_yet_has_no_end(stored: DynamoLoans, item: Callable[[Loan], dict[str, Any]]) -> None:
+def test_what_is_not_released_yet_has_no_end(stored: DynamoLoans, item: Callable[[Loan], dict[str, Any]]) -> None:
     # Books may be down for longer than a day; were the loan gone by then, its copy would be lost.
     attribute = properties("LoansTable")["TimeToLiveSpecification"]["AttributeName"]
     loan = cancelled(stored, in_doubt=True)
@@ -340,7 +340,7 @@ BARCODE = "LIB-0000123456"
 
 
 def lent(stored: DynamoLoans) -> Loan:
-    """With everything a loan may carry: a key, a wished-for copy, a person who did it."""
+    """With everything a loan may carry: a key, a copy asked for, a person who did it."""
     loan = replace(pending(wanted=BARCODE), role="librarian")
     stored.open_pending(loan, LIMIT)
     active = loan.activated(Copy(BARCODE, TITLE, "novel"), NOON)
@@ -405,7 +405,7 @@ def test_the_account_of_a_member_with_ten_loans_is_one_write_unit(
     assert size(account) < 1024
 
 
-# -- what the table forgets -----------------------------------------------------------------------
+# -- what the table does not keep -----------------------------------------------------------------
 
 
 def test_the_answer_of_a_checkout_and_its_repetition_read_the_same_though_the_table_keeps_seconds_only(

@@ -298,7 +298,7 @@ def test_giving_back_what_nobody_has_changes_nothing(loans: Loans) -> None:
 
 
 @pytest.mark.parametrize("in_doubt", [True, False])
-def test_a_cancelled_loan_is_settled_like_a_returned_one(loans: Loans, in_doubt: bool) -> None:
+def test_a_cancelled_loan_is_released_like_a_returned_one(loans: Loans, in_doubt: bool) -> None:
     loan = cancelled(loans, in_doubt=in_doubt)
 
     loans.mark_released(loan)

@@ -1,4 +1,4 @@
-"""Where rounds are noted, checked against the fake and against the table."""
+"""Where the progress of the retention job is saved, checked against the fake and against the table."""
 
 from dataclasses import replace
 from datetime import date
@@ -35,24 +35,24 @@ THROUGH = replace(HALF_WAY, after=None, walk_after=None, complete=True, postpone
 
 
 @pytest.fixture(params=["in memory", "on DynamoDB"])
-def rounds(request: pytest.FixtureRequest) -> ProgressStore:
+def store(request: pytest.FixtureRequest) -> ProgressStore:
     if request.param == "in memory":
         return FakeProgressStore()
     client = request.getfixturevalue("dynamodb")
     return DynamoProgressStore(Table(TABLE, lambda: client))
 
 
-def test_at_first_there_is_none(rounds: ProgressStore) -> None:
-    assert rounds.current() is None
+def test_at_first_there_is_none(store: ProgressStore) -> None:
+    assert store.current() is None
 
 
-def test_what_was_noted_is_there(rounds: ProgressStore) -> None:
-    noted = BEGUN
+def test_what_was_saved_is_there(store: ProgressStore) -> None:
+    saved = BEGUN
     for version, now in enumerate((BEGUN, HALF_WAY, THROUGH, BEGUN), 1):
-        noted = rounds.save(replace(now, version=noted.version))
-        assert noted == replace(now, version=version)
-        assert rounds.current() == noted
-        assert noted.finished is (now is THROUGH)
+        saved = store.save(replace(now, version=saved.version))
+        assert saved == replace(now, version=version)
+        assert store.current() == saved
+        assert saved.finished is (now is THROUGH)
 
 
 def test_progress_with_the_old_names_is_read_and_gets_the_new_ones(dynamodb: "DynamoDBClient") -> None:
@@ -74,13 +74,13 @@ def test_progress_with_the_old_names_is_read_and_gets_the_new_ones(dynamodb: "Dy
     assert set(table.get(key) or {}) == names | {"anonymised", "keeping_history", "postponed", "failed"}
 
 
-def test_of_two_runs_the_slower_one_notes_nothing(rounds: ProgressStore) -> None:
-    first = rounds.save(BEGUN)
+def test_of_two_runs_the_slower_one_saves_nothing(store: ProgressStore) -> None:
+    first = store.save(BEGUN)
     with pytest.raises(VersionConflict):
-        rounds.save(HALF_WAY)
-    second = rounds.save(replace(HALF_WAY, version=first.version))
+        store.save(HALF_WAY)
+    second = store.save(replace(HALF_WAY, version=first.version))
 
     with pytest.raises(VersionConflict):
-        rounds.save(replace(THROUGH, version=first.version))
+        store.save(replace(THROUGH, version=first.version))
 
-    assert rounds.current() == second
+    assert store.current() == second

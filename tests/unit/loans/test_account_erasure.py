@@ -54,12 +54,12 @@ class Leaving:
     def naming(self) -> list[Loan]:
         return [loan for loan in self.library.loans.loans.values() if loan.user_id == self.member.id]
 
-    def assert_forgotten(self) -> None:
+    def assert_anonymised(self) -> None:
         assert self.naming == []
         assert [self.library.loans.loans[loan.id] for loan in self.others] == self.others
-        forgotten = [self.library.loans.loans[loan.id] for loan in self.theirs]
-        assert all(loan.anonymised_at is not None for loan in forgotten)
-        assert [loan.version for loan in forgotten] == [loan.version + 1 for loan in self.theirs], "once each"
+        anonymised = [self.library.loans.loans[loan.id] for loan in self.theirs]
+        assert all(loan.anonymised_at is not None for loan in anonymised)
+        assert [loan.version for loan in anonymised] == [loan.version + 1 for loan in self.theirs], "once each"
         account = self.library.loans.accounts[self.member.id]
         assert (account.open, account.closed_loans_since) == ({}, ALWAYS_DUE)
         assert account.erased_at is not None
@@ -73,7 +73,7 @@ def leaving() -> Leaving:
 def test_all_their_closed_loans_are_anonymised_and_nobody_elses(leaving: Leaving) -> None:
     assert leaving.erase() == ErasureResult(anonymised=3)
 
-    leaving.assert_forgotten()
+    leaving.assert_anonymised()
     leaving.library.assert_nothing_left_behind()
 
 
@@ -87,13 +87,13 @@ def test_hearing_of_it_again_changes_nothing(leaving: Leaving) -> None:
     assert (leaving.library.loans.loans, leaving.library.loans.accounts) == before
 
 
-def test_a_member_with_thousands_of_loans_is_forgotten_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_member_with_thousands_of_loans_is_anonymised_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account_erasure, "PAGE", 4)
     leaving = Leaving(number=13)
 
     assert leaving.erase() == ErasureResult(anonymised=13)
 
-    leaving.assert_forgotten()
+    leaving.assert_anonymised()
 
 
 def test_what_does_not_fit_into_a_run_is_done_by_the_next(leaving: Leaving) -> None:
@@ -114,7 +114,7 @@ def test_what_does_not_fit_into_a_run_is_done_by_the_next(leaving: Leaving) -> N
         assert done.anonymised == 1, "each run does something"
 
     assert runs == 3
-    leaving.assert_forgotten()
+    leaving.assert_anonymised()
 
 
 def test_somebody_who_never_borrowed_is_erased_too(library: Library) -> None:
@@ -138,10 +138,10 @@ def test_nothing_is_lent_to_an_erased_member(leaving: Leaving) -> None:
         library.lend(leaving.member, book)
 
     assert library.books.available(book) == 1
-    leaving.assert_forgotten()
+    leaving.assert_anonymised()
 
 
-def test_a_loan_that_is_open_nevertheless_comes_back_and_is_forgotten_then(leaving: Leaving) -> None:
+def test_a_loan_that_is_open_nevertheless_comes_back_and_is_anonymised_then(leaving: Leaving) -> None:
     library, book = leaving.library, leaving.library.title()
     library.members.add(leaving.member)
     loan = library.lend(leaving.member, book)
@@ -154,11 +154,11 @@ def test_a_loan_that_is_open_nevertheless_comes_back_and_is_forgotten_then(leavi
 
     assert library.loans.loans[loan.id].status is LoanStatus.RETURNED
     assert library.books.available(book) == 1
-    leaving.assert_forgotten()
+    leaving.assert_anonymised()
     library.assert_nothing_left_behind()
 
 
-def test_while_books_is_down_it_is_not_forgotten_but_once_the_copy_is_back(leaving: Leaving) -> None:
+def test_while_books_is_down_it_is_not_anonymised_but_once_the_copy_is_back(leaving: Leaving) -> None:
     library, book = leaving.library, leaving.library.title()
     library.members.add(leaving.member)
     loan = library.lend(leaving.member, book)
@@ -171,7 +171,7 @@ def test_while_books_is_down_it_is_not_forgotten_but_once_the_copy_is_back(leavi
     assert leaving.erase() == ErasureResult(still_open=1)
     assert library.recovery.recover(loan.id, attempt=0)
     assert library.books.available(book) == 1
-    leaving.assert_forgotten()
+    leaving.assert_anonymised()
 
 
 def test_erased_while_a_return_waits_for_books(leaving: Leaving) -> None:
@@ -186,7 +186,7 @@ def test_erased_while_a_return_waits_for_books(leaving: Leaving) -> None:
     assert library.recovery.recover(loan.id, attempt=0)
 
     assert library.books.available(book) == 1
-    leaving.assert_forgotten()
+    leaving.assert_anonymised()
 
 
 # -- what fails and what dies ---------------------------------------------------------------------
@@ -205,7 +205,7 @@ def test_one_bad_loan_does_not_stop_the_others(leaving: Leaving, log: OperatorLo
     assert (line["loan_id"], line["error"], line["level"]) == (bad, "ValueError", "ERROR")
     assert leaving.member.id not in log.text
     assert leaving.erase() == ErasureResult(anonymised=1)
-    leaving.assert_forgotten()
+    leaving.assert_anonymised()
 
 
 class Broken:
@@ -244,7 +244,7 @@ def test_a_process_that_dies_anywhere_leaves_the_rest_to_the_next_delivery(numbe
         another(leaving, lambda port: Mortal(port, mortality)).erase(leaving.member.id, until=NO_LIMIT)
 
     assert not leaving.erase().still_open
-    leaving.assert_forgotten()
+    leaving.assert_anonymised()
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -258,7 +258,7 @@ def test_calls_that_fail_one_time_in_three_delay_it_only(seed: int) -> None:
         if not done.failed:
             break
     assert failures.injected
-    leaving.assert_forgotten()
+    leaving.assert_anonymised()
 
 
 def calls_of_the_last_return() -> int:
@@ -304,6 +304,6 @@ def test_a_return_that_dies_anywhere_loses_neither_the_copy_nor_the_anonymisatio
     library.account_erasure.anonymise_all(last.leaving.member.id, until=NO_LIMIT)
 
     assert library.books.available(last.book) == 1
-    last.leaving.assert_forgotten()
+    last.leaving.assert_anonymised()
     assert library.loans.loans[last.loan.id].returned_at == NOON + 5 * DAY
     library.assert_nothing_left_behind()

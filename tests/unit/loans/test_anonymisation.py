@@ -82,7 +82,7 @@ def test_a_closed_loan_keeps_what_was_lent_and_when_and_loses_who_had_it(library
     library.assert_nothing_left_behind()
 
 
-def test_a_refused_checkout_can_be_forgotten_too(library: Library) -> None:
+def test_a_refused_checkout_can_be_anonymised_too(library: Library) -> None:
     loan = refused(library)
 
     assert library.anonymisation.anonymise(loan)
@@ -92,7 +92,7 @@ def test_a_refused_checkout_can_be_forgotten_too(library: Library) -> None:
 
 
 @pytest.mark.parametrize("make", [pending, is_open, unreleased, doubtful])
-def test_of_what_is_still_to_be_done_nothing_is_forgotten(library: Library, make: Callable[[Library], Loan]) -> None:
+def test_of_what_is_still_to_be_done_nothing_is_anonymised(library: Library, make: Callable[[Library], Loan]) -> None:
     loan = make(library)
 
     assert not library.anonymisation.anonymise(loan)
@@ -130,7 +130,7 @@ def test_a_refused_checkout_that_is_gone_names_nobody(library: Library) -> None:
     assert loan.id not in library.loans.loans
 
 
-def test_what_was_settled_since_it_was_read_waits_for_nobody(library: Library) -> None:
+def test_what_was_released_since_it_was_read_waits_for_nobody(library: Library) -> None:
     loan = unreleased(library)
     library.copy_release.release(loan, library.clock.monotonic() + 5)
 

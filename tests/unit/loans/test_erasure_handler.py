@@ -52,7 +52,7 @@ def naming(library: Library, member: Member) -> int:
     return sum(loan.user_id == member.id for loan in library.loans.loans.values())
 
 
-def test_a_member_who_was_erased_is_forgotten(library: Library, log: OperatorLog) -> None:
+def test_a_member_who_was_erased_is_anonymised(library: Library, log: OperatorLog) -> None:
     member = reader(library)
 
     assert deliver(library, delivery(event(member.id), "library.users")) == []

@@ -262,7 +262,7 @@ def test_a_copy_somebody_else_has_is_not_available_and_no_word_of_whom(
     assert loan.borrower not in json.dumps(answer.json)
 
 
-def test_neighbours_that_are_down_are_503_with_a_time_to_come_back(
+def test_services_that_are_down_are_503_with_a_time_to_come_back(
     library: Library, ask: Ask, member: Member, me: Caller
 ) -> None:
     body = {"user_id": member.id, "book_id": library.title()}

@@ -1,4 +1,4 @@
-"""The recovery: patient with neighbours that are down, quick with what is finished, never in anybody's way."""
+"""The recovery: waits for services that are down, skips what is finished, leaves running checkouts alone."""
 
 from datetime import timedelta
 

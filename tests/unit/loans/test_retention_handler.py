@@ -34,7 +34,7 @@ def told(log: OperatorLog) -> dict[str, Any]:
     return {name: line.get(name) for name in names}
 
 
-def test_one_line_says_how_many_were_forgotten_kept_and_put_off(retained: Retained, log: OperatorLog) -> None:
+def test_one_line_says_how_many_were_anonymised_kept_and_postponed(retained: Retained, log: OperatorLog) -> None:
     for keeps in (False, False, True, None):
         retained.read(retained.member(keeps=keeps))
     retained.library.clock.advance(PERIOD + SECOND)
@@ -153,7 +153,7 @@ def test_a_table_that_is_down_fails_the_run(retained: Retained, log: OperatorLog
     assert told(log)["status"] == "finished"
 
 
-def test_the_handler_goes_round(retained: Retained, log: OperatorLog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_handler_runs_the_job(retained: Retained, log: OperatorLog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "retention_job", retained.process)
 
     retention.handler(SCHEDULE, None)

@@ -1,4 +1,4 @@
-"""The round over closed loans: who is forgotten when, who is asked, and what failures and deaths leave to the next."""
+"""The retention job: who is anonymised when, who is asked, and what failures and crashes leave to the next run."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -37,7 +37,7 @@ LONG = 1e9
 
 @dataclass
 class Retained:
-    """A library and its rounds."""
+    """A library and its retention job."""
 
     library: Library = field(default_factory=Library)
     store: FakeProgressStore = field(default_factory=FakeProgressStore)
@@ -72,7 +72,7 @@ class Retained:
     def member(self, *, keeps: bool | None = False) -> Member:
         return self.library.members.add(replace(self.library.member("faculty"), keeps_history=keeps))
 
-    def wish(self, member: Member, keeps: bool | None) -> None:
+    def set_preference(self, member: Member, keeps: bool | None) -> None:
         self.library.members.add(replace(member, keeps_history=keeps))
 
     def lend(self, member: Member) -> Loan:
@@ -106,7 +106,7 @@ def counts(progress: RunResult) -> tuple[int, int, int, int]:
 # -- when -----------------------------------------------------------------------------------------
 
 
-def test_a_loan_is_forgotten_once_it_was_closed_longer_ago_than_the_period(retained: Retained) -> None:
+def test_a_loan_is_anonymised_once_it_was_closed_longer_ago_than_the_period(retained: Retained) -> None:
     loan = retained.read(retained.member())
 
     assert counts(retained.after(PERIOD)) == (0, 0, 0, 0)
@@ -165,7 +165,7 @@ def test_what_is_still_to_be_given_back_waits(retained: Retained) -> None:
     assert counts(retained.after(SECOND)) == (1, 0, 0, 0)
 
 
-def test_a_member_with_many_loans_is_forgotten_loan_by_loan_as_each_is_due(
+def test_a_member_with_many_loans_is_anonymised_loan_by_loan_as_each_is_due(
     retained: Retained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account_erasure, "PAGE", 2)
@@ -222,21 +222,21 @@ def test_a_loan_with_a_status_of_a_newer_version_stays_and_holds_up_no_other(ret
 
 def test_who_keeps_their_history_keeps_it(retained: Retained) -> None:
     keeper, other = retained.member(keeps=True), retained.member()
-    kept, forgotten = retained.read(keeper), retained.read(other)
+    kept, anonymised = retained.read(keeper), retained.read(other)
 
     assert counts(retained.after(3 * PERIOD)) == (1, 1, 0, 0)
 
-    assert (retained.now(kept), retained.names_somebody(forgotten)) == (kept, False)
+    assert (retained.now(kept), retained.names_somebody(anonymised)) == (kept, False)
     assert [loan.id for loan in retained.library.history.of_member(keeper.id, None, 10, None)[0]] == [kept.id]
     assert retained.library.history.of_member(other.id, None, 10, None)[0] == []
 
 
-def test_a_withdrawn_wish_takes_effect_with_the_next_round(retained: Retained) -> None:
+def test_a_withdrawn_preference_takes_effect_with_the_next_round(retained: Retained) -> None:
     keeper = retained.member(keeps=True)
     loans = [retained.read(keeper) for _ in range(3)]
     assert counts(retained.after(2 * PERIOD)) == (0, 1, 0, 0)
     young = retained.read(keeper)
-    retained.wish(keeper, False)
+    retained.set_preference(keeper, False)
 
     assert counts(retained.after(DAY)) == (3, 0, 0, 0)
 
@@ -244,12 +244,12 @@ def test_a_withdrawn_wish_takes_effect_with_the_next_round(retained: Retained) -
     assert retained.names_somebody(young)
 
 
-def test_a_wish_that_comes_late_keeps_what_is_left(retained: Retained) -> None:
+def test_a_preference_that_comes_late_keeps_what_is_left(retained: Retained) -> None:
     member = retained.member()
     old = retained.read(member)
     retained.after(PERIOD + SECOND)
     young = retained.read(member)
-    retained.wish(member, True)
+    retained.set_preference(member, True)
 
     retained.after(2 * PERIOD)
 
@@ -295,7 +295,7 @@ def test_while_users_is_down_nothing_is_guessed(retained: Retained) -> None:
     assert not retained.names_somebody(loan)
 
 
-def test_an_answer_without_a_wish_is_no_answer(retained: Retained) -> None:
+def test_an_answer_without_a_preference_is_no_answer(retained: Retained) -> None:
     loan = retained.read(retained.member(keeps=None))
 
     assert counts(retained.after(PERIOD + SECOND)) == (0, 0, 1, 0)
@@ -349,7 +349,7 @@ def test_what_the_erasure_left_is_done_by_the_round(retained: Retained) -> None:
     retained.library.assert_nothing_left_behind()
 
 
-# -- accounts of before there were rounds ---------------------------------------------------------
+# -- accounts of before there was the job ---------------------------------------------------------
 
 
 def test_loans_that_were_closed_before_this_version_are_found_by_the_first_round(retained: Retained) -> None:
@@ -451,12 +451,12 @@ def test_a_member_with_more_loans_than_fit_into_a_run_is_gone_on_with(retained: 
     retained.library.clock.advance(PERIOD + SECOND)
     retained.round(seconds=0)
 
-    forgotten = []
+    anonymised = []
     while retained.round(seconds=0).outcome is not RunOutcome.FINISHED:
-        forgotten.append(sum(not retained.names_somebody(loan) for loan in loans))
+        anonymised.append(sum(not retained.names_somebody(loan) for loan in loans))
 
-    assert forgotten == sorted(forgotten)
-    assert forgotten[0] < 6
+    assert anonymised == sorted(anonymised)
+    assert anonymised[0] < 6
     assert not any(retained.names_somebody(loan) for loan in [*loans, last])
     assert retained.store.saved[-1].anonymised == 7
 
@@ -606,8 +606,8 @@ ACTS = st.lists(
         st.tuples(st.just("return"), st.integers(0, 9)),
         st.tuples(st.just("return, books down"), st.integers(0, 9)),
         st.tuples(st.just("return, dated back"), st.integers(0, 9)),
-        st.tuples(st.sampled_from(["settle", "users"]), st.just(0)),
-        st.tuples(st.sampled_from(["wish", "wish", "gone"]), st.integers(0, 1)),
+        st.tuples(st.sampled_from(["release", "users"]), st.just(0)),
+        st.tuples(st.sampled_from(["preference", "preference", "erased"]), st.integers(0, 1)),
         *[st.tuples(st.just("days"), st.sampled_from([1, 30, 89, 90, 91, 180]))] * 3,
         *[st.tuples(st.just("round"), st.integers(0, 3))] * 3,
     ),
@@ -630,7 +630,7 @@ class Life(Retained):
         open_loans = sorted(loan.id for loan in self.library.loans.loans.values() if loan.is_open)
         match what:
             case "lend" | "read":
-                # Overdue loans block, the limit does, and so does being gone.
+                # Overdue loans block, the limit does, and so does being erased.
                 with suppress(LendingError):
                     loan = self.lend(self.people[number])
                     if what == "read":
@@ -643,13 +643,13 @@ class Life(Retained):
                 at = loan.issued_at if what == "return, dated back" else None
                 self.give_back(loan, returned_at=at)
                 self.closed[loan.id] = (loan.borrower, self.library.clock.now())
-            case "settle":
-                self.settle()
-            case "wish" if (member := members.get(self.people[number].id)) is not None:
-                self.wish(member, not member.keeps_history)
+            case "release":
+                self.release_all()
+            case "preference" if (member := members.get(self.people[number].id)) is not None:
+                self.set_preference(member, not member.keeps_history)
             case "users":
                 self.library.members.down = not self.library.members.down
-            case "gone":
+            case "erased":
                 members.pop(self.people[number].id, None)
             case "days":
                 self.library.clock.advance(number * DAY)
@@ -657,14 +657,14 @@ class Life(Retained):
                 before = self.anonymous()
                 self.round(seconds=[0, 0, 5, LONG][number], anew=number > 1)
                 for loan_id in self.anonymous() - before:
-                    assert not self.library.members.down, "a wish was guessed"
+                    assert not self.library.members.down, "a preference was guessed"
                     member = members.get(self.closed[loan_id][0])
-                    assert member is None or member.keeps_history is False, "a wish was not heard"
+                    assert member is None or member.keeps_history is False, "a preference was not respected"
 
     def anonymous(self) -> set[str]:
         return {loan.id for loan in self.library.loans.loans.values() if loan.anonymised_at is not None}
 
-    def settle(self) -> None:
+    def release_all(self) -> None:
         for loan in list(self.library.loans.loans.values()):
             if loan.is_unfinished:
                 self.library.recovery.recover(loan.id, attempt=0)
@@ -682,13 +682,13 @@ class Life(Retained):
 
 @settings(max_examples=300)
 @given(acts=ACTS)
-def test_exactly_what_is_due_and_not_kept_is_forgotten_whatever_happens(acts: list[tuple[str, int]]) -> None:
+def test_exactly_what_is_due_and_not_kept_is_anonymised_whatever_happens(acts: list[tuple[str, int]]) -> None:
     life = Life()
     for what, number in acts:
         life.act(what, number)
         life.check()
 
-    life.settle()
+    life.release_all()
     life.library.members.down = False
     now = life.library.clock.now()
     kept_before = {loan.id for loan in life.library.loans.loans.values() if loan.user_id is not None}

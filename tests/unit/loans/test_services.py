@@ -99,7 +99,7 @@ def test_a_member_may_have_no_end() -> None:
         (None, None),
     ],
 )
-def test_a_wish_is_heard_only_where_it_was_said(preferences: object, keeps: bool | None) -> None:
+def test_a_preference_is_read_only_where_it_was_stated(preferences: object, keeps: bool | None) -> None:
     body = {"id": "U", "role": "patron", "status": "active", "preferences": preferences}
 
     assert members(Answered(200, body))[0].find("U", DEADLINE).keeps_history is keeps

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from library_common import aws
 from library_common.clock import SystemClock
 from library_common.configuration import parameter
+from library_common.dynamodb import Table
 from library_common.service_calls import service_client
 from library_common.service_client import Timeouts
 from loans_service.adapters.dynamodb import DynamoLoans
@@ -88,8 +89,7 @@ def recovery() -> Recovery:
 @cache
 def account_erasure() -> "AccountErasure":
     """What the consumer of erased members uses."""
-    from library_common.dynamodb import Table  # noqa: PLC0415 - not needed by the HTTP API
-    from loans_service.adapters.accounts import DynamoAccounts  # noqa: PLC0415
+    from loans_service.adapters.accounts import DynamoAccounts  # noqa: PLC0415 - not needed by the HTTP API
     from loans_service.application.account_erasure import AccountErasure  # noqa: PLC0415
 
     clock = SystemClock()
@@ -101,18 +101,18 @@ def account_erasure() -> "AccountErasure":
 @cache
 def retention_job() -> "RetentionJob":
     """What the retention job uses."""
-    from library_common.dynamodb import Table  # noqa: PLC0415 - not needed by the HTTP API
-    from loans_service.adapters.retention_progress import DynamoProgressStore  # noqa: PLC0415
+    from loans_service.adapters.retention_progress import DynamoProgressStore  # noqa: PLC0415 - as above
     from loans_service.application.retention_job import RetentionJob  # noqa: PLC0415
 
     members, _ = _services()
+    erasure = account_erasure()
     return RetentionJob(
-        loans=account_erasure().loans,
-        accounts=account_erasure().accounts,
+        loans=erasure.loans,
+        accounts=erasure.accounts,
         members=members,
         store=DynamoProgressStore(Table(settings().table_name, aws.dynamodb)),
-        anonymisation=account_erasure().anonymisation,
-        account_erasure=account_erasure(),
+        anonymisation=erasure.anonymisation,
+        account_erasure=erasure,
         period=timedelta(days=settings().loan_history_days),
-        clock=account_erasure().clock,
+        clock=erasure.clock,
     )

@@ -8,6 +8,7 @@ from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import ConditionFailed, Expression, Table
 from loans_service.adapters.dynamodb import ACCOUNTS
 from loans_service.adapters.loan_items import account_key
+from loans_service.adapters.stored_items import set_only
 from loans_service.application.retention_ports import ALWAYS_DUE, ListedMember, WalkPlace
 
 BY_SINCE = "by_since"
@@ -21,9 +22,9 @@ class DynamoAccounts:
 
     def mark_erased(self, user_id: str, at: datetime) -> None:
         mark = Expression(
-            "SET #erased = :at, #listed = :accounts, #since = :long_ago, #open = if_not_exists(#open, :none)",
+            "SET #erased = :at, #listed = :accounts, #since = :always_due, #open = if_not_exists(#open, :none)",
             {"erased": "erased", "listed": "listed", "since": "since", "open": "open"},
-            {"at": to_rfc3339(at), "accounts": ACCOUNTS, "long_ago": to_rfc3339(ALWAYS_DUE), "none": {}},
+            {"at": to_rfc3339(at), "accounts": ACCOUNTS, "always_due": to_rfc3339(ALWAYS_DUE), "none": {}},
         )
         # Also where there is no account: a checkout that asked users before the erasure would make one.
         self._update_if(user_id, mark, Expression("attribute_not_exists(#erased)", {"erased": "erased"}))
@@ -51,7 +52,7 @@ class DynamoAccounts:
     def advance(self, user_id: str, *, was: datetime, to: datetime) -> None:
         self._update_if(
             user_id,
-            Expression("SET #since = :since", {"since": "since"}, {"since": to_rfc3339(to)}),
+            set_only({"since": to_rfc3339(to)}),
             # Every run looks at an erased member until nothing is left.
             Expression(
                 "#since = :was AND attribute_not_exists(#erased)", {"erased": "erased"}, {"was": to_rfc3339(was)}
@@ -85,11 +86,7 @@ class DynamoAccounts:
     def add_to_list(self, user_id: str) -> None:
         self._update_if(
             user_id,
-            Expression(
-                "SET #listed = :accounts, #since = :long_ago",
-                {"listed": "listed", "since": "since"},
-                {"accounts": ACCOUNTS, "long_ago": to_rfc3339(ALWAYS_DUE)},
-            ),
+            set_only({"listed": ACCOUNTS, "since": to_rfc3339(ALWAYS_DUE)}),
             Expression("attribute_exists(#pk) AND attribute_not_exists(#listed)", {"pk": "pk", "listed": "listed"}),
         )
 

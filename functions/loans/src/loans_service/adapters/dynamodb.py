@@ -50,6 +50,7 @@ from library_common.dynamodb import (
     ConditionFailed,
     Delete,
     Expression,
+    Item,
     Put,
     Table,
     TransactionBusy,
@@ -127,16 +128,8 @@ class DynamoLoans:
     def history(
         self, user_id: str, limit: int, after: Mapping[str, object] | None
     ) -> tuple[list[Loan], dict[str, object] | None]:
-        start = (
-            {"member": user_id, "issued": after["issued"], **loan_key(str(after["id"]))} if after is not None else None
-        )
-        entries, last = self._table.query(
-            Expression("#member = :member", {"member": "member"}, {"member": user_id}),
-            index=BY_MEMBER,
-            limit=limit,
-            forward=False,
-            start=start,
-        )
+        place = IssuedLoan(str(after["id"]), from_rfc3339(str(after["issued"]))) if after is not None else None
+        entries, last = self._by_member(user_id, limit, place, forward=False)
         keys = [{"pk": entry["pk"], "sk": entry["sk"]} for entry in entries]
         items = {item["pk"]: item for item in self._table.get_many(keys)}
         # The index may be behind: a loan that was just anonymised is left out.
@@ -148,14 +141,15 @@ class DynamoLoans:
     def issued_to(
         self, user_id: str, limit: int, after: IssuedLoan | None
     ) -> tuple[list[IssuedLoan], IssuedLoan | None]:
-        start = {"member": user_id, "issued": to_rfc3339(after.issued_at), **loan_key(after.loan_id)} if after else None
-        entries, last = self._table.query(
-            Expression("#member = :member", {"member": "member"}, {"member": user_id}),
-            index=BY_MEMBER,
-            limit=limit,
-            start=start,
-        )
+        entries, last = self._by_member(user_id, limit, after, forward=True)
         return [_issued(entry) for entry in entries], _issued(last) if last else None
+
+    def _by_member(
+        self, user_id: str, limit: int, after: IssuedLoan | None, *, forward: bool
+    ) -> tuple[list[Item], Item | None]:
+        start = {"member": user_id, "issued": to_rfc3339(after.issued_at), **loan_key(after.loan_id)} if after else None
+        member = Expression("#member = :member", {"member": "member"}, {"member": user_id})
+        return self._table.query(member, index=BY_MEMBER, limit=limit, forward=forward, start=start)
 
     # -- the life of a loan -------------------------------------------------------------------
 

@@ -75,7 +75,7 @@ def loan_of(stored: Mapping[str, Any]) -> Loan:
     status = item["status"]
     return Loan(
         id=loan_id_of(item),
-        user_id=None if item.get("anonymised") else item["member"],
+        user_id=item.get("member"),  # not there once the loan is anonymised
         role=item["role"],
         book_id=item["book"],
         status=LoanStatus(status) if status in STORED_STATUSES else status,

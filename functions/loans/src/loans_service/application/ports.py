@@ -16,7 +16,6 @@ class Members(Protocol):
 
     def find(self, user_id: str, deadline: float) -> Member:
         """A fresh read. Raises MemberNotFound, DependencyUnavailable."""
-        ...
 
 
 class BooksUnavailable(Exception):
@@ -44,18 +43,15 @@ class BooksGateway(Protocol):
 
         Raises RefusedByBooks, BooksUnavailable, BooksOutcomeUnknown.
         """
-        ...
 
     def release(self, loan: Loan, deadline: float) -> None:
         """Releases the loan's copy and makes sure that none is reserved for it later. Idempotent.
 
         Raises BooksUnavailable when that is not certain.
         """
-        ...
 
     def find_copy(self, barcode: str, deadline: float) -> CopyLocation:
         """Raises CopyNotFound, DependencyUnavailable."""
-        ...
 
 
 class LoanExists(Exception):
@@ -99,52 +95,41 @@ class Loans(Protocol):
 
     def open_loan_of_copy(self, barcode: str) -> Loan | None:
         """The open loan of a copy. May miss a loan that was issued a few seconds ago."""
-        ...
 
     def open_pending(self, loan: Loan, limit: int) -> None:
         """Writes the PENDING loan and takes a place, in one transaction.
 
         Raises LoanExists, LimitReached, AccountErased.
         """
-        ...
 
     def take_over(self, loan: Loan, leased: Loan) -> None:
         """Leases a PENDING loan whose lease has expired. Raises VersionConflict."""
-        ...
 
     def activate(self, loan: Loan, events: Sequence[Envelope]) -> None:
         """PENDING -> ACTIVE. Raises VersionConflict."""
-        ...
 
     def cancel(self, loan: Loan) -> None:
         """PENDING -> CANCELLED, and gives the place back, in one transaction. Raises VersionConflict."""
-        ...
 
     def withdraw(self, loan: Loan) -> None:
         """Removes a PENDING loan that did nothing, and its place, in one transaction. Raises VersionConflict."""
-        ...
 
     def close(self, loan: Loan, events: Sequence[Envelope]) -> None:
         """ACTIVE -> RETURNED, with the release pending. Raises VersionConflict."""
-        ...
 
     def give_back_place(self, loan: Loan) -> bool:
         """Returns whether the member was erased in the meantime. Idempotent."""
-        ...
 
     def mark_released(self, loan: Loan) -> None:
         """Nothing is left to give back. Idempotent."""
-        ...
 
     def extend(self, loan: Loan, events: Sequence[Envelope]) -> None:
         """Moves the due date of an ACTIVE loan, in the loan and in the account. Raises VersionConflict."""
-        ...
 
     def history(
         self, user_id: str, limit: int, after: dict[str, object] | None
     ) -> tuple[list[Loan], dict[str, object] | None]:
         """A page of a member's loans, newest first, without PENDING and CANCELLED ones."""
-        ...
 
     def get_all(self, loan_ids: Sequence[str]) -> list[Loan]: ...
 
@@ -152,11 +137,9 @@ class Loans(Protocol):
         self, user_id: str, limit: int, after: IssuedLoan | None
     ) -> tuple[list[IssuedLoan], IssuedLoan | None]:
         """A page of the loans that name a member, oldest first. The index may be some seconds behind."""
-        ...
 
     def anonymise(self, loan: Loan) -> None:
         """Removes the member from a closed and released loan. Raises VersionConflict."""
-        ...
 
 
 class Policies(Protocol):
@@ -164,7 +147,6 @@ class Policies(Protocol):
 
     def current(self) -> LoanPolicy:
         """Raises PolicyMissing when there is no usable document."""
-        ...
 
 
 class Recoveries(Protocol):

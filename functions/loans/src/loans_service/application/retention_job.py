@@ -59,17 +59,6 @@ class RunResult:
         return self.outcome in (RunOutcome.FINISHED, RunOutcome.POSTPONED)
 
 
-@dataclass(frozen=True)
-class _MemberResult:
-    """What was done for one member. timed_out: the rest is for the next run."""
-
-    anonymised: int = 0
-    keeps_history: bool = False
-    postponed: bool = False
-    failed: int = 0
-    timed_out: bool = False
-
-
 @dataclass
 class RetentionJob:
     """Runs the job. period: how long a closed loan names its member, at least."""
@@ -110,11 +99,10 @@ class RetentionJob:
         while True:
             page, after = self.accounts.due(closed_by, PAGE, progress.after)
             for listed in page:
-                result = self._look_at(listed, closed_by, until)
-                progress = _counted(progress, result)
-                if not result.timed_out:
+                progress, timed_out = self._look_at(progress, listed, closed_by, until)
+                if not timed_out:
                     progress = replace(progress, after=listed)
-                if result.timed_out or self.monotonic() >= until:
+                if timed_out or self.monotonic() >= until:
                     return RunOutcome.CONTINUED, self.store.save(progress)
             if after is None:
                 break
@@ -129,29 +117,35 @@ class RetentionJob:
             self.accounts.add_to_list(user_id)
         return self.store.save(replace(progress, walked=place is None, walk_after=place))
 
-    # -- one member -------------------------------------------------------------------------------
+    # -- one member: the progress after it, and whether the rest of it is for the next run --------
 
-    def _look_at(self, listed: ListedMember, closed_by: datetime, until: float) -> _MemberResult:
+    def _look_at(
+        self, progress: RetentionProgress, listed: ListedMember, closed_by: datetime, until: float
+    ) -> tuple[RetentionProgress, bool]:
         try:
             account = self.loans.account(listed.user_id)
             if account.erased_at is not None:
-                return self._finish_erasure(listed.user_id, account.erased_at, until)
-            return self._anonymise_due_loans(listed.user_id, account, closed_by, until)
+                return self._finish_erasure(progress, listed.user_id, account.erased_at, until)
+            return self._anonymise_due_loans(progress, listed.user_id, account, closed_by, until)
         except Exception as exc:  # noqa: BLE001 - one bad account must not stop the others
             logger().error(
                 "the loans of a member could not be anonymised",
                 extra={"user_id": listed.user_id, "error": type(exc).__name__},
             )
-            return _MemberResult(failed=1)
+            return progress.plus(failed=1), False
 
-    def _finish_erasure(self, user_id: str, erased_at: datetime, until: float) -> _MemberResult:
+    def _finish_erasure(
+        self, progress: RetentionProgress, user_id: str, erased_at: datetime, until: float
+    ) -> tuple[RetentionProgress, bool]:
         done = self.account_erasure.anonymise_all(user_id, until=until)
         nothing_left = not (done.anonymised or done.still_open or done.failed or done.timed_out)
         if nothing_left and erased_at <= self.clock.now() - LAG:
             self.accounts.remove(user_id, erased_at=erased_at)
-        return _MemberResult(done.anonymised, failed=done.failed, timed_out=done.timed_out)
+        return progress.plus(anonymised=done.anonymised, failed=done.failed), done.timed_out
 
-    def _anonymise_due_loans(self, user_id: str, account: Account, closed_by: datetime, until: float) -> _MemberResult:
+    def _anonymise_due_loans(
+        self, progress: RetentionProgress, user_id: str, account: Account, closed_by: datetime, until: float
+    ) -> tuple[RetentionProgress, bool]:
         keeps_history: bool | None = None
         anonymised = failed = 0
         # Open and future loans are closed later than now.
@@ -160,7 +154,7 @@ class RetentionJob:
             if issued.issued_at > oldest:
                 break  # closed even later
             if (anonymised or failed) and self.monotonic() >= until:
-                return _MemberResult(anonymised, failed=failed, timed_out=True)
+                return progress.plus(anonymised=anonymised, failed=failed), True
             try:
                 loan = self.loans.get(issued.loan_id)
                 if loan is None or loan.user_id != user_id:
@@ -175,7 +169,8 @@ class RetentionJob:
                     if keeps_history is None:
                         keeps_history = self._keeps_history(user_id)
                         if keeps_history is not False:
-                            return _MemberResult(keeps_history=bool(keeps_history), postponed=keeps_history is None)
+                            counts = {"postponed": 1} if keeps_history is None else {"keeping_history": 1}
+                            return progress.plus(**counts), False
                     if self.anonymisation.anonymise(loan):
                         anonymised += 1
                         continue
@@ -186,10 +181,10 @@ class RetentionJob:
         since, to = account.closed_loans_since, min(oldest, keep_from)
         if not failed and since is not None and to > since:
             self.accounts.advance(user_id, was=since, to=to)
-        return _MemberResult(anonymised, failed=failed)
+        return progress.plus(anonymised=anonymised, failed=failed), False
 
     def _keeps_history(self, user_id: str) -> bool | None:
-        """The member's preference as of now; None if users cannot say. A member who is gone keeps nothing."""
+        """The member's preference as of now; None if users cannot say. A member who no longer exists keeps nothing."""
         try:
             return self.members.find(user_id, self.monotonic() + USERS_SECONDS).keeps_history
         except MemberNotFound:
@@ -215,13 +210,3 @@ def _started(stored: RetentionProgress | None, now: datetime, *, anew: bool, wal
     if stored.complete:
         return replace(stored, complete=False, anonymised=0, keeping_history=0, postponed=0, failed=0)
     return stored
-
-
-def _counted(progress: RetentionProgress, result: _MemberResult) -> RetentionProgress:
-    return replace(
-        progress,
-        anonymised=progress.anonymised + result.anonymised,
-        keeping_history=progress.keeping_history + result.keeps_history,
-        postponed=progress.postponed + result.postponed,
-        failed=progress.failed + result.failed,
-    )
