@@ -49,16 +49,16 @@ def returned(loans: Loans, user_id: str = MEMBER, at: datetime = NOON) -> Loan:
     return loan
 
 
-def settled(loans: Loans, user_id: str = MEMBER, at: datetime = NOON) -> Loan:
+def released(loans: Loans, user_id: str = MEMBER, at: datetime = NOON) -> Loan:
     """Closed, and nothing of it is left to do."""
     loan = returned(loans, user_id, at)
     loans.give_back_place(loan)
-    loans.settled(loan)
-    return loan.settled()
+    loans.mark_released(loan)
+    return loan.released()
 
 
 def anonymised(loans: Loans, user_id: str = MEMBER, at: datetime = NOON) -> Loan:
-    loan = settled(loans, user_id, at).anonymised(at + 9 * DAY)
+    loan = released(loans, user_id, at).anonymised(at + 9 * DAY)
     loans.anonymise(loan)
     return loan
 

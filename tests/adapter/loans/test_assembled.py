@@ -84,12 +84,12 @@ def deployed(dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> Ite
             "PUBLISH_DEAD_LETTERS": "publish-dead-letters",
         }.items():
             monkeypatch.setenv(name, value)
-        forget_everything()
+        reset_caches()
         yield Deployed(other_service, dynamodb, sqs, queue)
-        forget_everything()
+        reset_caches()
 
 
-def forget_everything() -> None:
+def reset_caches() -> None:
     """As a new process: nothing is built, no client is open."""
     for built in (
         bootstrap.settings,
@@ -97,9 +97,9 @@ def forget_everything() -> None:
         service_calls._address,
         bootstrap._services,
         bootstrap.lending,
-        bootstrap.recovering,
-        bootstrap.erasing,
-        bootstrap.retention_round,
+        bootstrap.recovery,
+        bootstrap.account_erasure,
+        bootstrap.retention_job,
         erasure._consumer,
         publisher._publisher,
         recovery._consumer,
@@ -237,25 +237,25 @@ def test_the_erasure_of_a_member_reaches_their_closed_loans(deployed: Deployed, 
 
     image = deployed.stream_record(loan_id)["dynamodb"]["NewImage"]
     assert MEMBER not in json.dumps(image)
-    assert [line["forgotten"] for line in log.invocations[-2:]] == ["1", "0"]
+    assert [line["anonymised"] for line in log.invocations[-2:]] == ["1", "0"]
     assert deployed.other_service.asked == []
     read = call(http.handler, api_event("GET", f"/api/loans/{loan_id}", caller=person(new_id(), Role.LIBRARIAN)))
     assert (read.status, read.json["user_id"], read.json["barcode"]) == (200, None, "C-1")
 
 
 @pytest.mark.parametrize(
-    ("users", "status", "forgotten"),
+    ("users", "status", "anonymised"),
     [
         (Does(200, {**ACTIVE_MEMBER.body, "preferences": {"keep_history": False}}), "finished", "1"),
         (Does(200, {**ACTIVE_MEMBER.body, "preferences": {"keep_history": True}}), "finished", "0"),
         (Does(404, {"code": "user_not_found"}), "finished", "1"),
-        (Does(503), "put off", "0"),
+        (Does(503), "postponed", "0"),
         # Its API is being deployed: nobody has looked the member up.
-        (Does(404, {"code": "no_such_route"}), "put off", "0"),
+        (Does(404, {"code": "no_such_route"}), "postponed", "0"),
     ],
 )
 def test_the_round_asks_users_and_does_as_they_say(
-    deployed: Deployed, log: OperatorLog, users: Does, status: str, forgotten: str
+    deployed: Deployed, log: OperatorLog, users: Does, status: str, anonymised: str
 ) -> None:
     deployed.other_service.script = [ACTIVE_MEMBER, TAKEN, RELEASED]
     loan_id = deployed.lend().json["id"]
@@ -274,6 +274,6 @@ def test_the_round_asks_users_and_does_as_they_say(
     retention.handler({}, None)
 
     line = log.invocations[-1]
-    assert (line["status"], line["forgotten"], line["failed"]) == (status, forgotten, "0")
+    assert (line["status"], line["anonymised"], line["failed"]) == (status, anonymised, "0")
     assert {asked.path for asked in deployed.other_service.asked} == {f"/v1/api/users/{MEMBER}"}
-    assert ("member" in deployed.stream_record(loan_id)["dynamodb"]["NewImage"]) is (forgotten == "0")
+    assert ("member" in deployed.stream_record(loan_id)["dynamodb"]["NewImage"]) is (anonymised == "0")
