@@ -135,7 +135,7 @@ def definition() -> dict[str, Any]:
 
 
 def _operation(route: Route) -> dict[str, Any]:
-    security = {} if route.authorizer == NONE else {"security": [{route.authorizer: []}]}
+    security: dict[str, Any] = {} if route.authorizer == NONE else {"security": [{route.authorizer: []}]}
     return {
         **security,
         "x-amazon-apigateway-integration": {

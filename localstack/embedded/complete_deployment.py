@@ -59,7 +59,7 @@ def _complete_api(aws: Aws, deployment: Deployment, definition: Mapping[str, Any
         )
     resources = {
         resource["path"]: resource["id"]
-        for page in aws.apigateway.get_paginator("get_resources").paginate(restApiId=api, limit=500)
+        for page in aws.apigateway.get_paginator("get_resources").paginate(restApiId=api)
         for resource in page["items"]
     }
     for path, operations in definition["paths"].items():

@@ -15,11 +15,10 @@ from gateway_service.revocations import Revocation
 from library_common.consumers import data_of, read_delivery
 from library_common.events import SOURCE_PREFIX
 from loans_service.erasure import erased_member
-from localstack.embedded import template
-from localstack.embedded.layout import TEMPLATE
 from notifications_service.consumer import read_happening
 from notifications_service.domain.notices import LENDING, notice_of
 from notifications_service.domain.template_fields import own_fields
+from tests.architecture.deployment import of_type
 
 
 class Overheard(Exception):
@@ -67,7 +66,7 @@ def rules() -> dict[str, dict[str, Any]]:
     """The pattern of every rule on our bus."""
     return {
         name: properties["EventPattern"]
-        for name, properties in template.resources_of(template.load(TEMPLATE), "AWS::Events::Rule").items()
+        for name, properties in of_type("AWS::Events::Rule").items()
         if "EventPattern" in properties
     }
 

@@ -16,7 +16,7 @@ import notifications_service.bootstrap
 import notifications_service.http
 import users_service.http
 from admin_service.adapters.publishers import LambdaPublishers
-from admin_service.adapters.registry import DeclaredQueues
+from admin_service.adapters.registry import RegisteredQueues
 from admin_service.adapters.sqs import SqsQueues
 from admin_service.application.dead_letters import DeadLetters
 from analytics_service.adapters.dynamodb import DynamoLedger
@@ -29,6 +29,7 @@ from books_service.bootstrap import compose
 from books_service.domain.title import Metadata
 from library_common import aws
 from library_common.clock import SystemClock
+from library_common.configuration import parameters_under
 from library_common.dynamodb import Table
 from library_common.http import ServiceApi
 from library_common.ids import new_id
@@ -40,7 +41,7 @@ from notifications_service.application.use_cases import NoticeCases
 from notifications_service.domain.kinds import Kind
 from notifications_service.domain.template_fields import samples_of
 from tests.contract import strict_dynamodb
-from tests.contract.in_process import InProcess
+from tests.contract.in_process import SYSTEM, InProcess
 from tests.fakes.analytics import Counting, created, naming
 from tests.fakes.lending import Library
 from tests.fakes.notifications import FakeNotices, FakePush
@@ -166,12 +167,10 @@ def admin(stack: InProcess) -> Running:
     """The admin service with one dead letter."""
     queue = "RevocationDeadLetters"
     aws.sqs().send_message(QueueUrl=stack.refs[queue], MessageBody="{}")
-    stored = {name: stack.client("ssm").get_parameter(Name=name) for name in ("DeadLetterQueues", "EventPublishers")}
-    declared, publishers = (answer["Parameter"]["Value"] for answer in stored.values())
     dead_letters = DeadLetters(
-        declared=DeclaredQueues(lambda: declared),
+        declared=RegisteredQueues(lambda: list(parameters_under(f"/{SYSTEM}/dead-letters"))),
         queues=SqsQueues(wait_seconds=0),
-        publishers=LambdaPublishers(lambda: publishers),
+        publishers=LambdaPublishers(lambda: list(parameters_under(f"/{SYSTEM}/publishers"))),
     )
     return Running(admin_service.http.build(lambda: dead_letters), {"queue": queue})
 

@@ -106,11 +106,11 @@ def test_loans_emits_what_its_schemas_say(stack: InProcess, monkeypatch: pytest.
     # The fake's place is taken by the real thing, which implements the same port.
     library = Library(loans=cast("Any", DynamoLoans(stack.refs["LoansTable"], aws.dynamodb)))
     for number, condition in enumerate(Condition):
-        library.shelf.genre = "g" * 100 if number else None
+        library.books.genre = "g" * 100 if number else None
         loan = library.lend(library.member(), library.title())
         library.clock.advance(timedelta(days=7))
-        library.renewing.extend(loan)
-        library.returning.give_back(library.history.one(loan.id), condition=condition)
+        library.renewal.renew(loan)
+        library.returns.return_copy(library.history.one(loan.id), condition=condition)
 
     entries = published(stack, monkeypatch, "LoansPublisher", "LoansTable")
     assert_as_promised("loans", entries)
@@ -124,12 +124,12 @@ def test_anonymising_loans_tells_nobody_anything(stack: InProcess, monkeypatch: 
     member = library.member()
     loans = [library.lend(member, library.title(), key) for key in (None, "k")]
     for loan in loans:
-        library.returning.give_back(loan, condition=Condition.GOOD)
+        library.returns.return_copy(loan, condition=Condition.GOOD)
     told = published(stack, monkeypatch, "LoansPublisher", "LoansTable")
     images = len(stack.stream("LoansTable"))
 
     for loan in loans:
-        assert library.forgetting.forget(library.history.one(loan.id))
+        assert library.anonymisation.anonymise(library.history.one(loan.id))
 
     assert len(stack.stream("LoansTable")) == images + len(loans), "the stream does see it"
     assert published(stack, monkeypatch, "LoansPublisher", "LoansTable") == told

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from library_common.events import SOURCE_PREFIX
-from localstack.embedded import template
-from localstack.embedded.layout import TEMPLATE
 from notifications_service.consumer import read_happening
 from notifications_service.domain.notices import FORGOTTEN, TOLD, notice_of
 from notifications_service.domain.template_fields import own_fields
+from tests.architecture.deployment import of_type
 from tests.contract.event_schemas import read, sample_files
 
 pytestmark = pytest.mark.contract
@@ -20,7 +19,7 @@ UNDERSTOOD = {(telling.source, type_) for type_, telling in TOLD.items()} | {FOR
 
 
 def pattern() -> dict[str, Any]:
-    rules = template.resources_of(template.load(TEMPLATE), "AWS::Events::Rule")
+    rules = of_type("AWS::Events::Rule")
     found: dict[str, Any] = rules["NotificationsRule"]["EventPattern"]
     return found
 

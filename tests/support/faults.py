@@ -1,4 +1,4 @@
-"""A proxy in front of what services call that misbehaves on request: the API of their neighbours, or a provider.
+"""A proxy in front of what services call that misbehaves on request: the API of other services, or a provider.
 
 The deployed loans service finds users and books through a parameter; the tests put this proxy's address
 there. So requests and answers between services can be delayed, dropped, lost or doubled, and the moment

@@ -103,11 +103,11 @@ class LibraryClient:
 
 
 def patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    """The answer of whoever does as told and comes again, with a warning in pytest's summary for each time.
+    """The answer to a request that is retried as `Retry-After` says, with a warning in pytest's summary each time.
 
-    For arranging only, and with one effect however often it is asked. Only the documented answer that a neighbour was
-    too slow counts, as processes are that have yet to start on a busy machine: what crashed, or fails in any other way,
-    is answered as it is. Where the answer is what a test is about, nobody asks again.
+    Only for setting up a test, and for requests that have one effect however often they are sent. Only the documented
+    503, when another service was too slow, is retried: on a busy machine processes take long to start. Every other
+    failure is returned as it is. Where the answer is what a test is about, nothing is retried.
     """
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:

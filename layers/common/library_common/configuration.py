@@ -1,4 +1,4 @@
-"""Parameters and keys, fetched when first needed and kept for a while."""
+"""Parameters and keys: fetched when first needed, then cached."""
 
 from collections.abc import Iterator, Mapping
 

@@ -1,10 +1,10 @@
-"""Settings every service has. Read from the environment when first asked for, never at import."""
+"""Settings that services share. They are read from the environment when first needed, not at import."""
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ServiceSettings(BaseSettings):
-    """Environment of a service's functions; each service extends it in its own `settings.py`."""
+    """Environment of a service's functions. Each service extends it in its `settings.py`."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 

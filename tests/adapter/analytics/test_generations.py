@@ -154,5 +154,5 @@ class _Aside(Queue):
         super().__init__(url, dead_letters_url)
         self.why: list[str] = []
 
-    def set_aside(self, record: Any, why: Any) -> None:
+    def move_to_dead_letters(self, record: Any, why: Any) -> None:
         self.why.append(why["reason"])

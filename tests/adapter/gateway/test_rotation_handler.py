@@ -14,8 +14,8 @@ from gateway_service.settings import GatewaySettings
 from library_common.clock import SystemClock
 from library_common.key_rings import current_secret, granted_scopes, secret_ring, signing_ring
 from library_common.tokens import TokenRefused, mint_service_token
-from tests.support.neighbour import Does, Neighbour
 from tests.support.operator_log import reading_the_log
+from tests.support.scripted_service import Does, ScriptedService
 
 pytestmark = [pytest.mark.adapter, pytest.mark.usefixtures("dynamodb")]
 
@@ -66,7 +66,7 @@ def parameters(dynamodb: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 class CloudFormation:
     """Asks the function as a deployment does, and takes its reports."""
 
-    def __init__(self, reports: Neighbour) -> None:
+    def __init__(self, reports: ScriptedService) -> None:
         self._reports = reports
 
     def ask(self, kind: str, **properties: str) -> dict[str, Any]:
@@ -87,10 +87,10 @@ class CloudFormation:
 
 @pytest.fixture
 def cloudformation() -> Iterator[CloudFormation]:
-    neighbour = Neighbour()
-    neighbour.script = [Does(200)]
-    with neighbour.running():
-        yield CloudFormation(neighbour)
+    other_service = ScriptedService()
+    other_service.script = [Does(200)]
+    with other_service.running():
+        yield CloudFormation(other_service)
 
 
 def accepts(token: str) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from library_common.access import ANONYMOUS
-from library_common.events import Envelope, happened
+from library_common.events import Envelope, envelope_for
 from library_common.idempotency import Ticket
 from tests.fakes.users import a_member
 from tests.support.clock import NOON
@@ -27,7 +27,7 @@ def a_ticket(key: str = "key", body: str = "body") -> Ticket:
 def an_event(member: Member) -> Envelope:
     """Some event about the member."""
     event = MemberRegistered(user_id=member.id, role=member.role, status=member.stored_status)
-    return happened(event, subject=f"user:{member.id}", at=NOON)
+    return envelope_for(event, subject=f"user:{member.id}", at=NOON)
 
 
 def add(

@@ -9,7 +9,7 @@ from mypy_boto3_dynamodb import DynamoDBClient
 
 from library_common.access import ANONYMOUS
 from library_common.dynamodb import Table, from_wire
-from library_common.events import from_outbox, happened
+from library_common.events import envelope_for, from_outbox
 from library_common.idempotency import Ticket
 from tests.adapter.users.steps import TABLE, add, an_event, changed
 from tests.fakes.attempts import FakeAttempts
@@ -90,7 +90,7 @@ def test_an_event_stands_in_the_item_until_a_change_without_one(
 
     second = changed(first, role=Role.FACULTY)
     event = MemberRoleChanged(user_id=first.id, old=Role.PATRON, new=Role.FACULTY)
-    members.save(second, before=first, happened=[happened(event, subject="user:1", at=NOON)])
+    members.save(second, before=first, happened=[envelope_for(event, subject="user:1", at=NOON)])
     assert [e.type for e in from_outbox(_item(dynamodb, first.id))] == ["MemberRoleChanged"]
 
     third = changed(second, name="New")
@@ -255,7 +255,7 @@ def test_an_erased_account_leaves_its_events_and_nothing_personal(
     members: DynamoMembers, dynamodb: DynamoDBClient
 ) -> None:
     member = add(members, name="Ann Lee", email="ann@example.com", phone="+441632960001")
-    event = happened(MemberErased(user_id=member.id), subject=f"user:{member.id}", at=NOON)
+    event = envelope_for(MemberErased(user_id=member.id), subject=f"user:{member.id}", at=NOON)
 
     members.erase(member, happened=[event], now=NOON)
 

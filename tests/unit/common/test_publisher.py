@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from library_common import aws, publisher
 from library_common.context import invocation
 from library_common.dynamodb import Item, to_wire
-from library_common.events import OUTBOX_ATTRIBUTE, Envelope, from_outbox, happened, to_outbox
+from library_common.events import OUTBOX_ATTRIBUTE, Envelope, envelope_for, from_outbox, to_outbox
 from library_common.publisher import MAX_ENTRY_BYTES, PublishFailed, StreamPublisher, redrivable_record
 from tests.support.clock import NOON
 from tests.support.operator_log import OperatorLog
@@ -407,7 +407,7 @@ def test_an_envelope_names_who_did_it_and_in_which_request() -> None:
         b: int | None = None
 
     with invocation("order-7", actor="user:U"):
-        envelope = happened(Happened(a=1), subject="thing:1", at=NOON + timedelta(milliseconds=900))
+        envelope = envelope_for(Happened(a=1), subject="thing:1", at=NOON + timedelta(milliseconds=900))
 
     assert (envelope.type, envelope.version, envelope.data) == ("Happened", 2, {"a": 1})
     assert (envelope.correlation_id, envelope.actor, envelope.subject) == ("order-7", "user:U", "thing:1")

@@ -9,7 +9,7 @@ from localstack.embedded import login
 from localstack.embedded.errors import Refusal
 from localstack.embedded.login import LoginRefused
 from localstack.embedded.mail import Message
-from tests.support.neighbour import Asked, Does, Neighbour
+from tests.support.scripted_service import Asked, Does, ScriptedService
 
 pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
 
@@ -23,16 +23,16 @@ ON_ITS_WAY = Does(status=202)
 
 
 @pytest.fixture
-def api() -> Iterator[Neighbour]:
-    with Neighbour().running() as neighbour:
-        yield neighbour
+def api() -> Iterator[ScriptedService]:
+    with ScriptedService().running() as other_service:
+        yield other_service
 
 
 def a_mail(code: str) -> Message:
     return Message(EMAIL, "your code", f"Your code: {code}\n\nIt is valid for 10 minutes.", datetime.now(UTC))
 
 
-def enter(api: Neighbour, *mailbox: list[Message]) -> login.Login:
+def enter(api: ScriptedService, *mailbox: list[Message]) -> login.Login:
     """mailbox: what it holds each time somebody looks; the last state stays."""
     states = list(mailbox) or [[]]
     return login.log_in_first_administrator(
@@ -40,28 +40,28 @@ def enter(api: Neighbour, *mailbox: list[Message]) -> login.Login:
     )
 
 
-def paths(api: Neighbour) -> list[str]:
+def paths(api: ScriptedService) -> list[str]:
     return [asked.path.removeprefix("/v1/api/auth/") for asked in api.asked]
 
 
-def codes(api: Neighbour) -> list[str]:
+def codes(api: ScriptedService) -> list[str]:
     return [asked.body["code"] for asked in api.asked if asked.path.endswith("confirm")]
 
 
-def test_who_has_the_password_is_let_in(api: Neighbour) -> None:
+def test_who_has_the_password_is_let_in(api: ScriptedService) -> None:
     api.script = [LET_IN]
 
     assert enter(api) == login.Login("U1", "a.b.c")
     assert paths(api) == ["login"]
 
 
-def test_an_api_that_wakes_up_is_asked_again(api: Neighbour) -> None:
+def test_an_api_that_wakes_up_is_asked_again(api: ScriptedService) -> None:
     api.script = [BUSY, BUSY, LET_IN]
 
     assert enter(api).user_id == "U1"
 
 
-def test_the_deployments_code_sets_the_password(api: Neighbour) -> None:
+def test_the_deployments_code_sets_the_password(api: ScriptedService) -> None:
     api.script = [WRONG, CHANGED, LET_IN]
 
     assert enter(api, [a_mail("111111"), a_mail("222222")]).access_token == "a.b.c"
@@ -69,7 +69,7 @@ def test_the_deployments_code_sets_the_password(api: Neighbour) -> None:
     assert codes(api) == ["222222"], "the newest one"
 
 
-def test_a_code_that_is_too_old_is_replaced_and_not_tried_again(api: Neighbour) -> None:
+def test_a_code_that_is_too_old_is_replaced_and_not_tried_again(api: ScriptedService) -> None:
     api.script = [WRONG, CODE_REFUSED, ON_ITS_WAY, CHANGED, LET_IN]
     old, new = [a_mail("111111")], [a_mail("111111"), a_mail("222222")]
 
@@ -79,7 +79,7 @@ def test_a_code_that_is_too_old_is_replaced_and_not_tried_again(api: Neighbour) 
     assert paths(api)[2] == "password-reset"
 
 
-def test_without_a_code_it_says_so(api: Neighbour, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_code_it_says_so(api: ScriptedService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login, "_PATIENCE_SECONDS", 0.0)
     api.script = [WRONG, ON_ITS_WAY]
 
@@ -87,7 +87,7 @@ def test_without_a_code_it_says_so(api: Neighbour, monkeypatch: pytest.MonkeyPat
         enter(api)
 
 
-def test_a_refusal_that_no_password_changes_is_told(api: Neighbour) -> None:
+def test_a_refusal_that_no_password_changes_is_told(api: ScriptedService) -> None:
     api.script = [Does(status=403, body={"code": "account_suspended", "detail": "The account is suspended."})]
 
     with pytest.raises(LoginRefused, match="The account is suspended") as refused:
@@ -97,7 +97,7 @@ def test_a_refusal_that_no_password_changes_is_told(api: Neighbour) -> None:
     assert isinstance(api.asked[0], Asked)
 
 
-def test_something_that_is_no_library_is_told(api: Neighbour) -> None:
+def test_something_that_is_no_library_is_told(api: ScriptedService) -> None:
     api.script = [Does(body=b"<html>")]
 
     with pytest.raises(Refusal, match="does not answer POST /api/auth/login"):

@@ -336,11 +336,11 @@ def test_clients_for_sending_try_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(variable, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    aws._single_try.cache_clear()
+    aws._client.cache_clear()
     try:
-        for client in (aws.ses_once(), aws.sns_once()):
+        for client in (aws.ses_without_retries(), aws.sns_without_retries()):
             config: Any = client.meta.config
             assert config.retries["total_max_attempts"] == 1
             assert config.connect_timeout + config.read_timeout <= 10
     finally:
-        aws._single_try.cache_clear()
+        aws._client.cache_clear()

@@ -7,7 +7,7 @@ import pytest
 
 from library_common.clock import SystemClock
 from library_common.service_client import ServiceClient, ServiceToken, Timeouts
-from tests.support.neighbour import Does, Neighbour
+from tests.support.scripted_service import Does, ScriptedService
 from users_service.adapters.records import HttpMembersRecords
 from users_service.domain.errors import NeighbourUnavailable
 
@@ -17,16 +17,16 @@ ANN = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
 @pytest.fixture
-def neighbour() -> Iterator[Neighbour]:
-    with Neighbour().running() as neighbour:
-        yield neighbour
+def other_service() -> Iterator[ScriptedService]:
+    with ScriptedService().running() as other_service:
+        yield other_service
 
 
 @pytest.fixture
-def records(neighbour: Neighbour) -> HttpMembersRecords:
+def records(other_service: ScriptedService) -> HttpMembersRecords:
     token = ServiceToken(service="users", scopes=frozenset(), secret=lambda: "s" * 64, clock=SystemClock())
     timeouts = Timeouts(connect=5.0, answer=5.0)
-    client = ServiceClient(service="others", base_url=lambda: neighbour.url, token=token, timeouts=timeouts)
+    client = ServiceClient(service="others", base_url=lambda: other_service.url, token=token, timeouts=timeouts)
     return HttpMembersRecords(lambda: client, lambda: client)
 
 
@@ -35,30 +35,30 @@ def soon() -> float:
     return time.monotonic() + 30
 
 
-def test_notices_are_read_to_their_end(records: HttpMembersRecords, neighbour: Neighbour) -> None:
+def test_notices_are_read_to_their_end(records: HttpMembersRecords, other_service: ScriptedService) -> None:
     always = {"preferences": {"language": "fr"}, "devices": [{"id": "phone"}]}
-    neighbour.script = [
+    other_service.script = [
         Does(body={**always, "notices": [{"id": "3"}, {"id": "2"}], "next_cursor": "a+b"}),
         Does(body={**always, "notices": [{"id": "1"}], "next_cursor": None}),
     ]
 
     assert records.notifications(ANN, soon()) == {**always, "notices": [{"id": "3"}, {"id": "2"}, {"id": "1"}]}
-    assert neighbour.asked[0].path == f"/v1/api/notifications/export/{ANN}?limit=100"
-    assert neighbour.asked[1].path.endswith("limit=100&cursor=a%2Bb")
+    assert other_service.asked[0].path == f"/v1/api/notifications/export/{ANN}?limit=100"
+    assert other_service.asked[1].path.endswith("limit=100&cursor=a%2Bb")
 
 
-def test_months_are_passed_on(records: HttpMembersRecords, neighbour: Neighbour) -> None:
-    neighbour.script = [Does(body={"user_id": ANN, "months": [{"month": "2026-11"}]})]
+def test_months_are_passed_on(records: HttpMembersRecords, other_service: ScriptedService) -> None:
+    other_service.script = [Does(body={"user_id": ANN, "months": [{"month": "2026-11"}]})]
 
     assert records.activity(ANN, soon()) == [{"month": "2026-11"}]
-    assert neighbour.asked[0].path == f"/v1/api/analytics/export/{ANN}"
+    assert other_service.asked[0].path == f"/v1/api/analytics/export/{ANN}"
 
 
 @pytest.mark.parametrize("answer", [Does(status=503), Does(status=404), Does(status=403), Does(vanish=True)])
 def test_whatever_is_no_answer_makes_no_archive(
-    records: HttpMembersRecords, neighbour: Neighbour, answer: Does
+    records: HttpMembersRecords, other_service: ScriptedService, answer: Does
 ) -> None:
-    neighbour.script = [answer]
+    other_service.script = [answer]
 
     with pytest.raises(NeighbourUnavailable):
         records.notifications(ANN, soon())

@@ -7,7 +7,7 @@ from typing import Any
 from analytics_service import bootstrap
 from analytics_service.application.applying import Applying
 from analytics_service.domain.incoming import NotUnderstood
-from library_common.consumers import BatchConsumer, Delivery, Poison, Queue, read_delivery
+from library_common.consumers import BatchConsumer, Delivery, PoisonMessage, Queue, read_delivery
 
 
 def consumer(applying: Applying, queue: Queue) -> BatchConsumer[Delivery]:
@@ -15,7 +15,7 @@ def consumer(applying: Applying, queue: Queue) -> BatchConsumer[Delivery]:
 
     def count(deliveries: Sequence[Delivery]) -> list[str | Exception]:
         return [
-            Poison(str(outcome)) if isinstance(outcome, NotUnderstood) else outcome
+            PoisonMessage(str(outcome)) if isinstance(outcome, NotUnderstood) else outcome
             for outcome in applying.apply(deliveries)
         ]
 

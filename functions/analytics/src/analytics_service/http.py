@@ -101,22 +101,22 @@ def build(reporting: Callable[[], Reporting]) -> ServiceApi:
     def span(query: PeriodQuery) -> Span:
         return reporting().span(query.from_, query.to)
 
-    @api.get("/api/analytics/dashboard", access=_STAFF, raises=[errors.PeriodTooBusy], also=CSV)
+    @api.get("/api/analytics/dashboard", access=_STAFF, raises=[errors.PeriodTooBusy], text_media_type=CSV)
     def dashboard(query: Annotated[FormatQuery, Query()], accept: Accept = None) -> v.Dashboard:
         """How the library is doing right now."""
         return _as_asked("dashboard", reporting().dashboard(), query, accept)
 
-    @api.get("/api/analytics/borrowing-trends", access=_STAFF, raises=_REFUSALS, also=CSV)
+    @api.get("/api/analytics/borrowing-trends", access=_STAFF, raises=_REFUSALS, text_media_type=CSV)
     def borrowing_trends(query: Annotated[TrendQuery, Query()], accept: Accept = None) -> v.Trend:
         """Loans, returns and renewals over time, without gaps."""
         return _as_asked("borrowing-trends", reporting().trend(span(query), query.granularity), query, accept)
 
-    @api.get("/api/analytics/popular-books", access=_STAFF, raises=_REFUSALS, also=CSV)
+    @api.get("/api/analytics/popular-books", access=_STAFF, raises=_REFUSALS, text_media_type=CSV)
     def popular_books(query: Annotated[RankedQuery, Query()], accept: Accept = None) -> v.PopularTitles:
         """The titles lent most often."""
         return _as_asked("popular-books", reporting().popular_titles(span(query), query.limit), query, accept)
 
-    @api.get("/api/analytics/genres", access=_STAFF, raises=_REFUSALS, also=CSV)
+    @api.get("/api/analytics/genres", access=_STAFF, raises=_REFUSALS, text_media_type=CSV)
     def genres(query: Annotated[PeriodQuery, Query()], accept: Accept = None) -> v.Genres:
         """Loans by genre."""
         return _as_asked("genres", reporting().genres(span(query)), query, accept)
@@ -125,7 +125,7 @@ def build(reporting: Callable[[], Reporting]) -> ServiceApi:
         "/api/analytics/member-activity/{user_id}",
         access=Access(member=True, own="path:user_id", librarian=True),
         raises=[errors.InvalidPeriod, errors.MemberNotFound],
-        also=CSV,
+        text_media_type=CSV,
     )
     def member_activity(
         user_id: str, query: Annotated[PeriodQuery, Query()], accept: Accept = None
@@ -142,22 +142,22 @@ def build(reporting: Callable[[], Reporting]) -> ServiceApi:
             raise errors.MemberNotFound
         return reporting().member_history(user_id)
 
-    @api.get("/api/analytics/overdue-patterns", access=_STAFF, raises=_REFUSALS, also=CSV)
+    @api.get("/api/analytics/overdue-patterns", access=_STAFF, raises=_REFUSALS, text_media_type=CSV)
     def overdue_patterns(query: Annotated[PeriodQuery, Query()], accept: Accept = None) -> v.OverduePatterns:
         """Who returns late, what, and how late."""
         return _as_asked("overdue-patterns", reporting().overdue_patterns(span(query)), query, accept)
 
-    @api.get("/api/analytics/collection-turnover", access=_STAFF, raises=_REFUSALS, also=CSV)
+    @api.get("/api/analytics/collection-turnover", access=_STAFF, raises=_REFUSALS, text_media_type=CSV)
     def collection_turnover(query: Annotated[PeriodQuery, Query()], accept: Accept = None) -> v.CollectionTurnover:
         """How often the copies of each genre are lent."""
         return _as_asked("collection-turnover", reporting().turnover(span(query)), query, accept)
 
-    @api.get("/api/analytics/engagement", access=_STAFF, raises=_REFUSALS, also=CSV)
+    @api.get("/api/analytics/engagement", access=_STAFF, raises=_REFUSALS, text_media_type=CSV)
     def engagement(query: Annotated[PeriodQuery, Query()], accept: Accept = None) -> v.Engagement:
         """How many members use the library, and how much, month by month."""
         return _as_asked("engagement", reporting().engagement(span(query)), query, accept)
 
-    @api.get("/api/analytics/holds-pressure", access=_STAFF, raises=_REFUSALS, also=CSV)
+    @api.get("/api/analytics/holds-pressure", access=_STAFF, raises=_REFUSALS, text_media_type=CSV)
     def holds_pressure(query: Annotated[RankedQuery, Query()], accept: Accept = None) -> v.HoldsPressure:
         """Which titles are waited for most."""
         return _as_asked("holds-pressure", reporting().holds_pressure(span(query), query.limit), query, accept)

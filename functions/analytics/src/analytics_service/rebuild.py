@@ -45,7 +45,7 @@ def handler(event: Mapping[str, Any], context: _Context) -> dict[str, Any]:
             command = Command.model_validate({"action": "clean"} if nightly else event)
             answer = _carry_out(command, context, nightly=nightly)
             status = "refused" if "refused" in answer else "ok"
-            current().notes["action"] = command.action
+            current().log_fields["action"] = command.action
         finally:
             log_invocation("analytics rebuild", status=status, duration_ms=(time.perf_counter() - started) * 1000)
     return answer

@@ -66,6 +66,4 @@ def use_cases() -> UseCases:
 def publisher() -> StreamPublisher:
     """The publisher of this service's stream."""
     settings = BooksSettings()
-    return StreamPublisher(
-        source="books", bus=settings.event_bus_name, dead_letters_url=settings.publish_dead_letters_url
-    )
+    return StreamPublisher(source="books", bus=settings.event_bus_name, dead_letters=settings.publish_dead_letters)

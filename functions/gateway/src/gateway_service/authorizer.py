@@ -42,7 +42,7 @@ def _keyring() -> Keyring:
 
 @cache
 def _revocations() -> RevocationView:
-    return RevocationView(Table(GatewaySettings().table_name, aws.impatient_dynamodb))
+    return RevocationView(Table(GatewaySettings().table_name, aws.dynamodb_without_retries))
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

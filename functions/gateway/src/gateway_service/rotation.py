@@ -107,7 +107,7 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         try:
             outcomes = _run(event)
             status = "ok"
-            current().notes.update({outcome.ring: outcome.code or outcome.result for outcome in outcomes})
+            current().log_fields.update({outcome.ring: outcome.code or outcome.result for outcome in outcomes})
         finally:
             log_invocation("rotation", status=status, duration_ms=(time.perf_counter() - started) * 1000)
     return {"outcomes": [outcome.as_json() for outcome in outcomes]}
@@ -156,4 +156,4 @@ def _complete(ring: str) -> None:
         # The error is reported to CloudFormation, not to Lambda. Our own log line must show it, too.
         current().error_code = "rotation_failed"
         raise
-    current().notes.update({outcome.ring: outcome.result for outcome in outcomes})
+    current().log_fields.update({outcome.ring: outcome.result for outcome in outcomes})

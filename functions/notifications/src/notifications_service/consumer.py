@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from library_common.consumers import Consumer, Poison, Queue, Read, read_delivery
+from library_common.consumers import Consumer, ParsedMessage, PoisonMessage, Queue, read_delivery
 from library_common.context import current
 from notifications_service import bootstrap
 from notifications_service.application.hearing import Hear, Incomprehensible
 from notifications_service.domain.notices import Happening
 
 
-def read_happening(body: str) -> Read[Happening]:
+def read_happening(body: str) -> ParsedMessage[Happening]:
     """An event of the bus as notifications understands it. Raises ValueError for anything else."""
     read = read_delivery(body)
     envelope = read.message.envelope
@@ -26,7 +26,7 @@ def read_happening(body: str) -> Read[Happening]:
             "replayed": read.message.replay is not None,
         }
     )
-    return Read(event, read.correlation_id, read.notes)
+    return ParsedMessage(event, read.correlation_id, read.log_fields)
 
 
 def consumer(hear: Callable[[], Hear], queue: Queue) -> Consumer[Happening]:
@@ -36,7 +36,7 @@ def consumer(hear: Callable[[], Hear], queue: Queue) -> Consumer[Happening]:
         try:
             return hear()(event, current().correlation_id)
         except Incomprehensible as failure:
-            raise Poison(str(failure)) from failure
+            raise PoisonMessage(str(failure)) from failure
 
     return Consumer("notices", service="notifications", queue=queue, read=read_happening, handle=handle)
 

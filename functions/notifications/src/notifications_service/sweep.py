@@ -21,7 +21,7 @@ def go_over(sweep: Sweep) -> None:
     status = "failed"
     with invocation(actor="service:notifications"):
         try:
-            current().notes["queued"] = str(sweep())
+            current().log_fields["queued"] = str(sweep())
             status = "finished"
         finally:
             log_invocation("sweep", status=status, duration_ms=(time.perf_counter() - started) * 1000)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from library_common.consumers import Consumer, Queue, Read
+from library_common.consumers import Consumer, ParsedMessage, Queue
 from library_common.settings import ConsumerSettings
 from users_service import bootstrap
 from users_service.adapters.code_queue import from_message
@@ -25,16 +25,16 @@ def consumer(send: SendCode, tell: SendNotice, queue: Queue) -> Consumer[CodeReq
     return Consumer("code sender", service="users", queue=queue, read=read_request, handle=handle)
 
 
-def read_request(body: str) -> Read[CodeRequest | AddressNotice]:
+def read_request(body: str) -> ParsedMessage[CodeRequest | AddressNotice]:
     """What a message asks for."""
     request = from_message(body)
-    return Read(request, request.correlation_id, {"request_id": request.id})
+    return ParsedMessage(request, request.correlation_id, {"request_id": request.id})
 
 
 @cache
 def _consumer() -> Consumer[CodeRequest | AddressNotice]:
     settings = ConsumerSettings()
-    queue = Queue(settings.queue_url, settings.dead_letters_url, pauses=PAUSES)
+    queue = Queue(settings.queue_url, settings.dead_letters_url, retry_delays=PAUSES)
     return consumer(bootstrap.send_code(), bootstrap.send_notice(), queue)
 
 

@@ -41,7 +41,7 @@ def go_round(event: Mapping[str, Any], lapse: LapseMemberships, rounds: QueuedRo
                 after, failed_before = from_message(record["body"])
             outcome = lapse(after, seconds=seconds)
             failed = failed_before + outcome.failed
-            current().notes |= {"changed": str(outcome.changed), "failed": str(failed)}
+            current().log_fields |= {"changed": str(outcome.changed), "failed": str(failed)}
             if outcome.next_place is not None:
                 # Failures travel along instead of being raised here: raising would start this part over.
                 rounds.go_on(outcome.next_place, failed=failed)

@@ -6,7 +6,7 @@ from books_service.domain.errors import BookNotFound
 from books_service.domain.events import CopyStatusChanged
 from books_service.domain.stock import Change, Stock
 from library_common.clock import Clock
-from library_common.events import DomainEvent, Envelope, happened
+from library_common.events import DomainEvent, Envelope, envelope_for
 from library_common.ids import is_id
 
 
@@ -28,7 +28,7 @@ def the_stock(catalogue: Catalogue, book_id: str) -> Stock:
 
 def announce(event: DomainEvent, book_id: str, clock: Clock) -> list[Envelope]:
     """One event about a title or its copies."""
-    return [happened(event, subject=f"book:{book_id}", at=clock.now())]
+    return [envelope_for(event, subject=f"book:{book_id}", at=clock.now())]
 
 
 def announce_copies(book_id: str, changes: list[Change], clock: Clock, loan_id: str | None = None) -> list[Envelope]:

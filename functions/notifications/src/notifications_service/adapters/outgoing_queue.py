@@ -6,7 +6,7 @@ from itertools import batched
 from typing import Any
 
 from library_common import aws
-from library_common.consumers import Read
+from library_common.consumers import ParsedMessage
 from library_common.context import current
 from notifications_service.application.ports import Due, DueBroadcast, DueDelivery, DueReminder
 from notifications_service.domain.kinds import Channel
@@ -58,7 +58,7 @@ def _named(task: Due) -> dict[str, str]:
             return {"task": "announce", "broadcast_id": task.broadcast_id}
 
 
-def read_task(body: str) -> Read[Due]:
+def read_task(body: str) -> ParsedMessage[Due]:
     """What is in a body. Raises ValueError, KeyError or TypeError for anything else."""
     found: Mapping[str, Any] = json.loads(body)
     task = found["task"]
@@ -67,11 +67,11 @@ def read_task(body: str) -> Read[Due]:
         case "deliver":
             channel = Channel(found["channel"])
             notes = {"user_id": str(found["user_id"]), "channel": channel.value}
-            return Read(DueDelivery(str(found["user_id"]), channel), correlation_id, notes)
+            return ParsedMessage(DueDelivery(str(found["user_id"]), channel), correlation_id, notes)
         case "remind":
             notes = {"user_id": str(found["user_id"]), "reminder_id": str(found["reminder_id"])}
-            return Read(DueReminder(notes["user_id"], notes["reminder_id"]), correlation_id, notes)
+            return ParsedMessage(DueReminder(notes["user_id"], notes["reminder_id"]), correlation_id, notes)
         case "announce":
             notes = {"broadcast_id": str(found["broadcast_id"])}
-            return Read(DueBroadcast(notes["broadcast_id"]), correlation_id, notes)
+            return ParsedMessage(DueBroadcast(notes["broadcast_id"]), correlation_id, notes)
     raise ValueError("no such task")

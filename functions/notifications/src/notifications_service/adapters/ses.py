@@ -31,7 +31,9 @@ class SesWay:
     never as a header put together here.
     """
 
-    def __init__(self, *, mail_from: str, library: str, client: "Callable[[], SESClient]" = aws.ses_once) -> None:
+    def __init__(
+        self, *, mail_from: str, library: str, client: "Callable[[], SESClient]" = aws.ses_without_retries
+    ) -> None:
         self._source = formataddr((library, mail_from))
         self._client = client
 

@@ -46,7 +46,7 @@ SECONDS = 5.0
 class SmsWay:
     """`application.ports.Way` by text message."""
 
-    def __init__(self, client: "Callable[[], SNSClient]" = aws.sns_once) -> None:
+    def __init__(self, client: "Callable[[], SNSClient]" = aws.sns_without_retries) -> None:
         self._client = client
 
     def send(self, account: Account, message: Rendered) -> None:
@@ -74,7 +74,7 @@ class PushWay:
         self,
         devices: Devices,
         push: PushService,
-        client: "Callable[[], SNSClient]" = aws.sns_once,
+        client: "Callable[[], SNSClient]" = aws.sns_without_retries,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._devices = devices

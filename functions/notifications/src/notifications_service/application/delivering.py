@@ -27,7 +27,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from library_common.clock import Clock
-from library_common.ids import moment_of, new_id
+from library_common.ids import new_id, time_of_id
 from library_common.problems import TooManyRequests
 from library_common.telemetry import count, logger
 from notifications_service.application.api_ports import Entry
@@ -426,7 +426,7 @@ class Delivering:
     def _enlist(self, delivery: Delivery, turn: _Turn) -> None:
         """In the member's list, unless they want none of this kind."""
         if turn.preferences.channels.get(delivery.kind) != ():
-            entry = Entry(delivery.notice_id, delivery.kind, delivery.data, moment_of(delivery.notice_id))
+            entry = Entry(delivery.notice_id, delivery.kind, delivery.data, time_of_id(delivery.notice_id))
             self.deliveries.enlist(delivery.user_id, entry, self.clock.now())
 
     def _went_over(self, delivery: Delivery, turn: _Turn, why: str) -> bool:

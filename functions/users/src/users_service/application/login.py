@@ -69,7 +69,7 @@ class Login:
             if member is None or not right:
                 self.count("LoginRefused", reason="credentials")
                 raise InvalidCredentials
-            current().notes["account"] = member.id
+            current().log_fields["account"] = member.id
             self._require_may_log_in(member, now)
             try:
                 view = self._begin(member, now)

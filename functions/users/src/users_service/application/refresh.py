@@ -41,7 +41,7 @@ class Refresh:
             session = self.sessions.get(token.session_id)
             if session is None:
                 self._refuse("unknown")
-            current().notes["account"] = session.user_id
+            current().log_fields["account"] = session.user_id
             if session.is_over(now):
                 self._refuse("over")
             if not session.accepts(token):

@@ -1,24 +1,24 @@
-"""What is wrong with a refused field, said so that it can be read after the field's name: pydantic's commonest
-findings in sentences of our own, the others as pydantic says them.
+"""Messages for refused fields, to be read after the field's name. Common errors of pydantic have a message here;
+others keep pydantic's own.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-LONGEST = 300
-"""Characters of a sentence of pydantic's; ours hold nothing of the client's making and are as long as they are."""
+MAX_MESSAGE_LENGTH = 300
+"""Longest message of pydantic's that is passed on, in characters."""
 
-_DAY = "must be a day like 2026-11-21"
-_MOMENT = "must be a moment like 2026-11-21T12:00:00Z"
+_DATE = "must be a date like 2026-11-21"
+_TIMESTAMP = "must be a timestamp like 2026-11-21T12:00:00Z"
 _WHOLE = "must be a whole number"
 _NUMBER = "must be a number"
 _BOOLEAN = "must be true or false"
 _OBJECT = "must be an object"
 
-_SENTENCES = {
-    "missing": "is needed",
-    "extra_forbidden": "is not known here",
-    "string_type": "must be text",
+_MESSAGES = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known field",
+    "string_type": "must be a string",
     "int_type": _WHOLE,
     "int_parsing": _WHOLE,
     "int_from_float": _WHOLE,
@@ -32,38 +32,38 @@ _SENTENCES = {
     "dict_type": _OBJECT,
     "model_type": _OBJECT,
     "model_attributes_type": _OBJECT,
-    "date_type": _DAY,
-    "date_parsing": _DAY,
-    "date_from_datetime_parsing": _DAY,
-    "date_from_datetime_inexact": _DAY,
-    "datetime_type": _MOMENT,
-    "datetime_parsing": _MOMENT,
-    "datetime_from_date_parsing": _MOMENT,
-    "timezone_aware": "needs a time zone, like Z",
+    "date_type": _DATE,
+    "date_parsing": _DATE,
+    "date_from_datetime_parsing": _DATE,
+    "date_from_datetime_inexact": _DATE,
+    "datetime_type": _TIMESTAMP,
+    "datetime_parsing": _TIMESTAMP,
+    "datetime_from_date_parsing": _TIMESTAMP,
+    "timezone_aware": "must have a time zone, such as Z",
 }
 
-# What stands in braces is the declaration's, never the client's.
+# The values in braces come from the declaration of the field, never from the client.
 _WITH_BOUNDS = {
     "enum": "must be one of {expected}",
     "literal_error": "must be one of {expected}",
-    "string_pattern_mismatch": "is not written as it has to be, which is {pattern}",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
     "greater_than_equal": "must be at least {ge}",
-    "greater_than": "must be more than {gt}",
+    "greater_than": "must be greater than {gt}",
     "less_than_equal": "must be at most {le}",
     "less_than": "must be less than {lt}",
 }
 
 
-def what_is_wrong(error: Mapping[str, Any]) -> str:
-    """The sentence for one of pydantic's errors. It repeats nothing of what was sent."""
+def field_message(error: Mapping[str, Any]) -> str:
+    """The message for one of pydantic's errors. It does not repeat what the client sent."""
     kind, bounds = str(error["type"]), error.get("ctx") or {}
-    if kind in _SENTENCES:
-        return _SENTENCES[kind]
+    if kind in _MESSAGES:
+        return _MESSAGES[kind]
     if kind in _WITH_BOUNDS:
         return _WITH_BOUNDS[kind].format_map(bounds)
     if kind.endswith(("too_short", "too_long")) and bounds.keys() & {"min_length", "max_length"}:
         return _length(kind, bounds, error.get("input"))
-    return str(error["msg"]).removeprefix("Value error, ")[:LONGEST]
+    return str(error["msg"]).removeprefix("Value error, ")[:MAX_MESSAGE_LENGTH]
 
 
 def _length(kind: str, bounds: Mapping[str, Any], given: object) -> str:
@@ -71,6 +71,6 @@ def _length(kind: str, bounds: Mapping[str, Any], given: object) -> str:
     bound = bounds["min_length" if short else "max_length"]
     if short and bound == 1:
         return "must not be empty"
-    # Text that was cleaned first is counted as if it were a list.
+    # Pydantic counts text that a validator cleaned as if it were a list.
     of = "character" if isinstance(given, str) else "item"
     return f"must have at {'least' if short else 'most'} {bound} {of}{'' if bound == 1 else 's'}"

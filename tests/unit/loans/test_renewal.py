@@ -37,7 +37,7 @@ def loan(library: Library, member: Member) -> Loan:
 def test_a_renewal_adds_the_period_to_the_due_date(library: Library, loan: Loan) -> None:
     library.clock.advance(5 * DAY)
 
-    renewed = library.renewing.extend(loan)
+    renewed = library.renewal.renew(loan)
 
     assert renewed.due_at == loan.due_at + 14 * DAY
     assert (renewed.extensions, renewed.version) == (1, loan.version + 1)
@@ -47,7 +47,7 @@ def test_a_renewal_adds_the_period_to_the_due_date(library: Library, loan: Loan)
 
 
 def test_the_rest_of_the_library_is_told_both_dates(library: Library, loan: Loan) -> None:
-    library.renewing.extend(loan)
+    library.renewal.renew(loan)
 
     (event,) = (event for event in library.loans.published if event.type == "LoanRenewed")
     assert event.subject == f"loan:{loan.id}"
@@ -64,12 +64,12 @@ def test_the_rest_of_the_library_is_told_both_dates(library: Library, loan: Loan
 
 
 def test_renewals_are_counted_to_their_limit(library: Library, loan: Loan) -> None:
-    second = library.renewing.extend(library.renewing.extend(loan))
+    second = library.renewal.renew(library.renewal.renew(loan))
     assert second.extensions == 2
     assert second.first_due_at == loan.due_at
 
     with pytest.raises(errors.PolicyRefused) as refused:
-        library.renewing.extend(second)
+        library.renewal.renew(second)
 
     assert codes(refused.value) == {"renewal_limit_reached"}
     assert library.history.one(loan.id) == second
@@ -79,7 +79,7 @@ def test_an_overdue_loan_is_renewed_from_today(library: Library, loan: Loan) -> 
     library.clock.advance(loan.due_at - NOON + timedelta(seconds=1))
     assert library.history.one(loan.id).status_at(library.clock.now()) is LoanStatus.OVERDUE
 
-    renewed = library.renewing.extend(loan)
+    renewed = library.renewal.renew(loan)
 
     assert renewed.due_at.isoformat() == "2026-12-20T23:59:59+00:00"
     assert renewed.status_at(library.clock.now()) is LoanStatus.ACTIVE
@@ -88,14 +88,14 @@ def test_an_overdue_loan_is_renewed_from_today(library: Library, loan: Loan) -> 
 def test_at_the_due_instant_a_loan_is_not_overdue_yet(library: Library, loan: Loan) -> None:
     library.clock.advance(loan.due_at - NOON)
 
-    assert library.renewing.extend(loan).due_at == loan.due_at + 14 * DAY
+    assert library.renewal.renew(loan).due_at == loan.due_at + 14 * DAY
 
 
 def test_a_renewal_ends_with_the_membership(library: Library, member: Member, loan: Loan) -> None:
     ends = loan.due_at + 3 * DAY
     change(library, member, expires_at=ends)
 
-    assert library.renewing.extend(loan).due_at == ends
+    assert library.renewal.renew(loan).due_at == ends
 
 
 @pytest.mark.parametrize("ends", [timedelta(), -DAY])
@@ -105,7 +105,7 @@ def test_a_renewal_that_would_gain_nothing_is_refused(
     change(library, member, expires_at=loan.due_at + ends)
 
     with pytest.raises(errors.PolicyRefused) as refused:
-        library.renewing.extend(loan)
+        library.renewal.renew(loan)
 
     assert codes(refused.value) == {"renewal_not_later"}
     assert refused.value.code == "renewal_not_later"
@@ -116,7 +116,7 @@ def test_who_is_no_active_member_renews_nothing(library: Library, member: Member
     change(library, member, status=status)
 
     with pytest.raises(errors.PolicyRefused) as refused:
-        library.renewing.extend(loan)
+        library.renewal.renew(loan)
 
     assert codes(refused.value) == {"member_not_active"}
 
@@ -127,22 +127,22 @@ def test_who_has_a_loan_long_overdue_renews_nothing_not_even_another(
     library.clock.advance(10 * DAY)
     other = library.lend(member, library.title())
     library.clock.advance(loan.due_at - library.clock.now() + 14 * DAY)
-    library.renewing.extend(other)
+    library.renewal.renew(other)
 
     library.clock.advance(timedelta(seconds=1))
 
     with pytest.raises(errors.PolicyRefused) as refused:
-        library.renewing.extend(library.history.one(other.id))
+        library.renewal.renew(library.history.one(other.id))
     assert codes(refused.value) == {"overdue_too_long"}
 
 
 def test_every_refusing_rule_is_named(library: Library, member: Member, loan: Loan) -> None:
-    twice = library.renewing.extend(library.renewing.extend(loan))
+    twice = library.renewal.renew(library.renewal.renew(loan))
     library.clock.advance(twice.due_at - NOON + 15 * DAY)
     change(library, member, status="suspended", expires_at=twice.due_at)
 
     with pytest.raises(errors.PolicyRefused) as refused:
-        library.renewing.extend(twice)
+        library.renewal.renew(twice)
 
     assert codes(refused.value) == {
         "member_not_active",
@@ -155,28 +155,28 @@ def test_every_refusing_rule_is_named(library: Library, member: Member, loan: Lo
 
 def test_the_present_policy_counts_and_the_present_role(library: Library, member: Member, loan: Loan) -> None:
     change(library, member, role="faculty")
-    assert library.renewing.extend(loan).due_at == loan.due_at + 28 * DAY
+    assert library.renewal.renew(loan).due_at == loan.due_at + 28 * DAY
 
     library.policies.policy = LoanPolicy(loan_rules=(LoanRule(limit=5, period_days=7, renewals=0),))
     with pytest.raises(errors.PolicyRefused):
-        library.renewing.extend(library.history.one(loan.id))
+        library.renewal.renew(library.history.one(loan.id))
 
 
 def test_a_returned_loan_is_not_renewed(library: Library, loan: Loan) -> None:
-    library.returning.give_back(loan, condition=Condition.GOOD)
+    library.returns.return_copy(loan, condition=Condition.GOOD)
 
     for stale in (loan, library.history.one(loan.id)):
         with pytest.raises(errors.LoanNotOpen):
-            library.renewing.extend(stale)
+            library.renewal.renew(stale)
 
     library.assert_nothing_left_behind()
 
 
 def test_of_two_renewals_at_the_same_moment_one_is_told_to_look_again(library: Library, loan: Loan) -> None:
-    library.renewing.extend(loan)
+    library.renewal.renew(loan)
 
     with pytest.raises(errors.LoanChanged):
-        library.renewing.extend(loan)
+        library.renewal.renew(loan)
 
     assert library.history.one(loan.id).extensions == 1
     assert [event.type for event in library.loans.published] == ["LoanCreated", "LoanRenewed"]
@@ -190,7 +190,7 @@ def test_without_users_nothing_is_renewed(
     del library.members.members[member.id]
 
     with pytest.raises(error):
-        library.renewing.extend(loan)
+        library.renewal.renew(loan)
 
     assert library.history.one(loan.id) == loan
 
@@ -198,8 +198,8 @@ def test_without_users_nothing_is_renewed(
 def test_a_renewed_loan_repeats_the_answer_of_its_checkout_unchanged(library: Library, member: Member) -> None:
     book = library.title()
     first = library.check_out(member, book, key="k").loan
-    renewed = library.renewing.extend(library.renewing.extend(first))
+    renewed = library.renewal.renew(library.renewal.renew(first))
     assert library.check_out(member, book, key="k").loan == first
 
-    library.returning.give_back(renewed, condition=Condition.DAMAGED, returned_at=NOON)
+    library.returns.return_copy(renewed, condition=Condition.DAMAGED, returned_at=NOON)
     assert library.check_out(member, book, key="k").loan == first

@@ -1,4 +1,4 @@
-"""A service next door: a real HTTP server on the loopback that does what a test tells it to."""
+"""A real HTTP server on the loopback interface that answers as the test scripts it: another service to call."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Does:
-    """What the neighbour does with one request.
+    """What the service does with one request.
 
     status, body: its answer; bytes go as they are. headers: further ones. silent: no answer for as long as the
     test runs. cut: close the connection after so many bytes of the answer's body; `cut=0` sends no body at all.
@@ -29,7 +29,7 @@ class Does:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as the neighbour received it."""
+    """One request as the service received it."""
 
     method: str
     path: str
@@ -37,7 +37,7 @@ class Asked:
     body: Any
 
 
-class Neighbour:
+class ScriptedService:
     """Follows its `script`, one entry per request, and repeats the last entry for ever."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Neighbour:
         self._over = threading.Event()
 
     @contextmanager
-    def running(self) -> Iterator["Neighbour"]:
+    def running(self) -> Iterator["ScriptedService"]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         server.daemon_threads = True
         self.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
@@ -63,7 +63,7 @@ class Neighbour:
             thread.join(10)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        neighbour = self
+        other_service = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -73,9 +73,9 @@ class Neighbour:
                 raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 asked = Asked(self.command, self.path, headers, json.loads(raw) if raw else None)
-                does = neighbour._next(asked)
+                does = other_service._next(asked)
                 if does.silent:
-                    neighbour._over.wait(30)
+                    other_service._over.wait(30)
                 if does.silent or does.vanish:
                     self.close_connection = True
                     return

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from library_common.refused_fields import LONGEST, what_is_wrong
+from library_common.field_messages import MAX_MESSAGE_LENGTH, field_message
 from library_common.text import Line
 
 pytestmark = pytest.mark.unit
@@ -26,13 +26,13 @@ class Inner(BaseModel):
 @pytest.mark.parametrize(
     ("declared", "given", "sentence"),
     [
-        (Inner, {}, "is needed"),
-        (Inner, {"name": "a", "colour": "red"}, "is not known here"),
+        (Inner, {}, "is required"),
+        (Inner, {"name": "a", "colour": "red"}, "is not a known field"),
         (Inner, "red", "must be an object"),
         (dict[str, int], [], "must be an object"),
         (list[int], "a", "must be a list"),
-        (str, 7, "must be text"),
-        (Annotated[str, Field(pattern="^[0-9]{4}$")], "x", "is not written as it has to be, which is ^[0-9]{4}$"),
+        (str, 7, "must be a string"),
+        (Annotated[str, Field(pattern="^[0-9]{4}$")], "x", "must match the pattern ^[0-9]{4}$"),
         (Annotated[str, Field(min_length=1)], "", "must not be empty"),
         (Annotated[Line, Field(min_length=1)], " ", "must not be empty"),
         (Annotated[Line, Field(min_length=3)], "ab", "must have at least 3 characters"),
@@ -45,10 +45,10 @@ class Inner(BaseModel):
         (Annotated[int, Field(ge=1)], 0, "must be at least 1"),
         (Annotated[int, Field(le=100)], 101, "must be at most 100"),
         (Literal["x", "y"], "z", "must be one of 'x' or 'y'"),
-        (date, "tomorrow", "must be a day like 2026-11-21"),
-        (date, "2026-11-21T12:00:00Z", "must be a day like 2026-11-21"),
-        (datetime, "soon", "must be a moment like 2026-11-21T12:00:00Z"),
-        (AwareDatetime, "2026-11-21T12:00:00", "needs a time zone, like Z"),
+        (date, "tomorrow", "must be a date like 2026-11-21"),
+        (date, "2026-11-21T12:00:00Z", "must be a date like 2026-11-21"),
+        (datetime, "soon", "must be a timestamp like 2026-11-21T12:00:00Z"),
+        (AwareDatetime, "2026-11-21T12:00:00", "must have a time zone, such as Z"),
     ],
 )
 def test_the_commonest_mistakes(declared: Any, given: Any, sentence: str) -> None:
@@ -63,12 +63,12 @@ def test_all_there_is_to_choose_from_is_named() -> None:
 
 
 def test_the_rules_of_the_library_s_own_speak_for_themselves() -> None:
-    assert told(Line, "a\x00") == "control characters are not allowed"
-    assert len(what_is_wrong({"type": "value_error", "msg": "x" * 1000})) == LONGEST
+    assert told(Line, "a\x00") == "must not contain control characters"
+    assert len(field_message({"type": "value_error", "msg": "x" * 1000})) == MAX_MESSAGE_LENGTH
 
 
 def told(declared: Any, given: Any) -> str:
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(declared).validate_python(given)
     (error,) = refused.value.errors()
-    return what_is_wrong(dict(error))
+    return field_message(dict(error))

@@ -1,12 +1,13 @@
-"""Renewal: a later due date, counted to its limit, refused with every reason at once."""
+"""Renewal: a later due date, up to a number of times. A refusal gives every reason at once."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from library_common.clock import Clock, to_rfc3339
-from library_common.events import happened
-from loans_service.application.ports import Loans, Members, Policies, Stale
+from library_common.events import envelope_for
+from library_common.versions import VersionConflict
+from loans_service.application.ports import Loans, Members, Policies, current_loan
 from loans_service.domain import errors
 from loans_service.domain.events import LoanRenewed
 from loans_service.domain.loan import Loan
@@ -16,8 +17,8 @@ DEADLINE_SECONDS = 6.0
 
 
 @dataclass
-class Renewing:
-    """Extends loans."""
+class Renewal:
+    """Renews loans."""
 
     members: Members
     loans: Loans
@@ -25,10 +26,9 @@ class Renewing:
     clock: Clock
     monotonic: Callable[[], float] = time.monotonic
 
-    def extend(self, loan: Loan) -> Loan:
-        """Raises LoanNotOpen, PolicyRefused, LoanChanged."""
-        if not loan.is_open:
-            raise errors.LoanNotOpen("Only an open loan can be renewed.")
+    def renew(self, loan: Loan) -> Loan:
+        """Raises LoanNotOpen, LoanStatusUnknown, PolicyRefused, LoanChanged."""
+        _require_open(loan)
         member = self.members.find(loan.borrower, self.monotonic() + DEADLINE_SECONDS)
         policy = self.policies.current()
         now = self.clock.now()
@@ -47,9 +47,15 @@ class Renewing:
             extensions_count=extended.extensions,
         )
         try:
-            self.loans.extend(extended, [happened(event, subject=f"loan:{loan.id}", at=now)])
-        except Stale as stale:
-            if stale.loan is None or not stale.loan.is_open:
-                raise errors.LoanNotOpen("Only an open loan can be renewed.") from stale
-            raise errors.LoanChanged("Somebody changed this loan at the same moment; look again.") from stale
+            self.loans.extend(extended, [envelope_for(event, subject=f"loan:{loan.id}", at=now)])
+        except VersionConflict as conflict:
+            _require_open(current_loan(conflict))
+            raise errors.LoanChanged("Somebody changed this loan at the same time. Read it again.") from conflict
         return extended
+
+
+def _require_open(loan: Loan | None) -> None:
+    if loan is not None:
+        loan.require_known_status()
+    if loan is None or not loan.is_open:
+        raise errors.LoanNotOpen("Only an open loan can be renewed.")

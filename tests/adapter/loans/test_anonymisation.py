@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from library_common.ids import derived_id, new_id
-from loans_service.application.forgetting_ports import LONG_AGO, Accounts, Listed, WalkPlace
-from loans_service.application.ports import Issued, LoanExists, Loans, MemberGone
+from loans_service.application.ports import AccountErased, IssuedLoan, LoanExists, Loans
+from loans_service.application.retention_ports import ALWAYS_DUE, Accounts, ListedMember, WalkPlace
 from loans_service.domain.loan import Condition, Loan
 from tests.adapter.loans.lives import (
     DAY,
@@ -18,8 +18,8 @@ from tests.adapter.loans.lives import (
     issued,
     opened,
     pending,
+    released,
     returned,
-    settled,
 )
 from tests.adapter.loans.test_loans import places, stale
 from tests.support.clock import NOON
@@ -33,7 +33,7 @@ OTHER = derived_id("another member")
 
 
 def test_an_anonymised_loan_is_what_it_was_without_its_member(loans: Loans) -> None:
-    loan = settled(loans)
+    loan = released(loans)
 
     loans.anonymise(anonymous := loan.anonymised(NOON + 9 * DAY))
 
@@ -47,16 +47,16 @@ def test_an_anonymised_loan_is_what_it_was_without_its_member(loans: Loans) -> N
 
 
 def test_a_loan_is_anonymised_once(loans: Loans) -> None:
-    loan = settled(loans)
+    loan = released(loans)
     loans.anonymise(anonymous := loan.anonymised(NOON + 9 * DAY))
 
     assert stale(lambda: loans.anonymise(loan.anonymised(NOON + 10 * DAY))) == anonymous
     assert loans.get(loan.id) == anonymous
 
 
-def test_only_what_is_closed_and_settled_is_anonymised(loans: Loans) -> None:
+def test_only_what_is_closed_and_released_is_anonymised(loans: Loans) -> None:
     for loan in (opened(loans), issued(loans), returned(loans), cancelled(loans, in_doubt=True)):
-        closed = loan if loan.settling else loan.returned(NOON, Condition.GOOD)
+        closed = loan if loan.release_pending else loan.returned(NOON, Condition.GOOD)
         assert stale(lambda: loans.anonymise(closed.anonymised(NOON))) == loan  # noqa: B023 - called at once
         assert loans.get(loan.id) == loan
     gone = pending().returned(NOON, Condition.GOOD)
@@ -74,11 +74,11 @@ def test_a_refused_checkout_is_anonymised_too(loans: Loans) -> None:
 
 
 def test_late_writes_of_others_change_nothing_of_it(loans: Loans) -> None:
-    was = settled(loans)
+    was = released(loans)
     loans.anonymise(anonymous := was.anonymised(NOON + 9 * DAY))
 
     loans.give_back_place(was)
-    loans.settled(was)
+    loans.mark_released(was)
     for late in (
         lambda: loans.close(was.returned(NOON, Condition.GOOD), []),
         lambda: loans.extend(was.extended(NOON + 30 * DAY), []),
@@ -92,7 +92,7 @@ def test_late_writes_of_others_change_nothing_of_it(loans: Loans) -> None:
 
 
 def test_it_is_nobodys_in_lists(loans: Loans) -> None:
-    older, gone, newer = settled(loans), anonymised(loans, at=NOON + DAY), issued(loans, at=NOON + 2 * DAY)
+    older, gone, newer = released(loans), anonymised(loans, at=NOON + DAY), issued(loans, at=NOON + 2 * DAY)
 
     assert loans.get_all([gone.id]) == [gone]
     assert loans.history(MEMBER, 10, None) == ([newer, older], None)
@@ -109,9 +109,9 @@ def test_the_moment_a_return_was_written_down_is_kept(loans: Loans) -> None:
     assert (found.returned_at, found.closed_at) == (NOON + DAY, NOON + 9 * DAY)
 
 
-def every_page(loans: Loans, limit: int) -> list[Issued]:
-    listed: list[Issued] = []
-    after: Issued | None = None
+def every_page(loans: Loans, limit: int) -> list[IssuedLoan]:
+    listed: list[IssuedLoan] = []
+    after: IssuedLoan | None = None
     while True:
         page, after = loans.issued_to(MEMBER, limit, after)
         assert len(page) <= limit
@@ -123,21 +123,21 @@ def every_page(loans: Loans, limit: int) -> list[Issued]:
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 def test_all_loans_that_name_a_member_are_found_oldest_first(loans: Loans, limit: int) -> None:
     wanted: list[Loan] = []
-    for hours, make in enumerate((settled, issued, returned, settled)):
+    for hours, make in enumerate((released, issued, returned, released)):
         wanted.append(make(loans, at=NOON + timedelta(hours=hours)))
         loans.give_back_place(wanted[-1])
     anonymised(loans)
     opened(loans)
     cancelled(loans)
-    settled(loans, OTHER)
+    released(loans, OTHER)
 
-    assert every_page(loans, limit) == [Issued(loan.id, NOON + timedelta(hours=n)) for n, loan in enumerate(wanted)]
+    assert every_page(loans, limit) == [IssuedLoan(loan.id, NOON + timedelta(hours=n)) for n, loan in enumerate(wanted)]
 
 
-def test_forgetting_while_paging_skips_nobody(loans: Loans) -> None:
-    made = [settled(loans, at=NOON + n * DAY) for n in range(5)]
+def test_anonymisation_while_paging_skips_nobody(loans: Loans) -> None:
+    made = [released(loans, at=NOON + n * DAY) for n in range(5)]
     seen: list[str] = []
-    after: Issued | None = None
+    after: IssuedLoan | None = None
     while True:
         page, after = loans.issued_to(MEMBER, 2, after)
         for entry in page:
@@ -160,9 +160,9 @@ def test_an_erased_member_keeps_the_places_of_open_loans_and_gets_no_new_one(loa
     accounts.mark_erased(MEMBER, NOON + DAY)
 
     account = loans.account(MEMBER)
-    assert (set(account.open), account.since, account.erased_at) == ({loan.id}, LONG_AGO, NOON + DAY)
+    assert (set(account.open), account.closed_loans_since, account.erased_at) == ({loan.id}, ALWAYS_DUE, NOON + DAY)
     refused = pending()
-    with pytest.raises(MemberGone):
+    with pytest.raises(AccountErased):
         loans.open_pending(refused, LIMIT)
     assert loans.get(refused.id) is None
     assert places(loans) == {loan.id}
@@ -171,7 +171,7 @@ def test_an_erased_member_keeps_the_places_of_open_loans_and_gets_no_new_one(loa
 def test_who_never_borrowed_does_not_begin_to_after_being_erased(loans: Loans, accounts: Accounts) -> None:
     accounts.mark_erased(MEMBER, NOON)
 
-    with pytest.raises(MemberGone):
+    with pytest.raises(AccountErased):
         loans.open_pending(pending(), LIMIT)
     assert places(loans) == set()
 
@@ -183,7 +183,7 @@ def test_being_erased_again_does_not_make_it_later(loans: Loans, accounts: Accou
     assert loans.account(MEMBER).erased_at == NOON
 
 
-def test_whoever_gives_a_place_back_learns_that_the_member_is_gone(loans: Loans, accounts: Accounts) -> None:
+def test_whoever_gives_a_place_back_learns_that_the_member_was_erased(loans: Loans, accounts: Accounts) -> None:
     loan, other = returned(loans), returned(loans, OTHER)
     accounts.mark_erased(MEMBER, NOON)
 
@@ -210,25 +210,25 @@ def test_an_erased_account_goes_once_no_loan_is_open(loans: Loans, accounts: Acc
 
 
 def test_only_an_erased_account_is_removed(loans: Loans, accounts: Accounts) -> None:
-    settled(loans)
+    released(loans)
 
     accounts.remove(MEMBER, erased_at=NOON)
 
-    assert loans.account(MEMBER).since == NOON
+    assert loans.account(MEMBER).closed_loans_since == NOON
 
 
 # -- the list of accounts -------------------------------------------------------------------------
 
 
 def members_due(accounts: Accounts, until: timedelta, limit: int = 100) -> list[tuple[str, timedelta]]:
-    found: list[Listed] = []
-    after: Listed | None = None
+    found: list[ListedMember] = []
+    after: ListedMember | None = None
     while True:
         page, after = accounts.due(NOON + until, limit, after)
         assert len(page) <= limit
         found += page
         if after is None:
-            return [(listed.user_id, listed.since - NOON) for listed in found]
+            return [(listed.user_id, listed.closed_loans_since - NOON) for listed in found]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])
@@ -245,23 +245,23 @@ def test_accounts_are_listed_from_their_first_loan_on_longest_ago_first(
 
 
 def test_an_account_moves_on_in_the_list_from_where_it_was_read(loans: Loans, accounts: Accounts) -> None:
-    settled(loans)
+    released(loans)
 
-    accounts.move_on(MEMBER, was=NOON, since=NOON + 5 * DAY)
-    accounts.move_on(MEMBER, was=NOON, since=NOON + 7 * DAY)
-    accounts.move_on(OTHER, was=NOON, since=NOON + 5 * DAY)
+    accounts.advance(MEMBER, was=NOON, to=NOON + 5 * DAY)
+    accounts.advance(MEMBER, was=NOON, to=NOON + 7 * DAY)
+    accounts.advance(OTHER, was=NOON, to=NOON + 5 * DAY)
 
     assert members_due(accounts, 9 * DAY) == [(MEMBER, 5 * DAY)]
-    assert loans.account(MEMBER).since == NOON + 5 * DAY
+    assert loans.account(MEMBER).closed_loans_since == NOON + 5 * DAY
 
 
 def test_an_erased_account_stays_at_the_beginning(loans: Loans, accounts: Accounts) -> None:
-    settled(loans)
+    released(loans)
     accounts.mark_erased(MEMBER, NOON)
 
-    accounts.move_on(MEMBER, was=LONG_AGO, since=NOON)
+    accounts.advance(MEMBER, was=ALWAYS_DUE, to=NOON)
 
-    assert accounts.due(NOON, 10, None)[0] == [Listed(MEMBER, LONG_AGO)]
+    assert accounts.due(NOON, 10, None)[0] == [ListedMember(MEMBER, ALWAYS_DUE)]
 
 
 def unlisted(accounts: Accounts) -> list[str]:
@@ -275,10 +275,10 @@ def unlisted(accounts: Accounts) -> list[str]:
 
 
 def test_listed_accounts_are_found_by_no_walk(loans: Loans, accounts: Accounts) -> None:
-    settled(loans)
+    released(loans)
     issued(loans, OTHER)
 
     assert unlisted(accounts) == []
-    accounts.enlist(MEMBER)
-    accounts.enlist(new_id())
+    accounts.add_to_list(MEMBER)
+    accounts.add_to_list(new_id())
     assert members_due(accounts, DAY) == sorted([(MEMBER, 0 * DAY), (OTHER, 0 * DAY)])

@@ -1,4 +1,4 @@
-"""The round over closed loans: who is forgotten when, who is asked, and what failures and deaths leave to the next."""
+"""The retention job: who is anonymised when, who is asked, and what failures and crashes leave to the next run."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,16 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loans_service.application import erasing, rounds
-from loans_service.application.erasing import Erasing
-from loans_service.application.forgetting import Forgetting
-from loans_service.application.forgetting_ports import LONG_AGO, AnotherRun, Round
-from loans_service.application.ports import ShelfUnavailable
-from loans_service.application.rounds import Ended, Progress, RetentionRound, is_due
+from library_common.versions import VersionConflict
+from loans_service.application import account_erasure, retention_job
+from loans_service.application.account_erasure import AccountErasure
+from loans_service.application.anonymisation import Anonymisation
+from loans_service.application.ports import BooksUnavailable
+from loans_service.application.retention_job import RetentionJob, RunOutcome, RunResult, is_due
+from loans_service.application.retention_ports import ALWAYS_DUE, RetentionProgress
 from loans_service.domain.errors import LendingError
 from loans_service.domain.loan import Account, Condition, Loan, LoanStatus, Member
 from tests.fakes.lending import Library
-from tests.fakes.loans import FakeRounds
+from tests.fakes.loans import FakeProgressStore
 from tests.support.clock import NOON
 from tests.support.flaky import Failures, Flaky, InjectedFailure
 from tests.support.mortality import Mortal, Mortality, ProcessDied
@@ -36,34 +37,34 @@ LONG = 1e9
 
 @dataclass
 class Retained:
-    """A library and its rounds."""
+    """A library and its retention job."""
 
     library: Library = field(default_factory=Library)
-    rounds: FakeRounds = field(default_factory=FakeRounds)
+    store: FakeProgressStore = field(default_factory=FakeProgressStore)
 
-    def process(self, around: Callable[[Any], Any] = lambda port: port) -> RetentionRound:
+    def process(self, around: Callable[[Any], Any] = lambda port: port) -> RetentionJob:
         """Another process on the same stores, which something may stand around."""
         library = self.library
-        loans, accounts, members, noted = (
-            around(port) for port in (library.loans, library.accounts, library.members, self.rounds)
+        loans, accounts, members, saved = (
+            around(port) for port in (library.loans, library.accounts, library.members, self.store)
         )
-        forgetting = Forgetting(loans, library.clock)
-        return RetentionRound(
+        anonymisation = Anonymisation(loans, library.clock)
+        return RetentionJob(
             loans=loans,
             accounts=accounts,
             members=members,
-            rounds=noted,
-            forgetting=forgetting,
-            erasing=Erasing(loans, accounts, forgetting, library.clock, library.clock.monotonic),
+            store=saved,
+            anonymisation=anonymisation,
+            account_erasure=AccountErasure(loans, accounts, anonymisation, library.clock, library.clock.monotonic),
             period=PERIOD,
             clock=library.clock,
             monotonic=library.clock.monotonic,
         )
 
-    def round(self, seconds: float = LONG, **more: bool) -> Progress:
-        return self.process().go_on(seconds=seconds, **more)
+    def round(self, seconds: float = LONG, **more: bool) -> RunResult:
+        return self.process().run(seconds=seconds, **more)
 
-    def after(self, time: timedelta) -> Progress:
+    def after(self, time: timedelta) -> RunResult:
         """A round of its own, so long after now."""
         self.library.clock.advance(time)
         return self.round(anew=True)
@@ -71,14 +72,14 @@ class Retained:
     def member(self, *, keeps: bool | None = False) -> Member:
         return self.library.members.add(replace(self.library.member("faculty"), keeps_history=keeps))
 
-    def wish(self, member: Member, keeps: bool | None) -> None:
+    def set_preference(self, member: Member, keeps: bool | None) -> None:
         self.library.members.add(replace(member, keeps_history=keeps))
 
     def lend(self, member: Member) -> Loan:
         return self.library.lend(member, self.library.title())
 
     def give_back(self, loan: Loan, returned_at: datetime | None = None) -> Loan:
-        self.library.returning.give_back(self.now(loan), condition=Condition.GOOD, returned_at=returned_at)
+        self.library.returns.return_copy(self.now(loan), condition=Condition.GOOD, returned_at=returned_at)
         return self.now(loan)
 
     def read(self, member: Member) -> Loan:
@@ -97,15 +98,15 @@ def retained() -> Retained:
     return Retained()
 
 
-def counts(progress: Progress) -> tuple[int, int, int, int]:
-    done = progress.round
-    return done.forgotten, done.keeping, done.put_off, done.failed
+def counts(progress: RunResult) -> tuple[int, int, int, int]:
+    done = progress.progress
+    return done.anonymised, done.keeping_history, done.postponed, done.failed
 
 
 # -- when -----------------------------------------------------------------------------------------
 
 
-def test_a_loan_is_forgotten_once_it_was_closed_longer_ago_than_the_period(retained: Retained) -> None:
+def test_a_loan_is_anonymised_once_it_was_closed_longer_ago_than_the_period(retained: Retained) -> None:
     loan = retained.read(retained.member())
 
     assert counts(retained.after(PERIOD)) == (0, 0, 0, 0)
@@ -155,19 +156,19 @@ def test_an_open_loan_is_never_touched(retained: Retained) -> None:
 
 def test_what_is_still_to_be_given_back_waits(retained: Retained) -> None:
     loan = retained.lend(retained.member())
-    retained.library.shelf.failures.append((ShelfUnavailable("down"), False))
+    retained.library.books.failures.append((BooksUnavailable("down"), False))
     retained.give_back(loan)
 
     assert counts(retained.after(PERIOD + SECOND)) == (0, 0, 0, 0)
-    assert retained.now(loan).settling
-    retained.library.recovering.recover(loan.id, attempt=0)
+    assert retained.now(loan).release_pending
+    retained.library.recovery.recover(loan.id, attempt=0)
     assert counts(retained.after(SECOND)) == (1, 0, 0, 0)
 
 
-def test_a_member_with_many_loans_is_forgotten_loan_by_loan_as_each_is_due(
+def test_a_member_with_many_loans_is_anonymised_loan_by_loan_as_each_is_due(
     retained: Retained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erasing, "PAGE", 2)
+    monkeypatch.setattr(account_erasure, "PAGE", 2)
     member = retained.member()
     loans = []
     for _ in range(7):
@@ -186,7 +187,7 @@ def test_another_period_takes_effect_with_the_next_round(retained: Retained) -> 
     retained.library.clock.advance(31 * DAY)
 
     shorter = replace(retained.process(), period=30 * DAY)
-    shorter.go_on(seconds=LONG)
+    shorter.run(seconds=LONG)
 
     assert not retained.names_somebody(loan)
 
@@ -202,26 +203,40 @@ def test_only_a_closed_loan_is_due(status: LoanStatus, due: bool) -> None:
     assert not is_due(replace(loan, closed_at=None), NOON + SECOND)
 
 
+def test_a_loan_with_a_status_of_a_newer_version_stays_and_holds_up_no_other(retained: Retained) -> None:
+    member = retained.member()
+    unknown = retained.read(member)
+    retained.library.clock.advance(DAY)
+    known = retained.read(member)
+    retained.library.loans.loans[unknown.id] = replace(unknown, status="CLAIMED_RETURNED")
+
+    assert counts(retained.after(PERIOD + DAY)) == (1, 0, 0, 0)
+
+    assert (retained.names_somebody(unknown), retained.names_somebody(known)) == (True, False)
+    retained.library.loans.loans[unknown.id] = unknown
+    assert counts(retained.after(DAY)) == (1, 0, 0, 0), "the account stayed in the list"
+
+
 # -- who ------------------------------------------------------------------------------------------
 
 
 def test_who_keeps_their_history_keeps_it(retained: Retained) -> None:
     keeper, other = retained.member(keeps=True), retained.member()
-    kept, forgotten = retained.read(keeper), retained.read(other)
+    kept, anonymised = retained.read(keeper), retained.read(other)
 
     assert counts(retained.after(3 * PERIOD)) == (1, 1, 0, 0)
 
-    assert (retained.now(kept), retained.names_somebody(forgotten)) == (kept, False)
+    assert (retained.now(kept), retained.names_somebody(anonymised)) == (kept, False)
     assert [loan.id for loan in retained.library.history.of_member(keeper.id, None, 10, None)[0]] == [kept.id]
     assert retained.library.history.of_member(other.id, None, 10, None)[0] == []
 
 
-def test_a_withdrawn_wish_takes_effect_with_the_next_round(retained: Retained) -> None:
+def test_a_withdrawn_preference_takes_effect_with_the_next_round(retained: Retained) -> None:
     keeper = retained.member(keeps=True)
     loans = [retained.read(keeper) for _ in range(3)]
     assert counts(retained.after(2 * PERIOD)) == (0, 1, 0, 0)
     young = retained.read(keeper)
-    retained.wish(keeper, False)
+    retained.set_preference(keeper, False)
 
     assert counts(retained.after(DAY)) == (3, 0, 0, 0)
 
@@ -229,12 +244,12 @@ def test_a_withdrawn_wish_takes_effect_with_the_next_round(retained: Retained) -
     assert retained.names_somebody(young)
 
 
-def test_a_wish_that_comes_late_keeps_what_is_left(retained: Retained) -> None:
+def test_a_preference_that_comes_late_keeps_what_is_left(retained: Retained) -> None:
     member = retained.member()
     old = retained.read(member)
     retained.after(PERIOD + SECOND)
     young = retained.read(member)
-    retained.wish(member, True)
+    retained.set_preference(member, True)
 
     retained.after(2 * PERIOD)
 
@@ -271,16 +286,16 @@ def test_while_users_is_down_nothing_is_guessed(retained: Retained) -> None:
 
     put_off = retained.after(PERIOD + SECOND)
 
-    assert (put_off.ended, counts(put_off)) == (Ended.PUT_OFF, (0, 0, 1, 0))
+    assert (put_off.outcome, counts(put_off)) == (RunOutcome.POSTPONED, (0, 0, 1, 0))
     assert retained.names_somebody(loan)
     retained.library.members.down = False
     # The next run does it, though the day is the same.
     again = retained.round()
-    assert (again.ended, counts(again), again.late) == (Ended.FINISHED, (1, 0, 0, 0), False)
+    assert (again.outcome, counts(again), again.late) == (RunOutcome.FINISHED, (1, 0, 0, 0), False)
     assert not retained.names_somebody(loan)
 
 
-def test_an_answer_without_a_wish_is_no_answer(retained: Retained) -> None:
+def test_an_answer_without_a_preference_is_no_answer(retained: Retained) -> None:
     loan = retained.read(retained.member(keeps=None))
 
     assert counts(retained.after(PERIOD + SECOND)) == (0, 0, 1, 0)
@@ -297,7 +312,7 @@ def test_a_round_that_is_not_through_the_day_after_is_late(retained: Retained) -
     assert retained.round().late
     retained.library.members.down = False
     through = retained.round()
-    assert (through.ended, through.late) == (Ended.FINISHED, False)
+    assert (through.outcome, through.late) == (RunOutcome.FINISHED, False)
 
 
 # -- who was erased -------------------------------------------------------------------------------
@@ -307,7 +322,7 @@ def test_the_account_of_an_erased_member_goes_once_a_round_finds_nothing_left(re
     member = retained.member(keeps=True)
     loan = retained.read(member)
     del retained.library.members.members[member.id]
-    retained.library.erasing.erase(member.id, until=LONG * 10)
+    retained.library.account_erasure.erase(member.id, until=LONG * 10)
     assert not retained.names_somebody(loan)
 
     retained.after(SECOND)
@@ -334,7 +349,7 @@ def test_what_the_erasure_left_is_done_by_the_round(retained: Retained) -> None:
     retained.library.assert_nothing_left_behind()
 
 
-# -- accounts of before there were rounds ---------------------------------------------------------
+# -- accounts of before there was the job ---------------------------------------------------------
 
 
 def test_loans_that_were_closed_before_this_version_are_found_by_the_first_round(retained: Retained) -> None:
@@ -355,24 +370,24 @@ def test_loans_that_were_closed_before_this_version_are_found_by_the_first_round
     assert [retained.names_somebody(loan) for loan in loans] == [False] * 3
     assert retained.names_somebody(young)
     (first, *_) = members
-    since = retained.library.loans.accounts[first.id].since
+    since = retained.library.loans.accounts[first.id].closed_loans_since
     assert since is not None
-    assert since > LONG_AGO
+    assert since > ALWAYS_DUE
     retained.after(PERIOD + SECOND)
     assert not retained.names_somebody(young)
 
 
 def test_the_table_is_walked_through_once_and_on_command(retained: Retained) -> None:
     retained.read(retained.member())
-    assert retained.round().round.walked
+    assert retained.round().progress.walked
     (user_id,) = retained.library.loans.accounts
     retained.library.loans.accounts[user_id] = Account(open={})
 
     retained.after(PERIOD + SECOND)
-    assert retained.library.loans.accounts[user_id].since is None
+    assert retained.library.loans.accounts[user_id].closed_loans_since is None
     retained.round(walk=True)
 
-    assert retained.library.loans.accounts[user_id].since is not None
+    assert retained.library.loans.accounts[user_id].closed_loans_since is not None
 
 
 def test_a_walk_that_does_not_fit_into_a_run_is_gone_on_with(retained: Retained) -> None:
@@ -381,11 +396,11 @@ def test_a_walk_that_does_not_fit_into_a_run_is_gone_on_with(retained: Retained)
     for user_id, account in retained.library.loans.accounts.items():
         retained.library.loans.accounts[user_id] = Account(open=account.open)
 
-    ends = [retained.round(seconds=0).ended for _ in range(4)]
+    ends = [retained.round(seconds=0).outcome for _ in range(4)]
 
-    assert ends == [Ended.CONTINUED] * 4
-    assert retained.rounds.noted[-1].walked
-    assert all(account.since for account in retained.library.loans.accounts.values())
+    assert ends == [RunOutcome.CONTINUED] * 4
+    assert retained.store.saved[-1].walked
+    assert all(account.closed_loans_since for account in retained.library.loans.accounts.values())
 
 
 # -- one round a day, in as many runs as it takes -------------------------------------------------
@@ -395,21 +410,21 @@ def test_a_round_a_day_and_more_on_command(retained: Retained) -> None:
     loan = retained.read(retained.member())
     retained.library.clock.moment = datetime(2027, 6, 1, 0, 20, tzinfo=NOON.tzinfo)
 
-    assert retained.round().ended is Ended.FINISHED
+    assert retained.round().outcome is RunOutcome.FINISHED
     later = retained.read(retained.member())
     for _ in range(20):
         retained.library.clock.advance(timedelta(hours=1))
-        before = list(retained.rounds.noted)
-        assert retained.round().ended is Ended.FINISHED_BEFORE
-        assert retained.rounds.noted == before, "nothing is written"
-    assert retained.round(anew=True).ended is Ended.FINISHED
+        before = list(retained.store.saved)
+        assert retained.round().outcome is RunOutcome.ALREADY_FINISHED
+        assert retained.store.saved == before, "nothing is written"
+    assert retained.round(anew=True).outcome is RunOutcome.FINISHED
     retained.library.clock.advance(DAY)
-    assert retained.round().ended is Ended.FINISHED
+    assert retained.round().outcome is RunOutcome.FINISHED
     assert (retained.names_somebody(loan), retained.names_somebody(later)) == (False, True)
 
 
 def test_a_round_goes_on_where_the_run_before_stopped(retained: Retained, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounds, "PAGE", 2)
+    monkeypatch.setattr(retention_job, "PAGE", 2)
     keepers = [retained.member(keeps=True) for _ in range(5)]
     loans = [retained.read(member) for member in keepers]
     others = [retained.read(retained.member()) for _ in range(5)]
@@ -418,9 +433,9 @@ def test_a_round_goes_on_where_the_run_before_stopped(retained: Retained, monkey
     retained.library.clock.advance(DAY)
     retained.library.members.calls = 0
     runs = 1
-    while (progress := retained.round(seconds=0)).ended is not Ended.FINISHED:
+    while (progress := retained.round(seconds=0)).outcome is not RunOutcome.FINISHED:
         runs += 1
-        assert progress.ended is Ended.CONTINUED
+        assert progress.outcome is RunOutcome.CONTINUED
 
     assert runs >= 5, "one member a run"
     assert retained.library.members.calls == 5, "nobody is asked twice"
@@ -436,14 +451,14 @@ def test_a_member_with_more_loans_than_fit_into_a_run_is_gone_on_with(retained: 
     retained.library.clock.advance(PERIOD + SECOND)
     retained.round(seconds=0)
 
-    forgotten = []
-    while retained.round(seconds=0).ended is not Ended.FINISHED:
-        forgotten.append(sum(not retained.names_somebody(loan) for loan in loans))
+    anonymised = []
+    while retained.round(seconds=0).outcome is not RunOutcome.FINISHED:
+        anonymised.append(sum(not retained.names_somebody(loan) for loan in loans))
 
-    assert forgotten == sorted(forgotten)
-    assert forgotten[0] < 6
+    assert anonymised == sorted(anonymised)
+    assert anonymised[0] < 6
     assert not any(retained.names_somebody(loan) for loan in [*loans, last])
-    assert retained.rounds.noted[-1].forgotten == 7
+    assert retained.store.saved[-1].anonymised == 7
 
 
 def test_of_two_runs_at_the_same_time_one_goes_on(retained: Retained) -> None:
@@ -454,23 +469,23 @@ def test_of_two_runs_at_the_same_time_one_goes_on(retained: Retained) -> None:
     class Overtaken:
         """In front of whose second note another run does everything."""
 
-        def __init__(self, inner: FakeRounds) -> None:
+        def __init__(self, inner: FakeProgressStore) -> None:
             self._inner, self._notes = inner, 0
 
-        def current(self) -> Round | None:
+        def current(self) -> RetentionProgress | None:
             return self._inner.current()
 
-        def note(self, now: Round) -> Round:
+        def save(self, now: RetentionProgress) -> RetentionProgress:
             self._notes += 1
             if self._notes == 2:
-                assert retained.round().ended is Ended.FINISHED
-            return self._inner.note(now)
+                assert retained.round().outcome is RunOutcome.FINISHED
+            return self._inner.save(now)
 
-    overtaken: Any = Overtaken(retained.rounds)
-    with pytest.raises(AnotherRun):
-        replace(retained.process(), rounds=overtaken).go_on(seconds=LONG)
+    overtaken: Any = Overtaken(retained.store)
+    with pytest.raises(VersionConflict):
+        replace(retained.process(), store=overtaken).run(seconds=LONG)
 
-    assert retained.rounds.noted[-1].finished
+    assert retained.store.saved[-1].finished
     assert not any(retained.names_somebody(loan) for loan in retained.library.loans.loans.values())
 
 
@@ -499,11 +514,11 @@ def test_one_bad_loan_does_not_stop_the_others(retained: Retained, log: Operator
     bad, good, others = retained.read(member), retained.read(member), retained.read(other)
     retained.library.clock.advance(PERIOD + SECOND)
 
-    progress = retained.process(lambda port: Broken(port, bad.id) if port is retained.library.loans else port).go_on(
+    progress = retained.process(lambda port: Broken(port, bad.id) if port is retained.library.loans else port).run(
         seconds=LONG
     )
 
-    assert (progress.ended, counts(progress)) == (Ended.FINISHED, (2, 0, 0, 1))
+    assert (progress.outcome, counts(progress)) == (RunOutcome.FINISHED, (2, 0, 0, 1))
     assert [retained.names_somebody(loan) for loan in (bad, good, others)] == [True, False, False]
     (line,) = log.lines
     assert (line["loan_id"], line["error"]) == (bad.id, "ValueError")
@@ -516,7 +531,7 @@ def test_one_bad_account_does_not_stop_the_others(retained: Retained, log: Opera
     loans = [retained.read(bad), retained.read(good)]
     retained.library.clock.advance(PERIOD + SECOND)
 
-    progress = retained.process(lambda port: Broken(port, bad.id) if port is retained.library.loans else port).go_on(
+    progress = retained.process(lambda port: Broken(port, bad.id) if port is retained.library.loans else port).run(
         seconds=LONG
     )
 
@@ -546,12 +561,12 @@ def assert_done(retained: Retained) -> None:
     assert set(named) == {plain, keeper}
     versions = {loan.version for loan in retained.library.loans.loans.values() if loan.user_id is None}
     assert versions == {4}, "once each"
-    assert retained.rounds.noted[-1].finished
+    assert retained.store.saved[-1].finished
 
 
 def calls_of_a_round() -> int:
     retained, mortality = a_life(), Mortality()
-    retained.process(lambda port: Mortal(port, mortality)).go_on(seconds=LONG)
+    retained.process(lambda port: Mortal(port, mortality)).run(seconds=LONG)
     assert_done(retained)
     return len(mortality.calls)
 
@@ -561,7 +576,7 @@ def calls_of_a_round() -> int:
 def test_a_run_that_dies_anywhere_is_gone_on_with(number: int, after: bool) -> None:
     retained, mortality = a_life(), Mortality(number, after)
     with pytest.raises(ProcessDied):
-        retained.process(lambda port: Mortal(port, mortality)).go_on(seconds=LONG)
+        retained.process(lambda port: Mortal(port, mortality)).run(seconds=LONG)
 
     retained.round()
 
@@ -574,8 +589,8 @@ def test_calls_that_fail_one_time_in_five_delay_it_only(seed: int) -> None:
     for _ in range(50):
         with suppress(InjectedFailure, ProcessDied):
             flaky = retained.process(lambda port: Flaky(port, failures))
-            progress = flaky.go_on(seconds=LONG, anew=True)
-            if progress.is_over and not progress.round.failed:
+            progress = flaky.run(seconds=LONG, anew=True)
+            if progress.is_over and not progress.progress.failed:
                 break
     assert failures.injected
     retained.round(anew=True)
@@ -591,8 +606,8 @@ ACTS = st.lists(
         st.tuples(st.just("return"), st.integers(0, 9)),
         st.tuples(st.just("return, books down"), st.integers(0, 9)),
         st.tuples(st.just("return, dated back"), st.integers(0, 9)),
-        st.tuples(st.sampled_from(["settle", "users"]), st.just(0)),
-        st.tuples(st.sampled_from(["wish", "wish", "gone"]), st.integers(0, 1)),
+        st.tuples(st.sampled_from(["release", "users"]), st.just(0)),
+        st.tuples(st.sampled_from(["preference", "preference", "erased"]), st.integers(0, 1)),
         *[st.tuples(st.just("days"), st.sampled_from([1, 30, 89, 90, 91, 180]))] * 3,
         *[st.tuples(st.just("round"), st.integers(0, 3))] * 3,
     ),
@@ -615,7 +630,7 @@ class Life(Retained):
         open_loans = sorted(loan.id for loan in self.library.loans.loans.values() if loan.is_open)
         match what:
             case "lend" | "read":
-                # Overdue loans block, the limit does, and so does being gone.
+                # Overdue loans block, the limit does, and so does being erased.
                 with suppress(LendingError):
                     loan = self.lend(self.people[number])
                     if what == "read":
@@ -624,17 +639,17 @@ class Life(Retained):
             case "return" | "return, books down" | "return, dated back" if open_loans:
                 loan = self.library.loans.loans[open_loans[number % len(open_loans)]]
                 if what == "return, books down":
-                    self.library.shelf.failures.append((ShelfUnavailable("down"), False))
+                    self.library.books.failures.append((BooksUnavailable("down"), False))
                 at = loan.issued_at if what == "return, dated back" else None
                 self.give_back(loan, returned_at=at)
                 self.closed[loan.id] = (loan.borrower, self.library.clock.now())
-            case "settle":
-                self.settle()
-            case "wish" if (member := members.get(self.people[number].id)) is not None:
-                self.wish(member, not member.keeps_history)
+            case "release":
+                self.release_all()
+            case "preference" if (member := members.get(self.people[number].id)) is not None:
+                self.set_preference(member, not member.keeps_history)
             case "users":
                 self.library.members.down = not self.library.members.down
-            case "gone":
+            case "erased":
                 members.pop(self.people[number].id, None)
             case "days":
                 self.library.clock.advance(number * DAY)
@@ -642,17 +657,17 @@ class Life(Retained):
                 before = self.anonymous()
                 self.round(seconds=[0, 0, 5, LONG][number], anew=number > 1)
                 for loan_id in self.anonymous() - before:
-                    assert not self.library.members.down, "a wish was guessed"
+                    assert not self.library.members.down, "a preference was guessed"
                     member = members.get(self.closed[loan_id][0])
-                    assert member is None or member.keeps_history is False, "a wish was not heard"
+                    assert member is None or member.keeps_history is False, "a preference was not respected"
 
     def anonymous(self) -> set[str]:
         return {loan.id for loan in self.library.loans.loans.values() if loan.anonymised_at is not None}
 
-    def settle(self) -> None:
+    def release_all(self) -> None:
         for loan in list(self.library.loans.loans.values()):
             if loan.is_unfinished:
-                self.library.recovering.recover(loan.id, attempt=0)
+                self.library.recovery.recover(loan.id, attempt=0)
 
     def check(self) -> None:
         """What is true at every moment."""
@@ -667,17 +682,17 @@ class Life(Retained):
 
 @settings(max_examples=300)
 @given(acts=ACTS)
-def test_exactly_what_is_due_and_not_kept_is_forgotten_whatever_happens(acts: list[tuple[str, int]]) -> None:
+def test_exactly_what_is_due_and_not_kept_is_anonymised_whatever_happens(acts: list[tuple[str, int]]) -> None:
     life = Life()
     for what, number in acts:
         life.act(what, number)
         life.check()
 
-    life.settle()
+    life.release_all()
     life.library.members.down = False
     now = life.library.clock.now()
     kept_before = {loan.id for loan in life.library.loans.loans.values() if loan.user_id is not None}
-    assert life.round(anew=True).ended is Ended.FINISHED
+    assert life.round(anew=True).outcome is RunOutcome.FINISHED
 
     life.check()
     for loan_id in kept_before:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from loans_service.application.ports import Located, ShelfUnavailable, ShelfUnknown
+from loans_service.application.ports import BooksOutcomeUnknown, BooksUnavailable, CopyLocation
 from loans_service.domain import errors
 from loans_service.domain.loan import LEASE, Condition, Loan, LoanStatus
 from tests.fakes.lending import Library
@@ -34,12 +34,12 @@ def hide_from_the_index(library: Library, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_return_closes_the_loan_and_frees_copy_and_place(library: Library, loan: Loan) -> None:
     library.clock.advance(3 * DAY)
 
-    closed = library.returning.give_back(loan, condition=Condition.GOOD)
+    closed = library.returns.return_copy(loan, condition=Condition.GOOD)
 
     assert closed.status is LoanStatus.RETURNED
     assert closed.returned_at == NOON + 3 * DAY
-    assert not closed.settling
-    assert library.shelf.available(loan.book_id) == 1
+    assert not closed.release_pending
+    assert library.books.available(loan.book_id) == 1
     assert library.loans.account(loan.borrower).places_taken == 0
     library.assert_nothing_left_behind()
 
@@ -47,7 +47,7 @@ def test_a_return_closes_the_loan_and_frees_copy_and_place(library: Library, loa
 def test_the_rest_of_the_library_is_told_what_came_back_and_when(library: Library, loan: Loan) -> None:
     library.clock.advance(3 * DAY)
 
-    library.returning.give_back(loan, condition=Condition.DAMAGED)
+    library.returns.return_copy(loan, condition=Condition.DAMAGED)
 
     assert returned_events(library) == [
         {
@@ -65,22 +65,22 @@ def test_the_rest_of_the_library_is_told_what_came_back_and_when(library: Librar
 
 
 def test_a_second_return_changes_nothing(library: Library, loan: Loan) -> None:
-    first = library.returning.give_back(loan, condition=Condition.GOOD)
+    first = library.returns.return_copy(loan, condition=Condition.GOOD)
     library.clock.advance(DAY)
 
     for stale in (loan, first):
-        again = library.returning.give_back(stale, condition=Condition.DAMAGED, returned_at=NOON + MILLISECOND)
+        again = library.returns.return_copy(stale, condition=Condition.DAMAGED, returned_at=NOON + MILLISECOND)
         assert again == first
 
     assert len(returned_events(library)) == 1
-    assert library.shelf.damaged == set()
+    assert library.books.damaged == set()
 
 
 def test_a_second_return_does_not_take_the_copy_from_the_next_reader(library: Library, loan: Loan) -> None:
-    library.returning.give_back(loan, condition=Condition.GOOD)
+    library.returns.return_copy(loan, condition=Condition.GOOD)
     newer = library.lend(library.member(), loan.book_id)
 
-    library.returning.give_back(library.history.one(loan.id), condition=Condition.GOOD)
+    library.returns.return_copy(library.history.one(loan.id), condition=Condition.GOOD)
 
     assert newer.barcode == loan.barcode
     assert library.history.one(newer.id).is_open
@@ -88,45 +88,45 @@ def test_a_second_return_does_not_take_the_copy_from_the_next_reader(library: Li
 
 
 def test_a_return_is_accepted_while_books_is_down(library: Library, loan: Loan) -> None:
-    library.shelf.failures.append((ShelfUnavailable("down"), False))
+    library.books.failures.append((BooksUnavailable("down"), False))
 
-    closed = library.returning.give_back(loan, condition=Condition.DAMAGED)
+    closed = library.returns.return_copy(loan, condition=Condition.DAMAGED)
 
     assert closed.status is LoanStatus.RETURNED
-    assert closed.settling
-    assert library.shelf.available(loan.book_id) == 0
+    assert closed.release_pending
+    assert library.books.available(loan.book_id) == 0
     assert library.loans.account(loan.borrower).places_taken == 0, "the member need not wait for books"
 
-    assert library.recovering.recover(loan.id, attempt=0)
+    assert library.recovery.recover(loan.id, attempt=0)
 
-    assert library.shelf.damaged == {loan.barcode}
+    assert library.books.damaged == {loan.barcode}
     library.assert_nothing_left_behind()
 
 
 def test_a_repeated_return_finishes_what_the_first_could_not(library: Library, loan: Loan) -> None:
-    library.shelf.failures.append((ShelfUnavailable("down"), False))
-    library.returning.give_back(loan, condition=Condition.GOOD)
+    library.books.failures.append((BooksUnavailable("down"), False))
+    library.returns.return_copy(loan, condition=Condition.GOOD)
 
-    again = library.returning.give_back(library.history.one(loan.id), condition=Condition.GOOD)
+    again = library.returns.return_copy(library.history.one(loan.id), condition=Condition.GOOD)
 
-    assert not again.settling
+    assert not again.release_pending
     assert len(returned_events(library)) == 1
     library.assert_nothing_left_behind()
 
 
 def test_a_lost_answer_of_books_does_no_harm(library: Library, loan: Loan) -> None:
-    library.shelf.failures.append((ShelfUnavailable("timeout"), True))
-    assert library.returning.give_back(loan, condition=Condition.GOOD).settling
+    library.books.failures.append((BooksUnavailable("timeout"), True))
+    assert library.returns.return_copy(loan, condition=Condition.GOOD).release_pending
 
-    assert library.recovering.recover(loan.id, attempt=0)
+    assert library.recovery.recover(loan.id, attempt=0)
 
     library.assert_nothing_left_behind()
 
 
 def test_a_damaged_copy_is_told_to_books(library: Library, loan: Loan) -> None:
-    library.returning.give_back(loan, condition=Condition.DAMAGED)
+    library.returns.return_copy(loan, condition=Condition.DAMAGED)
 
-    assert library.shelf.damaged == {loan.barcode}
+    assert library.books.damaged == {loan.barcode}
 
 
 # -- when ------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def test_a_damaged_copy_is_told_to_books(library: Library, loan: Loan) -> None:
 def test_a_return_may_be_dated_back(library: Library, loan: Loan) -> None:
     library.clock.advance(5 * DAY)
 
-    closed = library.returning.give_back(loan, condition=Condition.GOOD, returned_at=NOON + DAY)
+    closed = library.returns.return_copy(loan, condition=Condition.GOOD, returned_at=NOON + DAY)
 
     assert closed.returned_at == NOON + DAY
     assert returned_events(library)[0]["return_date"] == "2026-11-22T12:00:00Z"
@@ -147,7 +147,7 @@ def test_a_return_may_be_dated_back(library: Library, loan: Loan) -> None:
 def test_the_moments_of_issue_and_of_telling_are_allowed(library: Library, loan: Loan, at: datetime) -> None:
     library.clock.advance(5 * DAY)
 
-    closed = library.returning.give_back(loan, condition=Condition.GOOD, returned_at=at)
+    closed = library.returns.return_copy(loan, condition=Condition.GOOD, returned_at=at)
 
     assert closed.returned_at == at
 
@@ -156,8 +156,8 @@ def test_the_moments_of_issue_and_of_telling_are_allowed(library: Library, loan:
 def test_nothing_comes_back_before_it_went_or_after_today(library: Library, loan: Loan, offset: timedelta) -> None:
     library.clock.advance(5 * DAY)
 
-    with pytest.raises(errors.InvalidMoment):
-        library.returning.give_back(loan, condition=Condition.GOOD, returned_at=NOON + offset)
+    with pytest.raises(errors.InvalidReturnDate):
+        library.returns.return_copy(loan, condition=Condition.GOOD, returned_at=NOON + offset)
 
     assert library.history.one(loan.id).is_open
     assert returned_events(library) == []
@@ -168,7 +168,7 @@ def test_a_clock_behind_the_one_that_issued_refuses_no_return(library: Library, 
     # Two machines lent and took back within a second, and the second one's clock is slower.
     library.clock.advance(-timedelta(seconds=2))
 
-    closed = library.returning.give_back(loan, condition=Condition.GOOD)
+    closed = library.returns.return_copy(loan, condition=Condition.GOOD)
 
     assert closed.returned_at == loan.issued_at
     library.assert_nothing_left_behind()
@@ -180,7 +180,7 @@ def test_a_return_within_the_second_of_issue_may_be_dated_to_that_second(library
     loan = library.lend(library.member(), library.title())
     stored = library.loans.loans[loan.id] = loan_as_stored(loan)
 
-    closed = library.returning.give_back(stored, condition=Condition.GOOD, returned_at=NOON)
+    closed = library.returns.return_copy(stored, condition=Condition.GOOD, returned_at=NOON)
 
     assert closed.returned_at == NOON
 
@@ -194,8 +194,8 @@ def loan_as_stored(loan: Loan) -> Loan:
 
 
 def test_a_loan_is_found_by_the_barcode_of_its_copy(library: Library, loan: Loan) -> None:
-    assert library.returning.find(None, loan.barcode) == loan
-    assert library.returning.find(loan.id, None) == loan
+    assert library.returns.find(None, loan.barcode) == loan
+    assert library.returns.find(loan.id, None) == loan
 
 
 def test_a_loan_the_index_does_not_show_yet_is_found_through_books(
@@ -203,65 +203,65 @@ def test_a_loan_the_index_does_not_show_yet_is_found_through_books(
 ) -> None:
     hide_from_the_index(library, monkeypatch)
 
-    assert library.returning.find(None, loan.barcode) == loan
+    assert library.returns.find(None, loan.barcode) == loan
 
 
 def test_a_copy_that_is_not_on_loan_is_told_as_such(library: Library, loan: Loan) -> None:
-    library.returning.give_back(loan, condition=Condition.GOOD)
+    library.returns.return_copy(loan, condition=Condition.GOOD)
 
     with pytest.raises(errors.CopyNotOnLoan):
-        library.returning.find(None, loan.barcode)
+        library.returns.find(None, loan.barcode)
 
 
 def test_a_copy_books_has_not_got_back_yet_is_not_on_loan(library: Library, loan: Loan) -> None:
-    library.shelf.failures.append((ShelfUnavailable("down"), False))
-    library.returning.give_back(loan, condition=Condition.GOOD)
+    library.books.failures.append((BooksUnavailable("down"), False))
+    library.returns.return_copy(loan, condition=Condition.GOOD)
 
     with pytest.raises(errors.CopyNotOnLoan):
-        library.returning.find(None, loan.barcode)
+        library.returns.find(None, loan.barcode)
 
 
 def test_a_copy_taken_for_a_checkout_that_never_finished_is_not_on_loan(
     library: Library, loan: Loan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library.shelf, "locate", lambda barcode, deadline: Located(loan.book_id, "0" * 26))
-    library.returning.give_back(loan, condition=Condition.GOOD)
+    monkeypatch.setattr(library.books, "find_copy", lambda barcode, deadline: CopyLocation(loan.book_id, "0" * 26))
+    library.returns.return_copy(loan, condition=Condition.GOOD)
 
     with pytest.raises(errors.CopyNotOnLoan):
-        library.returning.find(None, loan.barcode)
+        library.returns.find(None, loan.barcode)
 
 
 def test_an_unknown_barcode_is_told_as_such(library: Library) -> None:
     with pytest.raises(errors.CopyNotFound):
-        library.returning.find(None, "nobody-knows")
+        library.returns.find(None, "nobody-knows")
 
 
 def test_an_unknown_loan_is_told_as_such(library: Library) -> None:
     with pytest.raises(errors.LoanNotFound):
-        library.returning.find("0" * 26, None)
+        library.returns.find("0" * 26, None)
 
 
 @pytest.mark.parametrize("copies", [0, 1])
 def test_a_checkout_that_never_became_a_loan_cannot_be_returned(library: Library, copies: int) -> None:
     if copies:
-        library.shelf.failures.append((ShelfUnknown("timeout"), False))
+        library.books.failures.append((BooksOutcomeUnknown("timeout"), False))
     with pytest.raises((errors.NoCopiesAvailable, errors.CheckoutUnresolved)):
         library.lend(library.member(), library.title(copies=copies))
     (unfinished,) = library.loans.loans.values()
 
     with pytest.raises(errors.LoanNotFound):
-        library.returning.find(unfinished.id, None)
+        library.returns.find(unfinished.id, None)
     with pytest.raises(errors.LoanNotOpen):
-        library.returning.give_back(unfinished, condition=Condition.GOOD)
+        library.returns.return_copy(unfinished, condition=Condition.GOOD)
 
 
 # -- at the same moment ----------------------------------------------------------------------------
 
 
 def test_a_renewal_at_the_same_moment_does_not_stop_a_return(library: Library, loan: Loan) -> None:
-    renewed = library.renewing.extend(loan)
+    renewed = library.renewal.renew(loan)
 
-    closed = library.returning.give_back(loan, condition=Condition.GOOD)
+    closed = library.returns.return_copy(loan, condition=Condition.GOOD)
 
     assert (closed.extensions, closed.due_at, closed.version) == (1, renewed.due_at, renewed.version + 1)
     assert returned_events(library)[0]["due_date"] == "2026-12-19T23:59:59Z"
@@ -269,15 +269,15 @@ def test_a_renewal_at_the_same_moment_does_not_stop_a_return(library: Library, l
 
 
 def test_two_returns_at_the_same_moment_are_one(library: Library, loan: Loan) -> None:
-    first = library.returning.give_back(loan, condition=Condition.GOOD)
+    first = library.returns.return_copy(loan, condition=Condition.GOOD)
 
-    assert library.returning.give_back(loan, condition=Condition.DAMAGED) == first
+    assert library.returns.return_copy(loan, condition=Condition.DAMAGED) == first
     assert len(returned_events(library)) == 1
 
 
 def test_a_return_and_a_late_recovery_of_the_checkout_do_not_meet(library: Library, loan: Loan) -> None:
-    library.returning.give_back(loan, condition=Condition.GOOD)
+    library.returns.return_copy(loan, condition=Condition.GOOD)
     library.clock.advance(LEASE)
 
-    assert library.recovering.recover(loan.id, attempt=0)
+    assert library.recovery.recover(loan.id, attempt=0)
     library.assert_nothing_left_behind()

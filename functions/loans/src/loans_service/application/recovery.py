@@ -1,7 +1,10 @@
 """The recovery: finishes or cancels what a checkout or return left unfinished.
 
-Every image of a PENDING or settling loan in the table's stream puts the loan on a delayed queue; when
-its time comes the loan is looked at once more. Most are finished by then and nothing happens.
+Every stream image of an unfinished loan puts the loan on a delayed queue, and the recovery looks at it a little later.
+By then most loans are finished, and nothing happens.
+
+A loan with a status that this version does not know is never changed and never dropped: it goes back on the queue,
+until a version that knows the status takes it.
 """
 
 import time
@@ -11,41 +14,42 @@ from dataclasses import dataclass
 from math import ceil
 
 from library_common.clock import Clock
+from library_common.versions import VersionConflict
 from loans_service.application.checkout import Checkout
-from loans_service.application.ports import Loans, Recoveries, Stale
-from loans_service.application.settling import Settling
+from loans_service.application.ports import Loans, Recoveries
+from loans_service.application.release_copy import CopyRelease
 from loans_service.domain.errors import LendingError
 from loans_service.domain.loan import Loan, LoanStatus
 
 DEADLINE_SECONDS = 5.0
-"""For one loan. A batch of five must fit into the function's 30 s, and a lease outlive what its holder sent off."""
+"""For one loan. A batch of five must fit into the function's 30 s, and a lease outlast the calls its holder sent."""
 
 _FIRST_PAUSE_SECONDS = 30
 _LONGEST_PAUSE_SECONDS = 900
-"""What SQS can delay a message by."""
+"""The longest delay of a message in SQS."""
 
 
 @dataclass
-class Recovering:
+class Recovery:
     """Looks at unfinished loans."""
 
     loans: Loans
     checkout: Checkout
-    settling: Settling
+    copy_release: CopyRelease
     recoveries: Recoveries
     clock: Clock
     monotonic: Callable[[], float] = time.monotonic
 
     def recover(self, loan_id: str, attempt: int) -> bool:
-        """Whether the loan is finished now. If not it is put on the queue again, later each time."""
+        """Returns whether the loan is finished now. If not, it is queued again, later each time."""
         loan = self.loans.get(loan_id)
         if loan is None or not loan.is_unfinished:
             return True
-        if loan.is_leased(self.clock.now()):
-            # Somebody is working on it. That is no failed attempt, and when it ends is known.
+        if loan.has_known_status and loan.is_leased(self.clock.now()):
+            # Another process works on it. That is no failed attempt, and it is known when its lease ends.
             self.recoveries.look_again(loan_id, in_seconds=self._until_lease_ends(loan), attempt=attempt)
             return False
-        if self._finish(loan):
+        if loan.has_known_status and self._finish(loan):
             return True
         pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(attempt, 10))
         self.recoveries.look_again(loan_id, in_seconds=pause, attempt=attempt + 1)
@@ -58,13 +62,13 @@ class Recovering:
     def _finish(self, loan: Loan) -> bool:
         deadline = self.monotonic() + DEADLINE_SECONDS
         if loan.status is LoanStatus.PENDING:
-            # Refused, still unknown, or somebody else's by now: what it is afterwards says which.
-            with suppress(LendingError, Stale):
+            # Whatever `resume` raises, the loan as it is afterwards says what is left to do.
+            with suppress(LendingError, VersionConflict):
                 self.checkout.resume(loan, deadline)
             now = self.loans.get(loan.id)
             if now is None or not now.is_unfinished:
                 return True
-            if now.status is LoanStatus.PENDING:
+            if now.status is LoanStatus.PENDING or not now.has_known_status:
                 return False
             loan = now
-        return self.settling.settle(loan, deadline)
+        return self.copy_release.release(loan, deadline)

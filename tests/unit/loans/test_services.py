@@ -17,8 +17,8 @@ from library_common.service_client import (
     Unavailable,
     UnknownOutcome,
 )
-from loans_service.adapters.services import HttpMembers, HttpShelf
-from loans_service.application.ports import Located, ShelfUnavailable, ShelfUnknown
+from loans_service.adapters.services import HttpBooks, HttpMembers
+from loans_service.application.ports import BooksOutcomeUnknown, BooksUnavailable, CopyLocation
 from loans_service.domain import errors
 from loans_service.domain.loan import LEASE, Condition, Copy, Loan, LoanStatus, Member
 from tests.support.clock import NOON
@@ -62,9 +62,9 @@ def members(result: Result) -> tuple[HttpMembers, Client]:
     return HttpMembers(cast("ServiceClient", client)), client
 
 
-def shelf(result: Result) -> tuple[HttpShelf, Client]:
+def gateway(result: Result) -> tuple[HttpBooks, Client]:
     client = Client(result)
-    return HttpShelf(cast("ServiceClient", client)), client
+    return HttpBooks(cast("ServiceClient", client)), client
 
 
 # -- users ----------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def test_a_member_may_have_no_end() -> None:
         (None, None),
     ],
 )
-def test_a_wish_is_heard_only_where_it_was_said(preferences: object, keeps: bool | None) -> None:
+def test_a_preference_is_read_only_where_it_was_stated(preferences: object, keeps: bool | None) -> None:
     body = {"id": "U", "role": "patron", "status": "active", "preferences": preferences}
 
     assert members(Answered(200, body))[0].find("U", DEADLINE).keeps_history is keeps
@@ -120,23 +120,23 @@ def test_users_that_cannot_be_asked_stop_everything(result: Result) -> None:
 
 
 def test_a_copy_is_taken_for_the_loan_while_its_lease_lasts() -> None:
-    books, client = shelf(Answered(200, {"barcode": "C-1", "title": "A title"}))
+    books, client = gateway(Answered(200, {"barcode": "C-1", "title": "A title"}))
 
-    assert books.take(PENDING, DEADLINE) == Copy(barcode="C-1", title="A title")
+    assert books.reserve(PENDING, DEADLINE) == Copy(barcode="C-1", title="A title")
     body = {"loan_id": PENDING.id, "valid_until": "2026-11-21T12:00:30Z"}
     assert client.asked == ("POST", "/api/books/B%2F1/reserve", body, True)
 
 
 def test_a_copy_comes_with_the_genre_of_its_title() -> None:
-    books, _ = shelf(Answered(200, {"barcode": "C-1", "title": "A title", "genre": "novel"}))
+    books, _ = gateway(Answered(200, {"barcode": "C-1", "title": "A title", "genre": "novel"}))
 
-    assert books.take(PENDING, DEADLINE).genre == "novel"
+    assert books.reserve(PENDING, DEADLINE).genre == "novel"
 
 
 def test_one_very_copy_is_asked_for_by_its_barcode() -> None:
-    books, client = shelf(Answered(200, {"barcode": "C-1", "title": None}))
+    books, client = gateway(Answered(200, {"barcode": "C-1", "title": None}))
 
-    assert books.take(replace(PENDING, wanted_barcode="C-1"), DEADLINE).title == ""
+    assert books.reserve(replace(PENDING, wanted_barcode="C-1"), DEADLINE).title == ""
     assert client.asked is not None
     assert client.asked[2] == {"loan_id": PENDING.id, "barcode": "C-1", "valid_until": "2026-11-21T12:00:30Z"}
 
@@ -157,7 +157,7 @@ def test_a_refusal_is_final_and_can_be_repeated_to_the_client(
     result: Result, error: type[errors.RefusedByBooks]
 ) -> None:
     with pytest.raises(error) as refused:
-        shelf(result)[0].take(PENDING, DEADLINE)
+        gateway(result)[0].reserve(PENDING, DEADLINE)
 
     assert str(refused.value)
     assert errors.REPEATABLE_REFUSALS[refused.value.code] is error
@@ -166,16 +166,16 @@ def test_a_refusal_is_final_and_can_be_repeated_to_the_client(
 @pytest.mark.parametrize(
     ("result", "error"),
     [
-        (Unavailable("books", "throttled"), ShelfUnavailable),
-        (UnknownOutcome("books", "timeout"), ShelfUnknown),
+        (Unavailable("books", "throttled"), BooksUnavailable),
+        (UnknownOutcome("books", "timeout"), BooksOutcomeUnknown),
         # Refused by whoever stands in front of books, or for a reason that says nothing about copies.
-        (Refused(400, "bad_request", ""), ShelfUnknown),
-        (Refused(409, "loan_holds_another_copy", ""), ShelfUnknown),
+        (Refused(400, "bad_request", ""), BooksOutcomeUnknown),
+        (Refused(409, "loan_holds_another_copy", ""), BooksOutcomeUnknown),
     ],
 )
 def test_no_answer_is_not_a_refusal(result: Result, error: type[Exception]) -> None:
     with pytest.raises(error):
-        shelf(result)[0].take(PENDING, DEADLINE)
+        gateway(result)[0].reserve(PENDING, DEADLINE)
 
 
 # -- books: giving back ---------------------------------------------------------------------------
@@ -183,21 +183,21 @@ def test_no_answer_is_not_a_refusal(result: Result, error: type[Exception]) -> N
 
 @pytest.mark.parametrize(("condition", "told"), [(Condition.GOOD, {}), (Condition.DAMAGED, {"condition": "damaged"})])
 def test_a_copy_is_given_back_in_the_condition_it_came(condition: Condition, told: dict[str, str]) -> None:
-    books, client = shelf(Answered(200, {}))
+    books, client = gateway(Answered(200, {}))
 
-    books.give_back(PENDING.activated(Copy("C-1", ""), NOON).returned(NOON, condition), DEADLINE)
+    books.release(PENDING.activated(Copy("C-1", ""), NOON).returned(NOON, condition), DEADLINE)
 
     assert client.asked == ("POST", "/api/books/B%2F1/release", {"loan_id": PENDING.id} | told, True)
 
 
 def test_a_title_that_is_gone_holds_no_copy() -> None:
-    shelf(NotFound("book_not_found"))[0].give_back(PENDING, DEADLINE)
+    gateway(NotFound("book_not_found"))[0].release(PENDING, DEADLINE)
 
 
 @pytest.mark.parametrize("result", [*NO_ANSWER, Refused(409, "loan_holds_another_copy", "")])
 def test_anything_else_means_the_copy_is_not_back_yet(result: Result) -> None:
-    with pytest.raises(ShelfUnavailable):
-        shelf(result)[0].give_back(PENDING, DEADLINE)
+    with pytest.raises(BooksUnavailable):
+        gateway(result)[0].release(PENDING, DEADLINE)
 
 
 # -- books: looking up ----------------------------------------------------------------------------
@@ -205,18 +205,18 @@ def test_anything_else_means_the_copy_is_not_back_yet(result: Result) -> None:
 
 @pytest.mark.parametrize(("loan_id", "told"), [("L", "L"), (None, None)])
 def test_a_barcode_is_looked_up(loan_id: str | None, told: str | None) -> None:
-    books, client = shelf(Answered(200, {"book_id": "B", "barcode": "C-1", "loan_id": loan_id}))
+    books, client = gateway(Answered(200, {"book_id": "B", "barcode": "C-1", "loan_id": loan_id}))
 
-    assert books.locate("C-1", DEADLINE) == Located(book_id="B", loan_id=told)
+    assert books.find_copy("C-1", DEADLINE) == CopyLocation(book_id="B", loan_id=told)
     assert client.asked == ("GET", "/api/books/copies/C-1", None, True)
 
 
 def test_an_unknown_barcode_is_told_as_such() -> None:
     with pytest.raises(errors.CopyNotFound):
-        shelf(NotFound("copy_not_found"))[0].locate("C-1", DEADLINE)
+        gateway(NotFound("copy_not_found"))[0].find_copy("C-1", DEADLINE)
 
 
 @pytest.mark.parametrize("result", NO_ANSWER)
 def test_books_that_cannot_be_asked_tell_nothing(result: Result) -> None:
     with pytest.raises(errors.DependencyUnavailable):
-        shelf(result)[0].locate("C-1", DEADLINE)
+        gateway(result)[0].find_copy("C-1", DEADLINE)
