@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from library_common.custom_resource import Refused, answer
-from tests.support.neighbour import Does, Neighbour
 from tests.support.operator_log import reading_the_log
+from tests.support.scripted_service import Does, ScriptedService
 
 pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
 
@@ -15,15 +15,15 @@ PROPERTIES = {"Service": "loans"}
 
 
 @pytest.fixture
-def cloudformation() -> Iterator[Neighbour]:
+def cloudformation() -> Iterator[ScriptedService]:
     """Takes the reports."""
-    neighbour = Neighbour()
-    neighbour.script = [Does(200)]
-    with neighbour.running():
-        yield neighbour
+    service = ScriptedService()
+    service.script = [Does(200)]
+    with service.running():
+        yield service
 
 
-def request(kind: str, cloudformation: Neighbour, **more: Any) -> dict[str, Any]:
+def request(kind: str, cloudformation: ScriptedService, **more: Any) -> dict[str, Any]:
     return {
         "RequestType": kind,
         "ResponseURL": f"{cloudformation.url}/answer?signature=x",
@@ -45,7 +45,7 @@ class Calls:
 
 @pytest.mark.parametrize(("kind", "done", "undone"), [("Create", 1, 0), ("Update", 1, 0), ("Delete", 0, 1)])
 def test_create_and_update_do_the_work_and_delete_undoes_it(
-    cloudformation: Neighbour, kind: str, done: int, undone: int
+    cloudformation: ScriptedService, kind: str, done: int, undone: int
 ) -> None:
     calls = Calls()
 
@@ -63,7 +63,7 @@ def test_create_and_update_do_the_work_and_delete_undoes_it(
     }
 
 
-def test_without_a_way_to_undo_a_delete_does_nothing(cloudformation: Neighbour) -> None:
+def test_without_a_way_to_undo_a_delete_does_nothing(cloudformation: ScriptedService) -> None:
     calls = Calls()
 
     answer(request("Delete", cloudformation), calls.done.append)
@@ -72,7 +72,7 @@ def test_without_a_way_to_undo_a_delete_does_nothing(cloudformation: Neighbour) 
     assert [report.body["Status"] for report in cloudformation.asked] == ["SUCCESS"]
 
 
-def test_a_resource_keeps_its_id_and_may_have_no_properties(cloudformation: Neighbour) -> None:
+def test_a_resource_keeps_its_id_and_may_have_no_properties(cloudformation: ScriptedService) -> None:
     calls = Calls()
     event = request("Update", cloudformation, PhysicalResourceId="as before", ResourceProperties=None)
 
@@ -87,11 +87,11 @@ def test_a_resource_keeps_its_id_and_may_have_no_properties(cloudformation: Neig
     ("failure", "reason"),
     [
         (Refused("Scopes is not valid."), "Scopes is not valid."),
-        (ValueError("hunter2"), "ValueError; the log says more"),
+        (ValueError("hunter2"), "ValueError; see the log"),
     ],
 )
 def test_a_failure_is_reported_and_not_raised(
-    cloudformation: Neighbour, kind: str, failure: Exception, reason: str
+    cloudformation: ScriptedService, kind: str, failure: Exception, reason: str
 ) -> None:
     def fail(_: Mapping[str, Any]) -> None:
         raise failure
