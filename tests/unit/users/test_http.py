@@ -14,7 +14,7 @@ from tests.support.lambda_events import Answer, api_event, call, person, service
 from users_service.domain.membership import Status
 from users_service.domain.model import Member
 from users_service.domain.roles import Role
-from users_service.shapes import RegisterBody
+from users_service.schemas.requests import RegisterBody
 
 pytestmark = pytest.mark.unit
 
@@ -36,7 +36,7 @@ def ask(api: ServiceApi) -> Ask:
 
 
 def _as(member: Member) -> Mapping[str, str]:
-    return person(member.id, member.role.value)
+    return person(member.id, member.role)
 
 
 def _assert_problem(answer: Answer, status: int, code: str) -> None:
@@ -649,8 +649,8 @@ def test_a_bad_query_is_refused(ask: Ask, community: Community, query: str) -> N
 @pytest.mark.parametrize(
     ("sent", "sentence"),
     [
-        ({}, "is needed"),
-        ({"current_password": None}, "is needed"),
+        ({}, "is required"),
+        ({"current_password": None}, "is required"),
         ({"current_password": "wrong horse"}, "is not your password"),
         ({"current_password": "short"}, "is not your password"),
         ({"current_password": ""}, "is not your password"),
