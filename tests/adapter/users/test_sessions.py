@@ -148,11 +148,11 @@ def test_only_its_member_s_session_is_ended(members: Members, sessions: Sessions
     assert sessions.get("u" * 22) is None
 
 
-# -- the account that vouches ---------------------------------------------------------------------
+# -- the acting staff account ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("changes", [{"name": "New"}, {"email": "new@example.com"}])
-def test_a_change_holds_only_with_its_voucher(members: Members, changes: dict[str, Any]) -> None:
+def test_a_change_holds_only_with_its_acting_staff(members: Members, changes: dict[str, Any]) -> None:
     admin, member = add(members, role=Role.ADMIN), add(members)
     demoted = changed(admin, role=Role.PATRON)
     members.save(demoted, before=admin, happened=[])
@@ -167,7 +167,7 @@ def test_a_change_holds_only_with_its_voucher(members: Members, changes: dict[st
     assert members.get(admin.id) == demoted
 
 
-def test_a_taken_address_is_told_with_a_voucher_too(members: Members) -> None:
+def test_a_taken_address_is_told_with_acting_staff_too(members: Members) -> None:
     admin, ann, bob = add(members, role=Role.ADMIN), add(members), add(members, email="bob@example.com")
 
     with pytest.raises(EmailTaken):
@@ -185,7 +185,7 @@ def test_a_taken_address_is_told_with_a_voucher_too(members: Members) -> None:
 
 
 @pytest.mark.parametrize("password_hash", [None, "hash"])
-def test_an_account_comes_into_being_only_with_its_voucher(members: Members, password_hash: str | None) -> None:
+def test_an_account_comes_into_being_only_with_its_acting_staff(members: Members, password_hash: str | None) -> None:
     admin, new = add(members, role=Role.ADMIN), a_member(email="new@example.com", role=Role.ADMIN)
     demoted = changed(admin, role=Role.PATRON)
     members.save(demoted, before=admin, happened=[])

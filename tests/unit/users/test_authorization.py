@@ -146,7 +146,7 @@ def test_what_concerns_no_staff_costs_no_second_look(community: Community, act: 
     assert community.members.reads.count("account") <= 1
 
 
-def test_staff_edit_themselves_without_a_voucher(community: Community) -> None:
+def test_staff_edit_themselves_without_a_recheck(community: Community) -> None:
     account = community.employ(LIBRARIAN)
 
     _edit(name="Lena")(community, account, LIBRARIAN)

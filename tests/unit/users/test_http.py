@@ -693,6 +693,34 @@ def test_a_password_shorter_than_new_ones_may_be_is_right_where_it_is_the_one(as
 # -- the document ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("name", "value"), [("role", "archivist"), ("stored_status", "frozen")])
+def test_a_value_of_a_newer_version_is_answered_as_it_is_and_keeps_the_account_from_changes(
+    ask: Ask, community: Community, name: str, value: str
+) -> None:
+    member = community.join(password="correct horse", **{name: value})
+    community.employ(ADMIN)
+    url = f"/api/users/{member.id}"
+
+    shown = ask("GET", url, caller=AS_LIBRARIAN)
+    (listed,) = (
+        user for user in ask("GET", "/api/users", caller=AS_LIBRARIAN).json["items"] if user["id"] == member.id
+    )
+    refused = [
+        ask("PUT", url, body={"name": "New"}, caller=AS_ADMIN),
+        ask("PUT", f"{url}/status", body={"status": "expired"}, caller=AS_ADMIN),
+        ask("POST", f"{url}/promote", body={"role": "faculty"}, caller=AS_ADMIN),
+        ask("DELETE", url, caller=AS_ADMIN),
+        ask("POST", "/api/auth/login", body={"email": member.email, "password": "correct horse"}),
+    ]
+
+    assert shown.json[name.removeprefix("stored_")] == value
+    assert listed == [shown.json]
+    for answer in refused:
+        _assert_problem(answer, 503, "service_unavailable")
+        assert answer.headers["retry-after"] == "30"
+    assert community.members.accounts[member.id] == member
+
+
 def test_the_document_names_every_route_with_its_access_and_refusals(ask: Ask) -> None:
     document = ask("GET", "/api/users/openapi.json").json
 
