@@ -30,7 +30,7 @@ from tests.fakes.lending import Library
 from tests.fakes.users import ADMIN, LIBRARIAN, any_version
 from tests.support.clock import FixedClock
 from users_service.application.registration import Registration
-from users_service.domain.decisions import StatusWish
+from users_service.domain.account_changes import StatusUpdate
 from users_service.domain.membership import Status
 from users_service.domain.roles import Role
 
@@ -90,12 +90,12 @@ def test_users_emits_what_its_schemas_say(stack: InProcess, monkeypatch: pytest.
         Registration(name="Ann Lee", email="ann@example.org", role=Role.PATRON), caller=LIBRARIAN, ticket=None
     )
     user_id = registered.user.id
-    for wish in (
-        StatusWish(Status.SUSPENDED, reason="lost card", until=datetime.now(UTC) + timedelta(days=14)),
-        StatusWish(Status.ACTIVE),
-        StatusWish(Status.SUSPENDED, reason="unpaid fines"),
+    for update in (
+        StatusUpdate(Status.SUSPENDED, reason="lost card", until=datetime.now(UTC) + timedelta(days=14)),
+        StatusUpdate(Status.ACTIVE),
+        StatusUpdate(Status.SUSPENDED, reason="unpaid fines"),
     ):
-        use_cases.change_status(user_id, wish, caller=LIBRARIAN, accept=any_version)
+        use_cases.change_status(user_id, update, caller=LIBRARIAN, accept=any_version)
     use_cases.promote(user_id, Role.FACULTY, caller=ADMIN, accept=any_version)
     use_cases.erase(user_id)
 
