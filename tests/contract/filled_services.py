@@ -127,9 +127,9 @@ def books(stack: InProcess) -> Running:
     """The books service with one title, some copies of which are lent."""
     catalogue = DynamoCatalogue(Table(stack.refs["BooksTable"], aws.dynamodb))
     use_cases = compose(catalogue, clock=SystemClock())
-    title, _ = use_cases.cataloguing.add(Metadata(title="The Dispossessed", author="Ursula K. Le Guin"), 3, None)
+    title = use_cases.titles.add(Metadata(title="The Dispossessed", author="Ursula K. Le Guin"), 3)
     loan_id = new_id()
-    held = use_cases.lending.reserve(title.id, loan_id)[0]
+    held = use_cases.reservations.reserve(title.id, loan_id)
     known = {"book_id": title.id, "barcode": held.barcode, "loan_id": loan_id}
     return Running(books_service.http.build(lambda: use_cases), known)
 

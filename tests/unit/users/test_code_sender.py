@@ -26,7 +26,9 @@ def sqs(monkeypatch: pytest.MonkeyPatch) -> SqsInMemory:
 
 def deliver(community: Community, *records: dict[str, Any]) -> list[str]:
     """The ids of the messages that are to come again."""
-    consumer = code_sender.consumer(community.send_code, community.send_notice, queue(retry_delays=code_sender.RETRY_DELAYS))
+    consumer = code_sender.consumer(
+        community.send_code, community.send_notice, queue(retry_delays=code_sender.RETRY_DELAYS)
+    )
     return failed(consumer(batch(*records), None))
 
 

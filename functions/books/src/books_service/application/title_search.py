@@ -1,14 +1,14 @@
-"""Listing the catalogue, page by page."""
+"""Lists the titles that match some criteria, page by page."""
 
 from collections.abc import Mapping
 
 from books_service.application.criteria import MAX_SORT_KEY, MIN_SORT_KEY, Criteria
 from books_service.application.ports import Catalogue, Position
-from books_service.application.views import BookView
+from books_service.domain.book import Book
 from library_common.problems import FieldError, InvalidRequest
 
 
-class Searching:
+class TitleSearch:
     """Lists titles."""
 
     def __init__(self, catalogue: Catalogue) -> None:
@@ -16,27 +16,26 @@ class Searching:
 
     def find(
         self, criteria: Criteria, *, limit: int, position: Mapping[str, object] | None
-    ) -> tuple[list[BookView], dict[str, str | int] | None]:
+    ) -> tuple[list[Book], dict[str, str | int] | None]:
         """One page, and where the next one starts (None at the end).
 
-        The work per request is bounded: a page may be short, even empty, and still have a next one.
-        Raises InvalidRequest for a position that is none.
+        The work per request is limited: a page may be short, even empty, and still have a next one.
+        Raises InvalidRequest for a position that this service did not make.
         """
         start = _position(position)
         if criteria.impossible:
             return [], None
         books, following = self._catalogue.find(criteria, limit=limit, start=start)
-        after: dict[str, str | int] | None = None
-        if following is not None:
-            after = {"key": following.key, "past": int(following.past)}
-        return [BookView.of(book) for book in books], after
+        if following is None:
+            return books, None
+        return books, {"key": following.key, "past": int(following.past)}
 
 
 def _position(raw: Mapping[str, object] | None) -> Position | None:
     if raw is None:
         return None
     key, past = raw.get("key"), raw.get("past")
-    # Cursors are not signed: what comes back may be anything.
+    # Cursors are not signed, so a client may send anything.
     if not isinstance(key, str) or not MIN_SORT_KEY <= len(key) <= MAX_SORT_KEY or past not in {0, 1}:
         raise bad_cursor()
     if any("\ud800" <= char <= "\udfff" for char in key):
@@ -45,7 +44,6 @@ def _position(raw: Mapping[str, object] | None) -> Position | None:
 
 
 def bad_cursor() -> InvalidRequest:
-    """The client made a cursor up."""
     return InvalidRequest(
         "The cursor does not belong to this query.", errors=[FieldError("cursor", "not a cursor of this query")]
     )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from books_service.domain.shortening import shortened
+from books_service.domain.truncation import truncate
 
 pytestmark = pytest.mark.unit
 
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.unit
     ],
 )
 def test_it_ends_after_a_word(title: str, shown: str) -> None:
-    assert shortened(title, 20) == shown
+    assert truncate(title, 20) == shown
 
 
 @given(st.text(max_size=60), st.integers(2, 40))
-def test_it_is_never_longer_and_only_marked_when_cut(title: str, longest: int) -> None:
-    short = shortened(title, longest)
+def test_it_is_never_longer_and_only_marked_when_cut(title: str, max_length: int) -> None:
+    short = truncate(title, max_length)
 
-    assert len(short) <= longest
-    assert short == title if len(title) <= longest else short.endswith("…") and title.startswith(short[:-1])
+    assert len(short) <= max_length
+    assert short == title if len(title) <= max_length else short.endswith("…") and title.startswith(short[:-1])
