@@ -22,6 +22,7 @@ from library_common.dynamodb import Item, Table, TransactionBusy, from_wire
 from library_common.events import from_outbox
 from library_common.ids import new_id
 from tests.adapter.books.conftest import TABLE
+from tests.depth import at_depth
 from tests.fakes.book_traffic import Traffic
 from tests.fakes.books import a_book, a_description
 from tests.support.clock import NOON, FixedClock
@@ -140,7 +141,7 @@ class TestSizes:
 
 
 class TestStoredCounts:
-    @pytest.mark.parametrize("seed", range(25))
+    @pytest.mark.parametrize("seed", range(at_depth(quick=6, full=25)))
     def test_stay_exact_in_any_traffic(self, dynamodb: "DynamoDBClient", table: Table, seed: int) -> None:
         class Counted(Traffic):
             def check(self) -> None:
