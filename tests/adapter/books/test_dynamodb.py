@@ -23,6 +23,7 @@ from library_common.events import from_outbox
 from library_common.ids import new_id
 from library_common.versions import VersionConflict
 from tests.adapter.books.conftest import TABLE
+from tests.depth import at_depth
 from tests.fakes.book_traffic import Traffic
 from tests.fakes.books import a_book, a_description
 from tests.support.clock import NOON, FixedClock
@@ -141,7 +142,7 @@ class TestSizes:
 
 
 class TestStoredCounts:
-    @pytest.mark.parametrize("seed", range(25))
+    @pytest.mark.parametrize("seed", range(at_depth(quick=6, full=25)))
     def test_stay_exact_in_any_traffic(self, dynamodb: "DynamoDBClient", table: Table, seed: int) -> None:
         class Counted(Traffic):
             def check(self) -> None:

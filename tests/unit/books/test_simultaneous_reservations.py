@@ -2,15 +2,19 @@
 
 import pytest
 
+from tests.depth import at_depth
 from tests.fakes.book_traffic import Traffic
 from tests.fakes.books import MemoryCatalogue
 
 pytestmark = pytest.mark.unit
 
+BLOCKS = 8
+SEEDS_PER_BLOCK = at_depth(quick=25, full=100)
 
-@pytest.mark.parametrize("block", range(20))
+
+@pytest.mark.parametrize("block", range(BLOCKS))
 def test_any_order_of_anything(block: int) -> None:
-    for seed in range(block * 40, block * 40 + 40):
+    for seed in range(block * SEEDS_PER_BLOCK, (block + 1) * SEEDS_PER_BLOCK):
         Traffic(MemoryCatalogue(), seed).run()
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from library_common.access import ANONYMOUS
 from library_common.context import invocation
 from library_common.problems import TooManyRequests
+from tests.depth import at_depth
 from tests.fakes.users import LIBRARIAN, POLICY, Community, any_version
 from tests.support.clock import NOON
 from tests.support.interleaving import Interleaver
@@ -551,7 +552,7 @@ class Stepping:
         return stepped
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(at_depth(quick=6, full=25)))
 def test_guesses_at_the_same_time_are_not_more_than_five(seed: int) -> None:
     community = Community()
     ann = community.join(email=EMAIL)
@@ -594,7 +595,7 @@ class Tally:
     worked: int = 0
 
 
-@settings(max_examples=150)
+@settings(max_examples=at_depth(quick=30, full=150))
 @given(
     st.lists(st.sampled_from(["ask", "ask late", "wrong", "right", "oldest", "redeliver", "wait", "edit"]), max_size=40)
 )

@@ -10,6 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from library_common.access import Caller
 from library_common.access import Role as CallerRole
+from tests.depth import at_depth
 from tests.fakes.users import Community
 from users_service.domain.errors import RefreshTokenInvalid
 from users_service.domain.sessions import RefreshToken
@@ -124,4 +125,4 @@ class Sessions(RuleBasedStateMachine):
 
 
 TestSessions = Sessions.TestCase
-TestSessions.settings = settings(max_examples=40, stateful_step_count=25)
+TestSessions.settings = settings(max_examples=at_depth(quick=12, full=40), stateful_step_count=25)
