@@ -12,6 +12,9 @@ WITH_VENV := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 # own, the longest files first (tests/integration/conftest.py). One emulator for all would keep them waiting for it.
 SIDE_BY_SIDE := $(if $(AWS_ENDPOINT_URL),,-n 3 --dist loadfile --no-loadscope-reorder)
 
+# Some environments tell Python to keep no compiled code. Tests are slow without it: `make clean` removes it.
+test test-unit: export PYTHONDONTWRITEBYTECODE :=
+
 # Where the services' packages lie, one folder each.
 SOURCES := $(subst $(eval) ,:,$(wildcard functions/*/src))
 
@@ -51,16 +54,16 @@ mail: venv ## the e-mails and text messages that were sent (EMAIL=... only those
 dead-letters: venv ## what was given up (QUEUE=... its messages; ID=... one, wherever it is; REDRIVE=1 with QUEUE sends off again; SYSTEM=... on AWS)
 	@$(PY) -m localstack.embedded dead-letters
 
-test: venv ## all tests (AWS_ENDPOINT_URL=... runs them on that emulator, ARGS=... goes to pytest)
+test: venv ## all tests (TEST_DEPTH=full: as deep as CI; AWS_ENDPOINT_URL=...: on that emulator; ARGS=... goes to pytest)
 ifdef ARGS
 	$(PY) -m pytest $(ARGS)
 else
-	$(PY) -m pytest -n auto -m "not integration"
-	$(PY) -m pytest $(SIDE_BY_SIDE) -m integration
+	$(PY) -m pytest -n auto --ignore=tests/integration
+	$(PY) -m pytest $(SIDE_BY_SIDE) tests/integration
 endif
 
 test-unit: venv ## the fast tests: no emulator
-	$(PY) -m pytest -n auto -m "unit or architecture" $(ARGS)
+	$(PY) -m pytest -n auto tests/unit tests/architecture $(ARGS)
 
 bench: venv ## measure the budgets
 	PYTHONPATH=.:layers/common $(PY) -m tests.performance.bench $(ARGS)

@@ -45,27 +45,17 @@ from tests.contract.in_process import SYSTEM, InProcess
 from tests.fakes.analytics import Counting, created, naming
 from tests.fakes.lending import Library
 from tests.fakes.notifications import FakeNotices, FakePush
-from tests.fakes.users import (
-    ADMIN,
-    LIBRARIAN,
-    FakeMembersLoans,
-    FakeMembersRecords,
-    FakePasswords,
-    a_member,
-    session_cases,
-)
+from tests.fakes.users import ADMIN, LIBRARIAN, a_member, use_cases_on
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import person, service
 from users_service.adapters.code_queue import QueuedCodeRequests
 from users_service.adapters.codes import DynamoCodes
-from users_service.adapters.common_passwords import is_common
-from users_service.adapters.contacts import email_key
 from users_service.adapters.dynamodb import DynamoMembers
+from users_service.adapters.passwords import is_common
 from users_service.adapters.sessions import DynamoSessions
 from users_service.application.password_policy import PasswordPolicy
 from users_service.application.registration import Registration
-from users_service.application.use_cases import UseCases
-from users_service.domain.membership import Status, Terms
+from users_service.bootstrap import UseCases
 from users_service.domain.roles import Role
 
 
@@ -105,18 +95,12 @@ def running(stack: InProcess, name: str) -> Iterator[Running]:
 def users_cases(stack: InProcess) -> UseCases:
     """The use cases of users on their table."""
     table = Table(stack.refs["UsersTable"], aws.dynamodb)
-    members, passwords = DynamoMembers(table), FakePasswords()  # bcrypt takes a quarter of a second on purpose
-    return UseCases.of(
-        members=members,
-        passwords=passwords,
-        loans=FakeMembersLoans(),
-        records=FakeMembersRecords(),
+    return use_cases_on(
+        DynamoMembers(table),
+        DynamoSessions(table),
+        DynamoCodes(table),
         policy=PasswordPolicy(is_common),
-        email_key=email_key,
-        terms=Terms(starts_as=Status.ACTIVE, days=365),
         clock=SystemClock(),
-        sessions=session_cases(members, DynamoSessions(table), passwords=passwords, clock=SystemClock()),
-        codes=DynamoCodes(Table(stack.refs["UsersTable"], aws.dynamodb)),
         code_requests=QueuedCodeRequests(stack.refs["CodeRequestQueue"]),
         attempts=Unlimited(),
     )
@@ -143,9 +127,9 @@ def books(stack: InProcess) -> Running:
     """The books service with one title, some copies of which are lent."""
     catalogue = DynamoCatalogue(Table(stack.refs["BooksTable"], aws.dynamodb))
     use_cases = compose(catalogue, clock=SystemClock())
-    title, _ = use_cases.cataloguing.add(Metadata(title="The Dispossessed", author="Ursula K. Le Guin"), 3, None)
+    title = use_cases.titles.add(Metadata(title="The Dispossessed", author="Ursula K. Le Guin"), 3)
     loan_id = new_id()
-    held = use_cases.lending.reserve(title.id, loan_id)[0]
+    held = use_cases.reservations.reserve(title.id, loan_id)
     known = {"book_id": title.id, "barcode": held.barcode, "loan_id": loan_id}
     return Running(books_service.http.build(lambda: use_cases), known)
 

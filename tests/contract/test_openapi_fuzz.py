@@ -9,11 +9,12 @@ import pytest
 
 from tests.contract import filled_services, fuzzing
 from tests.contract.in_process import InProcess
+from tests.depth import at_depth
 from tools import services
 
 pytestmark = pytest.mark.contract
 
-EXAMPLES = 8
+EXAMPLES = at_depth(quick=3, full=8)
 """Random requests of each kind per operation, beside the boundaries: seconds, not minutes."""
 
 OPERATIONS = [(name, label) for name in filled_services.SERVICES for label in fuzzing.labels(name)]

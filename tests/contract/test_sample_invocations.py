@@ -252,9 +252,9 @@ def fill(stack: InProcess) -> None:
         )
     catalogue = DynamoCatalogue(Table(stack.refs["BooksTable"], aws.dynamodb))
     books = books_service.bootstrap.compose(catalogue, clock=SystemClock(), new_book_id=lambda: samples.BOOK)
-    books.cataloguing.add(Metadata(title="The Left Hand of Darkness", author="Ursula K. Le Guin"), 2, None)
-    books.shelving.add(samples.BOOK, count=1, barcode=samples.BARCODE, shelf=None, ticket=None)
-    books.lending.reserve(samples.BOOK, samples.LOAN, samples.BARCODE)
+    books.titles.add(Metadata(title="The Left Hand of Darkness", author="Ursula K. Le Guin"), 2)
+    books.copies.add(samples.BOOK, count=1, barcode=samples.BARCODE)
+    books.reservations.reserve(samples.BOOK, samples.LOAN, samples.BARCODE)
     loans = DynamoLoans(stack.refs["LoansTable"], aws.dynamodb)
     now = datetime.now(UTC).replace(microsecond=0)
     pending = Loan(

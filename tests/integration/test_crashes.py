@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from localstack.embedded.stack import LocalStack
+from tests.depth import at_depth
 from tests.integration.conftest import RECOVERY_DELAY_SECONDS
 from tests.support.faults import Fault, FaultProxy
 from tests.support.invariants import everything, violations
@@ -127,7 +128,7 @@ def test_killed_again_and_again_under_load(
 
     def borrow_and_return(user_id: str) -> set[int]:
         seen = set()
-        for _ in range(4):
+        for _ in range(at_depth(quick=2, full=4)):
             lent = library.lend(user_id, book["id"])
             seen.add(lent.status_code)
             if lent.status_code == 201:

@@ -30,6 +30,7 @@ from notifications_service.adapters.outgoing_queue import to_message
 from notifications_service.application.ports import DueDelivery
 from notifications_service.consumer import consumer as notifications_consumer
 from notifications_service.domain.kinds import Channel
+from tests.depth import at_depth
 from tests.fakes.analytics import naming
 from tests.fakes.post_office import Post
 from tests.fakes.sqs import DEAD_LETTERS_URL, QUEUE_URL, SqsInMemory, in_place_of_sqs, queue
@@ -46,12 +47,14 @@ from tests.support.library_client import LibraryClient, eventually, ok
 from tests.support.tables import create_table
 
 PATIENCE_SECONDS = 600.0
-"""A thousand loans, and everything that follows from them, take their time on a busy machine."""
+"""A day's loans, and everything that follows from them, take their time on a busy machine."""
 
 pytestmark = [pytest.mark.integration, pytest.mark.resilience, pytest.mark.timeout(3 * PATIENCE_SECONDS)]
 
-LOANS, MEMBERS, TITLES = 1_000, 36, 12
+LOANS, MEMBERS, TITLES = at_depth(quick=(120, 12, 6), full=(1_000, 36, 12))
 SEED = 20261122
+FAILING = at_depth(quick=0.35, full=0.2)
+"""The share of calls that fail. With fewer events more calls must fail, so that some events are set aside."""
 
 OF_LOANS = {"LoanCreated", "LoanRenewed", "LoanReturned"}
 
@@ -65,7 +68,7 @@ def before(stack: LocalStack, library: LibraryClient) -> Counter[str]:
 
 @pytest.fixture(scope="module")
 def day(library: LibraryClient, bus: EventTap, before: Counter[str]) -> Day:
-    """A thousand loans, almost as many returns, a few renewals; the bus was listened to before the first."""
+    """Loans, almost as many returns, a few renewals; the bus was listened to before the first."""
     assert before is not None
     return busy_day.spend(library, loans=LOANS, members=MEMBERS, titles=TITLES, seed=SEED)
 
@@ -165,7 +168,7 @@ def test_each_notice_stands_in_its_members_list_once(
         assert others == ["welcome"]
 
 
-# -- every fifth call fails, in this process, on tables of the stack's engine --------------------
+# -- calls fail, in this process, on tables of the stack's engine --------------------
 
 
 @pytest.fixture
@@ -186,12 +189,12 @@ def in_spite_of_all(handler: Handler, sqs: SqsInMemory, messages: list[str], *, 
     return redriven
 
 
-def test_analytics_that_fail_every_fifth_time_count_each_event_once(
+def test_analytics_that_fail_now_and_then_count_each_event_once(
     stack: LocalStack, sqs: SqsInMemory, day: Day, truth: Truth, deliveries: list[str], arrivals: list[str]
 ) -> None:
     real, name = stack.client("dynamodb"), f"analytics-{new_id()}"
     create_table(real, "AnalyticsTable", name)
-    failures = Failures(0.2, SEED)
+    failures = Failures(FAILING, SEED)
     client: Any = Flaky(real, failures, only={"batch_get_item", "put_item", "transact_write_items"})
     table, calendar = Table(name, lambda: client, sleep=lambda _: None), calendar_of("UTC")
     generations = RememberedGenerations(DynamoGenerations(table), time.monotonic)
@@ -208,7 +211,7 @@ def test_analytics_that_fail_every_fifth_time_count_each_event_once(
         analytics_consumer(applying, queue()),
         sqs,
         doubled_and_shuffled([*arrivals, *deliveries], SEED),
-        batch_size=50,
+        batch_size=at_depth(quick=10, full=50),
     )
 
     assert {"before", "after"} == {each.split()[1] for each in failures.injected}
@@ -245,14 +248,14 @@ def reports_of(reporting: Reporting) -> Ask:
     return ask
 
 
-def test_notifications_that_fail_every_fifth_time_tell_each_member_once(
+def test_notifications_that_fail_now_and_then_tell_each_member_once(
     stack: LocalStack, sqs: SqsInMemory, day: Day, truth: Truth, deliveries: list[str]
 ) -> None:
     """The lists and the e-mails of a third of the members: planning is a transaction for each event."""
     members = sorted(day.members)[::3]
     real, name = stack.client("dynamodb"), f"notifications-{new_id()}"
     create_table(real, "NotificationsTable", name)
-    failures = Failures(0.2, SEED)
+    failures = Failures(FAILING, SEED)
     post = Post(lambda: real, name, clock=FixedClock(datetime.now(UTC)))
     for member in members:
         post.neighbours.join(id=member)
@@ -313,7 +316,7 @@ def revoked(stack: LocalStack, members: list[str]) -> dict[str, int]:
 
 def test_revocations_doubled_and_out_of_order_leave_the_last_epoch(stack: LocalStack) -> None:
     queue = ConsumerQueue(stack, BY_NAME["revocations"])
-    members = [new_id() for _ in range(40)]
+    members = [new_id() for _ in range(at_depth(quick=15, full=40))]
 
     queue.put(doubled_and_shuffled(revocations(members, 3), SEED))
     queue.until_empty(seconds=PATIENCE_SECONDS)
@@ -322,15 +325,15 @@ def test_revocations_doubled_and_out_of_order_leave_the_last_epoch(stack: LocalS
     assert queue.dead_letters() == 0
 
 
-def test_a_consumer_of_revocations_that_fails_every_fifth_time_misses_none(stack: LocalStack, sqs: SqsInMemory) -> None:
-    failures = Failures(0.2, SEED)
+def test_a_consumer_of_revocations_that_fails_now_and_then_misses_none(stack: LocalStack, sqs: SqsInMemory) -> None:
+    failures = Failures(FAILING, SEED)
     client: Any = Flaky(stack.client("dynamodb"), failures, only={"put_item"})
     epochs = RevokedEpochs(Table(stack.outputs["GatewayTable"], lambda: client), SystemClock())
-    members = [new_id() for _ in range(60)]
+    members = [new_id() for _ in range(at_depth(quick=20, full=60))]
 
     in_spite_of_all(revocations_consumer(epochs, queue()), sqs, doubled_and_shuffled(revocations(members, 4), SEED))
 
-    assert len(failures.injected) > 60
+    assert len(failures.injected) > len(members)
     assert revoked(stack, members) == dict.fromkeys(members, 4)
 
 

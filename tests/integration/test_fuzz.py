@@ -7,12 +7,13 @@ import pytest
 
 from localstack.embedded.stack import LocalStack
 from tests.contract import filled_services, fuzzing
+from tests.depth import at_depth
 from tests.support.known_things import known_things
 from tests.support.library_client import LibraryClient
 
 pytestmark = [pytest.mark.integration, pytest.mark.contract]
 
-EXAMPLES = 3
+EXAMPLES = at_depth(quick=2, full=3)
 _EITHER = (("book_id", "barcode"), ("loan_id", "barcode"))
 _FOR_SERVICES = "scope"
 

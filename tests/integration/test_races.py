@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from tests.support.library_client import LibraryClient, at_once, created, ok, problem, statuses
+from tests.support.library_client import LibraryClient, at_once, created, patiently, problem, statuses
 
 pytestmark = pytest.mark.integration
 
@@ -13,7 +13,7 @@ def test_fifty_members_race_for_the_last_copy(library: LibraryClient) -> None:
     book = library.add_book(copies=1)
     members = at_once([library.add_member for _ in range(50)], workers=8)
 
-    answers = at_once([partial(library.lend, member["id"], book["id"]) for member in members])
+    answers = at_once([partial(library.lend_patiently, member["id"], book["id"]) for member in members])
 
     assert statuses(answers) == {201: 1, 409: 49}
     for answer in answers:
@@ -28,10 +28,10 @@ def test_fifty_members_race_for_the_last_copy(library: LibraryClient) -> None:
 def test_two_titles_at_once_for_the_last_place_under_the_limit(library: LibraryClient) -> None:
     member = library.add_member("student")
     for _ in range(2):
-        created(library.lend(member["id"], library.add_book()["id"]))
+        library.lent(member["id"], library.add_book()["id"])
     first, second = library.add_book(), library.add_book()
 
-    answers = at_once([partial(library.lend, member["id"], book["id"]) for book in (first, second)])
+    answers = at_once([partial(library.lend_patiently, member["id"], book["id"]) for book in (first, second)])
 
     assert statuses(answers) == {201: 1, 422: 1}
     refused = next(a for a in answers if a.status_code == 422)
@@ -43,28 +43,28 @@ def test_two_titles_at_once_for_the_last_place_under_the_limit(library: LibraryC
 def test_the_same_key_twenty_times_at_once_is_one_loan(library: LibraryClient) -> None:
     member, book = library.add_member(), library.add_book(copies=20)
 
-    answers = at_once([partial(library.lend, member["id"], book["id"], key="twenty") for _ in range(20)])
+    answers = at_once([partial(library.lend_patiently, member["id"], book["id"], key="twenty") for _ in range(20)])
 
     assert statuses(answers) == {201: 20}
     assert len({answer.text for answer in answers}) == 1, "all answers are identical"
     replayed = [a for a in answers if a.headers.get("Idempotency-Replayed") == "true"]
-    assert len(replayed) == 19
+    assert len(replayed) >= 19, "at most one is told that it was the first"
     assert library.available(book["id"]) == 19
     assert len(library.loans_of(member["id"])) == 1
 
 
 def test_the_same_key_for_another_checkout_is_refused(library: LibraryClient) -> None:
     member, book = library.add_member(), library.add_book()
-    created(library.lend(member["id"], book["id"], key="mine"))
+    created(library.lend_patiently(member["id"], book["id"], key="mine"))
 
     problem(library.lend(member["id"], library.add_book()["id"], key="mine"), 422, "idempotency_key_reused")
 
 
 def test_twenty_returns_at_once_bring_one_copy_back(library: LibraryClient) -> None:
     member, book = library.add_member(), library.add_book(copies=2)
-    loan = created(library.lend(member["id"], book["id"]))
+    loan = library.lent(member["id"], book["id"])
 
-    answers = at_once([partial(library.give_back, loan["id"]) for _ in range(20)])
+    answers = at_once([partial(library.give_back_patiently, loan["id"]) for _ in range(20)])
 
     assert statuses(answers) == {200: 20}
     assert len({answer.json()["return_date"] for answer in answers}) == 1
@@ -78,16 +78,15 @@ def test_checkouts_returns_and_copy_edits_at_once_lose_nothing(library: LibraryC
     def borrow_and_bring_back(user_id: str) -> list[int]:
         seen = []
         for _ in range(3):
-            lent = library.lend(user_id, book["id"])
+            lent = library.lend_patiently(user_id, book["id"])
             seen.append(lent.status_code)
             if lent.status_code == 201:
-                ok(library.give_back(lent.json()["id"]))
+                library.returned(lent.json()["id"])
         return seen
 
     def edit(copies: int) -> list[int]:
-        changed = library.http.patch(
-            f"/api/books/{book['id']}", json={"copies": copies}, headers=library.as_librarian()
-        )
+        path, body = f"/api/books/{book['id']}", {"copies": copies}
+        changed = patiently(lambda: library.http.patch(path, json=body, headers=library.as_librarian()))
         return [changed.status_code]
 
     seen = at_once([partial(borrow_and_bring_back, m["id"]) for m in members] + [partial(edit, n) for n in (7, 6, 8)])

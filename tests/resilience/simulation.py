@@ -14,12 +14,13 @@ from datetime import timedelta
 from typing import Any
 
 from books_service import http as books_http
-from books_service.application.cataloguing import Change
 from books_service.application.ports import Catalogue
+from books_service.application.titles import TitleChange
 from books_service.bootstrap import UseCases, compose
 from books_service.domain.errors import BooksError
 from books_service.domain.stock import OUT
 from books_service.domain.title import Metadata
+from books_service.schemas import ReleaseView, ReservationView
 from library_common.clock import from_rfc3339
 from library_common.ids import new_id
 from library_common.problems import ProblemError
@@ -133,12 +134,11 @@ class Network:
         try:
             if act == "reserve":
                 until = from_rfc3339(body["valid_until"])
-                view, _ = self._books.lending.reserve(book_id, body["loan_id"], body.get("barcode"), until)
-                return Answered(200, view.model_dump(mode="json"))
+                reservation = self._books.reservations.reserve(book_id, body["loan_id"], body.get("barcode"), until)
+                return Answered(200, ReservationView.of(reservation).model_dump(mode="json"))
             damaged = body.get("condition") == "damaged"
-            return Answered(
-                200, self._books.lending.release(book_id, body["loan_id"], damaged=damaged).model_dump(mode="json")
-            )
+            release = self._books.reservations.release(book_id, body["loan_id"], damaged=damaged)
+            return Answered(200, ReleaseView.of(release).model_dump(mode="json"))
         except BooksError as refused:
             status = books_http.PROBLEMS[type(refused)]
             return NotFound(refused.code) if status == 404 else Refused(status, refused.code, str(refused))
@@ -216,8 +216,7 @@ class Simulation:
 
     def _open_the_library(self) -> None:
         self.titles = [
-            self.books.cataloguing.add(Metadata(title=f"T{n}", author="A"), self.dice.randrange(1, 4), None)[0].id
-            for n in range(2)
+            self.books.titles.add(Metadata(title=f"T{n}", author="A"), self.dice.randrange(1, 4)).id for n in range(2)
         ]
         self.members = [
             self.people.add(Member(id=new_id(), role=role, status="active", expires_at=None))
@@ -270,9 +269,9 @@ class Simulation:
     def _edit(self) -> None:
         book_id = self.dice.choice(self.titles)
         if self.dice.random() < 0.5:
-            self.books.shelving.correct_availability(book_id, self.dice.randrange(4), _any_version)
+            self.books.copies.correct_availability(book_id, self.dice.randrange(4), _any_version)
         else:
-            self.books.cataloguing.change(book_id, Change.some({}, self.dice.randrange(1, 5)), _any_version)
+            self.books.titles.change(book_id, TitleChange.some({}, self.dice.randrange(1, 5)), _any_version)
 
     def _recover(self) -> None:
         unfinished = [loan.id for loan in self.loans.loans.values() if loan.is_unfinished]

@@ -2,12 +2,13 @@
 
 import pytest
 
+from tests.depth import at_depth
 from tests.resilience.simulation import Simulation
 
 pytestmark = pytest.mark.resilience
 
-BLOCKS = 30
-SEEDS_PER_BLOCK = 40
+BLOCKS = 8
+SEEDS_PER_BLOCK = at_depth(quick=30, full=150)
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))

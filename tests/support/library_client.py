@@ -65,12 +65,11 @@ class LibraryClient:
 
     def lent(self, user_id: str, book_id: str) -> dict[str, Any]:
         """A loan, for tests of what comes after it."""
-        key = new_id()
-        return created(patiently(lambda: self.lend(user_id, book_id, key=key)))
+        return created(self.lend_patiently(user_id, book_id))
 
     def returned(self, loan_id: str) -> dict[str, Any]:
         """A loan that is over, for tests of what comes after it."""
-        return ok(patiently(lambda: self.give_back(loan_id)))
+        return ok(self.give_back_patiently(loan_id))
 
     def _arranged(self, path: str, body: dict[str, object]) -> dict[str, Any]:
         headers = {**self.as_librarian(), "Idempotency-Key": new_id()}
@@ -81,6 +80,15 @@ class LibraryClient:
     def lend(self, user_id: str, book_id: str, *, key: str | None = None) -> httpx.Response:
         headers = {**self.as_librarian(), **({"Idempotency-Key": key} if key else {})}
         return self.http.post("/api/loans", json={"user_id": user_id, "book_id": book_id}, headers=headers)
+
+    def lend_patiently(self, user_id: str, book_id: str, *, key: str | None = None) -> httpx.Response:
+        """The answer to a checkout that is repeated, with one key, while a service is too slow for it."""
+        key = key or new_id()
+        return patiently(lambda: self.lend(user_id, book_id, key=key))
+
+    def give_back_patiently(self, loan_id: str) -> httpx.Response:
+        """The answer to a return that is repeated while a service is too slow for it."""
+        return patiently(lambda: self.give_back(loan_id))
 
     def give_back(self, loan_id: str) -> httpx.Response:
         return self.http.post("/api/returns", json={"loan_id": loan_id}, headers=self.as_librarian())
@@ -103,11 +111,11 @@ class LibraryClient:
 
 
 def patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    """The answer to a request that is retried as `Retry-After` says, with a warning in pytest's summary each time.
+    """The answer once no service was too slow for it: a documented 503 or 409 with Retry-After is asked again.
 
-    Only for setting up a test, and for requests that have one effect however often they are sent. Only the documented
-    503, when another service was too slow, is retried: on a busy machine processes take long to start. Every other
-    failure is returned as it is. Where the answer is what a test is about, nothing is retried.
+    On a busy machine processes may take seconds to start. The request must have one effect however often it is sent.
+    Every other answer, such as that of a crash, is returned as it is. Tests of outages do not use this: there the 503
+    is the point. pytest's summary has a warning for each repeat.
     """
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:

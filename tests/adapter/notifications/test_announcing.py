@@ -18,6 +18,7 @@ from notifications_service.domain.broadcasts import Audience
 from notifications_service.domain.errors import AnnouncementDone, AnnouncementNotFound, InvalidFields
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import Preferences
+from tests.depth import at_depth
 from tests.fakes.post_office import TABLE, Post, event
 from tests.support.clock import NOON
 from tests.support.interleaving import Interleaver
@@ -268,7 +269,7 @@ def test_one_that_is_done_cannot_be_cancelled(post: Post) -> None:
         post.announce.cancel(new_id(), "user:M")
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(at_depth(quick=3, full=12)))
 def test_cancelled_while_it_is_worked_on_it_ends_one_way_or_the_other(dynamodb: "DynamoDBClient", seed: int) -> None:
     dice = Interleaver(random.Random(seed))
     post = Post(lambda: dynamodb, step=dice.step)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from library_common.ids import new_id
 from notifications_service.domain.kinds import Channel
+from tests.depth import at_depth
 from tests.fakes.post_office import TABLE, Post, event, lent, renewed
 from tests.support.clock import NOON
 from tests.support.interleaving import Interleaver
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.adapter
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(at_depth(quick=3, full=12)))
 def test_two_senders_and_a_late_notice_make_each_message_once(dynamodb: "DynamoDBClient", seed: int) -> None:
     dice = Interleaver(random.Random(seed))
     post = Post(lambda: dynamodb, step=dice.step)
@@ -45,7 +46,7 @@ def test_two_senders_and_a_late_notice_make_each_message_once(dynamodb: "DynamoD
     assert sorted(post.lines(ann.id)) == ["loan_issued T0", "loan_issued T1", "loan_issued T2", "password_changed -"]
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(at_depth(quick=3, full=12)))
 def test_two_processes_make_one_notice_of_a_reminder(dynamodb: "DynamoDBClient", seed: int) -> None:
     dice = Interleaver(random.Random(seed))
     post = Post(lambda: dynamodb, step=dice.step)
@@ -65,7 +66,7 @@ def test_two_processes_make_one_notice_of_a_reminder(dynamodb: "DynamoDBClient",
     assert post.listed(ann.id) == ["loan_issued", "loan_due_soon"]
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(at_depth(quick=3, full=12)))
 def test_erasure_leaves_nothing_whatever_it_meets(dynamodb: "DynamoDBClient", seed: int) -> None:
     dice = Interleaver(random.Random(seed))
     post = Post(lambda: dynamodb, step=dice.step)
@@ -92,7 +93,10 @@ def shared() -> Iterator["DynamoDBClient"]:
         yield client
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=at_depth(quick=6, full=25),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     order=st.lists(st.integers(min_value=0, max_value=5), min_size=1, max_size=14),
     pauses=st.lists(st.integers(min_value=0, max_value=90), min_size=14, max_size=14),

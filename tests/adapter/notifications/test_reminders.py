@@ -6,6 +6,7 @@ import pytest
 
 from library_common.clock import to_rfc3339
 from notifications_service.domain.notices import Happening
+from tests.depth import at_depth
 from tests.fakes.post_office import NAIROBI, Post, event, lent, renewed, shuffled
 from tests.support.clock import NOON
 
@@ -129,7 +130,7 @@ def test_after_a_long_outage_only_the_last_reminder_counts(post: Post) -> None:
     assert reminders(post, ann.id) == ["loan_overdue Dune"]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(at_depth(quick=2, full=6)))
 def test_a_renewal_moves_the_reminders_in_whatever_order_events_come(post: Post, seed: int) -> None:
     ann = post.neighbours.join()
     loan = lent(ann.id)

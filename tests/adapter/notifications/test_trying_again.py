@@ -10,6 +10,7 @@ import pytest
 from notifications_service.application.api_ports import FailedBy, NoPosition, Position
 from notifications_service.application.ports import DueDelivery, Refused
 from notifications_service.domain.kinds import Channel
+from tests.depth import at_depth
 from tests.fakes.post_office import Post, event
 from tests.support.clock import NOON
 from tests.support.interleaving import Interleaver
@@ -157,7 +158,7 @@ def test_a_position_outside_of_what_was_asked_for_is_none(post: Post) -> None:
             post.failures.retry_all(FailedBy("nothing", since=since, until=until), 1, position)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(at_depth(quick=2, full=6)))
 def test_two_administrators_at_once_begin_each_message_once(dynamodb: "DynamoDBClient", seed: int) -> None:
     dice = Interleaver(random.Random(seed))
     post = Post(lambda: dynamodb, step=dice.step)

@@ -12,7 +12,9 @@ from tests.support.clock import NOON
 from users_service.adapters.contacts import email_key
 from users_service.application.ports import Members
 from users_service.domain.events import MemberRegistered
+from users_service.domain.membership import Status
 from users_service.domain.model import Member
+from users_service.domain.roles import Role
 
 TABLE = "users"
 
@@ -26,7 +28,7 @@ def a_ticket(key: str = "key", body: str = "body") -> Ticket:
 
 def an_event(member: Member) -> Envelope:
     """Some event about the member."""
-    event = MemberRegistered(user_id=member.id, role=member.role, status=member.stored_status)
+    event = MemberRegistered(user_id=member.id, role=Role(member.role), status=Status(member.stored_status))
     return envelope_for(event, subject=f"user:{member.id}", at=NOON)
 
 

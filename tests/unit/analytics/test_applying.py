@@ -18,6 +18,7 @@ from analytics_service.domain.days import Calendar
 from analytics_service.domain.facts import FactKey, FactKind, LoanFact, MemberMonth, expires, text
 from analytics_service.domain.incoming import NotUnderstood
 from library_common.consumers import Delivery
+from tests.depth import at_depth
 from tests.fakes.analytics import NAIROBI, Counting, Died, added, created, event, renewed, returned
 
 pytestmark = pytest.mark.unit
@@ -145,7 +146,7 @@ def in_batches(events: list[Delivery], sizes: list[int]) -> list[list[Delivery]]
     return batches
 
 
-@settings(max_examples=60)
+@settings(max_examples=at_depth(quick=20, full=60))
 @given(data=st.data(), history=histories())
 def test_any_order_any_duplicates_any_batches_count_the_truth(data: st.DataObject, history: list[Delivery]) -> None:
     twice = history + data.draw(st.lists(st.sampled_from(history), max_size=10))
@@ -161,7 +162,7 @@ def test_any_order_any_duplicates_any_batches_count_the_truth(data: st.DataObjec
     assert counting.ledger.writes == before
 
 
-@settings(max_examples=60)
+@settings(max_examples=at_depth(quick=20, full=60))
 @given(data=st.data(), history=histories())
 def test_wherever_it_dies_or_loses_the_repeat_counts_the_rest(data: st.DataObject, history: list[Delivery]) -> None:
     counting = Counting()
@@ -196,7 +197,7 @@ def test_wherever_it_dies_or_loses_the_repeat_counts_the_rest(data: st.DataObjec
     assert_true(counting, history)
 
 
-@settings(max_examples=25)
+@settings(max_examples=at_depth(quick=8, full=25))
 @given(data=st.data(), history=histories())
 def test_a_replay_into_a_building_generation_equals_the_live_one(data: st.DataObject, history: list[Delivery]) -> None:
     counting = Counting()

@@ -15,6 +15,7 @@ from loans_service.application.ports import BooksUnavailable
 from loans_service.application.retention_ports import ALWAYS_DUE
 from loans_service.domain import errors
 from loans_service.domain.loan import Condition, Loan, LoanStatus, Member
+from tests.depth import at_depth
 from tests.fakes.lending import Library
 from tests.support.clock import NOON
 from tests.support.flaky import Failures, Flaky, InjectedFailure
@@ -247,7 +248,7 @@ def test_a_process_that_dies_anywhere_leaves_the_rest_to_the_next_delivery(numbe
     leaving.assert_anonymised()
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(at_depth(quick=6, full=20)))
 def test_calls_that_fail_one_time_in_three_delay_it_only(seed: int) -> None:
     leaving, failures = Leaving(number=8), Failures(1 / 3, seed)
     for _ in range(100):

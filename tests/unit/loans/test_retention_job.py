@@ -19,6 +19,7 @@ from loans_service.application.retention_job import RetentionJob, RunOutcome, Ru
 from loans_service.application.retention_ports import ALWAYS_DUE, RetentionProgress
 from loans_service.domain.errors import LendingError
 from loans_service.domain.loan import Account, Condition, Loan, LoanStatus, Member
+from tests.depth import at_depth
 from tests.fakes.lending import Library
 from tests.fakes.loans import FakeProgressStore
 from tests.support.clock import NOON
@@ -583,7 +584,7 @@ def test_a_run_that_dies_anywhere_is_gone_on_with(number: int, after: bool) -> N
     assert_done(retained)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(at_depth(quick=6, full=20)))
 def test_calls_that_fail_one_time_in_five_delay_it_only(seed: int) -> None:
     retained, failures = a_life(), Failures(0.2, seed)
     for _ in range(50):
@@ -680,7 +681,7 @@ class Life(Retained):
                 assert loan.user_id is not None
 
 
-@settings(max_examples=300)
+@settings(max_examples=at_depth(quick=50, full=300))
 @given(acts=ACTS)
 def test_exactly_what_is_due_and_not_kept_is_anonymised_whatever_happens(acts: list[tuple[str, int]]) -> None:
     life = Life()

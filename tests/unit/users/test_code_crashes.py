@@ -14,8 +14,8 @@ import pytest
 from tests.fakes.users import POLICY, Community
 from tests.support.mortality import Mortal, Mortality, ProcessDied
 from users_service.adapters.contacts import email_key
+from users_service.application.code_redemption import CheckCode, ResetPassword, VerifyEmail
 from users_service.application.code_sending import SendCode
-from users_service.application.handing_in import CheckCode, ResetPassword, VerifyEmail
 from users_service.domain.codes import TRIES, CodeRequest, Purpose
 from users_service.domain.errors import CodeInvalid
 from users_service.domain.membership import Status
@@ -51,7 +51,7 @@ class World:
             members=mortal(there.members),
             codes=mortal(there.codes),
             passwords=mortal(there.passwords),
-            messenger=mortal(there.messenger),
+            sender=mortal(there.sent_messages),
         )
 
     def hand_in(self, digits: str, mortality: Mortality | None = None) -> None:
@@ -102,7 +102,7 @@ def sending(world: World, mortality: Mortality) -> None:
 
 def handing_in(world: World, mortality: Mortality) -> None:
     sending(world, Mortality())
-    world.hand_in(world.community.messenger.sent[-1].digits, mortality)
+    world.hand_in(world.community.sent_messages.sent[-1].digits, mortality)
 
 
 @pytest.mark.parametrize(("purpose", "number", "after"), deaths_of(sending))
@@ -114,7 +114,7 @@ def test_a_sender_that_dies_leaves_a_code_that_works_or_none(purpose: Purpose, n
     for _ in range(2):  # the queue delivers it again, and once too often
         sending(world, Mortality())
 
-    sent = world.community.messenger.sent
+    sent = world.community.sent_messages.sent
     assert 1 <= len(sent) <= 2, "twice only where nobody could know that it had been sent"
     world.hand_in(sent[-1].digits)
     assert world.done
@@ -129,7 +129,7 @@ def test_a_code_whose_process_dies_had_its_effect_or_works_still(purpose: Purpos
     with pytest.raises(ProcessDied):
         handing_in(world, Mortality(number, after))
 
-    digits = world.community.messenger.sent[-1].digits
+    digits = world.community.sent_messages.sent[-1].digits
     if world.done:
         with pytest.raises(CodeInvalid):
             world.hand_in(digits)
@@ -143,7 +143,7 @@ def test_deaths_do_not_give_more_guesses(purpose: Purpose) -> None:
     """Dying is no way to guess on: the try is counted before anything is compared."""
     world = World(purpose)
     sending(world, Mortality())
-    digits = world.community.messenger.sent[-1].digits
+    digits = world.community.sent_messages.sent[-1].digits
     counted = Mortality()
     with pytest.raises(CodeInvalid):
         World(purpose).hand_in("000000", counted)

@@ -8,8 +8,8 @@ import pytest
 from library_common.clock import SystemClock
 from library_common.service_client import ServiceClient, ServiceToken, Timeouts
 from tests.support.scripted_service import Does, ScriptedService
-from users_service.adapters.records import HttpMembersRecords
-from users_service.domain.errors import NeighbourUnavailable
+from users_service.adapters.other_services import HttpMembersRecords
+from users_service.domain.errors import OtherServiceUnavailable
 
 pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
 
@@ -60,7 +60,7 @@ def test_whatever_is_no_answer_makes_no_archive(
 ) -> None:
     other_service.script = [answer]
 
-    with pytest.raises(NeighbourUnavailable):
+    with pytest.raises(OtherServiceUnavailable):
         records.notifications(ANN, soon())
-    with pytest.raises(NeighbourUnavailable):
+    with pytest.raises(OtherServiceUnavailable):
         records.activity(ANN, soon())

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from library_common.http import ServiceApi
 from users_service import bootstrap
-from users_service.application.use_cases import UseCases
+from users_service.bootstrap import UseCases
 from users_service.domain.errors import (
     AccountExpired,
     AccountSuspended,
@@ -14,8 +14,8 @@ from users_service.domain.errors import (
     EmailTaken,
     InvalidCredentials,
     InvalidFields,
-    NeighbourUnavailable,
     NoLongerAllowed,
+    OtherServiceUnavailable,
     OwnRole,
     OwnStatus,
     PasswordNeeded,
@@ -24,6 +24,7 @@ from users_service.domain.errors import (
     StatusTransition,
     StillChanging,
     StillObliged,
+    UnknownValue,
     UserNotFound,
 )
 from users_service.routes import accounts, codes, privacy, sessions
@@ -51,7 +52,8 @@ PROBLEMS: dict[type[Exception], int] = {
     PasswordNeeded: 403,
     StillChanging: 503,
     StillObliged: 409,
-    NeighbourUnavailable: 503,
+    UnknownValue: 503,
+    OtherServiceUnavailable: 503,
 }
 
 

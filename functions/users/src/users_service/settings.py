@@ -6,9 +6,8 @@ from pydantic import Field
 
 from library_common.settings import CallerSettings
 from library_common.text import Line
-from users_service.domain.identity import PASSWORD_MIN_CHARACTERS
+from users_service.domain.credentials import LARGEST_MINIMUM, PASSWORD_MIN_CHARACTERS
 from users_service.domain.membership import Status, Terms
-from users_service.domain.passwords import LARGEST_MINIMUM
 
 
 class UsersSettings(CallerSettings):

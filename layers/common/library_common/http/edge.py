@@ -8,7 +8,6 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from library_common import problems as p
@@ -26,23 +25,22 @@ RESPONSE_HEADERS = "library.response_headers"
 
 
 def with_edge(app: ASGIApp) -> ASGIApp:
-    """`app` behind CORS and the checks that apply to every request."""
-    origins = [o.strip() for o in os.environ.get("CORS_ALLOW_ORIGIN", "*").split(",")]
-    return CORSMiddleware(
-        _Edge(app),
-        allow_origins=origins,
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Correlation-Id"],
-        expose_headers=["ETag", "Idempotency-Replayed", "X-Correlation-Id", "Location", *RATE_LIMIT_HEADERS],
-        max_age=600,
-    )
+    """`app` behind the checks that apply to every request.
+
+    Pages of the origin in `CORS_ALLOW_ORIGIN` may read every answer. The API's gateway answers preflight requests.
+    """
+    origin = os.environ.get("CORS_ALLOW_ORIGIN", "*")
+    exposed = ["ETag", "Idempotency-Replayed", "X-Correlation-Id", "Location", *RATE_LIMIT_HEADERS]
+    always = {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": ", ".join(exposed)}
+    return _Edge(app, always if origin == "*" else {**always, "Vary": "Origin"})
 
 
 class _Edge:
     """Outermost ASGI layer: body limits, trailing slashes, headers of every answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, always: Mapping[str, str]) -> None:
         self._app = app
+        self._always = always
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -59,7 +57,7 @@ class _Edge:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Correlation-Id"] = current().correlation_id
-                for name, value in extra.items():
+                for name, value in {**self._always, **extra}.items():
                     headers.setdefault(name, value)
             await send(message)
 
