@@ -434,7 +434,7 @@ def test_published_events_reach_the_bus(stack: InProcess) -> None:
         ("RevocationsFunction", "one_misunderstood", "RevocationDeadLetters", "detail.id (missing)"),
         ("CodeSender", "one_unreadable", "CodeRequestDeadLetters", "JSONDecodeError: not JSON"),
         ("LoansRecovery", "one_unreadable", "LoanRecoveryDeadLetters", "JSONDecodeError: not JSON"),
-        ("LoansErasure", "not_from_users", "LoanErasureDeadLetters", "it comes from another service"),
+        ("LoansErasure", "not_from_users", "LoanErasureDeadLetters", "MemberErased is accepted from users only"),
     ],
 )
 def test_what_no_consumer_understands_is_set_aside_with_its_reason(
