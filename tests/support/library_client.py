@@ -103,11 +103,10 @@ class LibraryClient:
 
 
 def patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    """The answer to a request that is retried as `Retry-After` says, with a warning in pytest's summary each time.
+    """Sends a request again while the answer is one of `COME_AGAIN` with `Retry-After`; each retry is a pytest warning.
 
-    Only for setting up a test, and for requests that have one effect however often they are sent. Only the documented
-    503, when another service was too slow, is retried: on a busy machine processes take long to start. Every other
-    failure is returned as it is. Where the answer is what a test is about, nothing is retried.
+    Only for setting up a test, and for requests that have one effect however often they are sent. On a busy machine
+    processes take long to start, so another service can be too slow. Every other failure is returned as it is.
     """
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
