@@ -103,10 +103,11 @@ class LibraryClient:
 
 
 def patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    """Sends a request again while the answer is one of `COME_AGAIN` with `Retry-After`; each retry is a pytest warning.
+    """The answer of whoever does as told and comes again, with a warning in pytest's summary for each time.
 
-    Only for setting up a test, and for requests that have one effect however often they are sent. On a busy machine
-    processes take long to start, so another service can be too slow. Every other failure is returned as it is.
+    For arranging only, and with one effect however often it is asked. Only the documented answer that a neighbour was
+    too slow counts, as processes are that have yet to start on a busy machine: what crashed, or fails in any other way,
+    is answered as it is. Where the answer is what a test is about, nobody asks again.
     """
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
