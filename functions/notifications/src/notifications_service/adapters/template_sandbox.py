@@ -20,7 +20,7 @@ from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from notifications_service.domain import local_formats
-from notifications_service.domain.template_parts import MAX_ITEMS, MAX_OUTPUT_BYTES, MAX_SOURCE_BYTES
+from notifications_service.domain.templates import MAX_ITEMS, MAX_OUTPUT_BYTES, MAX_SOURCE_BYTES
 
 _MAX_DEPTH = 40
 _MAX_LOOPS_INSIDE_EACH_OTHER = 2

@@ -4,8 +4,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from notifications_service.domain.template_fields import Field, FieldType
-from notifications_service.domain.template_parts import MAX_ITEMS
+from notifications_service.domain.templates import MAX_ITEMS, Field, FieldType
 
 MAX_LINE = 500
 MAX_PROSE = 2000
