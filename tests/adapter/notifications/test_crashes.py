@@ -65,9 +65,7 @@ def reminding(post: Post) -> None:
 
 
 def announcing(post: Post) -> None:
-    post.announcements.send(
-        AnnouncementRequest(Kind.ANNOUNCEMENT, {"subject": "Closed"}, by="user:L", status="active"), None
-    )
+    post.announcements.send(CLOSED, None)
     post.work()
 
 
