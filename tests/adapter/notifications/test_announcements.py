@@ -31,14 +31,14 @@ CLOSED = {"subject": "Closed on Friday", "message": "We paint the walls."}
 STAFF = Caller("person", "L")
 
 
-def wish(user_ids: tuple[str, ...] = (), **details: Any) -> AnnouncementRequest:
+def announcement(user_ids: tuple[str, ...] = (), **details: Any) -> AnnouncementRequest:
     return AnnouncementRequest(Kind.ANNOUNCEMENT, CLOSED, by="user:L", user_ids=user_ids, status="active", **details)
 
 
 def test_everybody_is_told_once(post: Post) -> None:
     members = [post.services.join() for _ in range(7)]
 
-    post.announcements.send(wish(), None)
+    post.announcements.send(announcement(), None)
     post.work()
     post.minute(3)
 
@@ -53,7 +53,7 @@ def test_members_by_name_are_told_and_nobody_else(post: Post) -> None:
     members = [post.services.join() for _ in range(60)]
     chosen = tuple(member.id for member in members[:55])
 
-    post.announcements.send(wish(chosen), None)
+    post.announcements.send(announcement(chosen), None)
     post.work()
     post.minute(3)
 
@@ -65,7 +65,9 @@ def test_what_it_said_and_whom_it_named_is_kept_no_longer_than_needed(
     post: Post, named: bool, dynamodb: "DynamoDBClient"
 ) -> None:
     members = tuple(post.services.join().id for _ in range(3))
-    announced, _ = post.announcements.send(wish(members if named else (), send_at=NOON + timedelta(hours=1)), None)
+    announced, _ = post.announcements.send(
+        announcement(members if named else (), send_at=NOON + timedelta(hours=1)), None
+    )
     before = stored(dynamodb, announced)
     assert CLOSED["message"] in before
     assert (members[0] in before) is named
@@ -90,9 +92,9 @@ def stored(dynamodb: "DynamoDBClient", broadcast_id: str) -> str:
 def test_the_same_request_again_is_the_same_announcement(post: Post) -> None:
     post.services.join()
     ticket = Ticket.of(STAFF, "POST /api/notifications/send", "key", "{}")
-    first, replayed = post.announcements.send(wish(), ticket)
+    first, replayed = post.announcements.send(announcement(), ticket)
 
-    again, replayed_again = post.announcements.send(wish(), ticket)
+    again, replayed_again = post.announcements.send(announcement(), ticket)
 
     assert (again, replayed, replayed_again) == (first, False, True)
     post.work()
@@ -102,7 +104,7 @@ def test_the_same_request_again_is_the_same_announcement(post: Post) -> None:
 
 def test_a_request_repeated_after_its_moment_is_still_the_same(post: Post) -> None:
     ann = post.services.join()
-    asked = wish((ann.id,), send_at=NOON + timedelta(seconds=5))
+    asked = announcement((ann.id,), send_at=NOON + timedelta(seconds=5))
     ticket = Ticket.of(STAFF, "POST /api/notifications/send", "key", "{}")
     first = post.announcements.send(asked, ticket)
     post.until(NOON + timedelta(seconds=7))
@@ -122,7 +124,7 @@ def test_a_request_repeated_after_its_moment_is_still_the_same(post: Post) -> No
 
 def test_one_for_later_goes_out_then(post: Post) -> None:
     ann = post.services.join()
-    post.announcements.send(wish(send_at=NOON + timedelta(days=2)), None)
+    post.announcements.send(announcement(send_at=NOON + timedelta(days=2)), None)
     post.until(NOON + timedelta(days=1))
     assert (post.listed(ann.id), post.sent()) == ([], [])
 
@@ -131,12 +133,12 @@ def test_one_for_later_goes_out_then(post: Post) -> None:
     assert (post.listed(ann.id), len(post.sent())) == (["announcement"], 1)
 
 
-def test_chosen_ways_count_unless_the_member_wished_otherwise(post: Post) -> None:
+def test_requested_channels_count_unless_the_member_chose_others(post: Post) -> None:
     ann = post.services.join(phone="+254711222333", takes_sms=True)
     ben = post.services.join(phone="+254711222334", takes_sms=True)
     post.preferences.stored[ben.id] = Preferences(channels={Kind.ANNOUNCEMENT: (Channel.EMAIL,)})
 
-    post.announcements.send(wish(channels=(Channel.SMS,)), None)
+    post.announcements.send(announcement(channels=(Channel.SMS,)), None)
     post.work()
     post.minute(3)
 
@@ -146,7 +148,7 @@ def test_chosen_ways_count_unless_the_member_wished_otherwise(post: Post) -> Non
 
 
 @pytest.mark.parametrize(
-    ("wished", "chosen", "listed"),
+    ("chosen", "requested", "listed"),
     [
         ((Channel.EMAIL,), (Channel.SMS,), True),
         ((Channel.PUSH, Channel.SMS), (Channel.EMAIL, Channel.IN_APP), True),
@@ -155,18 +157,18 @@ def test_chosen_ways_count_unless_the_member_wished_otherwise(post: Post) -> Non
         ((), None, False),
     ],
 )
-def test_an_announcement_that_no_chosen_way_can_carry_is_in_the_list_unless_nothing_is_wanted(
-    post: Post, wished: tuple[Channel, ...], chosen: tuple[Channel, ...] | None, listed: bool
+def test_an_announcement_that_no_requested_channel_can_carry_is_in_the_list_unless_nothing_is_wanted(
+    post: Post, chosen: tuple[Channel, ...], requested: tuple[Channel, ...] | None, listed: bool
 ) -> None:
     ann = post.services.join(phone="+254711222333", takes_sms=True)
-    post.preferences.stored[ann.id] = Preferences(channels={Kind.ANNOUNCEMENT: wished})
+    post.preferences.stored[ann.id] = Preferences(channels={Kind.ANNOUNCEMENT: chosen})
 
-    announced, _ = post.announcements.send(wish(channels=chosen), None)
+    announced, _ = post.announcements.send(announcement(channels=requested), None)
     post.work()
     post.minute(3)
 
     assert post.listed(ann.id) == ["announcement"] * listed
-    assert post.announcements.find(announced).notified == (1 if wished else 0), "who wants nothing is told nothing"
+    assert post.announcements.find(announced).notified == (1 if chosen else 0), "who wants nothing is told nothing"
 
 
 def test_told_are_those_it_was_noted_for(post: Post) -> None:
@@ -174,7 +176,7 @@ def test_told_are_those_it_was_noted_for(post: Post) -> None:
     post.preferences.stored[ben.id] = Preferences(channels={Kind.ANNOUNCEMENT: ()})
     post.handle_event(event("MemberErased", eve.id), "c-1")
 
-    announced, _ = post.announcements.send(wish((ann.id, ben.id, eve.id, new_id())), None)
+    announced, _ = post.announcements.send(announcement((ann.id, ben.id, eve.id, new_id())), None)
     post.work()
     post.minute(3)
 
@@ -187,7 +189,7 @@ def test_who_was_told_before_a_process_died_is_told_once_and_counts_once(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     members = tuple(post.services.join().id for _ in range(3))
-    announced, _ = post.announcements.send(wish(members), None)
+    announced, _ = post.announcements.send(announcement(members), None)
     task = post.queue.receive()
     assert task is not None
 
@@ -209,7 +211,7 @@ def test_who_was_told_before_a_process_died_is_told_once_and_counts_once(
 def test_how_far_one_is_can_be_looked_up(post: Post) -> None:
     members = [post.services.join() for _ in range(3)]
     later = NOON + timedelta(days=2)
-    its_id, _ = post.announcements.send(wish(send_at=later, role="patron"), None)
+    its_id, _ = post.announcements.send(announcement(send_at=later, role="patron"), None)
 
     waiting = post.announcements.find(its_id)
     assert (waiting.state, waiting.notified, waiting.send_at, waiting.by) == ("waiting", 0, later, "user:L")
@@ -224,7 +226,7 @@ def test_how_far_one_is_can_be_looked_up(post: Post) -> None:
 
 def test_one_that_is_cancelled_before_its_moment_is_told_to_nobody(post: Post) -> None:
     ann = post.services.join()
-    its_id, _ = post.announcements.send(wish(send_at=NOON + timedelta(minutes=10)), None)
+    its_id, _ = post.announcements.send(announcement(send_at=NOON + timedelta(minutes=10)), None)
 
     for by in ("user:M", "user:N"):
         post.announcements.cancel(its_id, by)
@@ -238,7 +240,7 @@ def test_one_that_is_cancelled_before_its_moment_is_told_to_nobody(post: Post) -
 
 def test_one_that_is_cancelled_half_way_goes_no_further(post: Post) -> None:
     members = [post.services.join() for _ in range(6)]
-    its_id, _ = post.announcements.send(wish(), None)
+    its_id, _ = post.announcements.send(announcement(), None)
     seconds = iter(range(0, 1000, 10))
     slow = post.deliver_announcement
     object.__setattr__(slow, "monotonic", lambda: next(seconds))
@@ -256,7 +258,7 @@ def test_one_that_is_cancelled_half_way_goes_no_further(post: Post) -> None:
 
 def test_one_that_is_done_cannot_be_cancelled(post: Post) -> None:
     post.services.join()
-    its_id, _ = post.announcements.send(wish(), None)
+    its_id, _ = post.announcements.send(announcement(), None)
     post.work()
 
     with pytest.raises(AnnouncementDone):
@@ -267,11 +269,11 @@ def test_one_that_is_done_cannot_be_cancelled(post: Post) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_cancelled_while_it_is_worked_on_it_ends_one_way_or_the_other(dynamodb: "DynamoDBClient", seed: int) -> None:
+def test_cancelled_while_it_is_worked_on_it_ends_done_or_cancelled(dynamodb: "DynamoDBClient", seed: int) -> None:
     dice = Interleaver(random.Random(seed))
     post = Post(lambda: dynamodb, step=dice.step)
     members = [post.services.join() for _ in range(4)]
-    its_id, _ = post.announcements.send(wish(), None)
+    its_id, _ = post.announcements.send(announcement(), None)
     refused: list[Exception] = []
 
     def cancel() -> None:
@@ -293,7 +295,7 @@ def test_cancelled_while_it_is_worked_on_it_ends_one_way_or_the_other(dynamodb: 
 def test_users_being_down_makes_it_late(post: Post) -> None:
     members = [post.services.join() for _ in range(5)]
     post.services.users_down = True
-    post.announcements.send(wish(), None)
+    post.announcements.send(announcement(), None)
     assert post.work() == ["postponed"]
 
     post.services.users_down = False
@@ -304,7 +306,7 @@ def test_users_being_down_makes_it_late(post: Post) -> None:
 
 def test_a_long_one_is_worked_through_in_turns(post: Post) -> None:
     members = [post.services.join() for _ in range(6)]
-    post.announcements.send(wish(), None)
+    post.announcements.send(announcement(), None)
     seconds = iter(range(0, 1000, 20))
     task = post.queue.receive()
     assert task is not None
@@ -322,7 +324,7 @@ def test_an_erased_member_is_passed_over(post: Post) -> None:
     ann, ben = post.services.join(), post.services.join()
     post.handle_event(event("MemberErased", ann.id), "c-1")
 
-    post.announcements.send(wish(), None)
+    post.announcements.send(announcement(), None)
     post.work()
     post.minute(3)
 

@@ -37,23 +37,23 @@ def ready(post: Post) -> None:
     post.services.due_dates["L1"] = LOAN.data["due_date"]
 
 
-def hearing(post: Post) -> None:
+def handling(post: Post) -> None:
     post.handle_event(LOAN, "c-1")
 
 
-def hearing_and_sending(post: Post) -> None:
+def handling_and_sending(post: Post) -> None:
     post.handle_event(PASSWORD, "c-1")
     post.work()
 
 
 def sending_after_a_failure(post: Post) -> None:
     post.providers[Channel.EMAIL].trouble = [(NotSent("Throttling"), False)]
-    hearing_and_sending(post)
+    handling_and_sending(post)
 
 
 def falling_back(post: Post) -> None:
     post.providers[Channel.EMAIL].down = Refused("MessageRejected")
-    hearing_and_sending(post)
+    handling_and_sending(post)
 
 
 def reminding(post: Post) -> None:
@@ -70,8 +70,8 @@ def announcing(post: Post) -> None:
 
 
 EXPECTED: dict[Act, tuple[Channel, str, list[str]]] = {
-    hearing: (Channel.EMAIL, "loan_issued Dune", ["loan_issued"]),
-    hearing_and_sending: (Channel.EMAIL, "password_changed -", ["password_changed"]),
+    handling: (Channel.EMAIL, "loan_issued Dune", ["loan_issued"]),
+    handling_and_sending: (Channel.EMAIL, "password_changed -", ["password_changed"]),
     sending_after_a_failure: (Channel.EMAIL, "password_changed -", ["password_changed"]),
     falling_back: (Channel.SMS, "password_changed -", ["password_changed"]),
     reminding: (Channel.EMAIL, "loan_due_soon Dune", ["loan_issued", "loan_due_soon"]),
@@ -99,7 +99,7 @@ def deaths() -> Iterator[Any]:
 
 def come_again(post: Post, act: Act) -> None:
     """What queues and clients do with what nobody finished."""
-    if act in (hearing, reminding):
+    if act in (handling, reminding):
         post.handle_event(LOAN, "c-1")
     elif act is announcing:
         if not post.client().scan(TableName=TABLE)["Items"]:

@@ -169,7 +169,7 @@ def test_a_changed_password_is_told_by_mail_beyond_them_but_not_by_text(post: Po
     assert (post.lines(ann.id), post.lines(ann.id, Channel.SMS)) == (["password_changed -"], [])
 
 
-def test_nor_to_a_strangers_address_without_end(post: Post) -> None:
+def test_nor_to_an_unproved_address_without_end(post: Post) -> None:
     ann = post.services.join(has_proved_email=False)
     post.limiter.left |= {("unproved_email", ann.id): 0, ("unproved_warning", ann.id): 3}
 
@@ -261,7 +261,7 @@ def test_what_is_sent_by_hand_leaves_most_of_the_day_to_the_library(post: Post, 
     assert post.lines(ann.id, channel)[5:] == [f"{kind.value} A2", f"{kind.value} A3"], "the rest waits"
 
 
-def test_what_goes_over_to_another_way_is_still_sent_by_hand(post: Post) -> None:
+def test_what_goes_over_to_another_channel_is_still_sent_by_hand(post: Post) -> None:
     ann = post.services.join(phone=PHONE, takes_sms=True)
     post.preferences.stored[ann.id] = Preferences(channels=dict.fromkeys(Kind, (Channel.EMAIL, Channel.SMS)))
     post.providers[Channel.EMAIL].down = Refused("MessageRejected")

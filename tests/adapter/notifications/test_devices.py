@@ -296,16 +296,16 @@ def test_after_an_erasure_nothing_is_stored_any_more(dynamodb: Any, devices: Dyn
     def put(path: str, body: object) -> Answer:
         return call(api, api_event("PUT", f"/api/notifications/{path}", body=body, caller=me))
 
-    wished = f"preferences/{ANN}", {"language": "fr"}
+    chosen = f"preferences/{ANN}", {"language": "fr"}
     phone = f"devices/{ANN}/phone", {"platform": "ios", "token": "a-long-token"}
-    assert (put(*wished).status, put(*phone).status) == (200, 200)
+    assert (put(*chosen).status, put(*phone).status) == (200, 200)
     assert (
         replace(post.event_handling, devices=devices).handle_event(event("MemberErased", ANN), "c-1") == "member_erased"
     )
     assert post.push.forgotten == sorted(push.endpoints)
     push.endpoints.clear()
 
-    for refused in (put(*wished), put(*phone)):
+    for refused in (put(*chosen), put(*phone)):
         assert (refused.status, refused.json["code"]) == (404, "user_not_found")
 
     assert push.endpoints == set()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.adapter
 MINUTE = timedelta(minutes=1)
 
 
-def wishing(post: Post, user_id: str, kind: Kind, *channels: Channel) -> None:
+def choosing(post: Post, user_id: str, kind: Kind, *channels: Channel) -> None:
     post.preferences.stored[user_id] = Preferences(channels={kind: channels})
 
 
@@ -74,7 +74,7 @@ def test_what_is_timely_waits_for_the_end_of_quiet_hours_but_not_in_the_list(pos
     assert post.lines(ann.id) == ["membership_changed -"]
 
 
-def test_quiet_hours_wished_for_later_count_as_well(post: Post) -> None:
+def test_quiet_hours_that_were_chosen_later_count_as_well(post: Post) -> None:
     ann = post.services.join()
     post.handle_event(event("MemberStatusChanged", ann.id, old="active", new="suspended"), "c-1")
     post.hours.quiet_until = NOON + timedelta(hours=9)
@@ -87,7 +87,7 @@ def test_quiet_hours_wished_for_later_count_as_well(post: Post) -> None:
 
 def test_a_member_who_wants_none_of_it_gets_none(post: Post) -> None:
     ann = post.services.join()
-    wishing(post, ann.id, Kind.LOAN_ISSUED)
+    choosing(post, ann.id, Kind.LOAN_ISSUED)
 
     post.handle_event(lent(ann.id), "c-1")
     post.minute(3)
@@ -95,17 +95,17 @@ def test_a_member_who_wants_none_of_it_gets_none(post: Post) -> None:
     assert (post.listed(ann.id), post.sent()) == ([], [])
 
 
-def test_a_wish_taken_back_before_it_goes_out_counts(post: Post) -> None:
+def test_a_preference_taken_back_before_it_goes_out_counts(post: Post) -> None:
     ann = post.services.join()
     post.handle_event(lent(ann.id), "c-1")
-    wishing(post, ann.id, Kind.LOAN_ISSUED, Channel.IN_APP)
+    choosing(post, ann.id, Kind.LOAN_ISSUED, Channel.IN_APP)
 
     post.minute(3)
 
     assert post.sent() == []
 
 
-def test_the_language_is_the_wish_before_the_account(post: Post) -> None:
+def test_the_language_is_the_preference_before_the_account(post: Post) -> None:
     ann, ben = post.services.join(language="fr"), post.services.join(language="fr")
     post.preferences.stored[ben.id] = Preferences(language="es")
     for member in (ann, ben):
@@ -326,7 +326,7 @@ def test_a_failed_one_can_be_tried_again_once(post: Post) -> None:
         post.failures.retry(failed.failure_id or "")
 
 
-def test_a_way_that_is_down_is_left_alone_after_a_few_failures(post: Post) -> None:
+def test_a_channel_that_is_down_is_left_alone_after_a_few_failures(post: Post) -> None:
     post.providers[Channel.EMAIL].down = NotSent("ServiceUnavailable")
     members = [post.services.join() for _ in range(8)]
     for member in members:
@@ -381,7 +381,7 @@ def test_one_that_cannot_be_worded_holds_up_no_other(post: Post) -> None:
     assert "loan_issued {{ broken" in post.lines(ann.id)
 
 
-# -- other ways -----------------------------------------------------------------------------------
+# -- other channels -----------------------------------------------------------------------------------
 
 
 def test_a_refused_address_falls_back_to_the_phone_and_then_the_device(post: Post) -> None:
@@ -421,7 +421,7 @@ def test_an_account_without_e_mails_is_texted_instead_if_it_wants_that(post: Pos
     assert post.failures.list(10, None) == ([], None)
 
 
-def test_who_can_be_reached_by_no_chosen_way_finds_it_in_the_list(post: Post) -> None:
+def test_who_can_be_reached_by_no_chosen_channel_finds_it_in_the_list(post: Post) -> None:
     members = {
         "account says no to texts": post.services.join(phone="+254711222333", takes_email=False, takes_sms=False),
         "no number": post.services.join(takes_email=False, takes_sms=True),
@@ -431,7 +431,7 @@ def test_who_can_be_reached_by_no_chosen_way_finds_it_in_the_list(post: Post) ->
     chosen = [(Channel.SMS,), (Channel.SMS,), (Channel.PUSH,), (Channel.EMAIL, Channel.SMS)]
     post.providers[Channel.SMS].down = post.providers[Channel.PUSH].down = Refused("no_address")
     for member, channels in zip(members.values(), chosen, strict=True):
-        wishing(post, member.id, Kind.LOAN_ISSUED, *channels)
+        choosing(post, member.id, Kind.LOAN_ISSUED, *channels)
         post.handle_event(lent(member.id), "c-1")
     assert [post.listed(member.id) for member in members.values()] == [[], [], [], []]
 
@@ -442,9 +442,9 @@ def test_who_can_be_reached_by_no_chosen_way_finds_it_in_the_list(post: Post) ->
     assert (entry.occurred_at, entry.data["title"], unread) == (NOON, "Dune", 1)
 
 
-def test_who_is_told_by_one_of_two_ways_does_not_get_it_in_the_list_as_well(post: Post) -> None:
+def test_who_is_told_by_one_of_two_channels_does_not_get_it_in_the_list_as_well(post: Post) -> None:
     ann = post.services.join(phone="+254711222333", takes_email=False, takes_sms=True)
-    wishing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL, Channel.SMS)
+    choosing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL, Channel.SMS)
 
     post.handle_event(lent(ann.id), "c-1")
     post.minute(3)
@@ -454,18 +454,18 @@ def test_who_is_told_by_one_of_two_ways_does_not_get_it_in_the_list_as_well(post
 
 def test_who_does_not_want_it_any_more_does_not_find_it_in_the_list_either(post: Post) -> None:
     ann = post.services.join()
-    wishing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL)
+    choosing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL)
     post.handle_event(lent(ann.id), "c-1")
-    wishing(post, ann.id, Kind.LOAN_ISSUED)
+    choosing(post, ann.id, Kind.LOAN_ISSUED)
 
     post.minute(3)
 
     assert (post.listed(ann.id), post.sent()) == ([], [])
 
 
-def test_a_way_that_refuses_for_good_leaves_the_notice_in_the_list(post: Post) -> None:
+def test_a_channel_that_refuses_for_good_leaves_the_notice_in_the_list(post: Post) -> None:
     ann = post.services.join()
-    wishing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL)
+    choosing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL)
     post.providers[Channel.EMAIL].down = Refused("MessageRejected")
 
     post.handle_event(lent(ann.id), "c-1")
@@ -475,9 +475,9 @@ def test_a_way_that_refuses_for_good_leaves_the_notice_in_the_list(post: Post) -
     assert [failed.error for failed in post.failures.list(10, None)[0]] == ["MessageRejected"]
 
 
-def test_who_is_told_by_another_way_anyhow_is_no_failure(post: Post) -> None:
+def test_who_is_told_by_another_channel_anyhow_is_no_failure(post: Post) -> None:
     ann = post.services.join(takes_sms=True)
-    wishing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL, Channel.SMS)
+    choosing(post, ann.id, Kind.LOAN_ISSUED, Channel.EMAIL, Channel.SMS)
     post.providers[Channel.SMS].down = Refused("no_address")
 
     post.handle_event(lent(ann.id), "c-1")

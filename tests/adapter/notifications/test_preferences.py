@@ -29,11 +29,11 @@ def test_who_never_said_anything_has_the_defaults(preferences: PreferencesStore)
     assert preferences.of("A") == Preferences()
 
 
-@pytest.mark.parametrize("wished", [ALL, Preferences(version=1)])
-def test_everything_is_read_again(preferences: PreferencesStore, wished: Preferences) -> None:
-    preferences.replace("A", Preferences(), wished)
+@pytest.mark.parametrize("chosen", [ALL, Preferences(version=1)])
+def test_everything_is_read_again(preferences: PreferencesStore, chosen: Preferences) -> None:
+    preferences.replace("A", Preferences(), chosen)
 
-    assert preferences.of("A") == wished
+    assert preferences.of("A") == chosen
     assert preferences.of("B") == Preferences()
 
 

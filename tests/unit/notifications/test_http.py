@@ -112,7 +112,7 @@ def test_notices_are_listed_newest_first_in_the_readers_words(library: Library) 
     assert (answer.json["unread"], answer.json["next_cursor"]) == (2, None)
 
 
-def test_the_list_is_in_the_accounts_language_unless_the_member_wished_for_another(library: Library) -> None:
+def test_the_list_is_in_the_accounts_language_unless_the_member_chose_another(library: Library) -> None:
     library.notices.inbox.add(MEMBER, Kind.LOAN_ISSUED, {"title": "Dawn", "due_date": "2026-12-05T22:30:00Z"})
 
     def heading() -> str:
@@ -177,7 +177,7 @@ def test_pages(library: Library) -> None:
     assert (other.status, fields(other)) == (422, {"cursor"})
 
 
-def test_the_archive_has_wishes_devices_and_every_notice(library: Library) -> None:
+def test_the_archive_has_preferences_devices_and_every_notice(library: Library) -> None:
     told = [library.notices.inbox.add(MEMBER, Kind.LOAN_ISSUED, {"title": f"Book {n}"}).id for n in range(3)]
     library.notices.inbox.add(OTHER, Kind.WELCOME, {})
     library.ask("PUT", f"/preferences/{MEMBER}", {"language": "fr"})
@@ -245,7 +245,7 @@ def test_the_examples_of_the_document_are_sent(library: Library, example: dict[s
 
 
 @pytest.mark.parametrize("example", PreferencesBody.model_json_schema()["examples"])
-def test_the_examples_of_the_document_are_wished(library: Library, example: dict[str, Any]) -> None:
+def test_the_example_preferences_of_the_document_are_accepted(library: Library, example: dict[str, Any]) -> None:
     answer = library.ask("PUT", f"/preferences/{MEMBER}", example)
 
     assert answer.status == 200
@@ -391,15 +391,15 @@ def test_who_said_nothing_sees_what_counts(library: Library) -> None:
 
 
 def test_preferences_are_replaced_as_a_whole_and_what_is_read_can_be_sent_back(library: Library) -> None:
-    wished = {
+    chosen = {
         "channels": {"loan_issued": [], "hold_ready": ["sms", "email", "sms"]},
         "quiet_hours": {"start": "22:00", "end": "07:00"},
         "digest": {"rhythm": "weekly", "at": "18:30", "weekday": 4},
         "language": "FR-ca",
         "time_zone": "Africa/Nairobi",
     }
-    first = library.ask("PUT", f"/preferences/{MEMBER}", wished).json
-    kept = {name: first[name] for name in wished}
+    first = library.ask("PUT", f"/preferences/{MEMBER}", chosen).json
+    kept = {name: first[name] for name in chosen}
     again = library.ask("PUT", f"/preferences/{MEMBER}", kept, If_Match='W/"1"').json
     reset = library.ask("PUT", f"/preferences/{MEMBER}", {}, by=AS_ADMIN).json
 
@@ -408,18 +408,18 @@ def test_preferences_are_replaced_as_a_whole_and_what_is_read_can_be_sent_back(l
     assert (first["language"], first["version"]) == ("fr-CA", 1)
     assert again == first
     assert (reset["version"], reset["language"], reset["channels"]["loan_issued"]) == (2, None, ["email", "in_app"])
-    stale = library.ask("PUT", f"/preferences/{MEMBER}", wished, If_Match='W/"1"')
+    stale = library.ask("PUT", f"/preferences/{MEMBER}", chosen, If_Match='W/"1"')
     assert (stale.status, stale.json["code"]) == (412, "stale_version")
 
 
 def test_what_is_read_can_be_sent_back_as_it_is(library: Library) -> None:
     path = f"/preferences/{MEMBER}"
-    wished = {
+    chosen = {
         "channels": {"loan_issued": ["in_app"]},
         "quiet_hours": {"start": "22:00", "end": "07:00"},
         "digest": {"rhythm": "daily", "at": "18:30"},
     }
-    for changes in ({}, wished, {"language": "fr"}, {"quiet_hours": None}):
+    for changes in ({}, chosen, {"language": "fr"}, {"quiet_hours": None}):
         read = library.ask("GET", path)
         answer = library.ask("PUT", path, {**read.json, **changes}, If_Match=read.headers["etag"])
         assert answer.status == 200
@@ -457,7 +457,7 @@ def test_that_a_password_was_changed_is_always_told_by_email(library: Library, c
     assert more.json["channels"]["password_changed"] == ["email", "sms"]
 
 
-def test_librarians_read_what_others_wish_and_change_only_their_own(library: Library) -> None:
+def test_librarians_read_what_others_preference_and_change_only_their_own(library: Library) -> None:
     librarian = AS_LIBRARIAN["subject"]
     refused = library.ask("PUT", f"/preferences/{MEMBER}", {"language": "fr"}, by=AS_LIBRARIAN)
 
@@ -529,7 +529,7 @@ def test_what_is_one(library: Library, zone: str) -> None:
         ({"colour": "blue"}, "colour"),
     ],
 )
-def test_what_nobody_can_wish(library: Library, body: dict[str, Any], field_: str) -> None:
+def test_what_nobody_can_preference(library: Library, body: dict[str, Any], field_: str) -> None:
     answer = library.ask("PUT", f"/preferences/{MEMBER}", body)
     assert (answer.status, fields(answer)) == (422, {field_})
     assert library.preferences.stored == {}
@@ -658,9 +658,9 @@ def test_every_template_is_listed(library: Library) -> None:
     assert items["digest"]["stored"] == []
 
 
-def test_a_wording_is_stored_used_and_withdrawn(library: Library) -> None:
+def test_a_template_is_stored_used_and_withdrawn(library: Library) -> None:
     stored = library.ask("PUT", "/templates/welcome", KARIBU, by=AS_ADMIN, If_Match='W/"0"')
-    english = next(each for each in stored.json["wordings"] if each["language"] == "en")
+    english = next(each for each in stored.json["templates"] if each["language"] == "en")
 
     assert stored.headers["etag"] == 'W/"1"'
     assert english["parts"]["short"] == {"source": "stored", "fields": KARIBU["short"]}
@@ -678,7 +678,7 @@ def test_a_wording_is_stored_used_and_withdrawn(library: Library) -> None:
     assert library.ask("GET", f"/user/{MEMBER}").json["items"][0]["heading"] == "Welcome to Smart Library"
 
 
-def test_the_same_wording_again_is_no_new_version_and_an_outdated_one_is_refused(library: Library) -> None:
+def test_the_same_template_again_is_no_new_version_and_an_outdated_one_is_refused(library: Library) -> None:
     for _ in range(2):
         assert library.ask("PUT", "/templates/welcome", KARIBU, by=AS_ADMIN).json["version"] == 1
     other = {**KARIBU, "language": "sw"}
@@ -704,7 +704,7 @@ def test_the_same_wording_again_is_no_new_version_and_an_outdated_one_is_refused
         ("welcome", {}, "invalid_request", "body"),
     ],
 )  # fmt: skip
-def test_a_wording_that_is_refused_says_where(
+def test_a_template_that_is_refused_says_where(
     library: Library, name: str, body: dict[str, Any], code: str, wrong: str
 ) -> None:
     stored = library.ask("PUT", f"/templates/{name}", {"language": "en", **body}, by=AS_ADMIN)

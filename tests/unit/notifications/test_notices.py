@@ -223,16 +223,16 @@ def test_a_due_date_that_is_none_is_refused(bad: str) -> None:
 # -- ways, pauses ---------------------------------------------------------------------------------
 
 
-def test_ways_are_the_wish_or_the_usual() -> None:
-    wishes = Preferences(channels={Kind.LOAN_LOST: (Channel.SMS,), Kind.WELCOME: ()})
+def test_channels_are_the_preference_or_the_usual() -> None:
+    preferences = Preferences(channels={Kind.LOAN_LOST: (Channel.SMS,), Kind.WELCOME: ()})
 
-    assert channels_for(Kind.LOAN_ISSUED, wishes) == (Channel.EMAIL, Channel.IN_APP)
-    assert channels_for(Kind.LOAN_LOST, wishes) == (Channel.SMS,)
-    assert channels_for(Kind.WELCOME, wishes) == ()
+    assert channels_for(Kind.LOAN_ISSUED, preferences) == (Channel.EMAIL, Channel.IN_APP)
+    assert channels_for(Kind.LOAN_LOST, preferences) == (Channel.SMS,)
+    assert channels_for(Kind.WELCOME, preferences) == ()
 
 
 @pytest.mark.parametrize(
-    ("channel", "kind", "wished", "takes_email", "takes_sms", "allowed"),
+    ("channel", "kind", "chosen", "takes_email", "takes_sms", "allowed"),
     [
         (Channel.EMAIL, Kind.LOAN_LOST, None, True, False, True),
         (Channel.EMAIL, Kind.LOAN_LOST, None, False, False, False),
@@ -248,14 +248,14 @@ def test_ways_are_the_wish_or_the_usual() -> None:
 def test_what_an_account_forbids_and_what_not(
     channel: Channel,
     kind: Kind,
-    wished: tuple[Channel, ...] | None,
+    chosen: tuple[Channel, ...] | None,
     takes_email: bool,
     takes_sms: bool,
     allowed: bool,
 ) -> None:
-    wishes = Preferences(channels={kind: wished} if wished is not None else {})
+    preferences = Preferences(channels={kind: chosen} if chosen is not None else {})
 
-    assert is_allowed(channel, kind, wishes, takes_email=takes_email, takes_sms=takes_sms) is allowed
+    assert is_allowed(channel, kind, preferences, takes_email=takes_email, takes_sms=takes_sms) is allowed
 
 
 def test_pauses_double_up_to_an_hour_and_vary_by_a_quarter() -> None:

@@ -1,4 +1,4 @@
-"""Notices in words: built-in wordings, fall-back between languages, stored wordings and what breaks."""
+"""Notices in words: built-in templates, fall-back between languages, stored templates and what breaks."""
 
 import time
 from collections.abc import Mapping
@@ -53,25 +53,25 @@ def templates(
     )
 
 
-def store(stored: FakeTemplateStore, name: str, language: str, wording: TemplateText) -> int:
+def store(stored: FakeTemplateStore, name: str, language: str, template: TemplateText) -> int:
     """As if it had been checked by rules that were less strict."""
     before = stored.heads([name])[name]
-    change = Change(before.version + 1, language, FixedClock().now(), "user:admin", withdrawn=not wording)
-    stored.add(name, before, change, wording)
+    change = Change(before.version + 1, language, FixedClock().now(), "user:admin", withdrawn=not template)
+    stored.add(name, before, change, template)
     return change.version
 
 
-# -- the built-in wordings ------------------------------------------------------------------------
+# -- the built-in templates ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", TEMPLATE_NAMES)
 def test_every_template_is_built_in_whole_and_passes_the_check(name: str, language: str) -> None:
-    wording = built_in_text(name, language)
+    template = built_in_text(name, language)
 
-    assert wording is not None
-    assert {part: tuple(text) for part, text in wording.items()} == {p: FIELDS_OF_PART[p] for p in parts_of(name)}
-    assert templates().check(name, language, wording) == []
+    assert template is not None
+    assert {part: tuple(text) for part, text in template.items()} == {p: FIELDS_OF_PART[p] for p in parts_of(name)}
+    assert templates().check(name, language, template) == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -254,9 +254,9 @@ def test_an_announcement_by_text_message_says_what_and_how_it_begins(language: s
 @pytest.mark.parametrize("name", TEMPLATE_NAMES)
 def test_spanish_text_messages_do_without_letters_that_they_lack(name: str) -> None:
     """Leaving out some accents and keeping others reads like mistakes."""
-    wording = built_in_text(name, "es")
-    assert wording is not None
-    written = [wording[Part.SMS]["text"], *([wording[Part.MANY]["heading"]] if Part.MANY in wording else [])]
+    template = built_in_text(name, "es")
+    assert template is not None
+    written = [template[Part.SMS]["text"], *([template[Part.MANY]["heading"]] if Part.MANY in template else [])]
     assert [text for text in written if not text_messages.is_gsm(text)] == []
     words = phrases("es")["words"].values()
     assert [word for word in words if not text_messages.is_gsm(word)] == []
@@ -310,7 +310,7 @@ def test_how_long_a_text_message_is(text: str, length: int, room: int) -> None:
 
 
 @pytest.mark.parametrize("sign", ["Ж", "红"])
-def test_a_wording_of_another_alphabet_has_less_room(sign: str) -> None:
+def test_a_template_of_another_alphabet_has_less_room(sign: str) -> None:
     def check(length: int) -> list[tuple[str, str]]:
         return templates().check("welcome", "uk", {Part.SMS: {"text": sign * length}})
 
@@ -407,10 +407,10 @@ def test_fall_back_is_by_part_and_a_stored_region_comes_first() -> None:
     assert render(Kind.LOAN_ISSUED, Channel.EMAIL, "fr-CA", {"title": "Kindred"}).subject.startswith("Vous")
 
 
-# -- stored wordings ------------------------------------------------------------------------------
+# -- stored templates ------------------------------------------------------------------------------
 
 
-def test_a_stored_wording_counts_within_a_minute_and_so_does_its_end() -> None:
+def test_a_stored_template_counts_within_a_minute_and_so_does_its_end() -> None:
     stored, clock = FakeTemplateStore(), FixedClock()
     using = templates(stored, clock=clock)
 
@@ -437,7 +437,7 @@ def test_what_is_stored_is_looked_up_once_a_minute() -> None:
 @pytest.mark.parametrize(
     "broken", ["{{ title.upper() }}", "{{ gone }}", "{{ title", "{% for c in title %}x{% endfor %}", "{{ title.x }}"]
 )
-def test_a_stored_wording_that_breaks_gives_way_to_the_built_in_one(
+def test_a_stored_template_that_breaks_gives_channel_to_the_built_in_one(
     broken: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stored = FakeTemplateStore()
@@ -452,7 +452,7 @@ def test_a_stored_wording_that_breaks_gives_way_to_the_built_in_one(
     assert "Secret Diary" not in str(told)
 
 
-def test_a_stored_digest_that_burns_time_gives_way_to_the_built_in_one() -> None:
+def test_a_stored_digest_that_burns_time_gives_channel_to_the_built_in_one() -> None:
     work = "{% for g in groups %}{% for h in groups %}{% if " + "==".join(
         ["groups | join('" + "x" * 60 + "') | title"] * 90
     )

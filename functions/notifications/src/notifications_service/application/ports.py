@@ -47,13 +47,11 @@ class Templates(Protocol):
         Days and times are the library's, wherever the reader is: a loan is due on one day only.
         data: plain values. They are shown as they are, never run and never taken for markup. Raises TemplateFailed.
         """
-        ...
 
     def render_many(
         self, notices: list[tuple[Kind, Mapping[str, Any]]], channel: Channel, language: str | None
     ) -> Rendered:
         """Several notices of one visit, or of a digest, as one message; a single one like `render`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -69,11 +67,9 @@ class TemplateEditor(Protocol):
 
     def check(self, name: str, language: str, text: TemplateText) -> list[tuple[str, str]]:
         """What is wrong with it, tried on samples: (field like `email.subject`, why)."""
-        ...
 
     def show(self, name: str, part: Part, language: str, data: Mapping[str, Any], text: PartText) -> RenderedPart:
         """A part filled in. Raises TemplateRefused."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -101,15 +97,12 @@ class TemplateStore(Protocol):
 
     def heads(self, names: Sequence[str]) -> dict[str, TemplateHead]:
         """For every name; an empty one where nothing was ever stored. Strongly consistent."""
-        ...
 
     def text(self, name: str, language: str, version: int) -> TemplateText:
         """The parts of one version."""
-        ...
 
     def add(self, name: str, before: TemplateHead, change: Change, text: TemplateText) -> None:
         """Adds a version and puts it into use. Raises VersionConflict when `before` is not what is stored."""
-        ...
 
 
 # -- members --------------------------------------------------------------------------------------
@@ -120,11 +113,9 @@ class PreferencesStore(Protocol):
 
     def of(self, user_id: str) -> Preferences:
         """The defaults, version 0, for a member who never chose. Strongly consistent."""
-        ...
 
     def replace(self, user_id: str, before: Preferences, preferences: Preferences) -> None:
         """Raises VersionConflict when `before` is not what is stored; UserNotFound for an erased member."""
-        ...
 
 
 class AccountLanguages(Protocol):
@@ -132,11 +123,9 @@ class AccountLanguages(Protocol):
 
     def of(self, user_id: str) -> str | None:
         """None for an account without one, or one that was never read."""
-        ...
 
     def note(self, user_id: str, was: str | None, language: str | None) -> None:
         """Does nothing when the stored language is not `was` any more, nor for erased members."""
-        ...
 
 
 class DeviceStore(Protocol):
@@ -146,11 +135,9 @@ class DeviceStore(Protocol):
 
     def require_place(self, user_id: str, device_id: str, digest: str) -> None:
         """digest: of its token. Raises TooManyDevices when there is no place; UserNotFound for an erased member."""
-        ...
 
     def has_owner(self, digest: str) -> bool:
         """Whether any member has the device with this token digest now. Strongly consistent."""
-        ...
 
     def add(self, user_id: str, device: Device) -> Device | None:
         """Adds the device, or replaces the one with this id; returns the replaced one if it had another token.
@@ -158,16 +145,13 @@ class DeviceStore(Protocol):
         Takes the device away from its former owner. Idempotent. Raises TooManyDevices; UserNotFound for an erased
         member.
         """
-        ...
 
     def remove(self, user_id: str, device_id: str) -> Device | None:
         """Returns what was removed; None when there was none. Idempotent."""
-        ...
 
     def forget(self, user_id: str, endpoint: str) -> bool:
         """Removes the device of an endpoint that does not work any more. True when it was the member's and nobody
         has it now."""
-        ...
 
 
 class PushService(Protocol):
@@ -178,11 +162,9 @@ class PushService(Protocol):
 
         Raises PushNotConfigured, DeviceRefused.
         """
-        ...
 
     def forget(self, endpoint: str) -> None:
         """Idempotent."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -203,15 +185,12 @@ class InboxStore(Protocol):
         self, user_id: str, limit: int, after: Position | None, *, unread_only: bool
     ) -> tuple[list[InboxEntry], Position | None]:
         """Newest first, and where to go on. Raises NoPosition."""
-        ...
 
     def unread(self, user_id: str) -> int:
         """How many are unread, counted up to a thousand."""
-        ...
 
     def mark_read(self, user_id: str, notice_id: str, now: datetime) -> bool:
         """Keeps the time of the first call; False when there is no such notice."""
-        ...
 
 
 # -- notices and deliveries -----------------------------------------------------------------------
@@ -255,15 +234,12 @@ class NoticePlans(Protocol):
 
         Returns when each channel has something to send, as it was planned first, and whether this call planned it.
         """
-        ...
 
     def close(self, user_id: str, now: datetime) -> None:
         """From now on nothing new about a member is stored: `plan` raises MemberErased. Idempotent."""
-        ...
 
     def erase(self, user_id: str) -> None:
         """Removes everything about a member for good. After `close`."""
-        ...
 
 
 class ReminderStore(Protocol):
@@ -271,15 +247,12 @@ class ReminderStore(Protocol):
 
     def waiting(self, user_id: str, reminder_id: str) -> Reminder | None:
         """None when it fired, was dropped, or never was."""
-        ...
 
     def postpone(self, reminder: Reminder, until: datetime) -> None:
         """Does nothing when it does not wait any more."""
-        ...
 
     def drop(self, reminder: Reminder, why: str, now: datetime, *, following: Reminder | None = None) -> None:
         """Plans the following one in the same write. Does nothing when the reminder does not wait any more."""
-        ...
 
 
 class DeliveryStore(Protocol):
@@ -287,22 +260,18 @@ class DeliveryStore(Protocol):
 
     def take(self, lease: Lease, now: datetime) -> bool:
         """Whether the lease is ours now; False while somebody else holds it."""
-        ...
 
     def give_back(self, lease: Lease) -> None: ...
 
     def open(self, user_id: str, channel: Channel) -> list[Delivery]:
         """PENDING and SENDING ones."""
-        ...
 
     def begin(self, lease: Lease, deliveries: Sequence[Delivery]) -> None:
         """PENDING or SENDING -> SENDING, all or none, as they are given. Raises VersionConflict when the lease or a
         delivery is not ours any more."""
-        ...
 
     def put_back(self, deliveries: Sequence[Delivery]) -> None:
         """-> PENDING, with the times and counts they are given with."""
-        ...
 
     def sent(self, deliveries: Sequence[Delivery], now: datetime) -> None: ...
 
@@ -312,15 +281,12 @@ class DeliveryStore(Protocol):
 
     def fall_back(self, delivery: Delivery, to: Delivery, why: str, now: datetime) -> bool:
         """Drops the one and plans the other in its place; False, and nothing written, when the other exists already."""
-        ...
 
     def add_to_inbox(self, user_id: str, entry: InboxEntry, now: datetime) -> None:
         """Adds the notice to the member's list, unless it is there. Does nothing for erased members."""
-        ...
 
     def others(self, delivery: Delivery) -> list[Delivery]:
         """The deliveries of the same notice by other channels, in any state."""
-        ...
 
 
 class FailedDeliveries(Protocol):
@@ -330,15 +296,12 @@ class FailedDeliveries(Protocol):
         self, limit: int, after: Position | None, *, since: datetime | None = None, until: datetime | None = None
     ) -> tuple[list[Delivery], Position | None]:
         """Newest first. since, until: of the time of failure, `since` included. Raises NoPosition."""
-        ...
 
     def begin_anew(self, delivery: Delivery, now: datetime) -> bool:
         """PENDING and due again; False when it is not FAILED under this id any more."""
-        ...
 
     def retry(self, failure_id: str, now: datetime) -> Delivery | None:
         """PENDING and due again; None when there is none that failed under this id."""
-        ...
 
 
 class AnnouncementStore(Protocol):
@@ -346,17 +309,14 @@ class AnnouncementStore(Protocol):
 
     def create(self, announcement: Announcement, ticket: Ticket | None, now: datetime) -> tuple[str, bool]:
         """The id, and whether an earlier request with this ticket created it. Raises IdempotencyKeyReused."""
-        ...
 
     def created_before(self, ticket: Ticket, now: datetime) -> str | None:
         """The id of the announcement that an earlier request created. Raises IdempotencyKeyReused."""
-        ...
 
     def get(self, announcement_id: str) -> Announcement | None: ...
 
     def advance(self, before: Announcement, after: Announcement, look_again: datetime | None, now: datetime) -> None:
         """Stores the progress. look_again: when the sweep finds it; None at the end. Raises VersionConflict."""
-        ...
 
 
 # -- tasks ----------------------------------------------------------------------------------------
@@ -392,7 +352,6 @@ class DueTasks(Protocol):
 
     def due(self, bucket: int, now: datetime, after: Position | None) -> tuple[list[Due], Position | None]:
         """A page of what is due in a bucket, oldest first."""
-        ...
 
 
 class TaskQueue(Protocol):
@@ -402,7 +361,6 @@ class TaskQueue(Protocol):
 
     def waiting(self) -> int:
         """About how many messages nobody has received yet."""
-        ...
 
 
 # -- other services -------------------------------------------------------------------------------
@@ -434,11 +392,9 @@ class Accounts(Protocol):
 
     def find(self, user_id: str) -> Account | None:
         """Raises ServiceUnavailable."""
-        ...
 
     def ids(self, role: str | None, status: str | None, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
         """A page of members, and the next cursor. Raises ServiceUnavailable."""
-        ...
 
 
 class Loans(Protocol):
@@ -449,7 +405,6 @@ class Loans(Protocol):
 
         False for an invalid `due_date`. Raises ServiceUnavailable.
         """
-        ...
 
 
 class RateLimiter(Protocol):
@@ -457,31 +412,26 @@ class RateLimiter(Protocol):
 
     def take(self, limit_name: str, key: str) -> None:
         """Counts one message. Raises TooManyRequests."""
-        ...
 
 
-class Refused(Exception):
-    """This message will never go by this channel: the address or the content is not accepted. `code` says why."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-class NotSent(Exception):
-    """It was certainly not sent; later it may be. `code` says why."""
+class SendingFailed(Exception):
+    """A message was not sent, as far as is known. `code` says why."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
 
 
-class Unknown(Exception):
+class Refused(SendingFailed):
+    """This message will never go by this channel: the address or the content is not accepted."""
+
+
+class NotSent(SendingFailed):
+    """It was certainly not sent; later it may be."""
+
+
+class Unknown(SendingFailed):
     """There was no answer in time: it may have been sent."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 class MessageSender(Protocol):
@@ -489,4 +439,3 @@ class MessageSender(Protocol):
 
     def send(self, account: Account, message: Rendered) -> None:
         """Raises Refused, NotSent or Unknown; `Refused("no_address")` when the member has no address here."""
-        ...

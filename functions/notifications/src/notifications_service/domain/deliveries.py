@@ -1,4 +1,4 @@
-"""One message to one member by one channel, from the moment it is planned, and which of them make a message together.
+"""One notice to one member by one channel, from planning to its end, and which of them make a message together.
 
 PENDING -> SENDING -> SENT. After a failure that is certain, back to PENDING. DROPPED: not wanted any more, or another
 channel took it over. FAILED: given up; an administrator may retry it.
@@ -101,7 +101,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to send to a member by a channel until a moment in time."""
+    """The right to send to a member by a channel for some time."""
 
     user_id: str
     channel: Channel

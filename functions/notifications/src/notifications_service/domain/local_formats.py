@@ -50,7 +50,7 @@ def plain_money(value: Mapping[str, object]) -> dict[str, str]:
 
 
 def written_date(text: str, language: str, zone: tzinfo) -> str:
-    """The day of an RFC 3339 moment by the calendar of that zone. Other text is returned unchanged."""
+    """The day of an RFC 3339 timestamp by the calendar of that zone. Other text is returned unchanged."""
     moment = _moment(text, zone)
     if moment is None:
         return text
@@ -63,7 +63,7 @@ def written_date(text: str, language: str, zone: tzinfo) -> str:
 
 
 def written_time(text: str, language: str, zone: tzinfo) -> str:
-    """The time of day of an RFC 3339 moment by the clock of that zone. Other text is returned unchanged."""
+    """The time of day of an RFC 3339 timestamp by the clock of that zone. Other text is returned unchanged."""
     moment = _moment(text, zone)
     return moment.strftime(_TIMES.get(_base(language), "%H:%M")) if moment is not None else text
 

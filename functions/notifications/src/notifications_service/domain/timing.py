@@ -31,7 +31,7 @@ type FirstAllowed = Callable[[Preferences, Urgency, datetime, tzinfo], datetime]
 
 
 def first_allowed(preferences: Preferences, urgency: Urgency, now: datetime, library_zone: tzinfo) -> datetime:
-    """The first moment, `now` or later, at which a notice may go out; in UTC."""
+    """The first time, `now` or later, at which a notice may go out; in UTC."""
     now = now.astimezone(UTC)
     if urgency is Urgency.INSTANT:
         return now
@@ -61,12 +61,12 @@ def _next_digest(digest: Digest, hours: QuietHours | None, now: datetime, zone: 
     # Each digest is put off by itself: a notice that comes while one waits for the end of quiet hours still joins it.
     today = now.astimezone(zone).date()
     days = (today + timedelta(days=number) for number in _DIGEST_DAYS)
-    moments = (
+    times = (
         _after(hours, _first_instant(day, digest.at, zone), zone)
         for day in days
         if digest.rhythm == DigestRhythm.DAILY or day.weekday() == digest.weekday
     )
-    return min(moment for moment in moments if moment >= now)
+    return min(moment for moment in times if moment >= now)
 
 
 def _after(hours: QuietHours | None, moment: datetime, zone: tzinfo) -> datetime:
