@@ -14,7 +14,7 @@ from notifications_service.adapters.services import DEADLINE_SECONDS
 from notifications_service.adapters.sns import SECONDS
 from notifications_service.application.announcements import LOOK_AGAIN
 from notifications_service.domain.deliveries import BEGIN_WITHIN, CHECK_WITHIN, LEASE, LONGEST_MESSAGE
-from tests.architecture.deployment import Function, functions, load
+from tests.architecture.deployment import Function, arn, function_named, functions, listed, load, of_type, referred
 
 pytestmark = pytest.mark.architecture
 

@@ -15,11 +15,10 @@ from gateway_service.revocations import Revocation
 from library_common.consumers import data_of, read_delivery
 from library_common.events import SOURCE_PREFIX
 from loans_service.erasure import erased_member
-from localstack.embedded import template
-from localstack.embedded.layout import TEMPLATE
 from notifications_service.consumer import read_event
 from notifications_service.domain.notices import DUE_DATE_EVENTS, notice_of
 from notifications_service.domain.templates import own_fields
+from tests.architecture.deployment import of_type
 
 
 class Overheard(Exception):

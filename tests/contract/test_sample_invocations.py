@@ -25,7 +25,6 @@ from loans_service.adapters.dynamodb import DynamoLoans
 from loans_service.domain.loan import Copy, Loan, LoanStatus
 from localstack.embedded import template
 from localstack.embedded.invocations import as_of
-from localstack.embedded.layout import TEMPLATE
 from notifications_service.adapters.announcements import DynamoAnnouncements
 from notifications_service.adapters.inbox import DynamoInbox
 from notifications_service.domain.announcements import Announcement, Audience

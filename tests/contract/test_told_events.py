@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from library_common.events import SOURCE_PREFIX
-from localstack.embedded import template
-from localstack.embedded.layout import TEMPLATE
 from notifications_service.consumer import read_event
 from notifications_service.domain.notices import EVENT_RULES, MEMBER_ERASED, notice_of
 from notifications_service.domain.templates import own_fields
+from tests.architecture.deployment import of_type
 from tests.contract.event_schemas import read, sample_files
 
 pytestmark = pytest.mark.contract

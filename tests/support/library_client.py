@@ -111,11 +111,11 @@ class LibraryClient:
 
 
 def patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    """The answer of whoever does as told and comes again, with a warning in pytest's summary for each time.
+    """The answer once no service was too slow for it: a documented 503 or 409 with Retry-After is asked again.
 
-    For arranging only, and with one effect however often it is asked. Only the documented answer that a other_service was
-    too slow counts, as processes are that have yet to start on a busy machine: what crashed, or fails in any other way,
-    is answered as it is. Where the answer is what a test is about, nobody asks again.
+    On a busy machine processes may take seconds to start. The request must have one effect however often it is sent.
+    Every other answer, such as that of a crash, is returned as it is. Tests of outages do not use this: there the 503
+    is the point. pytest's summary has a warning for each repeat.
     """
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:

@@ -17,7 +17,6 @@ from notifications_service.domain.announcements import Audience
 from notifications_service.domain.errors import AnnouncementDone, AnnouncementNotFound, InvalidFields
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.preferences import Preferences
-from tests.depth import at_depth
 from tests.fakes.post_office import TABLE, Post, event
 from tests.support.clock import NOON
 from tests.support.interleaving import Interleaver

@@ -6,6 +6,7 @@ import pytest
 
 from library_common.clock import to_rfc3339
 from notifications_service.domain.notices import IncomingEvent
+from tests.depth import at_depth
 from tests.fakes.post_office import NAIROBI, Post, event, lent, renewed, shuffled
 from tests.support.clock import NOON
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import ABSENT, Check, ConditionFailed, Expression, Item, Key, Put, Table, Update, Write
-from library_common.ids import dated_id, least_id_of
+from library_common.ids import dated_id, smallest_id_at
 from library_common.versions import VersionConflict
 from notifications_service.adapters.dynamodb import (
     AGENDA,
@@ -175,8 +175,8 @@ class DynamoFailedDeliveries:
     def page(
         self, limit: int, after: Position | None, *, since: datetime | None = None, until: datetime | None = None
     ) -> tuple[list[Delivery], Position | None]:
-        first = least_id_of(since) if since is not None else _BEFORE_ALL_IDS
-        end = least_id_of(until) if until is not None else _AFTER_ALL_IDS
+        first = smallest_id_at(since) if since is not None else _BEFORE_ALL_IDS
+        end = smallest_id_at(until) if until is not None else _AFTER_ALL_IDS
         start = _failed_place(after) if after is not None else None
         if start is not None and not first <= start[AT] <= end:
             raise NoPosition

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from library_common.clock import Clock
-from library_common.ids import moment_of
+from library_common.ids import time_of_id
 from library_common.telemetry import count, logger
 from notifications_service.application.ports import (
     Account,
@@ -165,7 +165,7 @@ class DeliveryOutcomes:
     def _add_to_inbox(self, delivery: Delivery, turn: Turn) -> None:
         """Unless the member wants nothing of this kind."""
         if turn.preferences.channels.get(delivery.kind) != ():
-            entry = InboxEntry(delivery.notice_id, delivery.kind, delivery.data, moment_of(delivery.notice_id))
+            entry = InboxEntry(delivery.notice_id, delivery.kind, delivery.data, time_of_id(delivery.notice_id))
             self.deliveries.add_to_inbox(delivery.user_id, entry, self.clock.now())
 
     def _fell_back(self, delivery: Delivery, turn: Turn, why: str) -> bool:
