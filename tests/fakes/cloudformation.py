@@ -28,7 +28,7 @@ class FakeCloudFormation:
     executed: list[str] = field(default_factory=list)
     _change_sets: dict[str, tuple[str, FakeStack]] = field(default_factory=dict)
 
-    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:
         stack = self._stack(StackName)
         outputs = stack.template.get("Outputs", {})
         return {
@@ -53,17 +53,17 @@ class FakeCloudFormation:
         self._change_sets[change_set] = (name, FakeStack("", json.loads(request["TemplateBody"]), parameters))
         return {"Id": change_set}
 
-    def describe_change_set(self, *, ChangeSetName: str) -> dict[str, str]:  # noqa: N803 - boto3's name
+    def describe_change_set(self, *, ChangeSetName: str) -> dict[str, str]:
         name, wanted = self._change_sets[ChangeSetName]
         current = self.stacks.get(name)
         if current is not None and (current.template, current.parameters) == (wanted.template, wanted.parameters):
             return {"Status": "FAILED", "StatusReason": "The submitted information didn't contain changes."}
         return {"Status": "CREATE_COMPLETE"}
 
-    def delete_change_set(self, *, ChangeSetName: str) -> None:  # noqa: N803 - boto3's name
+    def delete_change_set(self, *, ChangeSetName: str) -> None:
         del self._change_sets[ChangeSetName]
 
-    def execute_change_set(self, *, ChangeSetName: str) -> None:  # noqa: N803 - boto3's name
+    def execute_change_set(self, *, ChangeSetName: str) -> None:
         name, wanted = self._change_sets.pop(ChangeSetName)
         self.executed.append(name)
         current = self.stacks.get(name)
@@ -76,7 +76,7 @@ class FakeCloudFormation:
         wanted.status = "UPDATE_COMPLETE" if current else "CREATE_COMPLETE"
         self.stacks[name] = wanted
 
-    def delete_stack(self, *, StackName: str) -> None:  # noqa: N803 - boto3's name
+    def delete_stack(self, *, StackName: str) -> None:
         self.stacks.pop(StackName, None)
 
     def get_paginator(self, operation: str) -> "_Pages":
@@ -111,5 +111,5 @@ class _Pages:
     client: FakeCloudFormation
     operation: str
 
-    def paginate(self, *, StackName: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - boto3's name
+    def paginate(self, *, StackName: str) -> Iterator[dict[str, Any]]:
         return self.client.pages(self.operation, StackName)

@@ -28,7 +28,7 @@ class Bus:
         self.refuses: set[str] = set()
         self.down = False
 
-    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:
         if self.down:
             raise EndpointConnectionError(endpoint_url="https://events.test")
         self.requests.append(Entries)
@@ -54,11 +54,11 @@ class DeadLetters:
         self.reasons: list[str] = []
         self.asked_for: list[str] = []
 
-    def get_queue_url(self, *, QueueName: str) -> dict[str, str]:  # noqa: N803 - as boto3 has it
+    def get_queue_url(self, *, QueueName: str) -> dict[str, str]:
         self.asked_for.append(QueueName)
         return {"QueueUrl": f"https://sqs.test/{QueueName}"}
 
-    def send_message(self, *, QueueUrl: str, MessageBody: str, MessageAttributes: dict[str, Any]) -> None:  # noqa: N803 - as boto3 has it
+    def send_message(self, *, QueueUrl: str, MessageBody: str, MessageAttributes: dict[str, Any]) -> None:
         assert len(MessageBody.encode()) + len(json.dumps(MessageAttributes)) <= 256 * 1024
         self.queues.add(QueueUrl)
         self.messages.append(json.loads(MessageBody))
