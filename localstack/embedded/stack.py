@@ -76,7 +76,7 @@ class LocalStack:
             with stack._fronted(work) as fronted:
                 yield fronted._seeded() if seed else fronted
         finally:
-            engine.stop_ministack(process, work)
+            engine.stop_ministack(process, work, patience=0)
 
     def _seeded(self) -> LocalStack:
         data = sample.ensure(self._aws, self.stack_name, self.base_url, self.messages, SAMPLE_BOOKS, lambda *_: None)
