@@ -109,12 +109,13 @@ def start_ministack(
     return process
 
 
-def stop_ministack(process: StartedProcess, work: WorkDir) -> bool:
-    """Stops MiniStack so that it saves its state, and removes its temporary files.
+def stop_ministack(process: StartedProcess, work: WorkDir, *, grace_seconds: float = _STOP_SECONDS) -> bool:
+    """Stops MiniStack in order, so that it saves its state, and removes its temporary files.
 
-    Returns whether it ended in time. If not, all changes since its start are lost.
+    ``grace_seconds``: seconds until it is killed if it does not end by itself; 0 when nothing is to be saved.
+    Returns whether it ended by itself in time; if not, what it held since its start is lost.
     """
-    orderly = process.stop(grace_seconds=_STOP_SECONDS)
+    orderly = process.stop(grace_seconds=grace_seconds)
     shutil.rmtree(work.scratch, ignore_errors=True)
     return orderly
 
