@@ -51,7 +51,7 @@ logs: venv ## what a request left in the logs of all functions (ID=its correlati
 mail: venv ## the e-mails and text messages that were sent (EMAIL=... only those to one address)
 	@$(PY) -m localstack.embedded mail
 
-dead-letters: venv ## what was given up (QUEUE=... its messages; ID=... one, wherever it is; REDRIVE=1 with QUEUE sends off again; STACK=... on AWS)
+dead-letters: venv ## what was given up (QUEUE=... its messages; ID=... one, wherever it is; REDRIVE=1 with QUEUE sends off again; SYSTEM=... on AWS)
 	@$(PY) -m localstack.embedded dead-letters
 
 test: venv ## all tests (TEST_DEPTH=full: as deep as CI; AWS_ENDPOINT_URL=...: on that emulator; ARGS=... goes to pytest)
@@ -72,12 +72,16 @@ lint: venv ## style, types, template, import rules
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	MYPYPATH=$(SOURCES) $(VENV)/bin/mypy
-	$(VENV)/bin/cfn-lint template.yaml
+	$(VENV)/bin/cfn-lint template.yaml functions/*/*.yaml
 	$(PY) -m pytest -q tests/architecture
 
 openapi: venv ## write the OpenAPI documents and the page of problem codes
 	$(PY) -m tools.openapi_documents
 	$(PY) -m tools.problem_codes
+
+templates: venv ## write the generated parts of the stacks' templates
+	$(PY) -m tools.stack_templates
+	$(PY) -m tools.api_template
 
 events: venv ## write the event schemas and the sample invocations
 	$(PY) -m tools.event_schemas
@@ -90,7 +94,7 @@ format: venv ## format the code and fix what ruff can fix
 lock: venv ## write the lock files from pyproject.toml (ARGS=--upgrade for newer versions)
 	requirements/lock.sh $(VENV)/bin/uv $(ARGS)
 
-deploy-local: venv ## build, deploy and fill any emulator (AWS_ENDPOINT_URL=http://127.0.0.1:4566)
+deploy-local: venv ## build, deploy and fill any emulator (AWS_ENDPOINT_URL=http://127.0.0.1:4566; SERVICE=loans: only this stack)
 	@$(PY) -m localstack.embedded deploy
 
 sam-cli: venv ## install the SAM CLI into .venv-sam
@@ -107,12 +111,12 @@ sam-local: venv ## functions in containers on the stack of `make run` (ARGS="sta
 	@$(MAKE) --no-print-directory sam-cli
 	@$(PY) -m localstack.embedded sam-local $(ARGS)
 
-deploy: sam-build ## deploy to the AWS account of the current credentials
-	$(WITH_VENV) $(SAM) deploy $(ARGS)
+deploy: sam-build ## deploy to the AWS account of the current credentials (PARAMETERS="AdminEmail=... MailFrom=...", SERVICE=loans: only this stack)
+	@$(WITH_VENV) $(PY) -m tools.deploy -- $(ARGS)
 
 clean: ## remove environments, caches and builds; local state stays (see reset)
 	rm -rf $(VENV) .venv-sam .aws-sam .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: rotate rebuild-analytics logs mail dead-letters openapi events help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
+.PHONY: templates rotate rebuild-analytics logs mail dead-letters openapi events help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
 	sam-validate sam-build sam-local deploy clean

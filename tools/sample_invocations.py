@@ -161,6 +161,21 @@ def _record(table: str, number: int, image: Mapping[str, Any]) -> Event:
     }
 
 
+def scheduled(rule: str, time: str = "2026-11-21T12:00:00Z") -> Event:
+    """What a schedule hands to its function."""
+    return {
+        "version": "0",
+        "id": "5a1e0c5e-0000-4000-8000-000000000002",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": ACCOUNT,
+        "time": time,
+        "region": "us-east-1",
+        "resources": [f"arn:aws:events:us-east-1:{ACCOUNT}:rule/{rule}"],
+        "detail": {},
+    }
+
+
 def queue(name: str, *bodies: object) -> Event:
     """A batch of queue messages."""
     texts = [body if isinstance(body, str) else json.dumps(body) for body in bodies]
@@ -480,42 +495,17 @@ def erasures() -> Iterator[tuple[str, Event]]:
 
 def retention() -> Iterator[tuple[str, Event]]:
     """The round over closed loans: the schedule, and an operator's commands."""
-    yield (
-        "hourly",
-        {
-            "version": "0",
-            "id": "5a1e0c5e-0000-4000-8000-000000000006",
-            "detail-type": "Scheduled Event",
-            "source": "aws.events",
-            "account": ACCOUNT,
-            "time": "2026-11-21T12:00:00Z",
-            "region": "us-east-1",
-            "resources": [f"arn:aws:events:us-east-1:{ACCOUNT}:rule/Hourly"],
-            "detail": {},
-        },
-    )
+    yield "hourly", scheduled("Hourly")
     yield "round_anew", {"anew": True}
     yield "round_with_walk", {"walk": True}
 
 
 def rotation() -> Iterator[tuple[str, Event]]:
     """Keys: the daily run, and commands."""
-    yield (
-        "daily",
-        {
-            "version": "0",
-            "id": "5a1e0c5e-0000-4000-8000-000000000003",
-            "detail-type": "Scheduled Event",
-            "source": "aws.events",
-            "account": ACCOUNT,
-            "time": "2026-11-21T12:00:00Z",
-            "region": "us-east-1",
-            "resources": [f"arn:aws:events:us-east-1:{ACCOUNT}:rule/Daily"],
-            "detail": {},
-        },
-    )
+    yield "daily", scheduled("Daily")
     yield "rotate", {"rotate": ["signing-key", "service:loans"]}
     yield "rotate_compromised", {"rotate": ["service:loans", "service:nobody"], "force": True}
+    yield from rotation_for_stacks().items()
 
 
 def revocations() -> Iterator[tuple[str, Event]]:
@@ -541,20 +531,7 @@ def code_sender() -> Iterator[tuple[str, Event]]:
 
 def membership_expiry() -> Iterator[tuple[str, Event]]:
     """The nightly round: begun by the schedule, gone on with by its queue."""
-    yield (
-        "nightly",
-        {
-            "version": "0",
-            "id": "5a1e0c5e-0000-4000-8000-000000000002",
-            "detail-type": "Scheduled Event",
-            "source": "aws.events",
-            "account": ACCOUNT,
-            "time": "2026-11-22T00:07:00Z",
-            "region": "us-east-1",
-            "resources": [f"arn:aws:events:us-east-1:{ACCOUNT}:rule/nightly"],
-            "detail": {},
-        },
-    )
+    yield "nightly", scheduled("nightly", "2026-11-22T00:07:00Z")
     yield "go_on", queue("MembershipRoundQueue", {"name": "grace gray", "user_id": MEMBER, "failed": 0})
 
 
@@ -583,34 +560,42 @@ def sender() -> Iterator[tuple[str, Event]]:
 
 def sweep() -> Iterator[tuple[str, Event]]:
     """The schedule."""
-    yield (
-        "every_minute",
-        {
-            "version": "0",
-            "id": "5a1e0c5e-0000-4000-8000-000000000004",
-            "detail-type": "Scheduled Event",
-            "source": "aws.events",
-            "account": ACCOUNT,
-            "time": "2026-11-21T12:00:00Z",
-            "region": "us-east-1",
-            "resources": [f"arn:aws:events:us-east-1:{ACCOUNT}:rule/EveryMinute"],
-            "detail": {},
-        },
-    )
+    yield "every_minute", scheduled("EveryMinute")
 
 
-def first_administrator() -> Iterator[tuple[str, Event]]:
-    """What CloudFormation asks during a deployment; the answer goes to `ResponseURL`."""
-    asked = {
+def deployment(resource_type: str, logical_id: str, properties: Mapping[str, Any]) -> Event:
+    """What CloudFormation asks of a custom resource's function; the answer goes to `ResponseURL`."""
+    return {
         "StackId": f"arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/library/5a1e0c5e-0000-4000-8000-000000000003",
         "RequestId": "5a1e0c5e-0000-4000-8000-000000000004",
         "ResponseURL": "https://cloudformation.example.org/answer",
-        "ResourceType": "Custom::FirstAdministrator",
-        "LogicalResourceId": "FirstAdministrator",
-        "ResourceProperties": {"ServiceToken": "the function itself", "Email": "head@example.org"},
+        "ResourceType": resource_type,
+        "LogicalResourceId": logical_id,
+        "ResourceProperties": dict(properties),
     }
+
+
+def first_administrator() -> Iterator[tuple[str, Event]]:
+    """During a deployment with an administrator's address."""
+    properties = {"ServiceToken": "the function itself", "Email": "head@example.org"}
+    asked = deployment("Custom::FirstAdministrator", "FirstAdministrator", properties)
     yield "create", {"RequestType": "Create", **asked}
     yield "delete", {"RequestType": "Delete", "PhysicalResourceId": "FirstAdministrator", **asked}
+
+
+def dead_letters_watch() -> Iterator[tuple[str, Event]]:
+    """The schedule."""
+    yield "every_five_minutes", scheduled("EveryFiveMinutes")
+
+
+def rotation_for_stacks() -> dict[str, Event]:
+    """What CloudFormation asks of the rotation for a stack whose service calls others."""
+    identity = {"ServiceToken": "the function itself", "Service": "loans", "Scopes": "users:read inventory:write"}
+    asked = deployment("Custom::ServiceIdentity", "ServiceIdentity", identity)
+    return {
+        "service_identity": {"RequestType": "Create", **asked},
+        "service_identity_removed": {"RequestType": "Delete", "PhysicalResourceId": "ServiceIdentity", **asked},
+    }
 
 
 def analytics() -> Iterator[tuple[str, Event]]:
@@ -642,20 +627,7 @@ def analytics_rebuild() -> Iterator[tuple[str, Event]]:
     yield "status_of_rebuild", {"action": "status"}
     yield "begin_rebuild", {"action": "begin"}
     yield "finish_refused", {"action": "finish"}
-    yield (
-        "nightly_cleaning",
-        {
-            "version": "0",
-            "id": "5a1e0c5e-0000-4000-8000-000000000002",
-            "detail-type": "Scheduled Event",
-            "source": "aws.events",
-            "account": ACCOUNT,
-            "time": "2026-11-22T02:23:00Z",
-            "region": "us-east-1",
-            "resources": [f"arn:aws:events:us-east-1:{ACCOUNT}:rule/nightly"],
-            "detail": {},
-        },
-    )
+    yield "nightly_cleaning", scheduled("nightly", "2026-11-22T02:23:00Z")
 
 
 FUNCTIONS = {
@@ -668,6 +640,7 @@ FUNCTIONS = {
     "MembershipExpiry": membership_expiry,
     "FirstAdministratorFunction": first_administrator,
     "AdminFunction": admin,
+    "DeadLettersWatch": dead_letters_watch,
     "NotificationsConsumer": notices,
     "SenderFunction": sender,
     "SweepFunction": sweep,

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_ses import SESClient
     from mypy_boto3_ssm import SSMClient
 
@@ -39,10 +38,10 @@ def _session() -> boto3.Session:
 
 
 class Aws:
-    """The clients of one endpoint, made when first asked for."""
+    """The clients of one endpoint, created when first needed."""
 
     def __init__(self, endpoint_url: str) -> None:
-        """``endpoint_url``: where every service of the emulator answers, e.g. http://127.0.0.1:4566."""
+        """``endpoint_url``: the address of all services of the emulator, e.g. http://127.0.0.1:4566."""
         self.endpoint_url = endpoint_url
         self._clients: dict[str, Any] = {}
 
@@ -50,18 +49,21 @@ class Aws:
     def client(self, service: str) -> Any:
         """A boto3 client for ``service``, e.g. "dynamodb"; the same one for every call."""
         if service not in self._clients:
-            self._clients[service] = _session().client(  # type: ignore[call-overload]
-                service,
-                endpoint_url=self.endpoint_url,
-                config=Config(
-                    connect_timeout=5,
-                    read_timeout=60,
-                    retries={"mode": "standard", "max_attempts": 3},
-                    s3={"addressing_style": "path"},
-                    max_pool_connections=32,
-                ),
-            )
+            self._clients[service] = self._new(service)
         return self._clients[service]
+
+    def _new(self, service: str) -> Any:
+        return _session().client(  # type: ignore[call-overload]
+            service,
+            endpoint_url=self.endpoint_url,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=60,
+                retries={"mode": "standard", "max_attempts": 3},
+                s3={"addressing_style": "path"},
+                max_pool_connections=32,
+            ),
+        )
 
     @property
     def apigateway(self) -> APIGatewayClient:
@@ -89,11 +91,6 @@ class Aws:
         return self.client("s3")  # type: ignore[no-any-return]
 
     @property
-    def secretsmanager(self) -> SecretsManagerClient:
-        """Secrets."""
-        return self.client("secretsmanager")  # type: ignore[no-any-return]
-
-    @property
     def ses(self) -> SESClient:
         """E-mail."""
         return self.client("ses")  # type: ignore[no-any-return]
@@ -102,3 +99,13 @@ class Aws:
     def ssm(self) -> SSMClient:
         """Parameters."""
         return self.client("ssm")  # type: ignore[no-any-return]
+
+
+class AccountAws(Aws):
+    """The clients of the AWS account whose credentials the environment holds. Made only on an operator's command."""
+
+    def __init__(self) -> None:
+        super().__init__(endpoint_url="")
+
+    def _new(self, service: str) -> Any:
+        return boto3.client(service)  # type: ignore[call-overload]

@@ -1,54 +1,46 @@
-"""Build and deployment through CloudFormation, as ``sam deploy`` does it, to an emulator's endpoint."""
+"""Packages and deploys all stacks of a system through CloudFormation, to an emulator."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localstack.embedded import package, template
+from localstack.embedded import cloudformation, composition, package, template
 from localstack.embedded.aws import Aws
 from localstack.embedded.engine import Engine
 from localstack.embedded.errors import Refusal
+from localstack.embedded.layout import ROOT, TEMPLATE
 
-if TYPE_CHECKING:
-    from mypy_boto3_cloudformation.literals import CapabilityType, ChangeSetTypeType
-    from mypy_boto3_cloudformation.type_defs import CreateChangeSetInputTypeDef, ParameterTypeDef, StackEventTypeDef
-
-_CAPABILITIES: list[CapabilityType] = [
-    "CAPABILITY_IAM",
-    "CAPABILITY_NAMED_IAM",
-    "CAPABILITY_AUTO_EXPAND",
-]
-_POLL_SECONDS = 0.2
-_DEADLINE_SECONDS = 300.0
-# CloudFormation's limit for a template inside a request.
-_LONGEST_BODY_BYTES = 51_200
+_SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployed stack.
+    """The deployed stacks of a system.
 
-    ``resources``: logical id → (type, physical id), of everything in the stack.
-    ``changed``: False when the engine already had exactly this template and code.
+    ``resources``: logical id → (type, physical id), for logical ids that are in one stack only.
+    ``outputs``: the outputs of all stacks by name, and physical ids (table names, queue addresses) by logical id.
+    ``changed``: the stacks CloudFormation changed now.
+    ``unfinished``: stack → digest of what it was deployed from, for `complete_deployment`.
     """
 
-    stack_name: str
+    system: str
     outputs: Mapping[str, str]
     resources: Mapping[str, tuple[str, str]]
-    changed: bool
+    changed: frozenset[str] = frozenset()
+    unfinished: Mapping[str, str] = field(default_factory=dict)
 
     def only(self, resource_type: str) -> str:
         """The physical id of the one resource of a type. Refuses when there is none or more than one."""
         found = [physical for kind, physical in self.resources.values() if kind == resource_type]
         if len(found) != 1:
-            raise Refusal(f"Stack {self.stack_name} has {len(found)} resources of type {resource_type}, not 1.")
+            raise Refusal(f"{self.system} has {len(found)} resources of type {resource_type}, not 1.")
         return found[0]
 
     def physical_ids(self, resource_type: str) -> dict[str, str]:
@@ -69,63 +61,142 @@ class Deployment:
         return self.physical_ids("AWS::Lambda::Function")
 
     def output(self, name: str) -> str:
-        """One output of the stack. Refuses when the template does not give it."""
+        """An output or a physical id. Refuses when no stack has it."""
         try:
             return self.outputs[name]
         except KeyError:
-            raise Refusal(f"The template has no output {name}.") from None
+            raise Refusal(f"No stack of {self.system} has an output {name}.") from None
 
 
 def deploy(
     aws: Aws,
     engine: Engine,
-    template_file: Path,
+    root: Path,
     build: Path,
-    stack_name: str,
+    system: str,
     parameters: Mapping[str, str],
+    *,
+    service: str | None = None,
 ) -> Deployment:
-    """Packages what the template names, uploads it and brings the stack up to date.
+    """Packages what the templates name, uploads it and brings the stacks up to date, one after the other.
 
-    Refuses with the failing resource and its reason when CloudFormation does not succeed within
-    five minutes.
+    ``parameters``: each stack gets those it declares. ``service``: deploy only this stack.
+    A stack that was deployed from the same template, code and parameters is skipped. Refuses with the failing resource
+    and its reason when CloudFormation does not succeed within five minutes; the stacks before it stay deployed.
     """
-    source = template.load(template_file)
-    bucket = _artifact_bucket(aws, stack_name)
-    uploads = _Uploads(aws, bucket, source, template_file.parent, build, flatten=not engine.applies_layers)
-    body = template.dump(template.with_uploaded_code(source, uploads.put)).encode()
-    build.mkdir(parents=True, exist_ok=True)
-    (build / "packaged.json").write_bytes(body)
-    changed = _apply(aws, stack_name, bucket, body, {**_missing_here(engine), **parameters})
-    return Deployment(
-        stack_name=stack_name, outputs=outputs(aws, stack_name), resources=_resources(aws, stack_name), changed=changed
-    )
+    require_no_single_stack(aws, system)
+    bucket = _artifact_bucket(aws, system)
+    deployed = _deployed_digests(aws, system)
+    given = {**_unsupported(engine), **parameters, "System": system}
+    changed: set[str] = set()
+    unfinished: dict[str, str] = {}
+    for stack in composition.chosen(root, service):
+        source = template.load(stack.template_file)
+        uploads = _Uploads(aws, bucket, source, stack.template_file.parent, build, flatten=not engine.applies_layers)
+        body = template.dump(template.with_uploaded_code(source, uploads.put))
+        own = {name: value for name, value in given.items() if name in source.get("Parameters", {})}
+        digest = hashlib.sha256((body + json.dumps(own, sort_keys=True)).encode()).hexdigest()
+        if deployed.get(stack.name) == digest:
+            continue
+        build.mkdir(parents=True, exist_ok=True)
+        (build / f"{stack.name}.json").write_text(body, encoding="utf-8")
+        if cloudformation.apply(aws, stack.stack_name(system), bucket, body.encode(), own):
+            changed.add(stack.name)
+        unfinished[stack.name] = digest
+    return replace(describe(aws, root, system), changed=frozenset(changed), unfinished=unfinished)
 
 
-def _missing_here(engine: Engine) -> dict[str, str]:
-    """Parameters that leave out what an engine cannot deploy: MiniStack's CloudFormation does not know archives."""
+def describe(aws: Aws, root: Path, system: str) -> Deployment:
+    """The system as it is deployed now."""
+    resources: dict[str, tuple[str, str]] = {}
+    found: dict[str, str] = {}
+    repeated: set[str] = set()
+    for stack in composition.stacks(root):
+        own = _resources(aws, stack.stack_name(system))
+        # Layers and log groups have the same logical id in every stack. Nobody looks them up by it.
+        repeated |= resources.keys() & own.keys()
+        resources |= own
+        found |= _stack_outputs(aws, stack.stack_name(system))
+    single = {logical: both for logical, both in resources.items() if logical not in repeated}
+    ids = {logical: physical for logical, (_, physical) in single.items()}
+    return Deployment(system=system, outputs={**ids, **found}, resources=single)
+
+
+def outputs(aws: Aws, system: str) -> dict[str, str]:
+    """The outputs of a deployed system by name, and physical ids by logical id."""
+    return dict(describe(aws, TEMPLATE, system).outputs)
+
+
+def require_no_single_stack(aws: Aws, system: str) -> None:
+    """Refuses when the whole system is one stack, as it was before each service had its own."""
+    if cloudformation.status_of(aws, system) is not None:
+        raise Refusal(
+            f"{system} was deployed as one stack, and now each service has its own. If it is a local library, "
+            "run `make reset`; otherwise docs/operations.md says how to take over its tables."
+        )
+
+
+def _unsupported(engine: Engine) -> dict[str, str]:
+    """Parameters that leave out what the engine cannot deploy: MiniStack's CloudFormation has no event archives."""
     return {"EventArchive": "None"} if engine.name == "ministack" else {}
 
 
-def outputs(aws: Aws, stack_name: str) -> dict[str, str]:
-    """The outputs of a deployed stack by name."""
-    stack = aws.cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
+def note_finished(aws: Aws, system: str, stack: str, digest: str) -> None:
+    """Notes what a stack was deployed from, once nothing is left to do for it. The next deployment may skip it."""
+    aws.ssm.put_parameter(Name=f"{_digests_path(system)}/{stack}", Value=digest, Type="String", Overwrite=True)
+
+
+def _digests_path(system: str) -> str:
+    return f"/{system}/deployed"
+
+
+def _noted(aws: Aws, system: str) -> dict[str, str]:
+    """Stack → digest, as noted by `note_finished`."""
+    pages = aws.ssm.get_paginator("get_parameters_by_path").paginate(Path=_digests_path(system))
+    return {found["Name"].rpartition("/")[2]: found["Value"] for page in pages for found in page["Parameters"]}
+
+
+def _deployed_digests(aws: Aws, system: str) -> dict[str, str]:
+    """Stack → digest of what it was deployed from, for the stacks whose last operation succeeded."""
+    return {
+        stack: digest
+        for stack, digest in _noted(aws, system).items()
+        if cloudformation.status_of(aws, f"{system}-{stack}") in _SUCCEEDED
+    }
+
+
+def _stack_outputs(aws: Aws, stack_name: str) -> dict[str, str]:
+    try:
+        stack = aws.cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
+    except ClientError as error:
+        if "does not exist" not in error.response["Error"]["Message"]:
+            raise
+        return {}
     return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
 
 
-def archive_name(stack_name: str) -> str:
-    """What the archive of a stack's events is called where CloudFormation cannot make it."""
-    return f"{stack_name}-events"
+def archive_name(system: str) -> str:
+    """The name of a system's event archive where CloudFormation cannot create it."""
+    return f"{system}-events"
 
 
-def remove(aws: Aws, stack_name: str) -> None:
-    """Deletes the stack with its packages and its tables, which a library's stack would keep, and waits."""
-    bucket = _bucket_name(stack_name)
+def remove(aws: Aws, root: Path, system: str) -> None:
+    """Deletes the stacks, their packages, and the tables that stay when a stack is deleted. Waits until all is gone."""
+    bucket = _bucket_name(system)
     try:
-        kept = {physical for kind, physical in _resources(aws, stack_name).values() if kind == "AWS::DynamoDB::Table"}
-        aws.cloudformation.delete_stack(StackName=stack_name)
-        _settle(aws, stack_name)
+        kept = {
+            physical
+            for stack in composition.stacks(root)
+            for kind, physical in _resources(aws, stack.stack_name(system)).values()
+            if kind == "AWS::DynamoDB::Table"
+        }
+        for stack in reversed(composition.stacks(root)):
+            aws.cloudformation.delete_stack(StackName=stack.stack_name(system))
+            cloudformation.wait_until_done(aws, stack.stack_name(system))
+        for stack_name in _noted(aws, system):
+            aws.ssm.delete_parameter(Name=f"{_digests_path(system)}/{stack_name}")
         events = aws.client("events")
-        for archive in events.list_archives(NamePrefix=archive_name(stack_name))["Archives"]:
+        for archive in events.list_archives(NamePrefix=archive_name(system))["Archives"]:
             events.delete_archive(ArchiveName=archive["ArchiveName"])
         for tables in aws.dynamodb.get_paginator("list_tables").paginate():
             for table in kept.intersection(tables["TableNames"]):
@@ -135,19 +206,23 @@ def remove(aws: Aws, stack_name: str) -> None:
                 aws.s3.delete_object(Bucket=bucket, Key=item["Key"])
         aws.s3.delete_bucket(Bucket=bucket)
     except (ClientError, BotoCoreError) as error:
-        raise Refusal(f"Stack {stack_name} could not be removed: {error}") from error
+        raise Refusal(f"{system} could not be removed: {error}") from error
 
 
 def _resources(aws: Aws, stack_name: str) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
-    for page in aws.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_name):
-        for item in page["StackResourceSummaries"]:
-            found[item["LogicalResourceId"]] = (item["ResourceType"], item.get("PhysicalResourceId", ""))
+    try:
+        for page in aws.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_name):
+            for item in page["StackResourceSummaries"]:
+                found[item["LogicalResourceId"]] = (item["ResourceType"], item.get("PhysicalResourceId", ""))
+    except ClientError as error:
+        if "does not exist" not in error.response["Error"]["Message"]:
+            raise
     return found
 
 
 class _Uploads:
-    """Puts packages into the bucket, each under the hash of its content, so once per content."""
+    """Uploads packages to the bucket under the hash of their content, so each content once."""
 
     def __init__(
         self, aws: Aws, bucket: str, source: template.Template, base: Path, build: Path, *, flatten: bool
@@ -167,7 +242,7 @@ class _Uploads:
             layers = template.layer_folders(
                 self._source, template.resources_of(self._source, resource_type)[logical_id]
             )
-        # Several functions are made of the same folder; one package serves them all.
+        # Functions with the same folder share one package.
         same = (resource_type, folder, *layers)
         if same not in self._known:
             self._known[same] = self._package(resource_type, folder, layers)
@@ -181,7 +256,9 @@ class _Uploads:
             entries = package.flattened_entries(path, [self._base / layer for layer in layers], self._build)
         else:
             entries = package.function_entries(path)
-        name = re.sub(r"[^A-Za-z0-9]+", "-", folder).strip("-")
+        lies = path.resolve()
+        name = lies.relative_to(ROOT).as_posix() if lies.is_relative_to(ROOT) else folder
+        name = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
         made = package.write_package(entries, self._build, name)
         key = f"{name}/{made.digest}.zip"
         try:
@@ -191,12 +268,12 @@ class _Uploads:
         return f"s3://{self._bucket}/{key}"
 
 
-def _bucket_name(stack_name: str) -> str:
-    return f"{stack_name}-artifacts"
+def _bucket_name(system: str) -> str:
+    return f"{system}-artifacts"
 
 
-def _artifact_bucket(aws: Aws, stack_name: str) -> str:
-    bucket = _bucket_name(stack_name)
+def _artifact_bucket(aws: Aws, system: str) -> str:
+    bucket = _bucket_name(system)
     try:
         aws.s3.head_bucket(Bucket=bucket)
     except ClientError:
@@ -204,126 +281,18 @@ def _artifact_bucket(aws: Aws, stack_name: str) -> str:
     return bucket
 
 
-def _apply(aws: Aws, stack_name: str, bucket: str, body: bytes, parameters: Mapping[str, str]) -> bool:
-    """Runs a change set to its end; returns False when there was nothing to change."""
-    cloudformation = aws.cloudformation
-    status = _status(aws, stack_name)
-    if status == "ROLLBACK_COMPLETE":
-        # What is left of a failed creation can only be deleted.
-        cloudformation.delete_stack(StackName=stack_name)
-        _settle(aws, stack_name)
-        status = None
-    kind: ChangeSetTypeType = "CREATE" if status in {None, "REVIEW_IN_PROGRESS"} else "UPDATE"
-    given: list[ParameterTypeDef] = [
-        {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
-    ]
-    request: CreateChangeSetInputTypeDef = {
-        "StackName": stack_name,
-        "ChangeSetName": f"deploy-{time.time_ns()}",
-        "ChangeSetType": kind,
-        "Parameters": given,
-        "Capabilities": _CAPABILITIES,
-    }
-    if len(body) <= _LONGEST_BODY_BYTES:
-        request["TemplateBody"] = body.decode()
-    else:
-        key = f"{stack_name}/template.json"
-        aws.s3.put_object(Bucket=bucket, Key=key, Body=body)
-        request["TemplateURL"] = f"{aws.endpoint_url.rstrip('/')}/{bucket}/{key}"
-    try:
-        change_set = cloudformation.create_change_set(**request)["Id"]
-    except ClientError as error:
-        raise Refusal(f"The template was refused: {error.response['Error']['Message']}") from error
-    if not _change_set_ready(aws, change_set):
-        cloudformation.delete_change_set(ChangeSetName=change_set)
-        return False
-    cloudformation.execute_change_set(ChangeSetName=change_set)
-    reached = _settle(aws, stack_name)
-    if reached not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
-        raise Refusal(f"Deploying {stack_name} ended in {reached}: {_first_failure(aws, stack_name)}")
-    return True
-
-
-def _change_set_ready(aws: Aws, change_set: str) -> bool:
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while time.monotonic() < deadline:
-        answer = aws.cloudformation.describe_change_set(ChangeSetName=change_set)
-        if answer["Status"] == "CREATE_COMPLETE":
-            return True
-        if answer["Status"] == "FAILED":
-            reason = answer.get("StatusReason", "no reason given")
-            if "didn't contain changes" in reason or "No updates are to be performed" in reason:
-                return False
-            raise Refusal(f"The change set could not be made: {reason}")
-        time.sleep(_POLL_SECONDS)
-    raise Refusal(f"The change set was not ready within {_DEADLINE_SECONDS:.0f} s.")
-
-
-def _settle(aws: Aws, stack_name: str) -> str | None:
-    """Waits until the stack no longer moves; returns its state, None when it is gone."""
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while time.monotonic() < deadline:
-        status = _status(aws, stack_name)
-        if status is None or not status.endswith("_IN_PROGRESS"):
-            return status
-        time.sleep(_POLL_SECONDS)
-    raise Refusal(f"Stack {stack_name} was not done within {_DEADLINE_SECONDS:.0f} s.")
-
-
-def _status(aws: Aws, stack_name: str) -> str | None:
-    try:
-        status: str = aws.cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]["StackStatus"]
-    except ClientError as error:
-        if "does not exist" in error.response["Error"]["Message"]:
-            return None
-        raise
-    return None if status == "DELETE_COMPLETE" else status
-
-
-def _first_failure(aws: Aws, stack_name: str) -> str:
-    """The resource that failed first in the stack's latest operation, and why."""
-    first: StackEventTypeDef | None = None
-    # Newest first, back to where the operation began.
-    for event in _events(aws, stack_name):
-        status = event.get("ResourceStatus", "")
-        if event.get("LogicalResourceId") == stack_name:
-            if status in {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"}:
-                break
-            if "DescribeEvents" in event.get("ResourceStatusReason", ""):
-                return _first_invalid(aws, stack_name)
-        elif status.endswith("_FAILED") and "cancelled" not in event.get("ResourceStatusReason", "").lower():
-            first = event
-    if first is None:
-        return "no failing resource was reported."
-    return f"{first.get('LogicalResourceId')} ({first.get('ResourceType')}): {first.get('ResourceStatusReason')}"
-
-
-def _first_invalid(aws: Aws, stack_name: str) -> str:
-    """Why CloudFormation did not even begin: what its validation of the latest operation found."""
-    for event in aws.cloudformation.describe_events(StackName=stack_name)["OperationEvents"]:
-        if event.get("EventType") == "VALIDATION_ERROR":
-            reason = event.get("ValidationStatusReason")
-            return f"{event.get('LogicalResourceId')} ({event.get('ResourceType')}): {reason}"
-    return "its validation failed."
-
-
-def _events(aws: Aws, stack_name: str) -> Iterator[StackEventTypeDef]:
-    for page in aws.cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_name):
-        yield from page["StackEvents"]
-
-
 def api_address(aws: Aws, deployment: Deployment) -> str:
-    """Where the API's stage answers for callers on this machine, without a slash at the end."""
+    """The address of the API's stage for callers on this machine, without a slash at the end."""
     api = deployment.only("AWS::ApiGateway::RestApi")
     stage = deployment.only("AWS::ApiGateway::Stage")
     return f"{aws.endpoint_url.rstrip('/')}/_aws/execute-api/{api}/{stage}"
 
 
 def inner_api_address(aws: Aws, engine: Engine, deployment: Deployment) -> str:
-    """Where the API's stage answers for the functions themselves.
+    """The address of the API's stage for the functions.
 
-    MiniStack's functions are processes on this machine; LocalStack's are containers, to which the
-    endpoint's name here means nothing.
+    MiniStack's functions are processes on this machine. LocalStack's are containers, which cannot use this machine's
+    address.
     """
     if engine.name == "ministack":
         return api_address(aws, deployment)

@@ -1,8 +1,8 @@
-"""``sam local`` on a deployed stack: the same tables, bus and queues, with the function under work in a container.
+"""``sam local`` on a deployed system: functions run in containers, on the deployed tables, bus and queues.
 
-SAM knows the template, but none of the names a deployment gave to what is in it. They are read from the
-deployed functions and handed over in a file, together with an address at which containers reach the emulator. Events
-that are samples are handed over as of today.
+SAM knows the templates, but not the names that the deployment gave to tables and queues. This module reads them from
+the deployed functions and passes them to SAM in a file, together with an address at which containers reach the
+emulator. Sample events are passed on as of today.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -27,20 +28,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from localstack.embedded import deploy, docker, engine, template
 from localstack.embedded.aws import DUMMY_CREDENTIALS, REGION, Aws
+from localstack.embedded.composition import APPLICATION
 from localstack.embedded.errors import Refusal
 from localstack.embedded.invocations import refreshed
 from localstack.embedded.layout import ROOT
-from localstack.embedded.relay import relay
 from localstack.embedded.run import stopping_on_signals
 from localstack.embedded.state import StackFile
+from localstack.embedded.tcp_relay import relay
 
 COMMANDS = ("invoke", "start-api", "start-lambda")
 
 _SAM = ROOT / ".venv-sam" / "bin" / "sam"
 _CONFIGURATIONS = ROOT / "samconfig.toml"
 _BUILT_TEMPLATE = ROOT / ".aws-sam" / "build" / "template.yaml"
-# Beside the built one, which names what was built by relative paths.
-_LEVELLED_TEMPLATE = _BUILT_TEMPLATE.with_name("start-api.json")
+_START_API = "start-api.json"
+"""The templates for `start-api` lie beside the built ones, which name what was built by relative paths."""
 _OPTIONAL_AUTHORIZER = "OptionalToken"
 _DOCKERS_INTERFACE = "docker0"
 # How a container calls the machine it runs on, where the engine lives in a virtual machine.
@@ -49,10 +51,10 @@ _LOOPBACK_NAMES = {"127.0.0.1", "localhost", "::1"}
 
 
 def run_local(arguments: Sequence[str], stack_file: Path, container_url: str | None) -> int:
-    """Runs ``sam local`` with ``arguments`` on the stack noted in ``stack_file``; returns its exit code.
+    """Runs ``sam local`` with ``arguments`` on the system noted in ``stack_file``. Returns its exit code.
 
-    ``container_url``: where containers reach the emulator; None finds out. Ctrl-C ends SAM in order. Refuses
-    when something is missing: a command, the SAM CLI, a build, Docker, a stack that answers.
+    ``container_url``: where containers reach the emulator; None finds it out. Ctrl-C stops SAM cleanly. Refuses when
+    the command, the SAM CLI, a build, Docker or the running system is missing.
     """
     if not arguments or arguments[0] not in COMMANDS:
         raise Refusal(f"Say what to run: make sam-local ARGS='start-api' (one of {', '.join(COMMANDS)}).")
@@ -66,16 +68,16 @@ def run_local(arguments: Sequence[str], stack_file: Path, container_url: str | N
     aws = Aws(stack.endpoint_url)
     with (
         _reachable(stack.endpoint_url, container_url) as endpoint,
-        _services_url(aws, stack.stack_name, endpoint) as parameter,
+        _services_url(aws, stack.system, endpoint) as parameter,
         tempfile.TemporaryDirectory() as folder,
     ):
         variables = environment(_deployed_variables(aws, stack), endpoint, parameter)
         environment_file = Path(folder) / "environment.json"
         environment_file.write_text(json.dumps(variables), encoding="utf-8")
         if arguments[0] == "start-api":
-            _LEVELLED_TEMPLATE.write_text(template.dump(levelled(template.load(_BUILT_TEMPLATE))), encoding="utf-8")
+            write_start_api_templates(_BUILT_TEMPLATE)
         arguments = refreshed(arguments, Path(folder), datetime.now(UTC))
-        sys.stderr.write(f"Functions find {stack.stack_name} at {endpoint}\n")
+        sys.stderr.write(f"Functions find {stack.system} at {endpoint}\n")
         return _run(sam_command(arguments, environment_file, platform.machine()))
 
 
@@ -85,9 +87,9 @@ def build_command(machine: str) -> str:
 
 
 def sam_command(arguments: Sequence[str], environment_file: Path, machine: str) -> list[str]:
-    """The command line; options given in ``arguments`` come last and so win."""
+    """The command line. Options in ``arguments`` come last, so they win."""
     subcommand, *rest = arguments
-    described_by = ["--template-file", str(_LEVELLED_TEMPLATE)] if subcommand == "start-api" else []
+    described_by = ["--template-file", str(_BUILT_TEMPLATE.with_name(_START_API))] if subcommand == "start-api" else []
     return [
         str(_SAM), "local", subcommand, "--config-file", str(_CONFIGURATIONS),
         "--config-env", _configuration(machine), "--region", REGION,
@@ -95,28 +97,51 @@ def sam_command(arguments: Sequence[str], environment_file: Path, machine: str) 
     ]  # fmt: skip
 
 
-def levelled(built: template.Template) -> template.Template:
-    """The template with one authorizer for all routes, the one that looks at a token when there is one.
+def write_start_api_templates(built: Path) -> None:
+    """Writes the built root template and that of the API once more, as `for_start_api` changes the API."""
+    root = template.load(built)
+    for application in template.resources_of(root, APPLICATION).values():
+        nested = built.parent / application["Location"]
+        source = template.load(nested)
+        if template.resources_of(source, template.API):
+            changed = nested.with_name(_START_API)
+            changed.write_text(template.dump(for_start_api(source)), encoding="utf-8")
+            application["Location"] = changed.relative_to(built.parent).as_posix()
+    built.with_name(_START_API).write_text(template.dump(root), encoding="utf-8")
 
-    ``sam local start-api`` takes the authorizer of any one method of a path for all its methods, another one at
-    each start. With this one a call without a token reaches the function, which refuses it as the gateway would.
+
+def for_start_api(source: template.Template) -> template.Template:
+    """The API's template with the optional authorizer on every route, and `Cors` in place of preflight operations.
+
+    ``sam local start-api`` takes the authorizer of any one method of a path for all its methods, a different one at
+    each start. With the optional one a call without a token reaches the function, which refuses it as the gateway
+    would. And it answers preflight requests only where `Cors` asks for it: it has no MOCK integrations.
     """
-    changed = copy.deepcopy(built)
+    changed = copy.deepcopy(source)
     for api in template.resources_of(changed, template.API).values():
-        api["Auth"]["DefaultAuthorizer"] = _OPTIONAL_AUTHORIZER
-    for function in template.resources_of(changed, template.FUNCTION).values():
-        for event in function.get("Events", {}).values():
-            event.get("Properties", {}).pop("Auth", None)
+        for operations in api["DefinitionBody"]["paths"].values():
+            preflight = operations.pop("options", None)
+            if preflight is not None:
+                api["Cors"] = _cors(preflight)
+            for operation in operations.values():
+                operation["security"] = [{_OPTIONAL_AUTHORIZER: []}]
     return changed
+
+
+def _cors(preflight: Mapping[str, Any]) -> dict[str, Any]:
+    """SAM's `Cors` with the headers that a preflight operation answers."""
+    (answer,) = preflight["x-amazon-apigateway-integration"]["responses"].values()
+    headers = {name.rpartition(".Access-Control-")[2]: value for name, value in answer["responseParameters"].items()}
+    return {name.replace("-", ""): value for name, value in headers.items()}
 
 
 def environment(
     deployed: Mapping[str, Mapping[str, str]], endpoint: str, services_url_parameter: str
 ) -> dict[str, dict[str, str]]:
-    """What ``--env-vars`` reads: for every function what it was deployed with, and the endpoint for all.
+    """The content of the ``--env-vars`` file: each function's deployed variables, and the endpoint for all functions.
 
-    A function that calls other services is pointed to ``services_url_parameter``: the address in the parameter
-    it was deployed with may mean nothing inside a container.
+    Functions find other services through ``services_url_parameter``: the address in the parameter they were deployed
+    with may not be reachable from a container.
     """
     functions = {}
     for logical_id, variables in deployed.items():
@@ -142,17 +167,17 @@ def _deployed_variables(aws: Aws, stack: StackFile) -> dict[str, dict[str, str]]
 
 
 @contextmanager
-def _services_url(aws: Aws, stack_name: str, endpoint: str) -> Iterator[str]:
+def _services_url(aws: Aws, system: str, endpoint: str) -> Iterator[str]:
     """The name of a parameter that holds, for the length of the block, the API's address for containers."""
-    outputs = deploy.outputs(aws, stack_name)
-    # A name of its own: another `sam local` may run beside this one, with another relay.
-    name = f"/{stack_name}/services-url-in-containers/{os.getpid()}"
+    outputs = deploy.outputs(aws, system)
+    # Its own name: another `sam local` may run at the same time, with another relay.
+    name = f"/{system}/services-url-in-containers/{os.getpid()}"
     address = f"{endpoint}/_aws/execute-api/{outputs['ApiId']}/{outputs['ApiStage']}"
     aws.ssm.put_parameter(Name=name, Value=address, Type="String", Overwrite=True)
     try:
         yield name
     finally:
-        # The emulator may have been stopped meanwhile, and the parameter is gone with it.
+        # The emulator may have been stopped meanwhile.
         with suppress(BotoCoreError, ClientError):
             aws.ssm.delete_parameter(Name=name)
 
@@ -179,10 +204,10 @@ def _bridge_address() -> str | None:
 
 
 def _run(command: Sequence[str]) -> int:
-    # No credentials or profile of the developer get into a container, and none are needed.
+    # The developer's credentials and profile must not get into a container. None are needed.
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     env = own | DUMMY_CREDENTIALS | {"SAM_CLI_TELEMETRY": "0"}
-    # A session of its own: Ctrl-C reaches SAM once, from here, and not in the middle of its cleaning up.
+    # Its own session: Ctrl-C reaches SAM once, from here, and never while it cleans up.
     with stopping_on_signals(), subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True) as sam:
         try:
             return sam.wait()

@@ -188,7 +188,7 @@ def test_nothing_kept_names_a_package_index_or_a_machine() -> None:
         ("--index-url https://packages.example.org/simple", True),
         ('source = { registry = "https://packages.example.org" }', True),
         ("https://nexus.example.org/packages/x.whl", True),
-        ("CodeUri: functions/users", False),
+        ("ContentUri: ../../layers/common", False),
         ("/var/task and /opt/python are where Lambda keeps code", False),
         ("https://api.test/home/page", False),
         ("boto3==1.43.1 --hash=sha256:00", False),

@@ -73,7 +73,7 @@ def test_every_service_has_the_layers_the_rules_speak_of() -> None:
         tells = f"{package}.domain.events" in {module.name for module in deployed()}
         assert ("publisher" in layers) == tells, f"{package}: events and a publisher, or neither"
         only = {module.layer for module in deployed() if module.package == package and module.name.count(".") > 1}
-        assert only <= {"domain", "application", "adapters", "routes"}, package
+        assert only <= {"domain", "application", "adapters", "routes", "schemas"}, package
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from localstack.embedded import template
 from localstack.embedded.layout import ROOT
-from tests.architecture.deployment import load
+from tests.architecture.deployment import load, of_type
 
 pytestmark = pytest.mark.architecture
 
@@ -16,8 +16,8 @@ ALARM = "AWS::CloudWatch::Alarm"
 
 
 def rows(heading: str, cells: int) -> dict[str, list[str]]:
-    """First cell -> the others, of the table under a heading."""
-    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    """First cell -> the others, of the tables under a heading."""
+    section = re.split(r"\n#+ ", re.split(rf"\n#+ {heading}\n", PAGE)[1])[0]
     found = [
         [cell.strip() for cell in line.strip("|").split(" | ")] for line in section.splitlines() if line[:1] == "|"
     ]
@@ -44,9 +44,24 @@ def test_every_alarm_has_a_row_that_says_what_to_do() -> None:
     assert all(all(row) for row in documented.values())
 
 
+def test_every_dead_letter_queue_and_every_job_has_a_row_that_says_what_to_do() -> None:
+    queues = {name for name in template.resources_of(load(), "AWS::SQS::Queue") if name.endswith("DeadLetters")}
+    jobs = {found["FunctionName"]["Ref"] for found in of_type("AWS::Lambda::EventInvokeConfig").values()}
+
+    assert rows("What is in the dead letters", 3).keys() - {"job"} == queues | jobs
+
+
+def test_there_are_at_most_ten_alarms() -> None:
+    """As many as are free of charge; what a further alarm would watch, one of these can often watch, too."""
+    assert len(template.resources_of(load(), ALARM)) <= 10
+
+
 def test_every_alarm_tells_the_operator_if_there_is_one() -> None:
-    told: dict[str, Any] = {"Fn::If": ["HasAlarmEmail", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}
+    topic = "arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:${System}-alarms"
+    told: list[dict[str, Any]] = [{"Fn::Sub": topic}]
     alarms = template.resources_of(load(), ALARM)
+
+    assert load()["Resources"]["AlarmTopic"]["Properties"]["TopicName"] == {"Fn::Sub": "${System}-alarms"}
 
     assert {name for name, alarm in alarms.items() if alarm.get("AlarmActions") != told} == set()
 
@@ -58,5 +73,4 @@ def test_cloudwatch_may_publish_to_the_topic_which_no_key_hides_from_it() -> Non
     assert policy["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     assert policy["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
     assert "KmsMasterKeyId" not in resources["AlarmTopic"]["Properties"]
-    topic = [resources[name].get("Condition") for name in ("AlarmTopic", "AlarmSubscription", "AlarmTopicPolicy")]
-    assert set(topic) == {"HasAlarmEmail"}
+    assert resources["AlarmSubscription"]["Condition"] == "HasAlarmEmail"

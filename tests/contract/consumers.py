@@ -10,16 +10,15 @@ from typing import Any
 
 from moto.events.models import EventPattern
 
-from analytics_service.domain.incoming import understand
+from analytics_service.domain.incoming_events import parse_event
 from gateway_service.revocations import Revocation
 from library_common.consumers import data_of, read_delivery
 from library_common.events import SOURCE_PREFIX
 from loans_service.erasure import erased_member
-from localstack.embedded import template
-from localstack.embedded.layout import TEMPLATE
-from notifications_service.consumer import read_happening
-from notifications_service.domain.notices import LENDING, notice_of
-from notifications_service.domain.template_fields import own_fields
+from notifications_service.consumer import read_event
+from notifications_service.domain.notices import DUE_DATE_EVENTS, notice_of
+from notifications_service.domain.templates import own_fields
+from tests.architecture.deployment import of_type
 
 
 class Overheard(Exception):
@@ -32,7 +31,7 @@ def counted(body: str) -> object:
     What version 1 of BookUpdated leaves out it cannot count, and copies that neither came nor went it need not.
     """
     envelope = read_delivery(body).message.envelope
-    change = understand(envelope.type, envelope.id, envelope.occurred_at, envelope.data)
+    change = parse_event(envelope.type, envelope.id, envelope.occurred_at, envelope.data)
     if change is None and (envelope.type, envelope.version) not in {("BookUpdated", 1), ("CopyStatusChanged", 1)}:
         raise Overheard(envelope.type)
     return change
@@ -40,14 +39,14 @@ def counted(body: str) -> object:
 
 def told(body: str) -> object:
     """As notifications understands it. It hears of every end of sessions and tells of changed passwords only."""
-    event = read_happening(body).message
+    event = read_event(body).message
     notice = notice_of(event, (1, 7, 14))
     if notice is None:
         if event.type not in {"MemberErased", "SessionsRevoked"}:
             raise Overheard(event.type)
         return None
     needed = {field.name for field in own_fields(notice.kind) if not field.optional}
-    needed |= {"loan_id", "due_date"} if event.type in LENDING else set()
+    needed |= {"loan_id", "due_date"} if event.type in DUE_DATE_EVENTS else set()
     if missing := needed - notice.data.keys():
         raise Overheard(f"{event.type} without {', '.join(sorted(missing))}")
     return notice
@@ -67,7 +66,7 @@ def rules() -> dict[str, dict[str, Any]]:
     """The pattern of every rule on our bus."""
     return {
         name: properties["EventPattern"]
-        for name, properties in template.resources_of(template.load(TEMPLATE), "AWS::Events::Rule").items()
+        for name, properties in of_type("AWS::Events::Rule").items()
         if "EventPattern" in properties
     }
 

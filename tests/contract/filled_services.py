@@ -16,55 +16,44 @@ import notifications_service.bootstrap
 import notifications_service.http
 import users_service.http
 from admin_service.adapters.publishers import LambdaPublishers
-from admin_service.adapters.registry import DeclaredQueues
+from admin_service.adapters.registry import RegisteredQueues
 from admin_service.adapters.sqs import SqsQueues
 from admin_service.application.dead_letters import DeadLetters
+from analytics_service.adapters.aliases import DynamoAliases
+from analytics_service.adapters.counter_reader import DynamoCounterReader
 from analytics_service.adapters.dynamodb import DynamoLedger
-from analytics_service.adapters.figures import DynamoFigures
-from analytics_service.adapters.people import DynamoPeople
-from analytics_service.application.applying import Applying
-from analytics_service.application.reporting import Reporting
+from analytics_service.application.apply_events import ApplyEvents
+from analytics_service.application.reports import Reports
 from books_service.adapters.dynamodb import DynamoCatalogue
 from books_service.bootstrap import compose
 from books_service.domain.title import Metadata
 from library_common import aws
 from library_common.clock import SystemClock
+from library_common.configuration import parameters_under
 from library_common.dynamodb import Table
 from library_common.http import ServiceApi
 from library_common.ids import new_id
 from library_common.limits import Unlimited
 from loans_service.adapters.dynamodb import DynamoLoans
-from notifications_service.adapters.account_languages import DynamoAccountLanguages
-from notifications_service.application.api_ports import Wish
-from notifications_service.application.use_cases import NoticeCases
+from notifications_service.application.announcements import AnnouncementRequest
 from notifications_service.domain.kinds import Kind
-from notifications_service.domain.template_fields import samples_of
+from notifications_service.domain.templates import samples_of
 from tests.contract import strict_dynamodb
 from tests.contract.in_process import InProcess
-from tests.fakes.analytics import Counting, created, naming
+from tests.fakes.analytics import Counting, created, title_names
 from tests.fakes.lending import Library
 from tests.fakes.notifications import FakeNotices, FakePush
-from tests.fakes.users import (
-    ADMIN,
-    LIBRARIAN,
-    FakeMembersLoans,
-    FakeMembersRecords,
-    FakePasswords,
-    a_member,
-    session_cases,
-)
+from tests.fakes.users import ADMIN, LIBRARIAN, a_member, use_cases_on
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import person, service
 from users_service.adapters.code_queue import QueuedCodeRequests
 from users_service.adapters.codes import DynamoCodes
-from users_service.adapters.common_passwords import is_common
-from users_service.adapters.contacts import email_key
 from users_service.adapters.dynamodb import DynamoMembers
+from users_service.adapters.passwords import is_common
 from users_service.adapters.sessions import DynamoSessions
 from users_service.application.password_policy import PasswordPolicy
 from users_service.application.registration import Registration
-from users_service.application.use_cases import UseCases
-from users_service.domain.membership import Status, Terms
+from users_service.bootstrap import UseCases
 from users_service.domain.roles import Role
 
 
@@ -104,18 +93,12 @@ def running(stack: InProcess, name: str) -> Iterator[Running]:
 def users_cases(stack: InProcess) -> UseCases:
     """The use cases of users on their table."""
     table = Table(stack.refs["UsersTable"], aws.dynamodb)
-    members, passwords = DynamoMembers(table), FakePasswords()  # bcrypt takes a quarter of a second on purpose
-    return UseCases.of(
-        members=members,
-        passwords=passwords,
-        loans=FakeMembersLoans(),
-        records=FakeMembersRecords(),
+    return use_cases_on(
+        DynamoMembers(table),
+        DynamoSessions(table),
+        DynamoCodes(table),
         policy=PasswordPolicy(is_common),
-        email_key=email_key,
-        terms=Terms(starts_as=Status.ACTIVE, days=365),
         clock=SystemClock(),
-        sessions=session_cases(members, DynamoSessions(table), passwords=passwords, clock=SystemClock()),
-        codes=DynamoCodes(Table(stack.refs["UsersTable"], aws.dynamodb)),
         code_requests=QueuedCodeRequests(stack.refs["CodeRequestQueue"]),
         attempts=Unlimited(),
     )
@@ -142,9 +125,9 @@ def books(stack: InProcess) -> Running:
     """The books service with one title, some copies of which are lent."""
     catalogue = DynamoCatalogue(Table(stack.refs["BooksTable"], aws.dynamodb))
     use_cases = compose(catalogue, clock=SystemClock())
-    title, _ = use_cases.cataloguing.add(Metadata(title="The Dispossessed", author="Ursula K. Le Guin"), 3, None)
+    title = use_cases.titles.add(Metadata(title="The Dispossessed", author="Ursula K. Le Guin"), 3)
     loan_id = new_id()
-    held = use_cases.lending.reserve(title.id, loan_id)[0]
+    held = use_cases.reservations.reserve(title.id, loan_id)
     known = {"book_id": title.id, "barcode": held.barcode, "loan_id": loan_id}
     return Running(books_service.http.build(lambda: use_cases), known)
 
@@ -166,12 +149,10 @@ def admin(stack: InProcess) -> Running:
     """The admin service with one dead letter."""
     queue = "RevocationDeadLetters"
     aws.sqs().send_message(QueueUrl=stack.refs[queue], MessageBody="{}")
-    stored = {name: stack.client("ssm").get_parameter(Name=name) for name in ("DeadLetterQueues", "EventPublishers")}
-    declared, publishers = (answer["Parameter"]["Value"] for answer in stored.values())
     dead_letters = DeadLetters(
-        declared=DeclaredQueues(lambda: declared),
+        declared=RegisteredQueues(lambda: list(parameters_under(f"/{SYSTEM}/dead-letters"))),
         queues=SqsQueues(wait_seconds=0),
-        publishers=LambdaPublishers(lambda: publishers),
+        publishers=LambdaPublishers(lambda: list(parameters_under(f"/{SYSTEM}/publishers"))),
     )
     return Running(admin_service.http.build(lambda: dead_letters), {"queue": queue})
 
@@ -180,27 +161,28 @@ def analytics(stack: InProcess) -> Running:
     """The analytics service, which has counted one loan."""
     counting = Counting(clock=FixedClock())
     table = Table(stack.refs["AnalyticsTable"], aws.dynamodb)
-    figures, people = DynamoFigures(table, counting.generations), DynamoPeople(table)
+    counters, aliases = DynamoCounterReader(table, counting.generations), DynamoAliases(table)
     ledger = DynamoLedger(table, counting.clock)
-    applying = Applying(ledger, people, counting.generations, counting.calendar, counting.clock.sleep, counting.hot)
+    apply_events = ApplyEvents(
+        ledger, aliases, counting.generations, counting.calendar, counting.clock.sleep, counting.hot
+    )
     user_id = new_id()
-    applying.apply([created(new_id(), "2026-11-20T09:00:00Z", "2026-12-04T20:59:59Z", user=user_id)])
-    reporting = Reporting(figures, naming(applying), people, counting.calendar, counting.clock)
-    return Running(analytics_service.http.build(lambda: reporting), {"user_id": user_id})
+    apply_events.apply([created(new_id(), "2026-11-20T09:00:00Z", "2026-12-04T20:59:59Z", user=user_id)])
+    reports = Reports(counters, title_names(apply_events), aliases, counting.calendar, counting.clock)
+    return Running(analytics_service.http.build(lambda: reports), {"user_id": user_id})
 
 
 def notifications(stack: InProcess) -> Running:
     """The notifications service with a member who was told something, and a message that did not get through."""
     notices, member = FakeNotices(SystemClock()), new_id()
-    table = Table(stack.refs["NotificationsTable"], aws.dynamodb)
-    cases = notifications_service.bootstrap.compose_members(table)
-    cases = replace(cases, devices=replace(cases.devices, push=FakePush()))
-    templates = notifications_service.bootstrap.templates_on(table)
-    about = NoticeCases.of(notices.ports, templates, cases.wishes, DynamoAccountLanguages(table), SystemClock())
-    told = notices.inbox.tell(member, Kind.LOAN_ISSUED, samples_of(Kind.LOAN_ISSUED))
-    notices.failures.add(member, delivery_id=told.id)
+    cases = notifications_service.bootstrap.compose(Table(stack.refs["NotificationsTable"], aws.dynamodb))
+    about_notices = notices.use_cases(cases.inbox.templates, cases.inbox.preferences, cases.inbox.languages)
+    cases = replace(cases, devices=replace(cases.devices, push=FakePush()), **about_notices)
+    told = notices.inbox.add(member, Kind.LOAN_ISSUED, samples_of(Kind.LOAN_ISSUED))
+    notices.failed.add(member, delivery_id=told.id)
     closed = {"subject": "Closed on Friday", "message": "We are back on Saturday."}
-    announcement, _ = notices.announce.announce(Wish(Kind.ANNOUNCEMENT, closed, by=f"user:{new_id()}"), None)
+    request = AnnouncementRequest(Kind.ANNOUNCEMENT, closed, by=f"user:{new_id()}")
+    announcement, _ = cases.announcements.send(request, None)
     known = {
         "user_id": member,
         "notification_id": told.id,
@@ -208,7 +190,7 @@ def notifications(stack: InProcess) -> Running:
         "device_id": "phone-1",
         "name": Kind.LOAN_ISSUED.value,
     }
-    return Running(notifications_service.http.build(lambda: cases, lambda: about), known, (("user_ids", "audience"),))
+    return Running(notifications_service.http.build(lambda: cases), known, (("user_ids", "audience"),))
 
 
 SERVICES: dict[str, Callable[[InProcess], Running]] = {

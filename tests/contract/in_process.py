@@ -1,9 +1,10 @@
-"""The functions of the template in this process, on moto: with their tables, queues, secrets and environment.
+"""The functions of all stacks in this process, on moto: with their tables, queues, keys and environment.
 
 No Lambda, no API Gateway, no streams: handlers are called directly. What moto cannot do (capacity, concurrency,
 idempotency tokens) is not tested with this.
 """
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -16,11 +17,11 @@ import boto3
 
 from library_common.tokens import SigningKey
 from localstack.embedded import template as sam
-from localstack.embedded.layout import TEMPLATE
+from tests.architecture import deployment
 from tests.support.moto_engine import aws_in_moto
 
 REGION = "us-east-1"
-STACK_NAME = "library-in-process"
+SYSTEM = "library-in-process"
 NOBODY_LISTENS = "http://127.0.0.1:9"
 """Where the services' address points to: the port of `discard`, on which connecting is refused."""
 
@@ -33,7 +34,7 @@ type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 class InProcess:
     """The stack's resources in moto. Use inside of `running()`."""
 
-    template: Mapping[str, Any] = field(default_factory=lambda: sam.load(TEMPLATE))
+    template: Mapping[str, Any] = field(default_factory=deployment.load)
     signing_key: SigningKey = field(default_factory=SigningKey.generate)
     refs: dict[str, str] = field(default_factory=dict)
     _clients: dict[str, Any] = field(default_factory=dict)
@@ -55,8 +56,7 @@ class InProcess:
         properties = self.functions[logical_id]
         wanted = {
             name: self.resolve(value)
-            for given in (self.template["Globals"]["Function"], properties)
-            for name, value in given["Environment"]["Variables"].items()
+            for name, value in properties["Environment"]["Variables"].items()
             if value != NO_VALUE
         }
         module, _, attribute = properties["Handler"].rpartition(".")
@@ -82,8 +82,6 @@ class InProcess:
             ((kind, argument),) = value.items()
             if kind == "Ref":
                 return self.refs[argument]
-            if kind == "Fn::GetAtt" and argument[1] == "Value":
-                return self.resolve(self.template["Resources"][argument[0]]["Properties"]["Value"])
             if kind == "Fn::Sub":
                 text = str(argument)
                 for name, ref in self.refs.items():
@@ -94,43 +92,41 @@ class InProcess:
         return str(value)
 
     def _make(self) -> None:
-        self.refs = {"AWS::StackName": STACK_NAME, "AWS::Region": REGION}
+        self.refs = {"AWS::Region": REGION}
         for name, parameter in self.template["Parameters"].items():
             self.refs[name] = str(parameter.get("Default", ""))
+        self.refs["System"] = SYSTEM
+        parameters: dict[str, Mapping[str, Any]] = {}
         for logical_id, resource in self.template["Resources"].items():
             properties = resource.get("Properties", {})
             match resource["Type"]:
                 case "AWS::DynamoDB::Table":
-                    self.refs[logical_id] = self._table(logical_id, properties)
+                    name = self.resolve(properties.get("TableName", logical_id))
+                    self.refs[logical_id] = self._table(name, properties)
                 case "AWS::SQS::Queue":
-                    self.refs[logical_id] = self.client("sqs").create_queue(QueueName=logical_id)["QueueUrl"]
+                    name = self.resolve(properties["QueueName"])
+                    self.refs[logical_id] = self.client("sqs").create_queue(QueueName=name)["QueueUrl"]
                 case "AWS::Events::EventBus":
                     self.refs[logical_id] = self.resolve(properties["Name"])
                     self.client("events").create_event_bus(Name=self.refs[logical_id])
-                case "AWS::SecretsManager::Secret":
-                    self.refs[logical_id] = self.client("secretsmanager").create_secret(Name=logical_id)["ARN"]
                 case "AWS::SSM::Parameter":
-                    self.refs[logical_id] = self.resolve(properties["Name"]) if "Name" in properties else logical_id
-        # The two that are written after deployment, and the one whose value is a parameter of the template.
-        self._parameter("ServicesUrlParameter", NOBODY_LISTENS)
-        self.put_keys_back()
-        self._parameter("LoanPolicyParameter", self.refs["LoanPolicy"])
+                    self.refs[logical_id] = self.resolve(properties["Name"])
+                    parameters[logical_id] = properties
         self.refs |= {name: name for name in self.functions}
-        for parameter in ("DeadLetterQueues", "EventPublishers"):
-            self._parameter(parameter, self.resolve(self.template["Resources"][parameter]["Properties"]["Value"]))
+        for logical_id, properties in parameters.items():
+            # Its real value names the API, which is not here.
+            elsewhere = logical_id == "ServicesUrlParameter"
+            value = NOBODY_LISTENS if elsewhere else self.resolve(properties["Value"])
+            self._parameter(self.refs[logical_id], value)
+        self.put_keys_back()
 
     def put_keys_back(self) -> None:
-        """Makes keys and secrets what they were in the beginning: one key each, and the signing key published."""
-        for logical_id, properties in sam.resources_of(dict(self.template), "AWS::SecretsManager::Secret").items():
-            generated = "GenerateSecretString" in properties
-            value = '{"current": "' + "s" * 64 + '"}' if generated else self.signing_key.to_json()
-            self.client("secretsmanager").put_secret_value(SecretId=self.refs[logical_id], SecretString=value)
-        self.client("ssm").put_parameter(
-            Name=f"/{STACK_NAME}/token-verification-keys",
-            Value=self.signing_key.public_jwks_json(),
-            Type="String",
-            Overwrite=True,
-        )
+        """Makes keys what they were in the beginning: one of each, and the public signing key published."""
+        self._parameter(f"/{SYSTEM}/keys/token-signing", self.signing_key.to_json(), secure=True)
+        for service, scopes in deployment.service_identities().items():
+            ring = {"current": "s" * 64, "scopes": " ".join(sorted(scopes))}
+            self._parameter(f"/{SYSTEM}/keys/services/{service}", json.dumps(ring), secure=True)
+        self._parameter(f"/{SYSTEM}/token-verification-keys", self.signing_key.public_jwks_json())
 
     def _table(self, name: str, properties: Mapping[str, Any]) -> str:
         taken = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
@@ -151,8 +147,9 @@ class InProcess:
         records: list[dict[str, Any]] = streams.get_records(ShardIterator=iterator, Limit=1000)["Records"]
         return records
 
-    def _parameter(self, logical_id: str, value: str) -> None:
-        self.client("ssm").put_parameter(Name=self.refs[logical_id], Value=value, Type="String", Overwrite=True)
+    def _parameter(self, name: str, value: str, *, secure: bool = False) -> None:
+        kind = "SecureString" if secure else "String"
+        self.client("ssm").put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)
 
     def indexes(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """Table -> index -> its key attributes, partition key first."""

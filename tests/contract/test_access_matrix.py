@@ -22,7 +22,7 @@ from tests.contract.in_process import InProcess
 from tests.support import access_matrix
 from tests.support.access_matrix import Caller, Route, Things, asked, expected, seen
 from tests.support.lambda_events import api_event, call
-from tests.unit.gateway.sources import Revoked, Told
+from tests.unit.gateway.sources import CachedSource, Revoked
 from tools import services
 
 pytestmark = pytest.mark.contract
@@ -61,11 +61,11 @@ def callers(stack: InProcess, things: Things) -> list[Caller]:
 
 @pytest.fixture(scope="module")
 def keyring(stack: InProcess) -> Keyring:
-    def told(secret: str) -> Told:
-        return Told(lambda: json.dumps({"current": secret}))
-
-    granted = {name: (told(SECRETS[name]), scopes) for name, scopes in service_identities().items()}
-    return Keyring(jwks=Told(stack.signing_key.public_jwks_json), services=granted)
+    granted = {
+        name: json.dumps({"current": SECRETS[name], "scopes": " ".join(scopes)})
+        for name, scopes in service_identities().items()
+    }
+    return Keyring(jwks=CachedSource(stack.signing_key.public_jwks_json), services=CachedSource(lambda: granted))
 
 
 def test_every_route_lets_in_exactly_whom_it_declares(

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from books_service.adapters.dynamodb import DynamoCatalogue
-from books_service.application.cataloguing import Change
+from books_service.application.titles import TitleChange
 from books_service.bootstrap import compose
 from books_service.domain.stock import CopyStatus
 from books_service.domain.title import Metadata
@@ -30,7 +30,7 @@ from tests.fakes.lending import Library
 from tests.fakes.users import ADMIN, LIBRARIAN, any_version
 from tests.support.clock import FixedClock
 from users_service.application.registration import Registration
-from users_service.domain.decisions import StatusWish
+from users_service.domain.account_changes import StatusUpdate
 from users_service.domain.membership import Status
 from users_service.domain.roles import Role
 
@@ -43,7 +43,7 @@ class Bus:
 
     entries: list[dict[str, Any]] = field(default_factory=list)
 
-    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:
         self.entries += Entries
         return {"FailedEntryCount": 0, "Entries": [{"EventId": "e"} for _ in Entries]}
 
@@ -90,12 +90,12 @@ def test_users_emits_what_its_schemas_say(stack: InProcess, monkeypatch: pytest.
         Registration(name="Ann Lee", email="ann@example.org", role=Role.PATRON), caller=LIBRARIAN, ticket=None
     )
     user_id = registered.user.id
-    for wish in (
-        StatusWish(Status.SUSPENDED, reason="lost card", until=datetime.now(UTC) + timedelta(days=14)),
-        StatusWish(Status.ACTIVE),
-        StatusWish(Status.SUSPENDED, reason="unpaid fines"),
+    for update in (
+        StatusUpdate(Status.SUSPENDED, reason="lost card", until=datetime.now(UTC) + timedelta(days=14)),
+        StatusUpdate(Status.ACTIVE),
+        StatusUpdate(Status.SUSPENDED, reason="unpaid fines"),
     ):
-        use_cases.change_status(user_id, wish, caller=LIBRARIAN, accept=any_version)
+        use_cases.change_status(user_id, update, caller=LIBRARIAN, accept=any_version)
     use_cases.promote(user_id, Role.FACULTY, caller=ADMIN, accept=any_version)
     use_cases.erase(user_id)
 
@@ -106,11 +106,11 @@ def test_loans_emits_what_its_schemas_say(stack: InProcess, monkeypatch: pytest.
     # The fake's place is taken by the real thing, which implements the same port.
     library = Library(loans=cast("Any", DynamoLoans(stack.refs["LoansTable"], aws.dynamodb)))
     for number, condition in enumerate(Condition):
-        library.shelf.genre = "g" * 100 if number else None
+        library.books.genre = "g" * 100 if number else None
         loan = library.lend(library.member(), library.title())
         library.clock.advance(timedelta(days=7))
-        library.renewing.extend(loan)
-        library.returning.give_back(library.history.one(loan.id), condition=condition)
+        library.renewal.renew(loan)
+        library.returns.return_copy(library.history.one(loan.id), condition=condition)
 
     entries = published(stack, monkeypatch, "LoansPublisher", "LoansTable")
     assert_as_promised("loans", entries)
@@ -124,12 +124,12 @@ def test_anonymising_loans_tells_nobody_anything(stack: InProcess, monkeypatch: 
     member = library.member()
     loans = [library.lend(member, library.title(), key) for key in (None, "k")]
     for loan in loans:
-        library.returning.give_back(loan, condition=Condition.GOOD)
+        library.returns.return_copy(loan, condition=Condition.GOOD)
     told = published(stack, monkeypatch, "LoansPublisher", "LoansTable")
     images = len(stack.stream("LoansTable"))
 
     for loan in loans:
-        assert library.forgetting.forget(library.history.one(loan.id))
+        assert library.anonymisation.anonymise(library.history.one(loan.id))
 
     assert len(stack.stream("LoansTable")) == images + len(loans), "the stream does see it"
     assert published(stack, monkeypatch, "LoansPublisher", "LoansTable") == told
@@ -139,18 +139,18 @@ def test_anonymising_loans_tells_nobody_anything(stack: InProcess, monkeypatch: 
 
 def test_books_emits_what_its_schemas_say(stack: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     books = compose(DynamoCatalogue(Table(stack.refs["BooksTable"], aws.dynamodb)), clock=FixedClock())
-    view, _ = books.cataloguing.add(Metadata(title="T" * 300, author="A. Writer", isbn="9780441478125"), 2, None)
-    books.cataloguing.change(view.id, Change.some({"genre": "novel"}, 3), any_version)
+    book_id = books.titles.add(Metadata(title="T" * 300, author="A. Writer", isbn="9780441478125"), 2).id
+    books.titles.change(book_id, TitleChange.some({"genre": "novel"}, 3), any_version)
     loan_id = new_id()
-    books.lending.reserve(view.id, loan_id)
-    books.lending.release(view.id, loan_id, damaged=True)
-    added, _ = books.shelving.add(view.id, count=1, barcode=None, shelf="A1", ticket=None)
-    barcode = added.items[0].barcode
-    books.shelving.edit(view.id, barcode, {"status": CopyStatus.LOST}, any_version)
-    books.shelving.correct_availability(view.id, 1, any_version)
-    books.cataloguing.archive(view.id)
-    books.cataloguing.restore(view.id)
-    books.cataloguing.add(Metadata(title="Without", author="Copies", genre="novel"), 0, None)
+    books.reservations.reserve(book_id, loan_id)
+    books.reservations.release(book_id, loan_id, damaged=True)
+    added, _ = books.copies.add(book_id, count=1, shelf="A1")
+    barcode = added[0].barcode
+    books.copies.edit(book_id, barcode, {"status": CopyStatus.LOST}, any_version)
+    books.copies.correct_availability(book_id, 1, any_version)
+    books.titles.archive(book_id)
+    books.titles.restore(book_id)
+    books.titles.add(Metadata(title="Without", author="Copies", genre="novel"), 0)
 
     entries = published(stack, monkeypatch, "BooksPublisher", "BooksTable")
     assert_as_promised("books", entries)

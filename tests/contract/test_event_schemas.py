@@ -193,7 +193,7 @@ def test_a_consumer_that_does_not_understand_is_noticed() -> None:
     sample["data"]["session_epoch"] = sample["data"].pop("epoch")
 
     assert consumers.misunderstandings("users", sample) == {
-        "SessionsRevokedRule": "Poison: unreadable: ValidationError: epoch (missing)"
+        "SessionsRevokedRule": "PoisonMessage: unreadable: ValidationError: epoch (missing)"
     }
 
 

@@ -197,7 +197,7 @@ def test_every_refusal_of_a_domain_has_a_status_and_is_documented_somewhere(serv
         for status in operation.described["responses"]
         for code in operation.codes(status)
     }
-    stated = {(str(api._status_of(e)), str(getattr(e, "code", ""))): e.__name__ for e in refusals}
+    stated = {(str(api.problems.status_of(e)), str(getattr(e, "code", ""))): e.__name__ for e in refusals}
     assert {name for key, name in stated.items() if key not in documented} == set()
 
 

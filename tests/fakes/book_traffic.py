@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 
-from books_service.application.cataloguing import Change
 from books_service.application.criteria import Criteria
-from books_service.application.ports import Answer, Catalogue, Happened, LostRace, Position
+from books_service.application.ports import BookEvents, Catalogue, Position, StoredAnswer
+from books_service.application.titles import TitleChange
 from books_service.bootstrap import compose
 from books_service.domain.book import Book
 from books_service.domain.errors import BooksError
@@ -20,6 +20,7 @@ from library_common.events import Envelope
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
 from library_common.problems import ServiceUnavailable
+from library_common.versions import VersionConflict
 from tests.support.clock import FixedClock
 from tests.support.interleaving import Interleaver
 
@@ -52,30 +53,30 @@ class SteppedCatalogue:
         self._between.step()
         return self._inner.find(criteria, limit=limit, start=start)
 
-    def earlier_answer(self, ticket: Ticket, now: datetime) -> str | None:
+    def require_unanswered(self, ticket: Ticket, now: datetime) -> None:
         self._between.step()
-        return self._inner.earlier_answer(ticket, now)
+        self._inner.require_unanswered(ticket, now)
 
-    def add(self, book: Book, happened: Happened, answer: Answer | None) -> None:
-        self._write(lambda: self._inner.add(book, happened, answer), [*happened.title, *happened.stock])
+    def add(self, book: Book, events: BookEvents, answer: StoredAnswer | None) -> None:
+        self._write(lambda: self._inner.add(book, events, answer), [*events.title, *events.stock])
 
-    def save(self, before: Book, after: Book, happened: Happened, answer: Answer | None = None) -> None:
-        self._write(lambda: self._inner.save(before, after, happened, answer), [*happened.title, *happened.stock])
+    def save(self, before: Book, after: Book, events: BookEvents, answer: StoredAnswer | None = None) -> None:
+        self._write(lambda: self._inner.save(before, after, events, answer), [*events.title, *events.stock])
 
     def save_stock(self, before: Stock, after: Stock, events: Sequence[Envelope]) -> None:
         self._write(lambda: self._inner.save_stock(before, after, events), events)
 
-    def reserve(self, book_id: str, reservation: Reservation, events: Sequence[Envelope]) -> None:
-        self._write(lambda: self._inner.reserve(book_id, reservation, events), events)
+    def reserve(self, reservation: Reservation, events: Sequence[Envelope]) -> None:
+        self._write(lambda: self._inner.reserve(reservation, events), events)
 
-    def release(self, book_id: str, release: Release, events: Sequence[Envelope]) -> None:
-        self._write(lambda: self._inner.release(book_id, release, events), events)
+    def release(self, release: Release, events: Sequence[Envelope]) -> None:
+        self._write(lambda: self._inner.release(release, events), events)
 
     def _write(self, write: Callable[[], None], events: Sequence[Envelope]) -> None:
         self._between.step()
         try:
             write()
-        except LostRace:
+        except VersionConflict:
             self.lost_races += 1
             raise
         self.published.extend(events)
@@ -109,7 +110,7 @@ class Traffic:
     def run(self) -> None:
         """Sends everything, then gives back what loans that were released may not hold; checks throughout."""
         metadata = Metadata(title="Traffic", author="Everybody")
-        self._cases.cataloguing.add(metadata, self.dice.randrange(4), None)
+        self._cases.titles.add(metadata, self.dice.randrange(4))
         started_with = self._stock()
         loans = [f"L{n}" for n in range(self.dice.randrange(1, 6))]
         requests: list[Callable[[], object]] = []
@@ -133,7 +134,7 @@ class Traffic:
         assert len(lent) == len(set(lent)), "two loans hold one copy"
         assert set(lent) == {copy.barcode for copy in stock.copies.values() if copy.status in OUT}
         assert sum(stock.by_status().values()) == stock.total
-        assert not set(stock.held) & set(stock.gone), "a loan is held and released at once"
+        assert not set(stock.held) & set(stock.released), "a loan is held and released at once"
         assert not (stock.archived and stock.out), "archived with copies out"
         assert not self.refused & set(stock.held), "a loan that was refused holds a copy"
         for barcode in stock.copies:
@@ -141,12 +142,12 @@ class Traffic:
 
     def _replay(self, started_with: Stock) -> None:
         """The events alone, in the order they were written, tell the state of every copy."""
-        told: dict[str, str | None] = {barcode: copy.status.value for barcode, copy in started_with.copies.items()}
+        told: dict[str, str | None] = {barcode: str(copy.status) for barcode, copy in started_with.copies.items()}
         for envelope in self.stepped.published:
             for change in envelope.data["copies"] if envelope.type == "CopyStatusChanged" else []:
                 assert told.get(change["barcode"]) == change.get("previous"), "an event that does not follow"
                 told[change["barcode"]] = change.get("status")
-        there = {barcode: copy.status.value for barcode, copy in self._stock().copies.items()}
+        there = {barcode: str(copy.status) for barcode, copy in self._stock().copies.items()}
         assert {barcode: status for barcode, status in told.items() if status} == there
 
     def _stock(self) -> Stock:
@@ -164,23 +165,23 @@ class Traffic:
     def _reserve(self, loan: str) -> Callable[[], object]:
         def act() -> None:
             try:
-                view, _ = self._cases.lending.reserve(self.book_id, loan)
+                reservation = self._cases.reservations.reserve(self.book_id, loan)
             except BooksError:
                 self.refused.add(loan)
                 raise
-            self.taken.setdefault(loan, set()).add(view.barcode)
+            self.taken.setdefault(loan, set()).add(reservation.barcode)
 
         return act
 
     def _release(self, loan: str) -> Callable[[], object]:
         def act() -> None:
-            self._cases.lending.release(self.book_id, loan, damaged=self.dice.random() < 0.2)
+            self._cases.reservations.release(self.book_id, loan, damaged=self.dice.random() < 0.2)
             self.released.add(loan)
 
         return act
 
     def _edit(self) -> Callable[[], object]:
-        shelving, titles = self._cases.shelving, self._cases.cataloguing
+        copies, titles = self._cases.copies, self._cases.titles
         number = self.dice.randrange(5)
 
         def one_copy() -> object:
@@ -188,15 +189,17 @@ class Traffic:
             if not barcodes:
                 return None
             change = {"status": self.dice.choice(BY_HAND)}
-            return shelving.edit(self.book_id, self.dice.choice(barcodes), change, lambda _: None)
+            return copies.edit(self.book_id, self.dice.choice(barcodes), change, lambda _: None)
 
         return self.dice.choice(
             [
                 one_copy,
-                lambda: titles.change(self.book_id, Change.some({}, number), lambda _: None),
-                lambda: titles.change(self.book_id, Change.some({"title": f"Traffic {number}"}, None), lambda _: None),
-                lambda: shelving.correct_availability(self.book_id, number, lambda _: None),
-                lambda: shelving.add(self.book_id, count=1, barcode=None, shelf=None, ticket=None),
+                lambda: titles.change(self.book_id, TitleChange.some({}, number), lambda _: None),
+                lambda: titles.change(
+                    self.book_id, TitleChange.some({"title": f"Traffic {number}"}, None), lambda _: None
+                ),
+                lambda: copies.correct_availability(self.book_id, number, lambda _: None),
+                lambda: copies.add(self.book_id, count=1),
                 lambda: titles.archive(self.book_id),
                 lambda: titles.restore(self.book_id),
             ]

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from books_service.application.criteria import Criteria, sort_key
-from books_service.application.ports import Answer, AnsweredBefore, BarcodeExists, Happened, LostRace, Position
+from books_service.application.ports import AlreadyAnswered, BarcodeExists, BookEvents, Position, StoredAnswer
 from books_service.bootstrap import UseCases, compose
 from books_service.domain.book import Book
 from books_service.domain.stock import Copy, CopyStatus, Held, Release, Reservation, Stock
@@ -15,6 +15,7 @@ from books_service.domain.title import Metadata, Title
 from library_common.events import Envelope
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
+from library_common.versions import VersionConflict
 from tests.support.clock import NOON, FixedClock
 
 
@@ -53,23 +54,27 @@ class MemoryCatalogue:
         page = [book for _, book in found[:limit]]
         return page, Position(found[limit - 1][0], past=True) if len(found) > limit else None
 
-    def earlier_answer(self, ticket: Ticket, now: datetime) -> str | None:
-        return ticket.stored_answer(self.answers.get(ticket.record_key), now)
+    def require_unanswered(self, ticket: Ticket, now: datetime) -> None:
+        answer = ticket.stored_answer(self.answers.get(ticket.record_key), now)
+        if answer is not None:
+            raise AlreadyAnswered(answer)
 
-    def add(self, book: Book, happened: Happened, answer: Answer | None) -> None:
+    def add(self, book: Book, events: BookEvents, answer: StoredAnswer | None) -> None:
         self._let_others_go_first()
-        self._require_new(answer)
+        if answer is not None:
+            self.require_unanswered(answer.ticket, answer.now)
         self._claim(set(book.stock.copies), book.title.id)
-        self._keep(book, answer, happened.title, happened.stock)
+        self._keep(book, answer, events.title, events.stock)
 
-    def save(self, before: Book, after: Book, happened: Happened, answer: Answer | None = None) -> None:
+    def save(self, before: Book, after: Book, events: BookEvents, answer: StoredAnswer | None = None) -> None:
         self._let_others_go_first()
-        self._require_new(answer)
+        if answer is not None:
+            self.require_unanswered(answer.ticket, answer.now)
         now = self.books[after.title.id]
         stale_title = after.title != before.title and now.title.version != before.title.version
         stale_stock = after.stock != before.stock and now.stock.version != before.stock.version
         if stale_title or stale_stock:
-            raise LostRace
+            raise VersionConflict
         old, new = set(before.stock.copies), set(after.stock.copies)
         self._claim(new - old, after.title.id)
         for barcode in old - new:
@@ -78,43 +83,43 @@ class MemoryCatalogue:
             after.title if after.title != before.title else now.title,
             after.stock if after.stock != before.stock else now.stock,
         )
-        self._keep(merged, answer, happened.title, happened.stock)
+        self._keep(merged, answer, events.title, events.stock)
 
     def save_stock(self, before: Stock, after: Stock, events: Sequence[Envelope]) -> None:
         self._let_others_go_first()
         now = self.books[after.book_id]
         if now.stock.version != before.version:
-            raise LostRace(now.stock)
+            raise VersionConflict(now.stock)
         self._keep(Book(now.title, after), None, events)
 
-    def reserve(self, book_id: str, reservation: Reservation, events: Sequence[Envelope]) -> None:
+    def reserve(self, reservation: Reservation, events: Sequence[Envelope]) -> None:
         self._let_others_go_first()
-        stock, loan_id, held = self.books[book_id].stock, reservation.loan_id, reservation.held
+        stock, loan_id, held = self.books[reservation.stock.book_id].stock, reservation.loan_id, reservation.held
         copy = stock.copies.get(held.barcode)
-        free = copy is not None and copy.status is CopyStatus.AVAILABLE
-        if not free or loan_id in stock.held or loan_id in stock.gone or stock.archived:
-            raise LostRace(stock)
+        free = copy is not None and copy.status == CopyStatus.AVAILABLE
+        if not free or loan_id in stock.held or loan_id in stock.released or stock.archived:
+            raise VersionConflict(stock)
         lent = _with_status(stock, held.barcode, CopyStatus.ON_LOAN)
-        self._keep_stock(replace(lent, held={**stock.held, loan_id: held}), reservation.forget, events)
+        self._keep_stock(replace(lent, held={**stock.held, loan_id: held}), reservation.expired, events)
 
-    def release(self, book_id: str, release: Release, events: Sequence[Envelope]) -> None:
+    def release(self, release: Release, events: Sequence[Envelope]) -> None:
         self._let_others_go_first()
-        stock, loan_id = self.books[book_id].stock, release.loan_id
+        stock, loan_id = self.books[release.stock.book_id].stock, release.loan_id
         back = stock
         if release.held is None:
             if loan_id in stock.held:
-                raise LostRace(stock)
+                raise VersionConflict(stock)
         else:
             barcode = release.held.barcode
-            unchanged = barcode in stock.copies and stock.copies[barcode].status is release.before
+            unchanged = barcode in stock.copies and stock.copies[barcode].status == release.before
             if stock.held.get(loan_id, Held("", 0)).barcode != barcode or not unchanged:
-                raise LostRace(stock)
+                raise VersionConflict(stock)
             assert release.after is not None
             back = _with_status(stock, barcode, release.after)
             back = replace(back, held={loan: held for loan, held in stock.held.items() if loan != loan_id})
         if release.remember_until is not None:
-            back = replace(back, gone={**back.gone, loan_id: release.remember_until})
-        self._keep_stock(back, release.forget, events)
+            back = replace(back, released={**back.released, loan_id: release.remember_until})
+        self._keep_stock(back, release.expired, events)
 
     def _let_others_go_first(self) -> None:
         if self.meanwhile:
@@ -122,23 +127,18 @@ class MemoryCatalogue:
             somebody()
             self.meanwhile = later
 
-    def _require_new(self, answer: Answer | None) -> None:
-        earlier = self.earlier_answer(answer.ticket, answer.now) if answer else None
-        if earlier is not None:
-            raise AnsweredBefore(earlier)
-
     def _claim(self, barcodes: set[str], book_id: str) -> None:
         for barcode in sorted(barcodes):
             if barcode in self.barcodes:
                 raise BarcodeExists(barcode)
         self.barcodes |= dict.fromkeys(barcodes, book_id)
 
-    def _keep_stock(self, stock: Stock, forget: Sequence[str], events: Sequence[Envelope]) -> None:
-        gone = {loan_id: until for loan_id, until in stock.gone.items() if loan_id not in forget}
-        stock = replace(stock, gone=gone, version=stock.version + 1)
+    def _keep_stock(self, stock: Stock, expired: Sequence[str], events: Sequence[Envelope]) -> None:
+        released = {loan_id: until for loan_id, until in stock.released.items() if loan_id not in expired}
+        stock = replace(stock, released=released, version=stock.version + 1)
         self._keep(Book(self.books[stock.book_id].title, stock), None, events)
 
-    def _keep(self, book: Book, answer: Answer | None, *events: Sequence[Envelope]) -> None:
+    def _keep(self, book: Book, answer: StoredAnswer | None, *events: Sequence[Envelope]) -> None:
         self.books[book.title.id] = book
         if answer is not None:
             self.answers[answer.ticket.record_key] = answer.ticket.record(answer.json, answer.now).item
@@ -163,8 +163,7 @@ class Library:
 
     def add(self, copies: int = 1, **described: Any) -> str:
         """The id of a new title."""
-        view, _ = self.use_cases.cataloguing.add(a_description(**described), copies, None)
-        return view.id
+        return self.use_cases.titles.add(a_description(**described), copies).id
 
     def stock(self, book_id: str) -> Stock:
         return self.catalogue.books[book_id].stock
@@ -194,5 +193,5 @@ def _is_at_or_past(key: str, start: Position, descending: bool) -> bool:
     return key < start.key if descending else key > start.key
 
 
-def _with_status(stock: Stock, barcode: str, status: CopyStatus) -> Stock:
+def _with_status(stock: Stock, barcode: str, status: str) -> Stock:
     return replace(stock, copies={**stock.copies, barcode: replace(stock.copies[barcode], status=status)})

@@ -14,12 +14,12 @@ class FakeBuckets:
     writes: int = 0
     failure: Exception | None = None
 
-    def look(self, bucket: str) -> int | None:
+    def read(self, bucket: str) -> int | None:
         self._answer()
         self.reads += 1
         return self.arrivals.get(bucket)
 
-    def spend(self, bucket: str, draw: Draw, known: int | None) -> int:
+    def take(self, bucket: str, draw: Draw, known: int | None) -> int:
         if not draw.is_full(known) and known is not None and known > draw.latest:
             raise Exhausted(known)
         self._answer()

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from library_common.events import Envelope
-from users_service.application.ports import ChangedMeanwhile, CodeSpent, Superseded
-from users_service.domain.codes import TRIES, Code, CodeRequest, Purpose
+from library_common.versions import VersionConflict
+from users_service.application.ports import CodeSpent, Superseded
+from users_service.domain.codes import TRIES, AddressNotice, Code, CodeRequest, Purpose
 from users_service.domain.model import Member
-from users_service.domain.notices import AddressNotice
 
 if TYPE_CHECKING:
     from tests.fakes.users import FakeMembers
@@ -63,7 +63,7 @@ class FakeCodes:
         if member != before:
             account = self.members.accounts.get(member.id)
             if account is None or account.version != before.version:
-                raise ChangedMeanwhile
+                raise VersionConflict
             self.members.accounts[member.id] = member
             self.members.published.extend(happened)
         self.kept[code.user_id, code.purpose] = replace(present, code_hash=None)
@@ -107,8 +107,8 @@ class Sent:
 
 
 @dataclass
-class FakeMessenger:
-    """Implements `Messenger`. `failures`: raised one after the other instead of sending."""
+class FakeMessageSender:
+    """Implements `MessageSender`. `failures`: raised one after the other instead of sending."""
 
     sent: list[Sent] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)

@@ -3,17 +3,17 @@
 from dataclasses import dataclass, field
 
 from library_common.ids import new_id
+from loans_service.application.account_erasure import AccountErasure
+from loans_service.application.anonymisation import Anonymisation
 from loans_service.application.checkout import CheckedOut, Checkout, CheckoutRequest
-from loans_service.application.erasing import Erasing
-from loans_service.application.forgetting import Forgetting
 from loans_service.application.history import History
-from loans_service.application.recovering import Recovering
-from loans_service.application.renewing import Renewing
-from loans_service.application.returning import Returning
-from loans_service.application.settling import Settling
+from loans_service.application.recovery import Recovery
+from loans_service.application.release_copy import CopyRelease
+from loans_service.application.renewal import Renewal
+from loans_service.application.returns import Returns
 from loans_service.bootstrap import Lending
 from loans_service.domain.loan import Loan, LoanStatus, Member
-from tests.fakes.loans import FakeAccounts, FakeLoans, FakeMembers, FakePolicies, FakeRecoveries, FakeShelf
+from tests.fakes.loans import FakeAccounts, FakeBooks, FakeLoans, FakeMembers, FakePolicies, FakeRecoveries
 from tests.support.clock import FixedClock
 
 
@@ -24,31 +24,31 @@ class Library:
     clock: FixedClock = field(default_factory=FixedClock)
     members: FakeMembers = field(default_factory=FakeMembers)
     loans: FakeLoans = field(default_factory=FakeLoans)
-    shelf: FakeShelf = field(default_factory=FakeShelf)
+    books: FakeBooks = field(default_factory=FakeBooks)
     policies: FakePolicies = field(default_factory=FakePolicies)
     recoveries: FakeRecoveries = field(default_factory=FakeRecoveries)
 
     def __post_init__(self) -> None:
-        self.forgetting = Forgetting(self.loans, self.clock)
-        self.settling = Settling(loans=self.loans, shelf=self.shelf, forgetting=self.forgetting)
+        self.anonymisation = Anonymisation(self.loans, self.clock)
+        self.copy_release = CopyRelease(loans=self.loans, books=self.books, anonymisation=self.anonymisation)
         self.checkout = Checkout(
             members=self.members,
             loans=self.loans,
-            shelf=self.shelf,
+            books=self.books,
             policies=self.policies,
-            settling=self.settling,
+            copy_release=self.copy_release,
             clock=self.clock,
             monotonic=self.clock.monotonic,
             sleep=self.clock.sleep,
         )
-        self.returning = Returning(
+        self.returns = Returns(
             loans=self.loans,
-            shelf=self.shelf,
-            settling=self.settling,
+            books=self.books,
+            copy_release=self.copy_release,
             clock=self.clock,
             monotonic=self.clock.monotonic,
         )
-        self.renewing = Renewing(
+        self.renewal = Renewal(
             members=self.members,
             loans=self.loans,
             policies=self.policies,
@@ -56,28 +56,30 @@ class Library:
             monotonic=self.clock.monotonic,
         )
         self.history = History(loans=self.loans, clock=self.clock)
-        self.recovering = Recovering(
+        self.recovery = Recovery(
             loans=self.loans,
             checkout=self.checkout,
-            settling=self.settling,
+            copy_release=self.copy_release,
             recoveries=self.recoveries,
             clock=self.clock,
             monotonic=self.clock.monotonic,
         )
 
         self.accounts = FakeAccounts(self.loans)
-        self.erasing = Erasing(self.loans, self.accounts, self.forgetting, self.clock, self.clock.monotonic)
+        self.account_erasure = AccountErasure(
+            self.loans, self.accounts, self.anonymisation, self.clock, self.clock.monotonic
+        )
 
     @property
     def lending(self) -> Lending:
-        return Lending(self.checkout, self.returning, self.renewing, self.history)
+        return Lending(self.checkout, self.returns, self.renewal, self.history)
 
     def member(self, role: str = "patron", status: str = "active") -> Member:
         return self.members.add(Member(id=new_id(), role=role, status=status, expires_at=None))
 
     def title(self, copies: int = 1) -> str:
         book_id = new_id()
-        self.shelf.add(book_id, *(f"{book_id[-6:]}-{n}" for n in range(copies)))
+        self.books.add(book_id, *(f"{book_id[-6:]}-{n}" for n in range(copies)))
         return book_id
 
     def lend(self, member: Member, book_id: str, key: str | None = None) -> Loan:
@@ -89,7 +91,7 @@ class Library:
 
     def assert_nothing_left_behind(self) -> None:
         """The invariants, over everything there is."""
-        held = {loan: code for shelf in self.shelf.copies.values() for code, loan in shelf.items() if loan}
+        held = {loan: code for copies in self.books.copies.values() for code, loan in copies.items() if loan}
         open_loans = {loan.id: loan.barcode for loan in self.loans.loans.values() if loan.is_open}
         assert held == open_loans, "copies out and open loans must be the same"
         places = {loan_id for account in self.loans.accounts.values() for loan_id in account.open}

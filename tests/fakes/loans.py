@@ -6,14 +6,19 @@ from datetime import datetime
 
 from library_common.clock import to_rfc3339
 from library_common.events import Envelope
-from loans_service.application.forgetting_ports import LONG_AGO, AnotherRun, Listed, Round, WalkPlace
+from library_common.versions import VersionConflict
 from loans_service.application.ports import (
-    Issued,
+    AccountErased,
+    CopyLocation,
+    IssuedLoan,
     LimitReached,
     LoanExists,
-    Located,
-    MemberGone,
-    Stale,
+)
+from loans_service.application.retention_ports import (
+    ALWAYS_DUE,
+    ListedMember,
+    RetentionProgress,
+    WalkPlace,
 )
 from loans_service.domain import errors
 from loans_service.domain.loan import EMPTY_ACCOUNT, Account, Copy, Loan, LoanStatus, Member
@@ -43,9 +48,9 @@ class FakeLoans:
     def open_pending(self, loan: Loan, limit: int) -> None:
         if loan.id in self.loans:
             raise LoanExists(self.loans[loan.id])
-        account = self.accounts.get(loan.borrower, Account(open={}, since=loan.requested_at))
+        account = self.accounts.get(loan.borrower, Account(open={}, closed_loans_since=loan.requested_at))
         if account.erased_at is not None:
-            raise MemberGone
+            raise AccountErased
         if account.places_taken >= limit:
             raise LimitReached
         self.loans[loan.id] = loan
@@ -87,13 +92,13 @@ class FakeLoans:
         return account.erased_at is not None
 
     def anonymise(self, loan: Loan) -> None:
-        self._require(loan.id, loan.status, version=loan.version - 1, settling=False)
+        self._require(loan.id, loan.status, version=loan.version - 1, release_pending=False)
         self._write(loan, ())
 
-    def settled(self, loan: Loan) -> None:
+    def mark_released(self, loan: Loan) -> None:
         stored = self.loans.get(loan.id)
-        if stored is not None and stored.settling:
-            self.loans[loan.id] = stored.settled()
+        if stored is not None and stored.release_pending and stored.has_known_status:
+            self.loans[loan.id] = stored.released()
 
     def history(
         self, user_id: str, limit: int, after: dict[str, object] | None
@@ -112,9 +117,11 @@ class FakeLoans:
         issued, loan_id = page[-1]
         return loans, {"issued": issued, "id": loan_id}
 
-    def issued_to(self, user_id: str, limit: int, after: Issued | None) -> tuple[list[Issued], Issued | None]:
+    def issued_to(
+        self, user_id: str, limit: int, after: IssuedLoan | None
+    ) -> tuple[list[IssuedLoan], IssuedLoan | None]:
         found = [
-            Issued(loan.id, loan.issued_at)
+            IssuedLoan(loan.id, loan.issued_at)
             for loan in self.loans.values()
             if loan.user_id == user_id and loan.issued_at is not None
         ]
@@ -128,22 +135,22 @@ class FakeLoans:
         self.loans[loan.id] = loan
         self.published.extend(events)
 
-    def _require(self, loan_id: str, status: LoanStatus, **expected: object) -> None:
+    def _require(self, loan_id: str, status: str, **expected: object) -> None:
         stored = self.loans.get(loan_id)
         if (
             stored is None
-            or stored.status is not status
+            or stored.status != status
             or any(getattr(stored, name) != value for name, value in expected.items())
         ):
-            raise Stale(stored)
+            raise VersionConflict(stored)
 
 
-def _place(entry: Issued) -> tuple[str, str]:
+def _place(entry: IssuedLoan) -> tuple[str, str]:
     return to_rfc3339(entry.issued_at), entry.loan_id
 
 
 class FakeAccounts:
-    """The accounts of `loans` as the list of those who may have loans to forget."""
+    """The accounts of `loans` as the list of those who may have loans to anonymise."""
 
     def __init__(self, loans: FakeLoans) -> None:
         self._loans = loans
@@ -151,21 +158,29 @@ class FakeAccounts:
     def mark_erased(self, user_id: str, at: datetime) -> None:
         account = self._loans.account(user_id)
         if account.erased_at is None:
-            self._loans.accounts[user_id] = replace(account, since=LONG_AGO, erased_at=at.replace(microsecond=0))
+            self._loans.accounts[user_id] = replace(
+                account, closed_loans_since=ALWAYS_DUE, erased_at=at.replace(microsecond=0)
+            )
 
-    def due(self, until: datetime, limit: int, after: Listed | None) -> tuple[list[Listed], Listed | None]:
+    def due(
+        self, until: datetime, limit: int, after: ListedMember | None
+    ) -> tuple[list[ListedMember], ListedMember | None]:
         listed = sorted(
-            (account.since, user_id)
+            (account.closed_loans_since, user_id)
             for user_id, account in self._loans.accounts.items()
-            if account.since is not None and account.since <= until
+            if account.closed_loans_since is not None and account.closed_loans_since <= until
         )
-        left = [Listed(user_id, since) for since, user_id in listed if after is None or (since, user_id) > _rank(after)]
+        left = [
+            ListedMember(user_id, since)
+            for since, user_id in listed
+            if after is None or (since, user_id) > _rank(after)
+        ]
         return left[:limit], left[limit - 1] if len(left) > limit else None
 
-    def move_on(self, user_id: str, *, was: datetime, since: datetime) -> None:
+    def advance(self, user_id: str, *, was: datetime, to: datetime) -> None:
         account = self._loans.accounts.get(user_id)
-        if account is not None and account.since == was and account.erased_at is None:
-            self._loans.accounts[user_id] = replace(account, since=since)
+        if account is not None and account.closed_loans_since == was and account.erased_at is None:
+            self._loans.accounts[user_id] = replace(account, closed_loans_since=to)
 
     def remove(self, user_id: str, *, erased_at: datetime) -> None:
         account = self._loans.accounts.get(user_id)
@@ -175,34 +190,34 @@ class FakeAccounts:
     def unlisted(self, after: WalkPlace | None) -> tuple[list[str], WalkPlace | None]:
         """One account after the other, as from a table of many pages."""
         left = sorted(user_id for user_id in self._loans.accounts if after is None or user_id > after["pk"])
-        found = [user_id for user_id in left[:1] if self._loans.accounts[user_id].since is None]
+        found = [user_id for user_id in left[:1] if self._loans.accounts[user_id].closed_loans_since is None]
         return found, {"pk": left[0], "sk": "ACCOUNT"} if len(left) > 1 else None
 
-    def enlist(self, user_id: str) -> None:
+    def add_to_list(self, user_id: str) -> None:
         account = self._loans.accounts.get(user_id)
-        if account is not None and account.since is None:
-            self._loans.accounts[user_id] = replace(account, since=LONG_AGO)
+        if account is not None and account.closed_loans_since is None:
+            self._loans.accounts[user_id] = replace(account, closed_loans_since=ALWAYS_DUE)
 
 
-def _rank(place: Listed) -> tuple[datetime, str]:
-    return place.since, place.user_id
+def _rank(place: ListedMember) -> tuple[datetime, str]:
+    return place.closed_loans_since, place.user_id
 
 
-class FakeRounds:
-    """Where rounds are noted. `noted`: every state there was."""
+class FakeProgressStore:
+    """Where progress is saved. `saved`: every state there was."""
 
     def __init__(self) -> None:
-        self.noted: list[Round] = []
+        self.saved: list[RetentionProgress] = []
 
-    def current(self) -> Round | None:
-        return self.noted[-1] if self.noted else None
+    def current(self) -> RetentionProgress | None:
+        return self.saved[-1] if self.saved else None
 
-    def note(self, now: Round) -> Round:
+    def save(self, now: RetentionProgress) -> RetentionProgress:
         stored = self.current()
         if now.version != (stored.version if stored else 0):
-            raise AnotherRun
-        self.noted.append(replace(now, version=now.version + 1))
-        return self.noted[-1]
+            raise VersionConflict
+        self.saved.append(replace(now, version=now.version + 1))
+        return self.saved[-1]
 
 
 @dataclass
@@ -227,7 +242,7 @@ class FakeMembers:
 
 
 @dataclass
-class FakeShelf:
+class FakeBooks:
     """The books service: titles with copies, reserve and release by loan id, tombstones.
 
     failures: exceptions to raise instead of answering the next calls, each (exception, act_first): with
@@ -247,34 +262,34 @@ class FakeShelf:
     def available(self, book_id: str) -> int:
         return sum(1 for loan in self.copies[book_id].values() if loan is None)
 
-    def take(self, loan: Loan, deadline: float) -> Copy:
-        self.calls.append(("take", loan.id))
+    def reserve(self, loan: Loan, deadline: float) -> Copy:
+        self.calls.append(("reserve", loan.id))
         failure = self.failures.pop(0) if self.failures else None
         if failure and not failure[1]:
             raise failure[0]
-        copy = self._take(loan.book_id, loan.id, loan.wanted_barcode)
+        copy = self._reserve(loan.book_id, loan.id, loan.wanted_barcode)
         if failure:
             raise failure[0]
         return copy
 
-    def _take(self, book_id: str, loan_id: str, barcode: str | None) -> Copy:
+    def _reserve(self, book_id: str, loan_id: str, barcode: str | None) -> Copy:
         if book_id not in self.copies:
             raise errors.BookNotFound("There is no such title.")
-        shelf = self.copies[book_id]
-        for code, holder in shelf.items():
+        copies = self.copies[book_id]
+        for code, holder in copies.items():
             if holder == loan_id:
                 return Copy(barcode=code, title=f"Title of {book_id}", genre=self.genre)
         if loan_id in self.tombstones:
             raise errors.CheckoutCancelled("released before")
-        for code, holder in shelf.items():
+        for code, holder in copies.items():
             if holder is None and barcode in (None, code):
-                shelf[code] = loan_id
+                copies[code] = loan_id
                 return Copy(barcode=code, title=f"Title of {book_id}", genre=self.genre)
         self.tombstones.add(loan_id)
         raise errors.NoCopiesAvailable("No copy of this title is available.")
 
-    def give_back(self, loan: Loan, deadline: float) -> None:
-        self.calls.append(("give_back", loan.id))
+    def release(self, loan: Loan, deadline: float) -> None:
+        self.calls.append(("release", loan.id))
         failure = self.failures.pop(0) if self.failures else None
         if failure and not failure[1]:
             raise failure[0]
@@ -287,10 +302,10 @@ class FakeShelf:
         if failure:
             raise failure[0]
 
-    def locate(self, barcode: str, deadline: float) -> Located:
-        for book_id, shelf in self.copies.items():
-            if barcode in shelf:
-                return Located(book_id=book_id, loan_id=shelf[barcode])
+    def find_copy(self, barcode: str, deadline: float) -> CopyLocation:
+        for book_id, copies in self.copies.items():
+            if barcode in copies:
+                return CopyLocation(book_id=book_id, loan_id=copies[barcode])
         raise errors.CopyNotFound("There is no copy with this barcode.")
 
 

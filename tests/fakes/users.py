@@ -11,27 +11,26 @@ from library_common.events import Envelope
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
 from library_common.tokens import SigningKey
+from library_common.versions import VersionConflict
 from tests.fakes.attempts import FakeAttempts
-from tests.fakes.codes import FakeCodeRequests, FakeCodes, FakeMessenger, Sent
-from tests.fakes.deployments import FakeDeployments
+from tests.fakes.codes import FakeCodeRequests, FakeCodes, FakeMessageSender, Sent
 from tests.support.clock import FixedClock
 from users_service.adapters.contacts import email_key
 from users_service.adapters.token_keys import PublishedVerificationKeys, SignedAccessTokens
+from users_service.application.account_changes import AccountEditor
 from users_service.application.code_sending import Outcome, SendCode, SendNotice
-from users_service.application.editing import Editing
 from users_service.application.first_administrator import EnsureFirstAdministrator
-from users_service.application.lapsing import LapseMemberships
+from users_service.application.membership_expiry import ExpireMemberships
+from users_service.application.message_templates import MessageTemplates
 from users_service.application.password_policy import PasswordPolicy
-from users_service.application.ports import AlreadyAnswered, ChangedMeanwhile, Members, SessionMoved, Sessions
-from users_service.application.session_cases import SessionCases
+from users_service.application.ports import AlreadyAnswered, Codes, Members, Sessions
 from users_service.application.sorting import sort_name
-from users_service.application.use_cases import UseCases
-from users_service.application.wording import Wording
-from users_service.domain.directory import Filters, Place
-from users_service.domain.errors import EmailTaken, NeighbourUnavailable
+from users_service.bootstrap import UseCases, compose
+from users_service.domain.errors import EmailTaken, OtherServiceUnavailable
 from users_service.domain.membership import Status, Terms
 from users_service.domain.model import Member
 from users_service.domain.roles import Role as MemberRole
+from users_service.domain.search import Filters, Position
 from users_service.domain.sessions import EndedBy, Session
 
 
@@ -46,7 +45,7 @@ class FakeMembers:
         self.published: list[Envelope] = []
         self.meanwhile: list[Callable[[], object]] = []
         self.reads: list[str] = []
-        self.lapsed_page = 2
+        self.ended_page = 2
 
     def get(self, user_id: str) -> Member | None:
         self.reads.append("account")
@@ -72,7 +71,7 @@ class FakeMembers:
         ticket: Ticket | None,
         answer: str,
         now: datetime,
-        voucher: Member | None = None,
+        acting_staff: Member | None = None,
     ) -> None:
         self.let_others_go_first()
         if ticket is not None:
@@ -81,7 +80,7 @@ class FakeMembers:
                 raise AlreadyAnswered(earlier)
         if member.email_key in self.holders:
             raise EmailTaken
-        self.require_still(voucher)
+        self.require_still(acting_staff)
         if ticket is not None:
             self.answers[ticket.record_key] = ticket.record(answer, now).item
         if password_hash is not None:
@@ -91,11 +90,11 @@ class FakeMembers:
         self.published.extend(happened)
 
     def save(
-        self, member: Member, *, before: Member, happened: Sequence[Envelope], voucher: Member | None = None
+        self, member: Member, *, before: Member, happened: Sequence[Envelope], acting_staff: Member | None = None
     ) -> None:
         self.let_others_go_first()
         self.require_still(before)
-        self.require_still(voucher)
+        self.require_still(acting_staff)
         if member.email_key != before.email_key:
             if member.email_key in self.holders:
                 raise EmailTaken
@@ -108,15 +107,15 @@ class FakeMembers:
         self.let_others_go_first()
         present = self.accounts.get(member.id)
         if present is None or present.version != member.version:
-            raise ChangedMeanwhile
+            raise VersionConflict
         del self.accounts[member.id]
         del self.holders[member.email_key]
         self.hashes.pop(member.id, None)
         self.published.extend(happened)
 
     def page(
-        self, filters: Filters, *, after: Place | None, limit: int, now: datetime
-    ) -> tuple[list[Member], Place | None]:
+        self, filters: Filters, *, after: Position | None, limit: int, now: datetime
+    ) -> tuple[list[Member], Position | None]:
         start = (after.sort_name, after.user_id) if after is not None else ("", "")
         places = (((sort_name(member.name), member.id), member) for member in self.accounts.values())
         found = sorted(
@@ -124,22 +123,22 @@ class FakeMembers:
             key=lambda entry: entry[0],
         )
         page = found[:limit]
-        return [member for _, member in page], Place(*page[-1][0]) if len(found) > limit else None
+        return [member for _, member in page], Position(*page[-1][0]) if len(found) > limit else None
 
     def require_still(self, read: Member | None) -> None:
-        """What a condition on the version of an account does. Raises ChangedMeanwhile."""
+        """What a condition on the version of an account does. Raises VersionConflict."""
         if read is not None:
             present = self.accounts.get(read.id)
             if present is None or present.version != read.version:
-                raise ChangedMeanwhile
+                raise VersionConflict
 
-    def lapsed(self, *, after: Place | None, now: datetime) -> tuple[list[Member], Place | None]:
+    def ended(self, *, after: Position | None, now: datetime) -> tuple[list[Member], Position | None]:
         start = (after.sort_name, after.user_id) if after is not None else ("", "")
         named = (((sort_name(member.name), member.id), member) for member in self.accounts.values())
         places = sorted(named, key=lambda entry: entry[0])
-        found = [m for place, m in places if place > start and m.status(now) is not m.stored_status]
-        page = found[: self.lapsed_page]
-        last = Place(sort_name(page[-1].name), page[-1].id) if len(found) > len(page) else None
+        found = [m for place, m in places if place > start and m.status(now) != m.stored_status]
+        page = found[: self.ended_page]
+        last = Position(sort_name(page[-1].name), page[-1].id) if len(found) > len(page) else None
         return page, last
 
     def let_others_go_first(self) -> None:
@@ -168,7 +167,7 @@ class FakeSessions:
         self._members.let_others_go_first()
         present = self.kept.get(session.id)
         if present is None or present.secret_hash != before.secret_hash or present.ended_at is not None:
-            raise SessionMoved
+            raise VersionConflict
         self._members.require_still(member)
         self.kept[session.id] = session
 
@@ -176,6 +175,19 @@ class FakeSessions:
         present = self.kept.get(session_id)
         if present is not None and present.user_id == user_id and present.ended_at is None:
             self.kept[session_id] = replace(present, ended_at=at, ended_by=by)
+
+
+@dataclass
+class FakeFirstAdministrators:
+    """Implements `FirstAdministrators`."""
+
+    ensured: dict[str, datetime] = field(default_factory=dict)
+
+    def contains(self, email_key: str) -> bool:
+        return email_key in self.ensured
+
+    def record(self, email_key: str, at: datetime) -> None:
+        self.ensured.setdefault(email_key, at)
 
 
 class Counted:
@@ -218,12 +230,12 @@ class FakeMembersLoans:
         self.asked += 1
         self.meanwhile()
         if self.down:
-            raise NeighbourUnavailable
+            raise OtherServiceUnavailable
         return self.open.get(user_id, 0)
 
     def history(self, user_id: str, deadline: float) -> list[Mapping[str, Any]]:
         if self.down:
-            raise NeighbourUnavailable
+            raise OtherServiceUnavailable
         return list(self.loans.get(user_id, []))
 
 
@@ -237,12 +249,12 @@ class FakeMembersRecords:
 
     def notifications(self, user_id: str, deadline: float) -> Mapping[str, Any]:
         if "notifications" in self.down:
-            raise NeighbourUnavailable
+            raise OtherServiceUnavailable
         return {"preferences": {"user_id": user_id}, "devices": [], "notices": self.notices.get(user_id, [])}
 
     def activity(self, user_id: str, deadline: float) -> list[Mapping[str, Any]]:
         if "analytics" in self.down:
-            raise NeighbourUnavailable
+            raise OtherServiceUnavailable
         return list(self.months.get(user_id, []))
 
 
@@ -259,20 +271,24 @@ def signing_key() -> SigningKey:
     return SigningKey.generate()
 
 
-def session_cases(members: Members, sessions: Sessions, **parts: Any) -> SessionCases:
-    """The use cases of sessions on these, with fakes and plausible values where nothing is given."""
+def use_cases_on(members: Members, sessions: Sessions, codes: Codes, **parts: Any) -> UseCases:
+    """The use cases on these, with fakes and plausible values where nothing is given."""
     key = signing_key()
     defaults: dict[str, Any] = {
         "passwords": FakePasswords(),
+        "loans": FakeMembersLoans(),
+        "records": FakeMembersRecords(),
+        "code_requests": FakeCodeRequests(),
         "attempts": FakeAttempts(),
         "access_tokens": SignedAccessTokens(key.to_json),
         "verification_keys": PublishedVerificationKeys(key.public_jwks_json),
-        "email_key": email_key,
+        "policy": POLICY,
+        "terms": Terms(starts_as=Status.ACTIVE, days=365),
         "lifetime": timedelta(days=30),
         "clock": FixedClock(),
         "count": Counted(),
     }
-    return SessionCases.of(members=members, sessions=sessions, **(defaults | parts))
+    return compose(members=members, sessions=sessions, codes=codes, **(defaults | parts))
 
 
 def any_version(_: int) -> None:
@@ -296,44 +312,31 @@ class Community:
         self.sessions = FakeSessions(self.members)
         self.codes = FakeCodes(self.members)
         self.code_requests = FakeCodeRequests()
-        self.messenger = FakeMessenger()
-        self.use_cases = UseCases.of(
-            members=self.members,
+        self.sent_messages = FakeMessageSender()
+        self.use_cases = use_cases_on(
+            self.members,
+            self.sessions,
+            self.codes,
             passwords=self.passwords,
             loans=self.loans,
             records=self.records,
-            policy=POLICY,
-            email_key=email_key,
-            terms=self.terms,
-            clock=self.clock,
-            sessions=session_cases(
-                self.members,
-                self.sessions,
-                passwords=self.passwords,
-                attempts=self.attempts,
-                clock=self.clock,
-                count=self.counted,
-            ),
-            codes=self.codes,
             code_requests=self.code_requests,
             attempts=self.attempts,
+            terms=self.terms,
+            clock=self.clock,
+            count=self.counted,
         )
+        templates = MessageTemplates("Town Library")
         self.send_code = SendCode(
-            self.members,
-            self.codes,
-            self.passwords,
-            self.messenger,
-            Wording("Town Library"),
-            self.attempts,
-            self.clock,
+            self.members, self.codes, self.passwords, self.sent_messages, templates, self.attempts, self.clock
         )
-        self.send_notice = SendNotice(self.messenger, Wording("Town Library"), self.clock)
-        self.lapse = LapseMemberships(
-            self.members, Editing(self.members, self.clock), self.clock, monotonic=self.clock.monotonic
+        self.send_notice = SendNotice(self.sent_messages, templates)
+        self.expire = ExpireMemberships(
+            self.members, AccountEditor(self.members, self.clock), self.clock, monotonic=self.clock.monotonic
         )
-        self.deployments = FakeDeployments()
+        self.first_administrators = FakeFirstAdministrators()
         self.ensure_administrator = EnsureFirstAdministrator(
-            self.members, self.deployments, self.use_cases.ask_for_code, email_key, self.clock
+            self.members, self.first_administrators, self.use_cases.ask_for_code, email_key, self.clock
         )
 
     def deliver_codes(self) -> list[Outcome]:
@@ -343,7 +346,7 @@ class Community:
 
     def mail_to(self, address: str) -> list[Sent]:
         """What was sent there, oldest first."""
-        return [message for message in self.messenger.sent if message.to == address]
+        return [message for message in self.sent_messages.sent if message.to == address]
 
     @property
     def told(self) -> list[tuple[str, dict[str, Any]]]:

@@ -57,20 +57,15 @@ def things(library: LibraryClient) -> Things:
 
 @pytest.fixture(scope="module")
 def callers(stack: LocalStack, library: LibraryClient, things: Things) -> list[Caller]:
-    key = SigningKey.from_json(json.dumps(_secret(stack, "TokenSigningKey")))
-    secrets = {
-        service: str(_secret(stack, f"{service.capitalize()}ServiceSecret")["current"])
-        for service in service_identities()
-    }
+    key = SigningKey.from_json(json.dumps(_ring(stack, "token-signing")))
+    secrets = {service: str(_ring(stack, f"services/{service}")["current"]) for service in service_identities()}
     strangers = {role.value: library.add_member()["id"] for role in Role}
     return access_matrix.callers(key, secrets, things, strangers, datetime.now(UTC))
 
 
-def _secret(stack: LocalStack, logical_id: str) -> Mapping[str, Any]:
-    client = stack.client("cloudformation")
-    resource = client.describe_stack_resource(StackName=stack.stack_name, LogicalResourceId=logical_id)
-    arn = resource["StackResourceDetail"]["PhysicalResourceId"]
-    document: dict[str, Any] = json.loads(stack.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"])
+def _ring(stack: LocalStack, name: str) -> Mapping[str, Any]:
+    found = stack.client("ssm").get_parameter(Name=f"/{stack.system}/keys/{name}", WithDecryption=True)
+    document: dict[str, Any] = json.loads(found["Parameter"]["Value"])
     return document
 
 

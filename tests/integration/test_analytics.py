@@ -100,7 +100,7 @@ def test_a_replay_from_an_archive_fills_the_generation_being_built_and_no_other(
 ) -> None:
     """The stack's own archive and replay, as on AWS; the events go by the two rules of analytics only."""
     events, lambdas, table = stack.client("events"), stack.client("lambda"), stack.client("dynamodb")
-    bus, made = stack.outputs["EventBusArn"], deploy.archive_name(stack.stack_name)
+    bus, made = stack.outputs["EventBusArn"], deploy.archive_name(stack.system)
     archive = stack.outputs.get("EventsArchiveArn") or f"{bus.partition(':event-bus/')[0]}:archive/{made}"
     rules = [stack.outputs["AnalyticsRuleArn"], stack.outputs["AnalyticsCopiesRuleArn"]]
     replays: list[str] = []
@@ -111,7 +111,7 @@ def test_a_replay_from_an_archive_fills_the_generation_being_built_and_no_other(
     def version(generation: int) -> str | None:
         key = {"pk": {"S": f"G{generation}#LOAN#{loan['id']}"}, "sk": {"S": "FACT"}}
         item = table.get_item(TableName=stack.tables["analytics"], Key=key, ConsistentRead=True).get("Item")
-        return item["v"]["N"] if item else None
+        return item["fact_version"]["N"] if item else None
 
     def ask(action: str) -> dict[str, Any]:
         payload = json.dumps({"action": action}).encode()

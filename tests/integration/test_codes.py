@@ -8,10 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from localstack.embedded import deploy
-from localstack.embedded.aws import Aws
 from localstack.embedded.errors import Refusal
-from localstack.embedded.layout import TEMPLATE
 from localstack.embedded.mail import Message
 from localstack.embedded.stack import LocalStack
 from tests.support.event_tap import EventTap
@@ -212,10 +209,6 @@ def test_the_round_is_on_the_schedule(stack: LocalStack) -> None:
     assert all(rule["State"] == "ENABLED" for rule in nightly)
 
 
-def redeploy(stack: LocalStack, folder: Path, **parameters: str) -> None:
-    deploy.deploy(Aws(stack.endpoint_url), stack.engine, TEMPLATE, folder / "again", stack.stack_name, parameters)
-
-
 def test_the_first_administrator_comes_with_the_deployment(tmp_path: Path) -> None:
     """On an emulator of its own: the first deployment, the same again, and one for somebody else's address."""
     head, member = address(), address()
@@ -233,7 +226,7 @@ def test_the_first_administrator_comes_with_the_deployment(tmp_path: Path) -> No
         assert stored["password_hash"]["S"].startswith("$2b$12$")
 
         sent = len(codes(stack, head))
-        redeploy(stack, tmp_path, AdminEmail=head, MembershipDays="366", MembershipStartsAs="pending")
+        stack.deploy(AdminEmail=head, MembershipDays="366", MembershipStartsAs="pending")
         assert len(codes(stack, head)) == sent
         assert ok(library.http.get(f"/api/users/{found[0]['id']}", headers=library.as_librarian())) == found[0]
 
@@ -244,6 +237,6 @@ def test_the_first_administrator_comes_with_the_deployment(tmp_path: Path) -> No
         assert (read["status"], read["role"]) == ("active", "patron")
 
         with pytest.raises(Refusal, match="belongs to an account that is not an administrator's"):
-            redeploy(stack, tmp_path, AdminEmail=member, MembershipStartsAs="pending")
+            stack.deploy(AdminEmail=member, MembershipStartsAs="pending")
         read = ok(library.http.get(f"/api/users/{joined['id']}", headers=library.as_librarian()))
         assert read["role"] == "patron"

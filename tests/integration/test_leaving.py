@@ -114,8 +114,8 @@ def test_the_round_forgets_what_was_closed_long_ago_but_for_those_who_keep_their
     assert [loan["id"] for loan in library.loans_of(plain["id"])] == [young]
     assert [loan["id"] for loan in library.loans_of(keeper["id"])] == [kept]
     noted = the_round(stack)
-    assert noted["forgotten"] >= 1
-    assert (noted["keeping"], noted["put_off"], noted["failed"], noted["walked"]) == (1, 0, 0, True)
+    assert noted["anonymised"] >= 1
+    assert (noted["keeping_history"], noted["postponed"], noted["failed"], noted["walked"]) == (1, 0, 0, True)
 
     withdrawn = {"preferences": {"keep_history": False}}
     ok(library.http.put("/api/users/me", json=withdrawn, headers=library.bearer(keeper["id"], "patron")))
@@ -153,9 +153,9 @@ def goes_round(stack: LocalStack) -> None:
         )
         assert "FunctionError" not in answer, answer["Payload"].read()
         noted = the_round(stack)
-        return bool(noted["through"]) and not noted["put_off"]
+        return bool(noted["complete"]) and not noted["postponed"]
 
-    eventually(through, "a round in which nobody was put off")
+    eventually(through, "a round in which nobody was postponed")
 
 
 def the_round(stack: LocalStack) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def test_a_checkout_is_found_in_every_service_by_its_correlation_id(
         accounts=[],
         tables=stack.tables,
         functions=stack.functions,
-        stack_name=stack.stack_name,
+        system=stack.system,
         engine={"name": stack.engine.name, "version": stack.engine.version},
     ).write(known)
     member = library.add_member(name="Wilhelmina Personal", email="wilhelmina@personal.example", phone="+441214960123")

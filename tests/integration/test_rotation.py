@@ -30,7 +30,7 @@ GONE_WITHIN_SECONDS = 95.0
 
 @dataclass
 class Keys:
-    """The rings of a deployed stack, as their secrets hold them, and the function that rotates them."""
+    """The rings of a deployed stack, as their parameters hold them, and the function that rotates them."""
 
     stack: LocalStack
 
@@ -48,25 +48,27 @@ class Keys:
 
         Whoever checks tokens knows all their keys: they were there before the first request.
         """
-        for arn in self._secrets().values():
-            stored = json.loads(self._read(arn))
+        for name in self._parameters().values():
+            stored = json.loads(self._read(name))
             stored["rotated_at"] = to_rfc3339(datetime.now(UTC) - timedelta(hours=1))
-            self.stack.client("secretsmanager").put_secret_value(SecretId=arn, SecretString=json.dumps(stored))
+            self.stack.client("ssm").put_parameter(
+                Name=name, Value=json.dumps(stored), Type="SecureString", Overwrite=True
+            )
 
     def signing_kids(self) -> list[str]:
         """Of the current, the next and the previous key."""
-        ring = signing_ring(self._read(self._secrets()["signing-key"]))
+        ring = signing_ring(self._read(self._parameters()["signing-key"]))
         assert ring is not None
         return [key.kid for key in ring.keys]
 
     def published_kids(self) -> list[str]:
-        name = self.stack.outputs["TokenVerificationKeysParameter"]
+        name = f"/{self.stack.system}/token-verification-keys"
         document = json.loads(self.stack.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
         assert all("d" not in key for key in document["keys"]), "private parts are not for publication"
         return [key["kid"] for key in document["keys"]]
 
     def loans_secret(self) -> str:
-        ring = secret_ring(self._read(self._secrets()["service:loans"]))
+        ring = secret_ring(self._read(self._parameters()["service:loans"]))
         assert ring is not None
         return ring.current
 
@@ -75,14 +77,14 @@ class Keys:
         token = mint_service_token(secret, service="loans", scopes=SCOPES, now=datetime.now(UTC))
         return {"Authorization": f"Bearer {token}"}
 
-    def _secrets(self) -> dict[str, str]:
+    def _parameters(self) -> dict[str, str]:
         return {
-            "signing-key": self.stack.outputs["TokenSigningKeySecret"],
-            "service:loans": self.stack.outputs["LoansServiceSecret"],
+            "signing-key": f"/{self.stack.system}/keys/token-signing",
+            "service:loans": f"/{self.stack.system}/keys/services/loans",
         }
 
-    def _read(self, arn: str) -> str:
-        text: str = self.stack.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+    def _read(self, name: str) -> str:
+        text: str = self.stack.client("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
         return text
 
 

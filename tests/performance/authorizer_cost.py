@@ -33,10 +33,6 @@ class Counted:
         self.calls += 1
         return {"Parameter": {"Value": KEY.public_jwks_json()}}
 
-    def get_secret_value(self, **_: Any) -> dict[str, Any]:
-        self.calls += 1
-        return {"SecretString": json.dumps({"current": "s" * 64})}
-
     def query(self, **_: Any) -> dict[str, Any]:
         self.calls += 1
         return {"Items": []}
@@ -47,12 +43,12 @@ def main() -> None:
     os.environ |= {
         "TABLE_NAME": "gateway",
         "VERIFICATION_KEYS_PARAMETER": "/keys",
-        "SERVICE_IDENTITIES": json.dumps({name: {"secret_arn": name, "scopes": ""} for name in ("loans", "users")}),
+        "SERVICE_KEYS_PATH": "/keys/services",
         "POWERTOOLS_SERVICE_NAME": "gateway",
     }
     client = Counted()
     stand_ins: Any = aws
-    for name in ("ssm", "secretsmanager", "impatient_dynamodb"):
+    for name in ("ssm", "dynamodb_without_retries"):
         setattr(stand_ins, name, lambda: client)
     token = mint_access_token(KEY, subject="U", role="patron", now=datetime.now(UTC))
     event = {"methodArn": "arn:aws:execute-api:x:1:api/v1/GET/x", "headers": {"Authorization": f"Bearer {token}"}}

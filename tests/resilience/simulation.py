@@ -14,26 +14,28 @@ from datetime import timedelta
 from typing import Any
 
 from books_service import http as books_http
-from books_service.application.cataloguing import Change
 from books_service.application.ports import Catalogue
+from books_service.application.titles import TitleChange
 from books_service.bootstrap import UseCases, compose
 from books_service.domain.errors import BooksError
 from books_service.domain.stock import OUT
 from books_service.domain.title import Metadata
+from books_service.schemas import ReleaseView, ReservationView
 from library_common.clock import from_rfc3339
 from library_common.ids import new_id
 from library_common.problems import ProblemError
 from library_common.service_client import Answered, NotFound, Refused, Result, Unavailable, UnknownOutcome
-from loans_service.adapters.services import HttpShelf
+from library_common.versions import VersionConflict
+from loans_service.adapters.services import HttpBooks
+from loans_service.application.account_erasure import AccountErasure
+from loans_service.application.anonymisation import Anonymisation
 from loans_service.application.checkout import Checkout, CheckoutRequest
-from loans_service.application.erasing import Erasing
-from loans_service.application.forgetting import Forgetting
-from loans_service.application.forgetting_ports import Accounts
-from loans_service.application.ports import LoanExists, Loans, Stale
-from loans_service.application.recovering import Recovering
-from loans_service.application.renewing import Renewing
-from loans_service.application.returning import Returning
-from loans_service.application.settling import Settling
+from loans_service.application.ports import LoanExists, Loans
+from loans_service.application.recovery import Recovery
+from loans_service.application.release_copy import CopyRelease
+from loans_service.application.renewal import Renewal
+from loans_service.application.retention_ports import Accounts
+from loans_service.application.returns import Returns
 from loans_service.domain.errors import LendingError
 from loans_service.domain.loan import LEASE, Condition, Loan, LoanStatus, Member
 from loans_service.domain.policy import LoanPolicy
@@ -132,12 +134,11 @@ class Network:
         try:
             if act == "reserve":
                 until = from_rfc3339(body["valid_until"])
-                view, _ = self._books.lending.reserve(book_id, body["loan_id"], body.get("barcode"), until)
-                return Answered(200, view.model_dump(mode="json"))
+                reservation = self._books.reservations.reserve(book_id, body["loan_id"], body.get("barcode"), until)
+                return Answered(200, ReservationView.of(reservation).model_dump(mode="json"))
             damaged = body.get("condition") == "damaged"
-            return Answered(
-                200, self._books.lending.release(book_id, body["loan_id"], damaged=damaged).model_dump(mode="json")
-            )
+            release = self._books.reservations.release(book_id, body["loan_id"], damaged=damaged)
+            return Answered(200, ReleaseView.of(release).model_dump(mode="json"))
         except BooksError as refused:
             status = books_http.PROBLEMS[type(refused)]
             return NotFound(refused.code) if status == 404 else Refused(status, refused.code, str(refused))
@@ -170,29 +171,29 @@ class Simulation:
         self.network = Network(self.books, self.dice, self.between.step, self.dice.choice([0.0, 0.2, 0.5]))
         store: Loans = SteppedLoans(self.loans, self.between.step, self.check_always)
         # Only `post` is called; the type is the real client's.
-        shelf = HttpShelf(self.network)  # type: ignore[arg-type]
+        gateway = HttpBooks(self.network)  # type: ignore[arg-type]
         self.people = FakeMembers()
-        forgetting = Forgetting(store, self.clock)
-        self.settling = Settling(loans=store, shelf=shelf, forgetting=forgetting)
+        anonymisation = Anonymisation(store, self.clock)
+        self.copy_release = CopyRelease(loans=store, books=gateway, anonymisation=anonymisation)
         accounts: Accounts = SteppedLoans(FakeAccounts(self.loans), self.between.step, self.check_always)
-        self.erasing = Erasing(store, accounts, forgetting, self.clock, self.clock.monotonic)
+        self.account_erasure = AccountErasure(store, accounts, anonymisation, self.clock, self.clock.monotonic)
         policies = FakePolicies()
         self.checkout = Checkout(
             members=self.people,
             loans=store,
-            shelf=shelf,
+            books=gateway,
             policies=policies,
-            settling=self.settling,
+            copy_release=self.copy_release,
             clock=self.clock,
             monotonic=self.clock.monotonic,
             sleep=self._wait,
         )
-        self.returning = Returning(store, shelf, self.settling, self.clock, self.clock.monotonic)
-        self.renewing = Renewing(self.people, store, policies, self.clock, self.clock.monotonic)
-        self.recovering = Recovering(
+        self.returns = Returns(store, gateway, self.copy_release, self.clock, self.clock.monotonic)
+        self.renewal = Renewal(self.people, store, policies, self.clock, self.clock.monotonic)
+        self.recovery = Recovery(
             loans=store,
             checkout=self.checkout,
-            settling=self.settling,
+            copy_release=self.copy_release,
             recoveries=FakeRecoveries(),
             clock=self.clock,
             monotonic=self.clock.monotonic,
@@ -215,8 +216,7 @@ class Simulation:
 
     def _open_the_library(self) -> None:
         self.titles = [
-            self.books.cataloguing.add(Metadata(title=f"T{n}", author="A"), self.dice.randrange(1, 4), None)[0].id
-            for n in range(2)
+            self.books.titles.add(Metadata(title=f"T{n}", author="A"), self.dice.randrange(1, 4)).id for n in range(2)
         ]
         self.members = [
             self.people.add(Member(id=new_id(), role=role, status="active", expires_at=None))
@@ -239,7 +239,7 @@ class Simulation:
         name = action.__name__
         try:
             action()
-        except (LendingError, BooksError, Stale, LoanExists, ProblemError) as refusal:
+        except (LendingError, BooksError, VersionConflict, LoanExists, ProblemError) as refusal:
             name += ":" + str(getattr(refusal, "code", "stale"))
         self.happened[name] = self.happened.get(name, 0) + 1
 
@@ -258,25 +258,25 @@ class Simulation:
     def _return(self) -> None:
         candidates = [loan.id for loan in self.loans.loans.values() if loan.issued_at is not None]
         if candidates:
-            loan = self.returning.find(self.dice.choice(candidates), None)
-            self.returning.give_back(loan, condition=self.dice.choice(list(Condition)))
+            loan = self.returns.find(self.dice.choice(candidates), None)
+            self.returns.return_copy(loan, condition=self.dice.choice(list(Condition)))
 
     def _extend(self) -> None:
         candidates = [loan.id for loan in self.loans.loans.values() if loan.is_open]
         if candidates:
-            self.renewing.extend(self.loans.loans[self.dice.choice(candidates)])
+            self.renewal.renew(self.loans.loans[self.dice.choice(candidates)])
 
     def _edit(self) -> None:
         book_id = self.dice.choice(self.titles)
         if self.dice.random() < 0.5:
-            self.books.shelving.correct_availability(book_id, self.dice.randrange(4), _any_version)
+            self.books.copies.correct_availability(book_id, self.dice.randrange(4), _any_version)
         else:
-            self.books.cataloguing.change(book_id, Change.some({}, self.dice.randrange(1, 5)), _any_version)
+            self.books.titles.change(book_id, TitleChange.some({}, self.dice.randrange(1, 5)), _any_version)
 
     def _recover(self) -> None:
         unfinished = [loan.id for loan in self.loans.loans.values() if loan.is_unfinished]
         if unfinished:
-            self.recovering.recover(self.dice.choice(unfinished), attempt=0)
+            self.recovery.recover(self.dice.choice(unfinished), attempt=0)
 
     def _arrive_late(self) -> None:
         self.network.deliver_late()
@@ -288,7 +288,7 @@ class Simulation:
         self.people.members.pop(member.id, None)
         self.gone.add(member.id)
         self.between.step()
-        self.erasing.erase(member.id, until=NO_LIMIT)
+        self.account_erasure.erase(member.id, until=NO_LIMIT)
 
     def _wait(self, seconds: float) -> None:
         self.clock.sleep(seconds)
@@ -301,10 +301,10 @@ class Simulation:
             self.clock.advance(LEASE + timedelta(seconds=1))
             for loan_id in [loan.id for loan in self.loans.loans.values() if loan.is_unfinished]:
                 with suppress(LendingError):
-                    self.recovering.recover(loan_id, attempt=0)
+                    self.recovery.recover(loan_id, attempt=0)
         for user_id in sorted(self.gone):
             # The delivery that was cut short comes again.
-            self.erasing.erase(user_id, until=NO_LIMIT)
+            self.account_erasure.erase(user_id, until=NO_LIMIT)
 
     # -- checking -----------------------------------------------------------------------------
 

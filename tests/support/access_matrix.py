@@ -1,7 +1,7 @@
 """Who may call what: every route by every kind of caller, and what each declaration means for each of them.
 
-The routes come from the template and the services' OpenAPI documents, so a new route is in the matrix by existing. What
-is expected follows from what the route declares (`x-access`) and from the authorizer the template gives it.
+The routes come from the API's definition and the services' OpenAPI documents, so a new route is in the matrix by
+existing. What is expected follows from what the route declares (`x-access`) and from the authorizer the API gives it.
 """
 
 import base64
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from library_common.access import Role
 from library_common.tokens import AUDIENCE, ISSUER, SigningKey, mint_access_token, mint_service_token
-from tests.architecture.deployment import Declared, functions, service_identities
+from tests.architecture.deployment import Declared, api_routes, service_identities
 
 
 @dataclass(frozen=True)
@@ -99,24 +99,19 @@ def expected(route: Route, caller: Caller) -> str:  # noqa: PLR0911 - one line p
 
 
 def declared() -> dict[tuple[str, str], tuple[str, Declared]]:
-    """Every route of the template but the preflights, with the package of the function behind it."""
-    return {
-        route.key: (function.package, route)
-        for function in functions()
-        for route in function.routes()
-        if route.method != "OPTIONS"
-    }
+    """Every route of the API but the preflights, with the package of the service behind it."""
+    return {route.key: (f"{service}_service", route) for service, route in api_routes()}
 
 
 def routes(documents: Mapping[str, Mapping[str, Any]]) -> list[Route]:
-    """The routes of the template as the services' documents (by package) describe them. Both must list the same."""
+    """The routes of the API as the services' documents (by package) describe them. Both must list the same."""
     described = {
         (method.upper(), path): (document, operation)
         for document in documents.values()
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
     }
-    assert described.keys() == declared().keys(), "the template and the documents list other routes"
+    assert described.keys() == declared().keys(), "the API and the documents list other routes"
     found = []
     for key, (service, route) in declared().items():
         document, operation = described[key]

@@ -117,8 +117,4 @@ class ConsumerQueue:
 
 
 def _physical_id(stack: LocalStack, logical_id: str) -> str:
-    found = stack.client("cloudformation").describe_stack_resource(
-        StackName=stack.stack_name, LogicalResourceId=logical_id
-    )
-    physical: str = found["StackResourceDetail"]["PhysicalResourceId"]
-    return physical
+    return stack.outputs[logical_id]

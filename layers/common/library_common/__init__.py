@@ -1,1 +1,1 @@
-"""Plumbing every service shares: HTTP, auth context, events, storage access, clock. Never a domain rule."""
+"""What all services share: HTTP, callers, events, queues, storage, time. No domain rules."""

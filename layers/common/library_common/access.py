@@ -1,7 +1,7 @@
-"""Who is calling, and the one way a route says who may call it.
+"""The caller of a request, and how a route declares who may call it.
 
-The Lambda authorizer proves who the caller is and API Gateway hands that to the function; every
-route declares an `Access` beside its path, checked before any of its code runs.
+The Lambda authorizer authenticates the caller and API Gateway passes the result to the function. Every
+route declares an `Access` beside its path; it is checked before any of the route's code runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from library_common.problems import NotAllowed, NotAuthenticated
 
 
 class Role(StrEnum):
-    """Roles of people. Members differ only in lending policy; staff may act for others."""
+    """Roles of people. Students, faculty and patrons differ only in lending policy; staff may act for others."""
 
     STUDENT = "student"
     FACULTY = "faculty"
@@ -25,20 +25,20 @@ class Role(StrEnum):
 STAFF = frozenset({Role.LIBRARIAN, Role.ADMIN})
 
 
-class Place(StrEnum):
-    """Where a request can name the owner of what it is about."""
+class RequestPart(StrEnum):
+    """Where a request can name the owner of the thing it is about."""
 
     PATH = "path"
     QUERY = "query"
     BODY = "body"
 
 
-_PLACES = {place.value: place for place in Place}
+_REQUEST_PARTS = {place.value: place for place in RequestPart}
 
 
 @dataclass(frozen=True)
 class Caller:
-    """An authenticated person or service, or nobody (`anonymous`). session: what a person logged in as, once."""
+    """An authenticated person or service, or `anonymous`. session: id of the login session of a person."""
 
     kind: Literal["person", "service", "anonymous"]
     id: str
@@ -56,7 +56,7 @@ class Caller:
 
     @property
     def actor(self) -> str:
-        """`user:<id>`, `service:<name>` or `anonymous`, as events and logs write it."""
+        """`user:<id>`, `service:<name>` or `anonymous`: the form used in events and logs."""
         if self.kind == "anonymous":
             return "anonymous"
         return f"{'user' if self.kind == 'person' else 'service'}:{self.id}"
@@ -69,11 +69,11 @@ ANONYMOUS = Caller(kind="anonymous", id="anonymous")
 
 
 def caller_from_event(event: Mapping[str, Any]) -> Caller:
-    """The caller that the authorizer put into an API Gateway proxy event."""
+    """The caller that the authorizer put into an API Gateway proxy event. ANONYMOUS when there is none."""
     claims = (event.get("requestContext") or {}).get("authorizer") or {}
     subject = claims.get("subject")
     role = claims.get("role")
-    # A role this version does not know gives no rights at all.
+    # A role that this version does not know gives no rights.
     if claims.get("kind") == "person" and subject and role in set(Role):
         return Caller(kind="person", id=subject, role=Role(role), session=claims.get("session") or None)
     if claims.get("kind") == "service" and subject:
@@ -82,20 +82,20 @@ def caller_from_event(event: Mapping[str, Any]) -> Caller:
 
 
 CALLERS_OWN = "caller"
-"""Value of `Access.own` for a route that knows nobody's things but the caller's."""
+"""Value of `Access.own` for a route that only works on the caller's own things."""
 
 
 @dataclass(frozen=True)
 class Access:
     """Who may use a route.
 
-    public: anybody, a token is optional. member: any person. librarian: staff. admin: administrators only.
-    scope: services whose token carries this scope.
+    public: everybody; a token is optional. member: any person. librarian: staff. admin: administrators only.
+    scope: services whose token has this scope.
 
-    own: whose things a member may touch; obligatory with `member`. `path:user_id`, `query:user_id`,
-    `body:user_id` name what must be the member's own id, and are checked before any of the route's code
-    runs. `caller`: the route knows nobody else's. Any other word names the thing that tells, once it is
-    read, whose it is (`loan`): the route refuses another member's as if it did not exist.
+    own: which things a member may use; required with `member`. `path:user_id`, `query:user_id` and
+    `body:user_id` name the part of the request that must hold the member's own id; it is checked before the
+    route's code runs. `caller`: the route only works on the caller's own things. Any other word names the stored
+    thing that has an owner (`loan`): the route itself answers "not found" for another member's.
     """
 
     public: bool = False
@@ -107,35 +107,35 @@ class Access:
 
     def __post_init__(self) -> None:
         if not (self.public or self.member or self.librarian or self.admin or self.scope):
-            raise ValueError("say who may use the route")
+            raise ValueError("a route must declare who may use it")
         if self.member != (self.own is not None):
-            raise ValueError("a route for members says whose things it is about, and no other does")
+            raise ValueError("`own` is required with `member`, and only with it")
 
     def check(self, caller: Caller) -> None:
-        """Raises NotAuthenticated or NotAllowed. Says nothing yet about whose thing it is: see `require_own`."""
+        """Raises NotAuthenticated or NotAllowed. Ownership is checked separately, by `require_own`."""
         if self.public:
             return
         if caller.kind == "anonymous":
-            raise NotAuthenticated("A bearer token is needed.", headers={"WWW-Authenticate": "Bearer"})
+            raise NotAuthenticated("A bearer token is required.", headers={"WWW-Authenticate": "Bearer"})
         if caller.kind == "service":
             if self.scope is None or self.scope not in caller.scopes:
-                raise NotAllowed("The service token lacks the scope for this.")
+                raise NotAllowed("The service token does not have the required scope.")
             return
         if not self.member and not self._as_staff(caller):
             raise NotAllowed("Your role does not allow this.")
 
-    def owner_named_in(self, caller: Caller) -> tuple[Place, str] | None:
-        """Where the request names the owner of what it is about, if that has to be this caller; else None."""
+    def required_owner(self, caller: Caller) -> tuple[RequestPart, str] | None:
+        """Where the request must name this caller as the owner; None where it may name others."""
         if self.public or caller.kind != "person" or self._as_staff(caller) or self.own is None:
             return None
         place, _, name = self.own.partition(":")
-        return (_PLACES[place], name) if place in _PLACES else None
+        return (_REQUEST_PARTS[place], name) if place in _REQUEST_PARTS else None
 
     def _as_staff(self, caller: Caller) -> bool:
         return (caller.is_admin and (self.admin or self.librarian)) or (caller.is_staff and self.librarian)
 
     def describe(self) -> dict[str, Any]:
-        """For the OpenAPI document (`x-access`), from which the authorisation matrix is tested."""
+        """For the OpenAPI document (`x-access`); the tests of authorization are generated from it."""
         described: dict[str, Any] = {}
         for name in ("public", "member", "librarian", "admin"):
             if getattr(self, name):
@@ -148,23 +148,23 @@ class Access:
 
 
 class NotYours(NotAllowed):
-    """Another member's thing is not distinguishable from one that does not exist."""
+    """The thing belongs to another member. Answered like a thing that does not exist."""
 
     status, code = 404, "not_found"
 
 
-def require_own(place: Place, named: Sequence[object], caller: Caller) -> None:
+def require_own(place: RequestPart, named: Sequence[object], caller: Caller) -> None:
     """Refuses a member whose request names somebody else.
 
-    named: every value given for the owner. Without one a path was declared wrongly and nobody is let in; a query
-    or body leaves it to the route what a missing owner means. Raises NotYours; NotAllowed for a body, which asks
-    to do something for somebody instead of asking for something there is.
+    named: every value given for the owner. An empty list is refused for a path, because the route was declared
+    wrongly; for a query or body the route decides what a missing owner means. Raises NotYours, which hides that the
+    thing exists. Raises NotAllowed for staff and for a body: a body asks to do something for somebody.
     """
-    if (named or place is not Place.PATH) and all(value == caller.id for value in named):
+    if (named or place is not RequestPart.PATH) and all(value == caller.id for value in named):
         return
     if caller.is_staff:
-        # Who may know that the thing is there is told that this is not theirs to do.
+        # Staff may know that the thing exists.
         raise NotAllowed("Your role does not allow this.")
-    if place is Place.BODY:
-        raise NotAllowed("Members do this for themselves only.")
-    raise NotYours("There is no such thing.")
+    if place is RequestPart.BODY:
+        raise NotAllowed("Members can do this only for themselves.")
+    raise NotYours("Not found.")

@@ -1,7 +1,7 @@
 """boto3 clients: one per service and process, created when first used.
 
-Timeouts are short because every caller has a deadline; retries are botocore's `standard` mode.
-The endpoint, region and credentials come from the standard AWS_* variables and nowhere else.
+Timeouts are short because every caller has a deadline. Retries use botocore's `standard` mode. The endpoint,
+region and credentials come from the standard AWS_* variables only.
 """
 
 from functools import cache
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_lambda import LambdaClient
-    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_ses import SESClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
@@ -19,31 +18,18 @@ if TYPE_CHECKING:
 
 
 @cache
-def _client(service: str, *, patient: bool = True, answer_seconds: int | None = None) -> Any:
-    """answer_seconds: how long the only attempt may take, for calls that are better not repeated.
-
-    Three attempts, or one. `max_attempts` would not count the first.
-    """
-    import boto3  # noqa: PLC0415 - a tenth of a second that imports must not pay
+def _client(service: str, *, attempts: int = 3, connect_timeout: int = 1, read_timeout: int = 3) -> Any:
+    """attempts: with the first one. Timeouts in seconds, for each attempt."""
+    import boto3  # noqa: PLC0415 - takes a tenth of a second to import
     from botocore.config import Config  # noqa: PLC0415
 
     config = Config(
-        connect_timeout=1,
-        read_timeout=answer_seconds or (3 if patient else 1),
-        retries={"mode": "standard", "total_max_attempts": 3 if patient and answer_seconds is None else 1},
+        connect_timeout=connect_timeout,
+        read_timeout=read_timeout,
+        retries={"mode": "standard", "total_max_attempts": attempts},
         max_pool_connections=10,
     )
-    # The overloads of boto3-stubs want literal names; the accessors below give the types back.
-    make: Any = boto3.client
-    return make(service, config=config)
-
-
-@cache
-def _single_try(service: str) -> Any:
-    import boto3  # noqa: PLC0415 - as above
-    from botocore.config import Config  # noqa: PLC0415
-
-    config = Config(connect_timeout=2, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 1})
+    # boto3-stubs has overloads for literal names only; the functions below give the client its type.
     make: Any = boto3.client
     return make(service, config=config)
 
@@ -53,20 +39,20 @@ def dynamodb() -> "DynamoDBClient":
     return client
 
 
-def impatient_dynamodb() -> "DynamoDBClient":
+def dynamodb_without_retries() -> "DynamoDBClient":
     """One attempt of at most two seconds, for what a request can do without."""
-    client: DynamoDBClient = _client("dynamodb", patient=False)
+    client: DynamoDBClient = _client("dynamodb", attempts=1, read_timeout=1)
     return client
 
 
 def dynamodb_streams() -> Any:
-    """No stubs of this one are installed."""
+    """Untyped: its stubs are not installed."""
     return _client("dynamodbstreams")
 
 
 def lambda_() -> "LambdaClient":
-    """For calls that are waited for. A function that has not answered in time is not called once more."""
-    client: LambdaClient = _client("lambda", answer_seconds=10)
+    """For synchronous calls. One attempt of at most eleven seconds: a slow function is not called twice."""
+    client: LambdaClient = _client("lambda", attempts=1, read_timeout=10)
     return client
 
 
@@ -77,11 +63,6 @@ def events() -> "EventBridgeClient":
 
 def sqs() -> "SQSClient":
     client: SQSClient = _client("sqs")
-    return client
-
-
-def secretsmanager() -> "SecretsManagerClient":
-    client: SecretsManagerClient = _client("secretsmanager")
     return client
 
 
@@ -100,13 +81,13 @@ def sns() -> "SNSClient":
     return client
 
 
-def ses_once() -> "SESClient":
-    """One attempt of at most ten seconds: what timed out may have been sent, so repeating is the caller's decision."""
-    client: SESClient = _single_try("ses")
+def ses_without_retries() -> "SESClient":
+    """One attempt of at most ten seconds. A message may be sent despite a timeout, so the caller decides on retries."""
+    client: SESClient = _client("ses", attempts=1, connect_timeout=2, read_timeout=8)
     return client
 
 
-def sns_once() -> "SNSClient":
-    """As `ses_once`."""
-    client: SNSClient = _single_try("sns")
+def sns_without_retries() -> "SNSClient":
+    """Like `ses_without_retries`."""
+    client: SNSClient = _client("sns", attempts=1, connect_timeout=2, read_timeout=8)
     return client

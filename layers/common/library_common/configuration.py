@@ -1,4 +1,6 @@
-"""Secrets and parameters, fetched when first needed and remembered for a while."""
+"""Parameters and keys: fetched when first needed, then cached."""
+
+from collections.abc import Iterator, Mapping
 
 from library_common import aws
 from library_common.ttl_cache import TtlCache
@@ -17,10 +19,27 @@ def parameter(name: str, *, seconds: float = PARAMETER_SECONDS) -> TtlCache[str]
     return TtlCache(fetch, seconds=seconds, grace=_GRACE_SECONDS)
 
 
-def secret(arn: str, *, seconds: float = SECRET_SECONDS) -> TtlCache[str]:
-    """A secret's current string, at most `seconds` old while Secrets Manager answers."""
+def secret(name: str, *, seconds: float = SECRET_SECONDS) -> TtlCache[str]:
+    """A SecureString parameter's value, at most `seconds` old while SSM answers."""
 
     def fetch() -> str:
-        return aws.secretsmanager().get_secret_value(SecretId=arn)["SecretString"]
+        return aws.ssm().get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
 
     return TtlCache(fetch, seconds=seconds, grace=_GRACE_SECONDS)
+
+
+def secrets_under(path: str, *, seconds: float) -> TtlCache[Mapping[str, str]]:
+    """The SecureString parameters directly under a path: last part of the name -> value."""
+
+    def fetch() -> Mapping[str, str]:
+        return dict(parameters_under(path, decrypted=True))
+
+    return TtlCache(fetch, seconds=seconds, grace=_GRACE_SECONDS)
+
+
+def parameters_under(path: str, *, decrypted: bool = False) -> Iterator[tuple[str, str]]:
+    """Last part of the name, and value, of every parameter directly under a path, as they are now."""
+    pages = aws.ssm().get_paginator("get_parameters_by_path").paginate(Path=path, WithDecryption=decrypted)
+    for page in pages:
+        for found in page["Parameters"]:
+            yield found["Name"].rpartition("/")[2], found["Value"]

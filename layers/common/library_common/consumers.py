@@ -1,17 +1,17 @@
-"""The one way to work on a queue: every message counted, logged and either done, back for later, or set aside.
+"""Lambda handlers for SQS queues: every message is counted, logged, and then deleted, retried or moved away.
 
-A consumer of the bus is a rule -> queue -> function (docs/events.md). Messages may come twice, late and in any
-order: having an effect once is up to whoever handles them, by the event's own id or by what is written.
+A consumer of events is a rule -> queue -> function (docs/events.md). Messages can come twice, late and in any
+order. The handler must take effect once: by the event's id, or by a condition on what it writes.
 
-What becomes of a message:
+What happens to a message:
 
-* handled: its one line in the log says with what outcome.
-* failed: it comes again after a pause, longer each time, and holds up nobody else.
-* failed `MAX_RECEIVES` times, or `Poison`: it goes to the dead-letter queue as it came, with the reason as message
-  attributes, and can be redriven from there. A process that dies on a message is counted by the queue itself
-  (`maxReceiveCount`), which then sets it aside without a reason.
+* handled: its log line has the outcome.
+* failed: it is retried after a delay, which grows each time. It does not block other messages.
+* failed `MAX_RECEIVES` times, or raised `PoisonMessage`: it moves unchanged to the dead-letter queue, with the reason
+  in message attributes, and can be redriven from there. When the process dies on a message, the queue itself counts
+  the receive (`maxReceiveCount`) and moves the message without a reason.
 
-Neither logs nor reasons hold what a message says, only which fields are wrong: messages may be about people.
+Logs and reasons name fields that are wrong, never their values: messages may hold personal data.
 """
 
 import json
@@ -38,38 +38,38 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 MAX_RECEIVES = 5
-"""Tries a message has. The queues' `maxReceiveCount` is the same."""
+"""Attempts per message. The queues have the same `maxReceiveCount`."""
 
-PAUSES = (5.0, 20.0, 80.0, 300.0)
-"""Seconds between the tries: soon at first, because most failures are short; nearly seven minutes altogether, because
-an outage of a table is none of a message's fault.
+RETRY_DELAYS = (5.0, 20.0, 80.0, 300.0)
+"""Seconds between the attempts. Short at first, because most failures are short; nearly seven minutes in all, to
+outlast a brief outage of a table.
 """
 
-_LONGEST_REASON = 500
-_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
+_MAX_REASON_LENGTH = 500
+_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _EVENT_TYPE = re.compile(r"[A-Z][A-Za-z]{0,63}")
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""What reading a body may raise. Readers do no I/O, so trying again would find the same bytes."""
+"""What parsing a body may raise. Parsers do no I/O, so a retry would find the same bytes."""
 
 
-class Poison(Exception):
-    """No number of tries will handle this message; the sentence says why, without what the message holds."""
+class PoisonMessage(Exception):
+    """No retry can handle this message. The text says why, without values from the message."""
 
 
 @dataclass(frozen=True)
-class Read[M]:
-    """A message understood. notes: ids that its line in the log shows."""
+class ParsedMessage[M]:
+    """A parsed message. log_fields: ids for its log line."""
 
     message: M
     correlation_id: str | None = None
-    notes: Mapping[str, str] = field(default_factory=dict)
+    log_fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """An event as a rule delivers it.
+    """An event as delivered by a rule.
 
-    replay: the name of the archive's replay it comes from, if it does. source: who put it on the bus.
+    replay: the name of the archive replay, when it comes from one. source: who put it on the bus.
     """
 
     envelope: Envelope
@@ -84,18 +84,18 @@ class _Message(BaseModel):
     replay: str | None = Field(default=None, alias="replay-name")
 
     @model_validator(mode="after")
-    def _is_what_the_rule_looked_at(self) -> Self:
-        # Rules choose by the detail type; an envelope of another type would get past them.
+    def _types_match(self) -> Self:
+        # Rules filter by the detail type: an envelope of another type would pass them.
         if self.detail_type is not None and self.detail_type != self.detail.type:
-            raise ValueError("the envelope is of another type than the event")
+            raise ValueError("the envelope and the event have different types")
         return self
 
 
-def read_delivery(body: str) -> Read[Delivery]:
-    """A queue message that EventBridge made of an event. Raises ValueError for anything else."""
+def read_delivery(body: str) -> ParsedMessage[Delivery]:
+    """Parses a queue message that EventBridge made from an event. Raises ValueError for anything else."""
     found = _Message.model_validate_json(body)
     envelope = found.detail
-    return Read(
+    return ParsedMessage(
         Delivery(envelope, found.replay, found.source),
         accepted_correlation_id(envelope.correlation_id),
         {"event_id": envelope.id, "event_type": envelope.type},
@@ -103,46 +103,46 @@ def read_delivery(body: str) -> Read[Delivery]:
 
 
 def data_of[D: BaseModel](delivery: Delivery, model: type[D]) -> D:
-    """The event's data, as far as `model` wants it. Raises Poison, which names the fields that are wrong."""
+    """The event's data as `model`, which ignores other fields. Raises PoisonMessage, which names the wrong fields."""
     try:
         return model.model_validate(delivery.envelope.data)
     except ValidationError as wrong:
-        raise Poison(f"unreadable: {what_failed(wrong)}") from wrong
+        raise PoisonMessage(f"unreadable: {failure_summary(wrong)}") from wrong
 
 
 class Queue:
-    """A queue that a function works on, as seen by that function: pauses, and setting aside."""
+    """The queue that a function consumes: retries and dead letters."""
 
     def __init__(
         self,
         url: str,
         dead_letters_url: str,
         *,
-        pauses: Sequence[float] = PAUSES,
+        retry_delays: Sequence[float] = RETRY_DELAYS,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """pauses: seconds after the first receive, after the second, …; the last one serves for all further ones."""
+        """retry_delays: seconds to wait after the first receive, the second and so on; the last one repeats."""
         self._url = url
         self._dead_letters_url = dead_letters_url
-        self._pauses = tuple(pauses)
+        self._retry_delays = tuple(retry_delays)
         self._jitter = jitter
 
-    def later(self, record: "SQSRecord") -> None:
-        """It comes again after a pause, give or take a quarter, so that what failed together comes apart."""
-        place = min(max(receives(record), 1), len(self._pauses)) - 1
-        pause = self._pauses[place] * (0.75 + 0.5 * self._jitter())
+    def retry_later(self, record: "SQSRecord") -> None:
+        """Makes the message visible again after a delay. The delay varies by a quarter, to spread retries."""
+        index = min(max(receives(record), 1), len(self._retry_delays)) - 1
+        delay = self._retry_delays[index] * (0.75 + 0.5 * self._jitter())
         aws.sqs().change_message_visibility(
-            QueueUrl=self._url, ReceiptHandle=record.receipt_handle, VisibilityTimeout=int(pause)
+            QueueUrl=self._url, ReceiptHandle=record.receipt_handle, VisibilityTimeout=int(delay)
         )
 
-    def set_aside(self, record: "SQSRecord", why: Mapping[str, str]) -> None:
-        """Into the dead-letter queue as it came, with `why` as message attributes."""
+    def move_to_dead_letters(self, record: "SQSRecord", attributes: Mapping[str, str]) -> None:
+        """Sends the message unchanged to the dead-letter queue, with these message attributes."""
         aws.sqs().send_message(
             QueueUrl=self._dead_letters_url,
             MessageBody=record.body,
             MessageAttributes={
-                name: {"DataType": "String", "StringValue": text[:_LONGEST_REASON]}
-                for name, text in why.items()
+                name: {"DataType": "String", "StringValue": text[:_MAX_REASON_LENGTH]}
+                for name, text in attributes.items()
                 if text
             },
         )
@@ -150,16 +150,16 @@ class Queue:
 
 def receives(record: "SQSRecord") -> int:
     """How many times the message was received, this time included."""
-    # Hand-made events may lack it.
+    # Events written by hand may not have it.
     attributes = record.raw_event.get("attributes") or {}
     return int(attributes.get("ApproximateReceiveCount", 1))
 
 
-class _OnQueue[M, H]:
-    """What all consumers are made of; H: how they handle messages.
+class _QueueConsumer[M, H]:
+    """Base of the consumers. M: the type of a message. H: the type of `handle`.
 
-    name: in logs and metrics. service: the actor of what it does. read: bodies to messages, without I/O; what it raises
-    is poison.
+    name: in logs and metrics. service: the actor in logs and events. read: parses a body, without I/O; a message for
+    which it raises is poison.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class _OnQueue[M, H]:
         *,
         service: str,
         queue: Queue,
-        read: Callable[[str], Read[M]],
+        read: Callable[[str], ParsedMessage[M]],
         handle: H,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -180,26 +180,26 @@ class _OnQueue[M, H]:
         self._clock = clock
 
 
-class Consumer[M](_OnQueue[M, Callable[[M], str]]):
-    """A Lambda handler for the messages of one queue, one at a time.
+class Consumer[M](_QueueConsumer[M, Callable[[M], str]]):
+    """A Lambda handler that handles the messages of a queue one at a time.
 
-    handle: answers the outcome in a word or two, for log and metrics; few-valued. Raises Poison for what no number of
-    tries will handle, and anything else for what may succeed later. The rest is as `_OnQueue` says.
+    handle: returns the outcome in a word or two, for logs and metrics; there are only a few outcomes. Raises
+    PoisonMessage when no retry can succeed, and anything else when one may. The other parameters: see `_QueueConsumer`.
     """
 
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-        """Answers which messages failed and are to come again."""
-        return _one_by_one(event.get("Records") or [], self._work_on)
+        """Returns the messages to retry (a partial batch response)."""
+        return _partial_batch_response(event.get("Records") or [], self._handle_record)
 
-    def _work_on(self, record: "SQSRecord") -> None:
+    def _handle_record(self, record: "SQSRecord") -> None:
         started = self._clock()
         status = _FAILED
         with invocation(actor=f"service:{self._service}") as running:
             try:
-                status = self._handle(_understood(self._read, record.body, running))
+                status = self._handle(_parse_and_note(self._read, record.body, running))
             except Exception as failure:
-                about = Read(None, running.correlation_id, running.notes)
-                status = _give_up_or_wait(self._queue, self._name, record, failure, about)
+                about = ParsedMessage(None, running.correlation_id, running.log_fields)
+                status = _retry_or_give_up(self._queue, self._name, record, failure, about)
                 if status == _FAILED:
                     raise
             finally:
@@ -207,9 +207,9 @@ class Consumer[M](_OnQueue[M, Callable[[M], str]]):
                 log_invocation(self._name, status=status, duration_ms=(self._clock() - started) * 1000)
 
 
-def _one_by_one(records: Sequence[Any], work_on: "Callable[[SQSRecord], None]") -> dict[str, Any]:
-    """The answer for Lambda: those that raised are to come again."""
-    # Whoever only puts messages on a queue imports this module, too, and should not pay for reading them.
+def _partial_batch_response(records: Sequence[Any], handle_record: "Callable[[SQSRecord], None]") -> dict[str, Any]:
+    """Calls `handle_record` for each record. Those that raise are retried."""
+    # Imported late: modules that only send messages import this module, too.
     from aws_lambda_powertools.utilities.batch import (  # noqa: PLC0415
         BatchProcessor,
         EventType,
@@ -217,11 +217,11 @@ def _one_by_one(records: Sequence[Any], work_on: "Callable[[SQSRecord], None]") 
     )
 
     if not records:
-        return {"batchItemFailures": []}  # which the processor takes for a mistake
-    # Every message failing is no reason for an exception: the answer says so, and the log has said why.
+        return {"batchItemFailures": []}  # the processor refuses an empty batch
+    # No exception even if every message failed: the response and the log say so.
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     answer = process_partial_response(
-        event={"Records": list(records)}, record_handler=work_on, processor=processor, context=cast("Any", None)
+        event={"Records": list(records)}, record_handler=handle_record, processor=processor, context=cast("Any", None)
     )
     return dict(answer)
 
@@ -229,37 +229,35 @@ def _one_by_one(records: Sequence[Any], work_on: "Callable[[SQSRecord], None]") 
 _FAILED, _SET_ASIDE, _SET_ASIDE_SOME = "failed", "set aside", "set aside some"
 
 
-def _understood[M](read: Callable[[str], Read[M]], body: str, running: Invocation) -> M:
-    """The message in a body, noted in the running invocation. Raises Poison."""
+def _parse_and_note[M](read: Callable[[str], ParsedMessage[M]], body: str, running: Invocation) -> M:
+    """The message in a body. Its ids are added to the running invocation. Raises PoisonMessage."""
     try:
         found = _read(read, body)
-    except Poison:
-        _note(_told_by(body), running)
+    except PoisonMessage:
+        _note(_ids_in(body), running)
         raise
     _note(found, running)
     return found.message
 
 
-def _note(found: Read[Any], running: Invocation) -> None:
+def _note(found: ParsedMessage[Any], running: Invocation) -> None:
     if found.correlation_id is not None:
         running.correlation_id = accepted_correlation_id(found.correlation_id)
-    running.notes.update(found.notes)
+    running.log_fields.update(found.log_fields)
 
 
-def _told_by(body: str) -> Read[None]:
-    """What a body that cannot be read tells of itself all the same, as far as that is well-formed: so that it is found
-    under its own ids.
-    """
+def _ids_in(body: str) -> ParsedMessage[None]:
+    """The well-formed ids in a body that cannot be parsed, so that its log line has them."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        return Read(None)
+        return ParsedMessage(None)
     detail = document.get("detail") if isinstance(document, dict) else None
     if not isinstance(detail, dict):
-        return Read(None)
+        return ParsedMessage(None)
     text = {name: value for name, value in detail.items() if isinstance(value, str)}
     correlation_id, event_id, event_type = text.get("correlation_id"), text.get("id", ""), text.get("type", "")
-    return Read(
+    return ParsedMessage(
         None,
         correlation_id if accepted_correlation_id(correlation_id) == correlation_id else None,
         ({"event_id": event_id} if is_id(event_id) else {})
@@ -267,24 +265,26 @@ def _told_by(body: str) -> Read[None]:
     )
 
 
-def _read[M](read: Callable[[str], Read[M]], body: str) -> Read[M]:
+def _read[M](read: Callable[[str], ParsedMessage[M]], body: str) -> ParsedMessage[M]:
     try:
         return read(body)
     except _UNREADABLE as failure:
-        raise Poison(f"unreadable: {what_failed(failure)}") from failure
+        raise PoisonMessage(f"unreadable: {failure_summary(failure)}") from failure
 
 
-def _give_up_or_wait(queue: Queue, consumer: str, record: "SQSRecord", failure: Exception, known: Read[Any]) -> str:
-    """`set aside` when the message is in the dead-letter queue now, `failed` when it comes again.
+def _retry_or_give_up(
+    queue: Queue, consumer: str, record: "SQSRecord", failure: Exception, known: ParsedMessage[Any]
+) -> str:
+    """Returns `set aside` when the message is now in the dead-letter queue, `failed` when it will be retried.
 
-    Never raises. What could not be set aside, or given a pause, comes again when its visibility runs out; if that was
-    its last receive, the queue itself sets it aside then, without a reason.
+    Never raises. If SQS cannot be reached, the message comes again when its visibility timeout ends. After the last
+    receive the queue itself moves it to the dead-letter queue, without a reason.
     """
-    reason = str(failure) if isinstance(failure, Poison) else what_failed(failure)
+    reason = str(failure) if isinstance(failure, PoisonMessage) else failure_summary(failure)
     received = receives(record)
-    given_up = isinstance(failure, Poison) or received >= MAX_RECEIVES
+    given_up = isinstance(failure, PoisonMessage) or received >= MAX_RECEIVES
     found_by = {"correlation_id": known.correlation_id or ""} | {
-        name: known.notes[name] for name in ("event_id", "event_type") if name in known.notes
+        name: known.log_fields[name] for name in ("event_id", "event_type") if name in known.log_fields
     }
     about = {
         "consumer": consumer,
@@ -296,9 +296,9 @@ def _give_up_or_wait(queue: Queue, consumer: str, record: "SQSRecord", failure: 
     try:
         if not given_up:
             logger().error("message failed", extra={**about, "where": _where(failure)})
-            queue.later(record)
+            queue.retry_later(record)
             return _FAILED
-        queue.set_aside(
+        queue.move_to_dead_letters(
             record,
             {
                 "reason": reason,
@@ -308,16 +308,16 @@ def _give_up_or_wait(queue: Queue, consumer: str, record: "SQSRecord", failure: 
                 "received": str(received),
             },
         )
-    except Exception as unreachable:  # noqa: BLE001 - it is the message that is at stake, which comes again
-        logger().error("queue failed", extra={**about, "failure": what_failed(unreachable)})
+    except Exception as unreachable:  # noqa: BLE001 - the message is not lost: it comes again
+        logger().error("queue failed", extra={**about, "failure": failure_summary(unreachable)})
         return _FAILED
     logger().error("message set aside", extra={**about, "where": _where(failure)})
     count("SetAside", consumer=consumer)
     return _SET_ASIDE
 
 
-def what_failed(failure: BaseException) -> str:
-    """The kind of failure, with an AWS error code or the fields that are wrong; never what they hold."""
+def failure_summary(failure: BaseException) -> str:
+    """The type of the failure, with an AWS error code or the names of wrong fields. Never their values."""
     name = type(failure).__name__
     if isinstance(failure, ValidationError):
         wrong = (f"{_field(error['loc'])} ({error['type']})" for error in failure.errors(include_input=False))
@@ -329,56 +329,56 @@ def what_failed(failure: BaseException) -> str:
 
 
 def _field(place: Sequence[int | str]) -> str:
-    """Where in a message something is wrong. Keys of a map may be anything, addresses too: only names are repeated."""
-    return ".".join(str(part) if _FIELD.fullmatch(str(part)) or str(part).isdecimal() else "…" for part in place) or (
-        "message"
-    )
+    """The path of a field in a message. Parts that do not look like names are hidden: a map's keys may be anything."""
+    parts = [str(part) for part in place]
+    shown = (part if _FIELD_NAME.fullmatch(part) or part.isdecimal() else "…" for part in parts)
+    return ".".join(shown) or "message"
 
 
 def _where(failure: BaseException) -> str:
-    """The innermost places of the code, which say what a message text may not."""
+    """The innermost lines of code. They help where the exception's text must not be logged."""
     frames = traceback.extract_tb(failure.__traceback__)[-4:]
     return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
 
 
 class BatchFailed(Exception):
-    """A batch as a whole could not be handled."""
+    """The whole batch could not be handled."""
 
 
-class BatchConsumer[M](_OnQueue[M, Callable[[Sequence[M]], Sequence[str | Exception]]]):
-    """A Lambda handler for the messages of one queue, all of a batch together: for what costs less that way.
+class BatchConsumer[M](_QueueConsumer[M, Callable[[Sequence[M]], Sequence[str | Exception]]]):
+    """A Lambda handler that handles the messages of a batch together, where that costs less.
 
-    handle: is given the messages that could be read and answers one outcome each, in the same order: a word or two, or
-    the exception that message failed with. If it raises, every message failed. One line in the log per batch, with how
-    many messages came to what end, and their correlation ids beside its own; its status is the worst: `failed`,
-    `set aside some` or `ok`. The rest is as `_OnQueue` says.
+    handle: takes the messages that could be parsed. Returns one outcome for each, in the same order: a word or two,
+    or the exception that the message failed with. If it raises, every message failed. Each batch has one log line
+    with its correlation ids and the number of messages by outcome; its status is `failed`, `set aside some` or `ok`.
+    The other parameters: see `_QueueConsumer`.
     """
 
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-        """Answers which messages failed and are to come again."""
+        """Returns the messages to retry (a partial batch response)."""
         started = self._clock()
         records = event.get("Records") or []
         with invocation(actor=f"service:{self._service}") as running:
-            conclusions = self._conclusions(records)
-            for _, known in conclusions.values():
-                running.works_on(known.correlation_id)
+            results = self._results(records)
+            for _, known in results.values():
+                running.add_correlation_id(known.correlation_id)
             statuses: Counter[str] = Counter()
 
-            def conclude(record: "SQSRecord") -> None:
-                outcome, known = conclusions[record.message_id]
+            def finish(record: "SQSRecord") -> None:
+                outcome, known = results[record.message_id]
                 if isinstance(outcome, str):
                     statuses[outcome] += 1
                     return
-                about = Read(None, known.correlation_id or running.correlation_id, known.notes)
-                status = _give_up_or_wait(self._queue, self._name, record, outcome, about)
+                about = ParsedMessage(None, known.correlation_id or running.correlation_id, known.log_fields)
+                status = _retry_or_give_up(self._queue, self._name, record, outcome, about)
                 statuses[status] += 1
                 if status == _FAILED:
                     raise outcome
 
-            answer = _one_by_one(records, conclude)
+            answer = _partial_batch_response(records, finish)
             for status, number in statuses.items():
                 count("Consumed", number, consumer=self._name, outcome=status)
-                running.notes[f"messages_{status.replace(' ', '_')}"] = str(number)
+                running.log_fields[f"messages_{status.replace(' ', '_')}"] = str(number)
             log_invocation(
                 self._name,
                 status=_FAILED if statuses[_FAILED] else _SET_ASIDE_SOME if statuses[_SET_ASIDE] else "ok",
@@ -386,27 +386,27 @@ class BatchConsumer[M](_OnQueue[M, Callable[[Sequence[M]], Sequence[str | Except
             )
         return answer
 
-    def _conclusions(self, records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str | Exception, Read[Any]]]:
-        """For every message by its id what became of it, and what is known of it."""
-        concluded: dict[str, tuple[str | Exception, Read[Any]]] = {}
-        readable: dict[str, Read[M]] = {}
+    def _results(self, records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str | Exception, ParsedMessage[Any]]]:
+        """By message id: the outcome or failure of each message, and its ids."""
+        results: dict[str, tuple[str | Exception, ParsedMessage[Any]]] = {}
+        readable: dict[str, ParsedMessage[M]] = {}
         for record in records:
             try:
                 readable[record["messageId"]] = _read(self._read, record["body"])
-            except Poison as poison:
-                concluded[record["messageId"]] = (poison, _told_by(record["body"]))
+            except PoisonMessage as poison:
+                results[record["messageId"]] = (poison, _ids_in(record["body"]))
         outcomes = self._outcomes([found.message for found in readable.values()])
         for (message_id, found), outcome in zip(readable.items(), outcomes, strict=True):
-            concluded[message_id] = (outcome, found)
-        return concluded
+            results[message_id] = (outcome, found)
+        return results
 
     def _outcomes(self, messages: Sequence[M]) -> Sequence[str | Exception]:
         if not messages:
             return []
         try:
             outcomes = self._handle(messages)
-        except Poison as poison:
-            # Said of the whole batch it does not tell which message is the bad one: all of them come again.
+        except PoisonMessage as poison:
+            # Raised for the whole batch, it does not say which message is poison: retry all of them.
             return [BatchFailed(str(poison))] * len(messages)
         except Exception as failure:  # noqa: BLE001 - every message of the batch failed with it
             return [failure] * len(messages)

@@ -1,7 +1,7 @@
-"""What one invocation knows about itself: correlation id, caller, route, capacity used.
+"""The running invocation: correlation id, caller, route and the capacity it used.
 
-A mutable record in a context variable, so that code in FastAPI's worker threads and the
-Lambda wrapper around it see the same one.
+It is a mutable record in a context variable, so that the Lambda handler and FastAPI's worker threads
+share one.
 """
 
 import re
@@ -15,15 +15,15 @@ from library_common.ids import new_id
 _CORRELATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
 MAX_CORRELATION_IDS = 100
-"""Of what is in a batch, in the batch's line in the log: 7 KB at the very most."""
+"""Correlation ids of a batch in its log line: 7 KB at most."""
 
 
 @dataclass
 class Invocation:
     """The running invocation. Capacity is in DynamoDB request units, as DynamoDB itself reports them.
 
-    limit_*: what checking the rate limits took, which is not part of what the request itself costs. batch: the distinct
-    correlation ids of what an invocation works on together, in the order in which they were noted.
+    limit_*: used by the rate limits, not by the request itself. log_fields: more fields for the log line.
+    batch: the distinct correlation ids of a batch, in the order in which they were added.
     """
 
     correlation_id: str
@@ -36,12 +36,12 @@ class Invocation:
     limit_calls: int = 0
     limit_reads: float = 0.0
     limit_writes: float = 0.0
-    notes: dict[str, str] = field(default_factory=dict)
+    log_fields: dict[str, str] = field(default_factory=dict)
     batch: dict[str, None] = field(default_factory=dict)
 
-    def works_on(self, correlation_id: str | None) -> None:
-        """Notes that something with this id is in the batch; ids that are not safe to log are left out, and so is what
-        goes beyond `MAX_CORRELATION_IDS`.
+    def add_correlation_id(self, correlation_id: str | None) -> None:
+        """Adds the id of a message or event of the batch. Ignores ids that are not safe to log, and those beyond
+        `MAX_CORRELATION_IDS`.
         """
         if correlation_id and len(self.batch) < MAX_CORRELATION_IDS and _CORRELATION.fullmatch(correlation_id):
             self.batch[correlation_id] = None
@@ -51,18 +51,18 @@ _current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
 
 
 def current() -> Invocation:
-    """The running invocation; outside of one (a script, a test) a throw-away record."""
+    """The running invocation. A new record outside of one, as in a script or test."""
     return _current.get() or Invocation(correlation_id=new_id())
 
 
 def accepted_correlation_id(offered: str | None) -> str:
-    """The offered id when it is safe to log and pass on, else a new one."""
+    """The offered id if it is safe to log and pass on, else a new one."""
     return offered if offered and _CORRELATION.fullmatch(offered) else new_id()
 
 
 @contextmanager
 def invocation(correlation_id: str | None = None, actor: str = "system") -> Iterator[Invocation]:
-    """Opens the record for the duration of one invocation or one record of a batch."""
+    """Opens a record for one invocation, or for one message of a batch."""
     record = Invocation(correlation_id=accepted_correlation_id(correlation_id), actor=actor)
     token = _current.set(record)
     try:

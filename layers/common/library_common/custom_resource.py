@@ -1,4 +1,4 @@
-"""CloudFormation custom resources: work that a deployment itself has to do, answered as CloudFormation expects."""
+"""CloudFormation custom resources: work that is part of a deployment, and the report to CloudFormation."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -9,39 +9,40 @@ import urllib3
 from library_common.telemetry import logger
 
 type Work = Callable[[Mapping[str, Any]], None]
-"""Gets the resource's properties. May be called again for the same deployment, so it must be repeatable."""
+"""Takes the resource's properties. It must be idempotent: CloudFormation may call twice."""
 
 
 class Refused(Exception):
-    """The work cannot be done as asked. Its sentence is shown to whoever deploys, so nothing secret is in it."""
+    """The work cannot be done with these properties. The message is shown in CloudFormation: no secrets in it."""
 
 
-def answer(event: Mapping[str, Any], work: Work) -> None:
-    """Does the work for Create and Update, nothing for Delete, and reports to CloudFormation.
+def answer(event: Mapping[str, Any], work: Work, undo: Work | None = None) -> None:
+    """Does the work for Create and Update, `undo` for Delete, and reports the result to CloudFormation.
 
-    Never raises because of the work: a resource that does not answer holds a deployment up for an hour. Raises
-    urllib3's errors when the report itself cannot be delivered, so that Lambda tries again.
+    A failure of the work is reported, not raised: a deployment waits an hour for a resource that does not answer.
+    Raises urllib3's errors when the report cannot be delivered, so that Lambda tries again.
     """
     status, reason = "SUCCESS", "done"
     try:
-        if event["RequestType"] != "Delete":
-            work(event.get("ResourceProperties") or {})
+        chosen = work if event["RequestType"] != "Delete" else undo
+        if chosen is not None:
+            chosen(event.get("ResourceProperties") or {})
     except Refused as exc:
         logger().warning("custom resource refused", extra={"reason": str(exc)})
         status, reason = "FAILED", str(exc)
-    except Exception as exc:  # noqa: BLE001 - whatever it was, CloudFormation has to hear of it
+    except Exception as exc:  # noqa: BLE001 - every failure is reported to CloudFormation
         logger().exception("custom resource failed")
-        status, reason = "FAILED", f"{type(exc).__name__}; the log says more"
+        status, reason = "FAILED", f"{type(exc).__name__}; see the log"
     report = {
         "Status": status,
         "Reason": reason,
-        # The same for the resource's whole life: another one would have CloudFormation delete the old "resource".
+        # Must never change: CloudFormation would delete the resource with the old id.
         "PhysicalResourceId": event.get("PhysicalResourceId") or event["LogicalResourceId"],
         "StackId": event["StackId"],
         "RequestId": event["RequestId"],
         "LogicalResourceId": event["LogicalResourceId"],
     }
-    # An empty content type: the address is signed for exactly that.
+    # The URL is signed for an empty content type.
     urllib3.request(
         "PUT",
         event["ResponseURL"],

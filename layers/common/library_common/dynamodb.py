@@ -1,7 +1,7 @@
-"""Access to one DynamoDB table: plain Python items, typed failures, capacity counted per invocation.
+"""Access to one DynamoDB table: plain Python items, typed errors, capacity counted per invocation.
 
-Every write takes a condition. Conflicts between transactions are retried here with jitter; a failed
-condition is raised with the item that was in the way.
+Every write takes a condition. Conflicts between transactions are retried here with jitter. A failed
+condition raises ConditionFailed with the stored item.
 """
 
 import random
@@ -25,9 +25,9 @@ _CONFLICT_ATTEMPTS = 8
 
 
 class ConditionFailed(Exception):
-    """A condition did not hold, so nothing was written.
+    """A condition did not hold. Nothing was written.
 
-    index: which operation of a transaction; 0 for a single write. item: what was there, or None.
+    index: the operation of the transaction; 0 for a single write. item: the stored item, or None.
     """
 
     def __init__(self, index: int, item: Item | None) -> None:
@@ -37,9 +37,9 @@ class ConditionFailed(Exception):
 
 
 class TransactionBusy(Exception):
-    """Other transactions kept touching the same items for as long as we were willing to retry.
+    """Other transactions kept using the same items until the last attempt. Nothing was written.
 
-    indexes: which operations of a transaction met one, the last time.
+    indexes: the operations of the transaction that had a conflict in the last attempt.
     """
 
     def __init__(self, detail: str, indexes: Sequence[int] = ()) -> None:
@@ -51,7 +51,7 @@ class TransactionBusy(Exception):
 class Expression:
     """An update or condition expression with its names and values.
 
-    Names are written `#name`, values `:name`; `names` and `values` give both without their sigils.
+    The text refers to names as `#name` and to values as `:name`. The keys of `names` and `values` have no `#` or `:`.
     """
 
     text: str
@@ -91,7 +91,7 @@ PRESENT = Expression("attribute_exists(#pk)", names={"pk": "pk"})
 
 
 class Table:
-    """One table with string keys `pk` and `sk`. `client` is called when first needed, not before."""
+    """One table with string keys `pk` and `sk`. `client` is called when first needed."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Table:
         jitter: Callable[[], float] = random.random,
         meter: Callable[[float, float], None] | None = None,
     ) -> None:
-        """meter: told the read and write units of each call, in place of the running invocation's own count."""
+        """meter: receives the read and write units of each call; by default they count for the running invocation."""
         self.name = name
         self._client = client
         self._sleep = sleep
@@ -112,7 +112,7 @@ class Table:
     # -- reading ------------------------------------------------------------------------------
 
     def get(self, key: Key, *, consistent: bool = True) -> Item | None:
-        """One item, strongly consistent unless told otherwise."""
+        """One item, or None."""
         answer = self._client().get_item(
             TableName=self.name,
             Key=to_wire(dict(key)),
@@ -124,7 +124,7 @@ class Table:
         return from_wire(item) if item is not None else None
 
     def get_many(self, keys: Sequence[Key], *, consistent: bool = True) -> list[Item]:
-        """The existing items among `keys`, in no particular order; any number of keys."""
+        """The existing items among `keys`, in any order. Any number of keys. Raises TransactionBusy when throttled."""
         found: list[Item] = []
         pending = [to_wire(dict(key)) for key in keys]
         attempt = 0
@@ -158,7 +158,10 @@ class Table:
         consistent: bool = False,
         only_if: Expression | None = None,
     ) -> tuple[list[Item], Item | None]:
-        """One page: items and the position to go on from, or None at the end."""
+        """One page: its items, and the position to continue from or None at the end.
+
+        only_if: a filter on the items read. It reduces what is returned, not what is paid for.
+        """
         names = dict(condition.names)
         values = dict(condition.values)
         request: dict[str, Any] = {
@@ -185,7 +188,7 @@ class Table:
         return [from_wire(item) for item in answer["Items"]], from_wire(last) if last else None
 
     def query_all(self, condition: Expression, **options: Any) -> Iterator[Item]:
-        """Every item of a query; for partitions known to be small."""
+        """Every item of a query, for partitions that are known to be small."""
         start: Item | None = None
         while True:
             items, start = self.query(condition, start=start, **options)
@@ -194,9 +197,9 @@ class Table:
                 return
 
     def walk(self, only_if: Expression, *, start: Mapping[str, Any] | None = None) -> tuple[list[Item], Item | None]:
-        """One page of the keys of the whole table, and the position to go on from: for maintenance by operators.
+        """One page of the keys of all items, and the position to continue from. For maintenance only.
 
-        Reads, and pays for, everything there is. Never in the path of a request.
+        Reads and pays for the whole table, so never use it in a request.
         """
         names = {**only_if.names, "walked_pk": "pk", "walked_sk": "sk"}
         request: dict[str, Any] = {
@@ -221,7 +224,7 @@ class Table:
         self._write("put_item", request, condition)
 
     def update(self, key: Key, update: Expression, condition: Expression) -> Item:
-        """Writes and returns the whole new item. Raises ConditionFailed with the old one."""
+        """Updates the item and returns all of it. Raises ConditionFailed with the old item."""
         request: dict[str, Any] = {
             "TableName": self.name,
             "Key": to_wire(dict(key)),
@@ -264,15 +267,15 @@ class Table:
         raise TransactionBusy(operation)
 
     def transact(self, writes: Sequence[Write], *, attempts: int = _CONFLICT_ATTEMPTS) -> None:
-        """All or nothing. Raises ConditionFailed for the first operation whose condition failed.
+        """Writes all or nothing. Raises ConditionFailed for the first operation whose condition failed.
 
-        attempts: how often to try while other transactions are in the way. Raises TransactionBusy after the last one.
+        attempts: tries in case of conflicts with other transactions. Raises TransactionBusy after the last one.
         """
         if len(writes) > MAX_TRANSACTION_ITEMS:
             raise ValueError(f"{len(writes)} operations in one transaction; the limit is {MAX_TRANSACTION_ITEMS}")
         client = self._client()
         items: list[Any] = [self._transact_item(write) for write in writes]
-        met: list[int] = []
+        conflicts: list[int] = []
         for attempt in range(1, attempts + 1):
             try:
                 answer = client.transact_write_items(TransactItems=items, ReturnConsumedCapacity="TOTAL")
@@ -284,8 +287,8 @@ class Table:
                         old = reason.get("Item")
                         raise ConditionFailed(index, from_wire(old) if old else None) from exc
                 busy = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-                met = [index for index, reason in enumerate(reasons) if reason.get("Code") in busy]
-                if not met:
+                conflicts = [index for index, reason in enumerate(reasons) if reason.get("Code") in busy]
+                if not conflicts:
                     raise
                 if attempt < attempts:
                     self._back_off(attempt)
@@ -293,7 +296,7 @@ class Table:
             for consumed in answer.get("ConsumedCapacity", []):
                 self._wrote(consumed)
             return
-        raise TransactionBusy("transaction", met)
+        raise TransactionBusy("transaction", conflicts)
 
     def _transact_item(self, write: Write) -> dict[str, Any]:
         names, values = dict(write.condition.names), dict(write.condition.values)
@@ -320,7 +323,7 @@ class Table:
         return {kind: body}
 
     def _back_off(self, attempt: int) -> None:
-        # Full jitter: spreads contenders instead of having them meet again.
+        # Full jitter, so that competing writers do not collide again.
         self._sleep(self._jitter() * min(0.4, 0.02 * 2**attempt))
 
     def _read(self, consumed: Any) -> None:
@@ -349,12 +352,12 @@ def _charge_invocation(read_units: float, write_units: float) -> None:
 
 
 def to_wire(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values to DynamoDB attributes. None values are left out; floats are refused."""
+    """Plain values to DynamoDB attributes. Leaves out None. Raises TypeError for floats and other unknown types."""
     return {name: _to_attribute(value) for name, value in item.items() if value is not None}
 
 
 def from_wire(item: Mapping[str, Any]) -> Item:
-    """DynamoDB attributes to plain values; numbers become ints (the system stores no others)."""
+    """DynamoDB attributes to plain values. Numbers become ints: the system stores no others."""
     return {name: _from_attribute(value) for name, value in item.items()}
 
 

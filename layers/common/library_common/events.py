@@ -1,8 +1,8 @@
-"""Domain events on their way out: the envelope, and the outbox inside the item.
+"""Domain events on their way to the bus: the envelope, and the outbox inside the item.
 
-A service's `domain/events.py` declares what happened as `DomainEvent`s; its use cases wrap them in an
-envelope; its storage adapter writes the envelopes into the `events` attribute of the very item they
-are about, in the same conditional write. The table's stream does the rest (see `publisher`).
+A service declares its events in `domain/events.py` and its use cases wrap them in envelopes. The storage adapter
+writes the envelopes into the `events` attribute of the item they are about, in the same conditional write.
+The table's stream hands them to the publisher (see `publisher`).
 """
 
 import json
@@ -21,7 +21,7 @@ SOURCE_PREFIX = "library."
 
 
 class DomainEvent(Protocol):
-    """A pydantic model of an event's data with two class attributes, declared in a service's domain."""
+    """A pydantic model of an event's data, with two class attributes. Declared in a service's domain."""
 
     type: ClassVar[str]
     version: ClassVar[int]
@@ -30,10 +30,10 @@ class DomainEvent(Protocol):
 
 
 class Envelope(BaseModel):
-    """What travels on the bus as `detail`.
+    """The `detail` of an event on the bus.
 
-    id: ULID, what consumers deduplicate on. type: past tense. subject: `<kind>:<id>` of the thing it
-    happened to. occurred_at: RFC 3339 UTC. data: as the schema of the type and version says.
+    id: ULID; consumers deduplicate by it. type: past tense, such as LoanCreated. occurred_at: RFC 3339, UTC.
+    subject: `<kind>:<id>` of the thing that changed. data: follows the schema of the type and version.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,8 +48,8 @@ class Envelope(BaseModel):
     data: dict[str, Any]
 
 
-def happened(event: DomainEvent, *, subject: str, at: datetime) -> Envelope:
-    """Wraps a domain event; actor and correlation id are the running invocation's."""
+def envelope_for(event: DomainEvent, *, subject: str, at: datetime) -> Envelope:
+    """Wraps a domain event. Actor and correlation id are those of the running invocation."""
     running = current()
     return Envelope(
         id=new_id(),
@@ -64,13 +64,13 @@ def happened(event: DomainEvent, *, subject: str, at: datetime) -> Envelope:
 
 
 def to_outbox(envelopes: Iterable[Envelope]) -> str | None:
-    """The value of the `events` attribute; None (attribute absent) when nothing happened."""
+    """The value of the `events` attribute. None when there are no events: the attribute is left out then."""
     listed = [envelope.model_dump(mode="json") for envelope in envelopes]
     return json.dumps(listed, separators=(",", ":"), ensure_ascii=False) if listed else None
 
 
 def from_outbox(item: Mapping[str, Any]) -> list[Envelope]:
-    """The envelopes in an item. Raises ValueError when the attribute is not what `to_outbox` writes."""
+    """The envelopes in an item. Raises ValueError when `to_outbox` did not write the attribute."""
     text = item.get(OUTBOX_ATTRIBUTE)
     if text is None:
         return []

@@ -1,7 +1,8 @@
-"""Idempotency keys for requests that create: the answer is stored in the same transaction as its effect.
+"""Idempotency keys for requests that create something.
 
-So a repeat finds either both or neither. The record names the caller and the route, holds a keyed
-digest of the request (the key itself is not stored) and the answer, and lives for a day.
+The answer is stored in the same transaction as the effect, so a repeated request finds both or neither. The
+record belongs to one caller and route. It holds the answer and a keyed digest of the request, and expires
+after a day. The client's key itself is not stored.
 """
 
 import hashlib
@@ -18,29 +19,28 @@ LIFETIME = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Ticket:
-    """One idempotent request: where its record lives, and what it asked for."""
+    """One request with an idempotency key: the key of its record and the digest of its body."""
 
     record_key: str
     request_digest: str
 
     @classmethod
     def of(cls, caller: Caller, route: str, key: str | None, body_json: str) -> "Ticket | None":
-        """None when the client sent no key."""
+        """Returns None when the client sent no key."""
         if key is None:
             return None
         place = hashlib.sha256("\x1f".join((caller.actor, route, key)).encode()).hexdigest()
-        # Keyed with the client's key, which we do not keep: a body with a password in it cannot be
-        # guessed from what is stored.
+        # Keyed with the client's key, which is not stored: nobody can guess a password in the body from the digest.
         digest = hmac.new(key.encode(), body_json.encode(), hashlib.sha256).hexdigest()
         return cls(record_key=f"IDEMPOTENT#{place}", request_digest=digest)
 
     def require_same_request(self, stored_digest: str) -> None:
-        """Raises IdempotencyKeyReused (422) when the key came with another body before."""
+        """Raises IdempotencyKeyReused (422) when the key was used with another body before."""
         if not hmac.compare_digest(stored_digest, self.request_digest):
             raise IdempotencyKeyReused("This Idempotency-Key was used with a different request.")
 
     def record(self, answer_json: str, now: datetime) -> Put:
-        """The write to add to the transaction that has the effect."""
+        """The write to add to the transaction of the effect."""
         return Put(
             {
                 "pk": self.record_key,
@@ -49,7 +49,7 @@ class Ticket:
                 "answer": answer_json,
                 "expires_at_epoch": int((now + LIFETIME).timestamp()),
             },
-            # TTL deletes late (up to two days on AWS), so age counts, not presence.
+            # TTL deletes late, up to two days on AWS: an expired record may be overwritten.
             Expression(
                 "attribute_not_exists(#pk) OR #exp < :now",
                 names={"pk": "pk", "exp": "expires_at_epoch"},
@@ -61,7 +61,7 @@ class Ticket:
         return {"pk": self.record_key, "sk": "IDEMPOTENT"}
 
     def stored_answer(self, item: Item | None, now: datetime) -> str | None:
-        """The earlier answer in a record, None when there is none or it is too old."""
+        """The answer in a record; None when there is no record or it expired. Raises IdempotencyKeyReused."""
         if item is None or item["expires_at_epoch"] < int(now.timestamp()):
             return None
         self.require_same_request(item["digest"])

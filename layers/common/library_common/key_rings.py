@@ -1,8 +1,8 @@
-"""Rings of keys, as secrets hold them: what signs now, what signs next and what signed before.
+"""Rings of keys in secrets: the current, the next and the previous key.
 
-Whoever checks tokens accepts every key of a ring; whoever signs takes the current one. A key is known to all
-that check before it signs anything, because it has been the next one for a while, and is accepted after it
-stopped signing, as the previous one. So a rotation is never noticed, however late anybody reads the ring.
+The signer uses the current key; verifiers accept all keys of the ring. A new key is first the next one, so
+verifiers know it before it signs anything. An old key is still accepted as the previous one. So a rotation
+goes unnoticed, even by a process that reads the ring late.
 """
 
 import json
@@ -19,8 +19,7 @@ from library_common.tokens import SigningKey
 class Ring[Key]:
     """One to three keys.
 
-    rotated_at: since when `next` and `previous` are what they are; None while CloudFormation's own first
-    value is in the secret.
+    rotated_at: time of the last rotation; None while the secret holds the first value, which CloudFormation made.
     """
 
     current: Key
@@ -30,46 +29,51 @@ class Ring[Key]:
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """All that is to be accepted: the current one first."""
+        """The keys to accept, the current one first."""
         return tuple(key for key in (self.current, self.next, self.previous) if key is not None)
 
     def rotated(self, new: Key, at: datetime) -> "Ring[Key]":
-        """The ring a turn further. Raises ValueError without a next key: nobody could know the one to sign with."""
+        """The ring after a rotation. Raises ValueError without a next key: verifiers would not know the new key."""
         if self.next is None:
             raise ValueError("a ring without a next key cannot be rotated")
         return Ring(current=self.next, next=new, previous=self.current, rotated_at=at)
 
 
 def signing_ring(text: str) -> Ring[SigningKey] | None:
-    """The library's own keys out of their secret; None when there are none yet."""
+    """The library's signing keys from their secret; None when there are none yet."""
     return _read(text, SigningKey.from_jwk)
 
 
 def signing_ring_json(ring: Ring[SigningKey]) -> str:
-    """For the secret. Private."""
+    """The value for the secret. Private."""
     return _written(ring, SigningKey.private_jwk)
 
 
 def secret_ring(text: str) -> Ring[str] | None:
-    """A service's secrets out of the secret that holds them; None when there are none yet."""
+    """A service's token secrets from the stored secret; None when there are none yet."""
     return _read(text, str)
 
 
 def current_secret(text: str) -> str:
-    """What a service signs with now, out of the secret that holds its ring. Raises LookupError when there is none."""
+    """The secret that a service signs with now. Raises LookupError when there is none."""
     ring = secret_ring(text)
     if ring is None:
-        raise LookupError("the service's secret holds none")
+        raise LookupError("the service has no secret yet")
     return ring.current
 
 
-def secret_ring_json(ring: Ring[str]) -> str:
-    """For the secret. Private."""
-    return _written(ring, str)
+def secret_ring_json(ring: Ring[str], scopes: str = "") -> str:
+    """For the secret. Private. scopes: what tokens signed with it may claim, separated by spaces."""
+    return json.dumps({"scopes": scopes, **json.loads(_written(ring, str))})
+
+
+def granted_scopes(text: str) -> frozenset[str]:
+    """What tokens of a service may claim, out of the secret that holds its ring."""
+    return frozenset(str(json.loads(text).get("scopes", "")).split())
 
 
 def public_jwks_json(keys: Iterable[SigningKey]) -> str:
-    """The JWKS document that others verify with."""
+    """The JWKS document for verifiers."""
     return json.dumps({"keys": [key.public_jwk() for key in keys]}, separators=(",", ":"))
 
 

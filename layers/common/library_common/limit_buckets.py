@@ -1,24 +1,24 @@
-"""Token buckets in the gateway's table, one item per bucket, shared by the workers of all services.
+"""Token buckets in the gateway's table. One item per bucket, shared by the workers of all services.
 
     item        pk                              sk       written by
     a bucket    LIMIT#<limit>#<digest of key>   BUCKET   every worker that takes a lease from it
 
     access                                          how                                        units
-    how full is it                                  get, eventually consistent                 1/2 read
-    take a lease (any number of tokens)             one conditional update; a second one when
-                                                    the worker's picture of it was outdated    1-2 write
+    read the bucket                                 get, eventually consistent                 1/2 read
+    take any number of tokens                       one conditional update; a second one when
+                                                    the worker's picture was outdated          1-2 write
 
-A bucket is one number, its theoretical arrival time in microseconds: the generic cell rate algorithm (GCRA) of
-ITU-T I.371 and the ATM Forum's Traffic Management Specification, in its virtual scheduling form. With a window
-of W and a capacity of C, a token costs W/C; taking n moves the time by n * W/C, from now if it lies behind; there
-are enough as long as it stays within now + W. So no item and a time in the past are a full bucket, refilling needs
-no write, and taking is one condition on one attribute: no read-modify-write, no counter to reset.
+A bucket is one number, its theoretical arrival time in microseconds. This is the generic cell rate algorithm (GCRA)
+of ITU-T I.371 and the ATM Forum's Traffic Management Specification, in its virtual scheduling form. With a window
+of W and a capacity of C, one token costs W/C. Taking n tokens moves the arrival time by n * W/C, starting from now
+if it is in the past. There are enough tokens while it stays within now + W. So a missing item or a time in the past
+is a full bucket, refilling needs no write, and taking needs one condition on one attribute.
 
-Size: 0.2 KB, so each write is one unit. Hot keys: a bucket is a partition of its own, and DynamoDB gives a partition
-a thousand writes a second; with a lease of ten that is ten thousand requests a second of one caller. Items expire
-when the bucket has been full again for a while.
+Size: 0.2 KB, so each write is one unit. Hot keys: each bucket is its own partition, and a partition takes a
+thousand writes a second; with a lease of ten that is ten thousand requests a second of one caller. Items expire
+some time after the bucket is full again.
 
-The key's digest keeps addresses and e-mail addresses out of the table, and keys of any length and alphabet short.
+The digest of the key keeps IP and e-mail addresses out of the table.
 """
 
 import hashlib
@@ -37,14 +37,14 @@ _ARRIVAL = "arrival_us"
 _EXPIRES = "expires_at_epoch"
 _CLOCK_TOLERANCE_SECONDS = 60
 _ATTEMPTS = 3
-"""Two are enough unless the table loses the item in between: the time in a bucket only ever grows."""
+"""Two are enough unless the item is deleted in between: the arrival time only grows."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Taking tokens at a moment. All in microseconds: `now` since the epoch, `window` the bucket's length.
+    """One attempt to take tokens. All in microseconds: `now` since the epoch, `window` of the bucket.
 
-    need: what must be in the bucket. cost: what is taken, at least `need`; more when an earlier debt is paid with it.
+    need: what the bucket must hold. cost: what is taken: `need`, and more when credit is paid with it.
     """
 
     now: int
@@ -54,70 +54,72 @@ class Draw:
 
     @property
     def latest(self) -> int:
-        """The latest arrival time at which the need is still met."""
+        """The latest arrival time at which the bucket holds `need`."""
         return self.now + self.window - self.need
 
     @property
-    def absurd(self) -> int:
-        """No arrival time honestly gets past this. What does was written by a clock far ahead of
-        ours, or under a much longer window; it counts as a full bucket, or callers would be shut out for as long."""
+    def latest_plausible(self) -> int:
+        """The latest plausible arrival time. A later one was written by a clock that is far ahead, or under a much
+        longer window. It counts as a full bucket: otherwise callers would be refused for that long."""
         return self.now + 2 * self.window
 
     def is_full(self, arrival: int | None) -> bool:
-        """Whether the bucket with this arrival time has all its tokens."""
-        return arrival is None or arrival <= self.now or arrival > self.absurd
+        """Whether a bucket with this arrival time is full."""
+        return arrival is None or arrival <= self.now or arrival > self.latest_plausible
 
 
 class Exhausted(Exception):
-    """The bucket holds less than is needed. arrival: its theoretical arrival time, in microseconds."""
+    """The bucket holds too few tokens. arrival: its theoretical arrival time in microseconds."""
 
     def __init__(self, arrival: int) -> None:
-        super().__init__("the bucket holds too little")
+        super().__init__("the bucket holds too few tokens")
         self.arrival = arrival
 
 
 class Contended(Exception):
-    """The bucket changed under every attempt. Nothing was taken."""
+    """The bucket changed during every attempt. Nothing was taken."""
 
 
 class Buckets(Protocol):
-    """Where buckets are kept."""
+    """Storage of buckets."""
 
-    def look(self, bucket: str) -> int | None:
-        """The arrival time, perhaps a second old; None for a full bucket nobody has written."""
+    def read(self, bucket: str) -> int | None:
+        """The arrival time, perhaps a second old. None for a bucket without an item, which is full."""
 
-    def spend(self, bucket: str, draw: Draw, known: int | None) -> int:
-        """Takes tokens and returns the new arrival time. known: the last one this worker saw, so that the
-        first attempt is the right one. Raises Exhausted or Contended; nothing was taken then."""
+    def take(self, bucket: str, draw: Draw, known: int | None) -> int:
+        """Takes tokens and returns the new arrival time. Raises Exhausted or Contended; nothing is taken then.
+
+        known: the arrival time that the worker saw last, so that the first attempt usually succeeds.
+        """
 
 
 def bucket_name(limit: str, key: str) -> str:
-    """One bucket's name: the limit's name and a digest of whatever is counted (a user id, an address)."""
+    """The name of a bucket: the limit and a digest of the key (a user id, an address)."""
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return f"{limit}#{digest}"
 
 
 class DynamoBuckets:
-    """Implements `Buckets`. What it consumes counts as the limiter's on the invocation, not as the request's."""
+    """Implements `Buckets`. Its capacity is counted apart from what the request itself uses."""
 
     def __init__(self, table_name: str, client: "Callable[[], DynamoDBClient]") -> None:
         self._table = Table(table_name, client, meter=_meter)
 
-    def look(self, bucket: str) -> int | None:
+    def read(self, bucket: str) -> int | None:
         current().limit_calls += 1
         return _arrival(self._table.get(_key(bucket), consistent=False))
 
-    def spend(self, bucket: str, draw: Draw, known: int | None) -> int:
+    def take(self, bucket: str, draw: Draw, known: int | None) -> int:
         arrival = known
         for _ in range(_ATTEMPTS):
             if not draw.is_full(arrival) and arrival is not None and arrival > draw.latest:
                 raise Exhausted(arrival)
-            update, condition = _from_now(draw) if draw.is_full(arrival) else _from_before(draw)
+            update, condition = _take_from_full(draw) if draw.is_full(arrival) else _take_from_used(draw)
             current().limit_calls += 1
             try:
                 item = self._table.update(_key(bucket), update, condition)
             except ConditionFailed as failed:
-                # DynamoDB charges for it and does not say so in the answer.
+                # DynamoDB charges for a failed write but does not report it.
                 _meter(0, 1)
                 arrival = _arrival(failed.item)
             else:
@@ -125,8 +127,8 @@ class DynamoBuckets:
         raise Contended(bucket)
 
 
-def _from_now(draw: Draw) -> tuple[Expression, Expression]:
-    """Taking from a full bucket."""
+def _take_from_full(draw: Draw) -> tuple[Expression, Expression]:
+    """The write for a full bucket."""
     return (
         Expression(
             "SET #arrival = :arrival, #expires = :expires",
@@ -134,15 +136,15 @@ def _from_now(draw: Draw) -> tuple[Expression, Expression]:
             values={"arrival": draw.now + draw.cost, "expires": _expiry(draw)},
         ),
         Expression(
-            "attribute_not_exists(#pk) OR #arrival <= :now OR #arrival > :absurd",
+            "attribute_not_exists(#pk) OR #arrival <= :now OR #arrival > :latest_plausible",
             names={"pk": "pk"},
-            values={"now": draw.now, "absurd": draw.absurd},
+            values={"now": draw.now, "latest_plausible": draw.latest_plausible},
         ),
     )
 
 
-def _from_before(draw: Draw) -> tuple[Expression, Expression]:
-    """Taking from a bucket that something has been taken from."""
+def _take_from_used(draw: Draw) -> tuple[Expression, Expression]:
+    """The write for a bucket that is not full."""
     return (
         Expression(
             "SET #arrival = #arrival + :cost, #expires = :expires",
@@ -157,7 +159,7 @@ def _from_before(draw: Draw) -> tuple[Expression, Expression]:
 
 
 def _expiry(draw: Draw) -> int:
-    # Nothing taken now arrives later than this; a bucket deleted too late is a full bucket anyway.
+    # The bucket is full again by then. Deleting it later changes nothing.
     return (draw.now + 2 * draw.window) // MICROSECONDS + _CLOCK_TOLERANCE_SECONDS
 
 

@@ -1,4 +1,4 @@
-"""Money: `Decimal` with two places and a currency; integer minor units at rest; never a float."""
+"""Money: a `Decimal` with two places and a currency, stored as integer minor units. Never a float."""
 
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated
@@ -9,7 +9,7 @@ _CENT = Decimal("0.01")
 
 
 class Money(BaseModel):
-    """`{"amount": "12.50", "currency": "USD"}`; the amount travels as a string."""
+    """`{"amount": "12.50", "currency": "USD"}`. The amount is a string in JSON."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -20,7 +20,7 @@ class Money(BaseModel):
     @classmethod
     def _no_floats(cls, value: object) -> object:
         if isinstance(value, float | bool):
-            raise ValueError('write the amount as a string, like "12.50"')  # noqa: TRY004 - pydantic reports ValueErrors
+            raise ValueError('must be a string, like "12.50"')  # noqa: TRY004 - pydantic reports ValueErrors
         return value
 
     @field_validator("amount")
@@ -28,7 +28,7 @@ class Money(BaseModel):
     def _two_places(cls, value: Decimal) -> Decimal:
         rounded = value.quantize(_CENT, rounding=ROUND_HALF_EVEN)
         if rounded != value:
-            raise ValueError("at most two decimal places")
+            raise ValueError("must have at most two decimal places")
         return rounded + 0  # + 0 turns -0.00 into 0.00
 
     @field_serializer("amount")

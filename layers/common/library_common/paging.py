@@ -1,4 +1,4 @@
-"""Cursors: opaque, bound to the query they belong to, and worthless for any other."""
+"""Pages of lists and their cursors. A cursor is opaque and belongs to one query."""
 
 import base64
 import binascii
@@ -22,19 +22,19 @@ class Page[T](BaseModel):
 
 @dataclass(frozen=True)
 class Cursors:
-    """Encodes and reads the cursors of one query; `query` is everything but limit and cursor."""
+    """Encodes and decodes the cursors of one query. query: its parameters without limit and cursor."""
 
     query: Mapping[str, Any]
 
     def encode(self, position: Mapping[str, Any] | None) -> str | None:
-        """The cursor for the page after `position` (plain JSON values), or None at the end."""
+        """The cursor for the page after `position`, which holds plain JSON values. None at the end of the list."""
         if position is None:
             return None
         raw = json.dumps([self._fingerprint(), position], separators=(",", ":"), sort_keys=True)
         return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
 
     def decode(self, cursor: str | None) -> dict[str, Any] | None:
-        """The position in a cursor. Raises InvalidRequest for one that was not made for this query."""
+        """The position in a cursor; None without a cursor. Raises InvalidRequest for a cursor of another query."""
         if cursor is None:
             return None
         try:

@@ -1,7 +1,7 @@
-"""RFC 9457 problem documents and the errors the plumbing itself raises.
+"""RFC 9457 problem documents, and the errors of the shared HTTP code.
 
-Domain errors are plain exceptions of their service with a stable `code`; each service hands
-`http.ServiceApi` one table from error type to HTTP status. This module renders both kinds.
+Domain errors are exceptions of their service with a stable `code`; each service gives `http.ServiceApi`
+a table from error type to HTTP status.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ PROBLEM_JSON = "application/problem+json"
 
 @dataclass(frozen=True)
 class FieldError:
-    """One refused field: a dotted path like `copies` or `preferences.language`, and why."""
+    """One refused field: its dotted path, such as `preferences.language`, and why."""
 
     field: str
     message: str
@@ -31,7 +31,7 @@ class Reason:
 
 
 class ProblemError(Exception):
-    """An error that already knows its HTTP form. Raised by plumbing, never by a domain."""
+    """An error that knows its HTTP status. Raised by shared code and routes, never by a domain."""
 
     status: int = 500
     code: str = "internal_error"
@@ -93,18 +93,18 @@ class IdempotencyKeyReused(ProblemError):
 
 
 class TooManyRequests(ProblemError):
-    """A limit is used up. The header `Retry-After` says in how many whole seconds trying again makes sense."""
+    """A rate limit is used up. The `Retry-After` header says in how many seconds to try again."""
 
     status, code = 429, "too_many_requests"
 
     def __init__(self, detail: str, *, retry_after: int, headers: Mapping[str, str] | None = None) -> None:
-        """retry_after: whole seconds, at least one."""
+        """retry_after: whole seconds, at least 1."""
         super().__init__(detail, headers={"Retry-After": str(retry_after), **(headers or {})})
         self.retry_after = retry_after
 
 
 class ServiceUnavailable(ProblemError):
-    """A needed service or table cannot be reached. Nothing half-done is left behind that is not recovered."""
+    """A required service or table cannot be reached. Anything left half-done is recovered automatically."""
 
     status, code = 503, "service_unavailable"
 
@@ -122,9 +122,9 @@ def problem_document(
     reasons: Sequence[Reason] = (),
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The body of a problem answer. `type` is a relative reference into the published list of codes."""
+    """The body of a problem answer. Its `type` links to docs/problems.md."""
     document: dict[str, Any] = {
-        **(extra or {}),  # first: a further member never replaces a standard one
+        **(extra or {}),  # first, so that it cannot replace a standard member
         "type": f"/docs/problems#{code}",
         "title": code.replace("_", " ").capitalize(),
         "status": status,

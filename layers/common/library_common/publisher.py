@@ -1,11 +1,11 @@
-"""The stream publisher all services share: new images in, events on the bus out.
+"""The stream publisher that services share. It puts the outbox of every new image on the bus.
 
-Raises when anything could not be put on the bus, so that Lambda hands the batch in again: events are
-published at least once and in order per item. What can never be published (not an envelope, too
-large) is set aside in the publisher's dead-letter queue and does not hold up the rest.
+If the bus refuses an event, the publisher raises and Lambda retries the batch. So events are published at least
+once, and in order per item. An event that can never be published (not an envelope, too large) moves to the
+publisher's dead-letter queue and does not block the others.
 
-Of an image that is set aside only its keys and its outbox are kept: what it takes to find the item and to publish
-again (`redrivable_record`). The rest may be about people, down to the hashes of their passwords.
+A dead letter holds only the keys and the outbox of the image, which is enough to publish again
+(`redrivable_record`). The rest of an item may be personal data, even password hashes.
 """
 
 import json
@@ -23,19 +23,19 @@ from library_common.telemetry import count, log_invocation
 
 MAX_ENTRIES = 10
 MAX_ENTRY_BYTES = 240 * 1024
-"""EventBridge takes 256 KB per request, all its entries together and counting source and detail type too."""
+"""EventBridge accepts 256 KB per request: all entries together, with source and detail type."""
 
-_ROOM_FOR_THE_REST = 8 * 1024
-"""Of a message about what was set aside: keys, ids, reason."""
+_LETTER_OVERHEAD_BYTES = 8 * 1024
+"""Room in a dead letter for keys, ids and the reason."""
 
 
 class PublishFailed(Exception):
-    """The bus refused entries; the batch has to come again."""
+    """The bus refused entries. Lambda has to retry the batch."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """How a batch ended."""
+    """Counts of one batch: events published and events moved to the dead-letter queue."""
 
     published: int
     set_aside: int
@@ -44,9 +44,9 @@ class Published:
 class StreamPublisher:
     """Publishes the outbox attribute of every new image of a table's stream.
 
-    source: the service's name. bus: event bus name. dead_letters_url: SQS queue for what can never be
-    published. on_images: called with all new images of a batch, for what else a service hangs on its stream;
-    it may see an image again.
+    source: the service's name. bus: event bus name. dead_letters: name of the SQS queue for events that can never be
+    published; its address is asked for when it is needed. on_images: called with all new images of a batch, for a
+    service's other uses of its stream. It is called again with a retried batch.
     """
 
     def __init__(
@@ -54,17 +54,17 @@ class StreamPublisher:
         *,
         source: str,
         bus: str,
-        dead_letters_url: str,
+        dead_letters: str,
         on_images: Callable[[Sequence[Item]], None] | None = None,
     ) -> None:
         self._source = SOURCE_PREFIX + source
         self._bus = bus
-        self._dead_letters_url = dead_letters_url
+        self._dead_letters = dead_letters
         self._on_images = on_images
 
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-        """Lambda handler for DynamoDB stream batches. One line in the log per batch, with an id of its own and the
-        correlation ids of the events in it.
+        """Lambda handler for DynamoDB stream batches. Logs one line per batch, with an id of its own and the
+        correlation ids of its events.
         """
         started = time.perf_counter()
         with invocation():
@@ -72,7 +72,7 @@ class StreamPublisher:
             try:
                 outcome = self.publish(event.get("Records", []))
                 status = "ok"
-                current().notes["published"] = str(outcome.published)
+                current().log_fields["published"] = str(outcome.published)
             finally:
                 log_invocation(
                     f"stream {self._source}", status=status, duration_ms=(time.perf_counter() - started) * 1000
@@ -80,35 +80,35 @@ class StreamPublisher:
         return {"published": outcome.published, "set_aside": outcome.set_aside}
 
     def publish(self, records: Iterable[Mapping[str, Any]]) -> Published:
-        """Raises PublishFailed when the bus did not take everything it could have taken."""
+        """Raises PublishFailed when the bus refused events."""
         entries: list[dict[str, Any]] = []
         images: list[Item] = []
         set_aside = 0
         for record in records:
-            image_on_the_wire = record.get("dynamodb", {}).get("NewImage")
-            if image_on_the_wire is None:
+            raw_image = record.get("dynamodb", {}).get("NewImage")
+            if raw_image is None:
                 continue
             try:
-                image = from_wire(image_on_the_wire)
-                # What else hangs on the stream does not depend on the events being readable.
+                image = from_wire(raw_image)
+                # `on_images` gets the image even if its outbox is unreadable.
                 images.append(image)
                 envelopes = from_outbox(image)
             except (ValueError, TypeError, KeyError) as exc:
-                # json and pydantic both raise ValueErrors. Trying again would find the same bytes.
-                self._set_aside(record, f"unreadable outbox: {type(exc).__name__}", _outbox(image_on_the_wire))
+                # ValueErrors from json and pydantic. A retry would find the same bytes.
+                self._move_to_dead_letters(record, f"unreadable outbox: {type(exc).__name__}", _outbox(raw_image))
                 set_aside += 1
                 continue
             for envelope in envelopes:
-                # Before anything can fail: the line of a batch that did not go out is found by them, too.
-                current().works_on(envelope.correlation_id)
+                # First, so that the log line of a failed batch has the ids, too.
+                current().add_correlation_id(envelope.correlation_id)
                 entry = self._entry(envelope)
                 if _size(entry) > MAX_ENTRY_BYTES:
-                    # Its neighbours in the outbox go out, so a redrive is about this one; nor would it fit in here.
-                    self._set_aside(record, f"too large for the bus: {envelope.type} {envelope.id}", None)
+                    # Without the outbox: the other events in it are published, and it would not fit into a message.
+                    self._move_to_dead_letters(record, f"too large for the bus: {envelope.type} {envelope.id}", None)
                     set_aside += 1
                 else:
                     entries.append(entry)
-        # First, so that it happens even while the bus refuses; done again with every retry of the batch.
+        # Before publishing, so that it also happens while the bus refuses events.
         if self._on_images is not None:
             self._on_images(images)
         for request in _requests(entries):
@@ -130,7 +130,7 @@ class StreamPublisher:
             count("PublishFailed", answer["FailedEntryCount"], source=self._source)
             raise PublishFailed(", ".join(codes))
 
-    def _set_aside(self, record: Mapping[str, Any], reason: str, outbox: object) -> None:
+    def _move_to_dead_letters(self, record: Mapping[str, Any], reason: str, outbox: object) -> None:
         count("EventSetAside", source=self._source)
         letter = {
             "source": self._source,
@@ -145,7 +145,7 @@ class StreamPublisher:
             "set_aside_at": to_rfc3339(SystemClock().now()),
         }
         aws.sqs().send_message(
-            QueueUrl=self._dead_letters_url,
+            QueueUrl=aws.sqs().get_queue_url(QueueName=self._dead_letters)["QueueUrl"],
             MessageBody=json.dumps(letter, default=str),
             MessageAttributes={
                 name: {"DataType": "String", "StringValue": text[:500]} for name, text in attributes.items()
@@ -154,7 +154,7 @@ class StreamPublisher:
 
 
 def _requests(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """The entries in order, in as few requests as the bus takes them."""
+    """Splits the entries, in order, into as few requests as the limits of the bus allow."""
     request: list[dict[str, Any]] = []
     size = 0
     for entry in entries:
@@ -172,17 +172,17 @@ def _size(entry: Mapping[str, Any]) -> int:
     return len(str(entry["Detail"]).encode())
 
 
-def _outbox(image_on_the_wire: object) -> object:
-    """The outbox as it is, readable or not; None when there is none, or too much of it for a queue message."""
-    found = image_on_the_wire.get(OUTBOX_ATTRIBUTE) if isinstance(image_on_the_wire, Mapping) else None
-    fits = found is None or len(json.dumps(found, default=str).encode()) < MAX_ENTRY_BYTES - _ROOM_FOR_THE_REST
+def _outbox(raw_image: object) -> object:
+    """The outbox as stored; None when there is none or it is too large for a queue message."""
+    found = raw_image.get(OUTBOX_ATTRIBUTE) if isinstance(raw_image, Mapping) else None
+    fits = found is None or len(json.dumps(found, default=str).encode()) < MAX_ENTRY_BYTES - _LETTER_OVERHEAD_BYTES
     return found if fits else None
 
 
 def redrivable_record(letter: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A stream record that makes the publisher try once more what it set aside; None when nothing of it was kept.
+    """A stream record that makes the publisher try a dead letter again. None when the letter holds no outbox.
 
-    The image has nothing but keys and outbox, so whatever else hangs on the stream takes it for nobody's business.
+    Its image has only keys and outbox, so `on_images` ignores it.
     """
     if letter.get("outbox") is None or not isinstance(letter.get("keys"), Mapping):
         return None

@@ -1,4 +1,4 @@
-"""How this service calls others: its token, their address and the client, wired in one place."""
+"""Builds the client for calling another service: token, address, timeouts."""
 
 from functools import cache
 
@@ -10,7 +10,7 @@ from library_common.settings import CallerSettings
 from library_common.ttl_cache import TtlCache
 
 _LOOK_AGAIN_SECONDS = 10.0
-"""How long a refused token waits at least before its secret is read again: anybody can have a call refused."""
+"""The secret is read again at most this often after refused tokens: anybody can cause refusals."""
 
 
 def service_client(
@@ -18,8 +18,8 @@ def service_client(
 ) -> ServiceClient:
     """A client for the API of service `to`.
 
-    caller: the name this service signs its tokens with, and `scopes` what they claim; the scopes must be those
-    that the service's template asks for. None calls without a token, as anybody may.
+    caller: this service's own name, for its token; None calls public routes without a token. scopes: what the token
+    claims; they must be those that the service's template asks for.
     """
     token = _token(caller, scopes) if caller is not None else None
     return ServiceClient(service=to, base_url=_address().get, token=token, timeouts=timeouts)
@@ -32,8 +32,8 @@ def _address() -> TtlCache[str]:
 
 @cache
 def _token(service: str, scopes: frozenset[str]) -> ServiceToken:
-    # Kept for as long as gateway_service.overlap says that signers do, so that ordinary rotations go unnoticed.
-    stored = secret(CallerSettings().service_secret_arn)
+    # The default cache time: gateway_service.overlap counts on it, so that rotations go unnoticed.
+    stored = secret(CallerSettings().service_key_parameter)
     return ServiceToken(
         service=service,
         scopes=scopes,

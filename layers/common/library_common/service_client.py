@@ -1,9 +1,9 @@
-"""The one way a service calls another: signed (but for what is public), bounded in time, honest about what it knows.
+"""How a service calls another over HTTP: with its own token, within a deadline, with retries and a circuit breaker.
 
-A call ends in one of five results. "Unavailable" means nothing was done; "unknown outcome" means it
-may or may not have been, and the caller has to ask again. Retries (full jitter) happen only on calls
-declared safe or idempotent, and only inside the deadline. A circuit breaker per target stops asking
-a service that is down and lets one probe through after a pause.
+A call ends in one of five results. `Unavailable` means that nothing was done. `UnknownOutcome` means that the
+request may have been carried out; the caller has to find out. Only safe and idempotent calls are retried
+(full jitter), and only within the deadline. Each target has a circuit breaker: it stops calls to a service that
+is down, and lets one probe through after a pause.
 """
 
 import json
@@ -27,13 +27,13 @@ from library_common.tokens import SERVICE_LIFETIME, mint_service_token
 
 ATTEMPTS = 3
 _RENEW_BEFORE_SECONDS = 60
-_NOT_OF_THE_SERVICE = frozenset({"", "no_such_route"})
-"""Codes of a 404 that came from in front of the service: its own name what was not found."""
+_CODES_OF_THE_GATEWAY = frozenset({"", "no_such_route"})
+"""Codes of a 404 that the service itself did not send: its own name what was not found."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """2xx with its JSON body."""
+    """2xx, with its JSON body."""
 
     status: int
     body: Mapping[str, Any]
@@ -41,14 +41,14 @@ class Answered:
 
 @dataclass(frozen=True)
 class NotFound:
-    """404: the other service knows no such thing."""
+    """404: the thing does not exist in the other service."""
 
     code: str
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A definite 4xx. Whether it also settles earlier attempts that were lost is the target's promise."""
+    """Another 4xx. Whether it also settles earlier attempts without an answer depends on the target's API."""
 
     status: int
     code: str
@@ -57,7 +57,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Unavailable:
-    """Nothing was done: could not connect, throttled, or the breaker is open."""
+    """Nothing was done: no connection, throttled, or the circuit breaker is open."""
 
     service: str
     why: str
@@ -65,7 +65,7 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class UnknownOutcome:
-    """The request may have been carried out; no answer says so."""
+    """The request may have been carried out, but no answer confirms it."""
 
     service: str
     why: str
@@ -75,7 +75,7 @@ type Result = Answered | NotFound | Refused | Unavailable | UnknownOutcome
 
 
 class _Failure(Exception):
-    """Carries a failed attempt through the breaker, which counts exceptions."""
+    """A failed attempt, as an exception because the circuit breaker counts exceptions."""
 
     def __init__(self, result: Unavailable | UnknownOutcome) -> None:
         super().__init__(result.why)
@@ -83,11 +83,11 @@ class _Failure(Exception):
 
 
 class ServiceToken:
-    """The caller's own service token, minted anew a minute before it expires.
+    """The calling service's own token. A new one is made a minute before it expires.
 
-    The same token is used until then, so that the authorizer's cache serves repeated calls.
-    newer_secret: the secret as it is now, should the one that `secret` answers be out of date; it may decline to
-    look and answer the same.
+    The same token is used until then, so that the authorizer can cache its decision.
+    secret: the secret to sign with, possibly cached. newer_secret: the secret read again, for a refused token; it
+    may return the same one.
     """
 
     def __init__(
@@ -115,9 +115,9 @@ class ServiceToken:
         return self._token
 
     def renewed(self) -> bool:
-        """For a token that was refused: whether there is another secret by now, and so another token.
+        """After a refusal: signs a new token if the secret changed. Returns whether it did.
 
-        Only a forced rotation does that; in an ordinary one the old secret goes on being accepted.
+        Only a forced rotation makes this necessary: in an ordinary one the old secret is still accepted.
         """
         secret = self._newer_secret()
         if secret == self._signed_with:
@@ -133,7 +133,7 @@ class ServiceToken:
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds: how long to wait for a connection, for one answer, and when the breaker probes again."""
+    """In seconds: for a connection, for one answer, and until an open circuit breaker lets a probe through."""
 
     connect: float = 0.5
     answer: float = 3.0
@@ -144,8 +144,7 @@ class Timeouts:
 class ServiceClient:
     """Calls one other service through the library's API.
 
-    token: None asks as anybody may, without saying who: for what is public. Such calls are counted against the limit of
-    the address they come from.
+    token: None for public routes only. Such calls count against the rate limit of their address.
     """
 
     def __init__(
@@ -175,11 +174,11 @@ class ServiceClient:
         )
 
     def get(self, path: str, *, deadline: float) -> Result:
-        """A safe call. `deadline` is a moment on the monotonic clock."""
+        """A safe call. deadline: a time on the monotonic clock."""
         return self._call("GET", path, None, retry=True, safe=True, deadline=deadline)
 
     def post(self, path: str, body: Mapping[str, Any], *, idempotent: bool, deadline: float) -> Result:
-        """A call that changes something; retried only when the target promises idempotence."""
+        """A call that changes something. It is retried only if `idempotent`."""
         return self._call("POST", path, body, retry=idempotent, safe=False, deadline=deadline)
 
     def _call(
@@ -190,7 +189,7 @@ class ServiceClient:
         def attempt() -> Result:
             nonlocal lost
             if self._monotonic() >= deadline:
-                # Our own time is up before anything was sent: that says nothing about the target.
+                # Nothing was sent, so this does not count as a failure of the target.
                 return Unavailable(self._service, "deadline passed")
             try:
                 result: Result = self.breaker.call(self._send, method, path, body, deadline)
@@ -224,7 +223,7 @@ class ServiceClient:
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None, deadline: float) -> Result:
         status, data = self._request(method, path, body, deadline)
         if status == 401 and self._token is not None and self._token.renewed():
-            # Refused in front of the service: nothing was done yet.
+            # The authorizer refused it: nothing was done yet.
             status, data = self._request(method, path, body, deadline)
         return self._read(status, data)
 
@@ -261,15 +260,15 @@ class ServiceClient:
             return Answered(status, document)
         code = str((document or {}).get("code", ""))
         if status >= 500:
-            # Even a 503 may hide a write whose acknowledgement was lost behind it.
+            # Even behind a 503 the write may have succeeded.
             raise _Failure(UnknownOutcome(self._service, f"status {status}"))
         if status == 429:
             return Unavailable(self._service, "throttled")
         if status in (401, 403):
             logger().error("service token refused", extra={"target": self._service, "status": status})
             return Unavailable(self._service, f"status {status}")
-        if status == 404 and code in _NOT_OF_THE_SERVICE:
-            # Its API is deployed differently at the moment; whether the thing exists nobody has looked up.
+        if status == 404 and code in _CODES_OF_THE_GATEWAY:
+            # Nobody looked the thing up: the service is not deployed, or its API differs.
             logger().error("no such route", extra={"target": self._service})
             return Unavailable(self._service, "no such route")
         if status == 404:
@@ -278,7 +277,7 @@ class ServiceClient:
 
 
 class _BreakerMetrics(pybreaker.CircuitBreakerListener):
-    """Makes the breaker's state visible."""
+    """Logs and counts changes of the circuit breaker's state."""
 
     def state_change(
         self,
@@ -295,11 +294,11 @@ def _worth_retrying(result: Result) -> bool:
 
 
 def _full_jitter(state: RetryCallState) -> float:
-    return random.uniform(0, min(0.5, 0.05 * 2**state.attempt_number))  # noqa: S311 - spreading, not secrecy
+    return random.uniform(0, min(0.5, 0.05 * 2**state.attempt_number))  # noqa: S311 - not for security
 
 
 def _json_object(data: bytes) -> dict[str, Any] | None:
-    """An empty body is an empty object; None for anything that is no JSON object."""
+    """The JSON object in a body; {} for an empty body, None for anything else."""
     try:
         document = json.loads(data) if data else {}
     except (ValueError, RecursionError):

@@ -1,16 +1,16 @@
-"""Settings every service has. Read from the environment when first asked for, never at import."""
+"""Settings that services share. They are read from the environment when first needed, not at import."""
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ServiceSettings(BaseSettings):
-    """Environment of a service's functions; each service extends it in its own `settings.py`."""
+    """Environment of a service's functions. Each service extends it in its `settings.py`."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     table_name: str = ""
     event_bus_name: str = ""
-    publish_dead_letters_url: str = ""
+    publish_dead_letters: str = ""
     cors_allow_origin: str = "*"
     log_level: str = "INFO"
 
@@ -26,4 +26,4 @@ class CallerSettings(ServiceSettings):
     """Environment of a function that calls other services (`library_common.service_calls`)."""
 
     services_url_parameter: str = ""
-    service_secret_arn: str = ""
+    service_key_parameter: str = ""

@@ -1,7 +1,6 @@
-"""Logging and metrics: one JSON line per invocation, business and platform metrics as EMF.
+"""Logging and metrics: one JSON line per invocation, metrics in the embedded metric format (EMF).
 
-Powertools does the formatting; which fields a line has is decided here. No personal data is
-ever logged: ids only.
+Powertools formats them; this module decides which fields a line has. Logs hold ids, never personal data.
 """
 
 import logging
@@ -15,27 +14,26 @@ from library_common.context import current
 
 NAMESPACE = "SmartLibrary"
 
-# They tell of every request and of where credentials come from, at DEBUG even what requests contain, through the
-# runtime's own handler: lines beside the one an invocation is to leave, and personal data in them.
-for _talkative in ("mangum", "botocore", "urllib3"):
-    logging.getLogger(_talkative).setLevel(logging.WARNING)
+# They log every request, and at DEBUG its content, which may be personal data.
+for _library in ("mangum", "botocore", "urllib3"):
+    logging.getLogger(_library).setLevel(logging.WARNING)
 
 
 @cache
 def logger() -> Logger:
-    """The process's logger; the service's name comes from POWERTOOLS_SERVICE_NAME."""
+    """The logger of the process. POWERTOOLS_SERVICE_NAME sets the service's name."""
     return Logger(level=os.environ.get("LOG_LEVEL", "INFO"), log_uncaught_exceptions=False, utc=True)
 
 
 def count(name: str, value: float = 1, **dimensions: str) -> None:
-    """Adds to a counter metric. Dimensions must be few-valued (a refusal code, a service), never ids."""
+    """Adds to a counter metric. Dimensions must have few values (an error code, a service), so never ids."""
     with single_metric(name=name, unit=MetricUnit.Count, value=value, namespace=NAMESPACE) as metric:
         for key, text in dimensions.items():
             metric.add_dimension(name=key, value=text)
 
 
 def log_invocation(entry: str, *, status: int | str, duration_ms: float) -> None:
-    """The one line an invocation leaves behind."""
+    """Logs the one line that every invocation writes."""
     record = current()
     fields: dict[str, object] = {
         "correlation_id": record.correlation_id,
@@ -49,7 +47,7 @@ def log_invocation(entry: str, *, status: int | str, duration_ms: float) -> None
         "limit_calls": record.limit_calls,
         "limit_reads": record.limit_reads,
         "limit_writes": record.limit_writes,
-        **record.notes,
+        **record.log_fields,
     }
     if record.error_code:
         fields["error_code"] = record.error_code

@@ -1,4 +1,4 @@
-"""Text as the API accepts it: NFC-normalised, trimmed, without control characters or lone surrogates."""
+"""Types for text in requests: NFC-normalized, trimmed, without control characters and lone surrogates."""
 
 import re
 import unicodedata
@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-# Cc control, Cs lone surrogates (JSON can smuggle them in), Cn unassigned non-characters are kept:
-# a newer Unicode than ours is no reason to refuse a name.
+# Cc: control characters. Cs: lone surrogates, which JSON can contain. Unassigned characters (Cn) are kept: a newer
+# version of Unicode may assign them.
 _REFUSED = frozenset({"Cc", "Cs"})
 _LINE_BREAKS = frozenset("\n\r\t")
 
@@ -16,7 +16,7 @@ def _clean(value: object) -> object:
     if not isinstance(value, str):
         return value
     if any(unicodedata.category(c) in _REFUSED for c in value):
-        raise ValueError("control characters are not allowed")
+        raise ValueError("must not contain control characters")
     return unicodedata.normalize("NFC", value).strip()
 
 
@@ -24,7 +24,7 @@ def _clean_prose(value: object) -> object:
     if not isinstance(value, str):
         return value
     if any(unicodedata.category(c) in _REFUSED and c not in _LINE_BREAKS for c in value):
-        raise ValueError("control characters are not allowed")
+        raise ValueError("must not contain control characters")
     return unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
 
 
@@ -33,14 +33,14 @@ def _lower(value: object) -> object:
 
 
 def _visible(value: str) -> str:
-    # "Zs" spaces, "Cf" zero-width and direction marks: a name of only these shows nothing.
+    # Zs: spaces. Cf: zero-width and direction marks. Mn: combining marks. A name of only these shows nothing.
     if value and all(unicodedata.category(c) in {"Zs", "Cf", "Mn"} for c in value):
         raise ValueError("must contain a visible character")
     return value
 
 
 type Line = Annotated[str, BeforeValidator(_clean), AfterValidator(_visible)]
-"""One line of text. Add `Field(min_length=…, max_length=…)` where it is used."""
+"""One line of text. Add `Field(min_length=…, max_length=…)` where you use it."""
 
 type Prose = Annotated[str, BeforeValidator(_clean_prose), AfterValidator(_visible)]
 """Text that may contain line breaks."""
@@ -50,34 +50,33 @@ _LANGUAGE = "[a-zA-Z]{2,3}"
 
 def _language(value: str) -> str:
     if re.fullmatch(_LANGUAGE, value) is None:
-        raise ValueError("must be a language like fr: two or three letters")
+        raise ValueError("must be a language code of two or three letters, like fr")
     return value.lower()
 
 
-# The pattern is for the documentation: pydantic's own refusal would tell people nothing else.
+# The pattern is only documented: pydantic's own error message for it would not explain anything.
 type LanguageCode = Annotated[
     str,
     BeforeValidator(_clean),
     AfterValidator(_language),
     Field(json_schema_extra={"pattern": f"^{_LANGUAGE}$"}),
 ]
-"""ISO 639 code of two or three letters, lower case."""
-
+"""ISO 639 code of two or three letters, in lower case."""
 
 IN_ANY_CASE = BeforeValidator(_lower)
-"""Beside a closed list of words in lower case, in filters: an answer may show them in capitals, and is copied from."""
+"""For enum values in lower case, in filters: accepts them in any case."""
 
 
 def fold(value: str) -> str:
-    """For comparing and indexing: case and accents removed, spaces collapsed."""
-    # Twice: case folding undoes decompositions, and a decomposition may bring capitals to light (℡, ᴬ).
+    """Text for comparing and indexing: without case and accents, spaces collapsed."""
+    # Twice: case folding may compose characters, and decomposing may produce capitals (℡, ᴬ).
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", value.casefold()).casefold())
     bare = "".join(c for c in decomposed if not unicodedata.combining(c))
     return " ".join(bare.split())
 
 
 def words(value: str) -> list[str]:
-    """The distinct folded words of `value` in order: runs of letters and digits; apostrophes join."""
+    """The distinct folded words of `value` in order: runs of letters and digits. Apostrophes do not split words."""
     seen: dict[str, None] = {}
     current: list[str] = []
     for char in fold(value) + " ":

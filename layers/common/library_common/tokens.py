@@ -1,6 +1,6 @@
-"""Tokens: minting and checking, side by side so that the two cannot drift apart.
+"""Making and verifying tokens.
 
-People carry ES256 access tokens signed with the library's key. Services carry short HS256 tokens
+People have ES256 access tokens, signed with the library's key. Services have short-lived HS256 tokens,
 signed with their own secret, which only they and the authorizer can read.
 """
 
@@ -27,17 +27,17 @@ SERVICE_LIFETIME = timedelta(minutes=5)
 CLOCK_SKEW_SECONDS = 5
 _SERVICE_ISSUER_PREFIX = "service:"
 _UNREADABLE = (_JwtError, KeyError, ValueError, TypeError, OverflowError, RecursionError)
-"""What reading a token raises, also of what PyJWT lets through: claims of any type, JSON of any depth."""
+"""Errors from reading a token. PyJWT does not check everything: claims may have any type, JSON any depth."""
 
 
 class TokenRefused(Exception):
-    """The token proves nothing: malformed, expired, wrongly signed, for somebody else."""
+    """The token is malformed, expired, wrongly signed or for another audience."""
 
 
 class SignerUnknown(TokenRefused):
-    """No key that is known here has signed it: it is made up, or the keys known here are out of date.
+    """No known key signed the token. It is forged, or the known keys are out of date.
 
-    service: the service that it claims to come from; None for a person's token.
+    service: the service that it claims to be from; None for a person's token.
     """
 
     def __init__(self, why: str, service: str | None) -> None:
@@ -47,7 +47,7 @@ class SignerUnknown(TokenRefused):
 
 @dataclass(frozen=True)
 class VerifiedToken:
-    """What a good token proves."""
+    """The content of a valid token."""
 
     kind: Literal["person", "service"]
     subject: str
@@ -75,32 +75,29 @@ class SigningKey:
 
     @classmethod
     def from_json(cls, text: str) -> "SigningKey":
-        """The key that signs now, out of a secret with a ring of them (`key_rings`) or with this one alone.
-
-        Raises KeyError when there is no key in it yet.
-        """
+        """The current key in the text of a secret (see `key_rings`). Raises KeyError when it holds none."""
         return cls.from_jwk(json.loads(text)["current"])
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, Any]) -> "SigningKey":
-        """Reads what `private_jwk` gave. Raises KeyError without a key id."""
+        """The inverse of `private_jwk`. Raises KeyError without a key id."""
         return cls(jwk["kid"], jwk)
 
     def to_json(self) -> str:
-        """For the secret: a ring of this key alone. Private."""
+        """The text of a secret that holds only this key. Private."""
         return json.dumps({"current": self.private_jwk()})
 
     def private_jwk(self) -> dict[str, Any]:
-        """The whole key. Private."""
+        """The private key."""
         return {**self._private_jwk, "kid": self.kid, "alg": "ES256", "use": "sig"}
 
     def public_jwk(self) -> dict[str, Any]:
-        """What others verify with."""
+        """The public key."""
         public = {name: self._private_jwk[name] for name in ("kty", "crv", "x", "y")}
         return {**public, "kid": self.kid, "alg": "ES256", "use": "sig"}
 
     def public_jwks_json(self) -> str:
-        """The JWKS document of this key alone."""
+        """A JWKS document with only this key."""
         return json.dumps({"keys": [self.public_jwk()]})
 
     @cached_property
@@ -108,7 +105,7 @@ class SigningKey:
         return jwt.PyJWK({**self._private_jwk, "kid": self.kid, "alg": "ES256"})
 
     def sign(self, claims: Mapping[str, Any]) -> str:
-        """A compact JWS. The key is parsed the first time only."""
+        """A compact JWS. The key is parsed once."""
         return jwt.encode(dict(claims), self._parsed.key, algorithm="ES256", headers={"kid": self.kid})
 
 
@@ -122,8 +119,8 @@ def mint_access_token(
     epoch: int = 0,
     lifetime: timedelta = ACCESS_LIFETIME,
 ) -> str:
-    """A person's access token: `sub` is the user id, `sid` the session that it belongs to, `sep` the account's
-    session epoch at login: revoking all of somebody's sessions begins a new one."""
+    """A person's access token. `sub` is the user id, `sid` the session, `sep` the account's session epoch at login.
+    Revoking all sessions of an account starts a new epoch."""
     return key.sign(
         {
             **({"sid": session} if session is not None else {}),
@@ -142,7 +139,7 @@ def mint_access_token(
 def mint_service_token(
     secret: str, *, service: str, scopes: frozenset[str], now: datetime, lifetime: timedelta = SERVICE_LIFETIME
 ) -> str:
-    """A service's token, signed with the service's own secret."""
+    """A service's token, signed with its own secret."""
     claims = {
         "iss": f"{_SERVICE_ISSUER_PREFIX}{service}",
         "aud": AUDIENCE,
@@ -156,9 +153,9 @@ def mint_service_token(
 
 
 def claimed_service(token: str) -> str | None:
-    """The service that a token claims to come from, None for a person's. Proves nothing: it says whose keys to take.
+    """The service that a token claims to be from; None for a person's. The claim is not verified.
 
-    Raises TokenRefused for what is no token.
+    Raises TokenRefused for text that is not a token.
     """
     try:
         issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
@@ -170,11 +167,11 @@ def claimed_service(token: str) -> str | None:
 
 
 class TokenVerifier:
-    """Checks tokens of both kinds without a network call.
+    """Verifies tokens of both kinds without a network call.
 
     jwks: the public keys for people's tokens. services: service name -> (accepted secrets, scopes it
-    may claim); several secrets during a rotation. The algorithm is fixed by the kind of issuer,
-    never taken from the token, so `none` and key-confusion tokens do not verify.
+    may claim). The issuer decides the algorithm, never the token's header, so tokens with `alg: none` or a public
+    key used as an HMAC secret do not verify.
     """
 
     def __init__(self, jwks: Mapping[str, Any], services: Mapping[str, tuple[tuple[str, ...], frozenset[str]]]) -> None:
@@ -182,11 +179,11 @@ class TokenVerifier:
         self._services = dict(services)
 
     def verify(self, token: str, now: datetime) -> VerifiedToken:
-        """Raises TokenRefused; SignerUnknown when other keys than those known here might say otherwise."""
+        """Raises TokenRefused; SignerUnknown when newer keys might verify the token."""
         return self.verify_from(claimed_service(token), token, now)
 
     def verify_from(self, service: str | None, token: str, now: datetime) -> VerifiedToken:
-        """As `verify`, for whom `claimed_service` read the token's claim already."""
+        """Like `verify`, when `claimed_service` was already called."""
         try:
             if service is not None:
                 return self._service_token(token, service, now)
@@ -217,13 +214,13 @@ class TokenVerifier:
                 continue
             scopes = frozenset(str(claims.get("scope", "")).split())
             if not scopes <= allowed:
-                raise TokenRefused("scope beyond what the service may claim")
+                raise TokenRefused("scope not granted to the service")
             return VerifiedToken(kind="service", subject=service, token_id=str(claims["jti"]), scopes=scopes)
         raise SignerUnknown("wrong secret" if secrets else "no secret", service)
 
 
 def _decode(token: str, key: AllowedPublicKeys | str, algorithm: str, issuer: str, now: datetime) -> dict[str, Any]:
-    # PyJWT reads the clock itself; ours is injected, so the time claims are checked here.
+    # PyJWT reads the system clock. The time claims are checked here instead, against `now`.
     claims: dict[str, Any] = jwt.decode(
         token,
         key,
@@ -237,15 +234,15 @@ def _decode(token: str, key: AllowedPublicKeys | str, algorithm: str, issuer: st
             "verify_nbf": False,
         },
     )
-    moment = now.astimezone(UTC).timestamp()
+    seconds = now.astimezone(UTC).timestamp()
     expires, issued, begins = float(claims["exp"]), float(claims["iat"]), float(claims.get("nbf", 0))
     if not all(map(math.isfinite, (expires, issued, begins))):
-        # Python's JSON knows NaN and Infinity; neither is ever over.
-        raise jwt.DecodeError("no moment")
-    if moment >= expires + CLOCK_SKEW_SECONDS:
+        # Python's JSON accepts NaN and Infinity, with which a token would never expire.
+        raise jwt.DecodeError("not a time")
+    if seconds >= expires + CLOCK_SKEW_SECONDS:
         raise jwt.ExpiredSignatureError("expired")
-    if issued > moment + CLOCK_SKEW_SECONDS:
+    if issued > seconds + CLOCK_SKEW_SECONDS:
         raise jwt.ImmatureSignatureError("issued in the future")
-    if begins > moment + CLOCK_SKEW_SECONDS:
-        raise jwt.ImmatureSignatureError("not good yet")
+    if begins > seconds + CLOCK_SKEW_SECONDS:
+        raise jwt.ImmatureSignatureError("not valid yet")
     return claims

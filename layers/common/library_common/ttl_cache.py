@@ -1,4 +1,4 @@
-"""A value fetched from elsewhere and remembered for a while: secrets, parameters, keys."""
+"""Caches one value that is fetched from elsewhere: a secret, a parameter, keys."""
 
 import time
 from collections.abc import Callable
@@ -7,10 +7,10 @@ _PAUSE_AFTER_FAILURE_SECONDS = 15.0
 
 
 class TtlCache[T]:
-    """Calls `fetch` at most once per `seconds`. When a refresh fails the last good value serves on,
-    for at most `grace` seconds more, and the next try waits a little; without one the failure is raised.
+    """Calls `fetch` at most once per `seconds`.
 
-    Monotonic time is injected so that tests need not wait.
+    When a refresh fails, the last value stays in use for at most `grace` seconds more, and the next try waits
+    up to 15 s. Without a last value the failure is raised.
     """
 
     def __init__(
@@ -31,17 +31,16 @@ class TtlCache[T]:
         self._good_until = 0.0
 
     def get(self) -> T:
-        """The value, at most `seconds` old while its source answers. Raises what `fetch` raised."""
+        """The value, at most `seconds` old while `fetch` succeeds. Raises what `fetch` raises."""
         now = self._monotonic()
         if self._value is not None and self._fetched_at is not None and now < self._good_until:
             return self._value
         return self._fetch_now(now)
 
     def get_fresh(self, *, pause: float) -> T:
-        """The value fetched now, for whoever has reason to think that it changed.
+        """Fetches now, because the value may have changed; the same as `get` within `pause` seconds of the last time.
 
-        At most once in `pause` seconds, and between that the same as `get`: the reason may be one that anybody
-        can bring about as often as they like. Raises as `get` does.
+        The pause protects the source where anybody can cause the call. Raises what `fetch` raises.
         """
         now = self._monotonic()
         if self._last_forced_at is not None and now < self._last_forced_at + pause:
@@ -53,10 +52,10 @@ class TtlCache[T]:
         try:
             self._value = self._fetch()
         except Exception:
-            # A short outage of the parameter store must not take lending down with it.
+            # A short outage of the source must not stop the service.
             if self._value is None or self._fetched_at is None or now - self._fetched_at > self._seconds + self._grace:
                 raise
-            # Nor slow it down: a fetch that times out is seconds that its caller does not have.
+            # Nor slow it down: a fetch that times out takes seconds.
             self._good_until = now + min(self._seconds, _PAUSE_AFTER_FAILURE_SECONDS)
             return self._value
         self._fetched_at = now

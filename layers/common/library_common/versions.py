@@ -1,4 +1,4 @@
-"""What a lost race on a stored version looks like, in every service."""
+"""The error for a lost race on a stored version, in every service."""
 
 
 class VersionConflict(Exception):

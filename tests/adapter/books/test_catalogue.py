@@ -5,22 +5,22 @@ from dataclasses import replace
 
 import pytest
 
-from books_service.application.finding import announce_copies
-from books_service.application.ports import Answer, AnsweredBefore, BarcodeExists, Catalogue, Happened, LostRace
+from books_service.application.lookups import copy_events
+from books_service.application.ports import AlreadyAnswered, BarcodeExists, BookEvents, Catalogue, StoredAnswer
 from books_service.domain.book import Book
-from books_service.domain.stock import Change, Copy, CopyStatus, Held, Stock
+from books_service.domain.stock import Copy, CopyStatus, Held, Stock
 from books_service.domain.title import Price
 from library_common.access import Caller
-from library_common.events import Envelope
 from library_common.idempotency import LIFETIME, Ticket
 from library_common.ids import new_id
 from library_common.problems import IdempotencyKeyReused
+from library_common.versions import VersionConflict
 from tests.fakes.books import a_book, a_description
 from tests.support.clock import NOON, FixedClock
 
 pytestmark = pytest.mark.adapter
 
-NOTHING = Happened()
+NOTHING = BookEvents()
 NOW = int(NOON.timestamp())
 
 
@@ -41,12 +41,8 @@ def first(barcodes: Sequence[str]) -> str:
 
 def reserve(catalogue: Catalogue, stock: Stock, loan: str, barcode: str | None = None) -> str:
     reservation = stock.reserve(loan, barcode=barcode, choose=first, now=NOON)
-    catalogue.reserve(stock.book_id, reservation, lent(stock.book_id, reservation.change, loan))
-    return reservation.held.barcode
-
-
-def lent(book_id: str, change: Change, loan: str) -> list[Envelope]:
-    return announce_copies(book_id, [change], FixedClock(), loan)
+    catalogue.reserve(reservation, copy_events(stock.book_id, reservation.changes, FixedClock(), loan))
+    return reservation.barcode
 
 
 def stock_in(catalogue: Catalogue, book: Book) -> Stock:
@@ -107,22 +103,24 @@ class TestAdding:
             subjects=tuple("x" * 200 for _ in range(20)),
             description="ä" * 4000,
         )
-        catalogue.add(book, NOTHING, Answer(ticket(), "{}", NOON))
+        catalogue.add(book, NOTHING, StoredAnswer(ticket(), "{}", NOON))
         assert catalogue.book(book.title.id) == book
 
 
 class TestIdempotentRequests:
     def test_the_answer_is_kept_with_the_effect(self, catalogue: Catalogue) -> None:
-        assert catalogue.earlier_answer(ticket(), NOON) is None
-        catalogue.add(a_book(), NOTHING, Answer(ticket(), '{"a":1}', NOON))
-        assert catalogue.earlier_answer(ticket(), NOON) == '{"a":1}'
-        assert catalogue.earlier_answer(ticket(), NOON + LIFETIME * 2) is None
+        catalogue.require_unanswered(ticket(), NOON)
+        catalogue.add(a_book(), NOTHING, StoredAnswer(ticket(), '{"a":1}', NOON))
+        with pytest.raises(AlreadyAnswered) as answered:
+            catalogue.require_unanswered(ticket(), NOON)
+        assert answered.value.json == '{"a":1}'
+        catalogue.require_unanswered(ticket(), NOON + LIFETIME * 2)
 
     def test_a_twin_is_not_carried_out(self, catalogue: Catalogue) -> None:
-        catalogue.add(a_book(), NOTHING, Answer(ticket(), '{"a":1}', NOON))
+        catalogue.add(a_book(), NOTHING, StoredAnswer(ticket(), '{"a":1}', NOON))
         twin = a_book()
-        with pytest.raises(AnsweredBefore) as answered:
-            catalogue.add(twin, NOTHING, Answer(ticket(), '{"a":2}', NOON))
+        with pytest.raises(AlreadyAnswered) as answered:
+            catalogue.add(twin, NOTHING, StoredAnswer(ticket(), '{"a":2}', NOON))
         assert answered.value.json == '{"a":1}'
         assert catalogue.book(twin.title.id) is None
 
@@ -130,22 +128,23 @@ class TestIdempotentRequests:
         # The twin has the same barcode, too.
         book = in_catalogue(catalogue, a_book())
         after = Book(book.title, book.stock.add([Copy("c1")]))
-        catalogue.save(book, after, NOTHING, Answer(ticket(), '{"a":1}', NOON))
-        with pytest.raises(AnsweredBefore):
-            catalogue.save(book, after, NOTHING, Answer(ticket(), '{"a":2}', NOON))
+        catalogue.save(book, after, NOTHING, StoredAnswer(ticket(), '{"a":1}', NOON))
+        with pytest.raises(AlreadyAnswered):
+            catalogue.save(book, after, NOTHING, StoredAnswer(ticket(), '{"a":2}', NOON))
 
     def test_the_key_with_another_request_is_refused(self, catalogue: Catalogue) -> None:
-        catalogue.add(a_book(), NOTHING, Answer(ticket(), "{}", NOON))
+        catalogue.add(a_book(), NOTHING, StoredAnswer(ticket(), "{}", NOON))
         with pytest.raises(IdempotencyKeyReused):
-            catalogue.earlier_answer(ticket("other"), NOON)
+            catalogue.require_unanswered(ticket("other"), NOON)
         with pytest.raises(IdempotencyKeyReused):
-            catalogue.add(a_book(), NOTHING, Answer(ticket("other"), "{}", NOON))
+            catalogue.add(a_book(), NOTHING, StoredAnswer(ticket("other"), "{}", NOON))
 
     def test_a_forgotten_key_may_be_used_again(self, catalogue: Catalogue) -> None:
-        catalogue.add(a_book(), NOTHING, Answer(ticket(), "{}", NOON))
+        catalogue.add(a_book(), NOTHING, StoredAnswer(ticket(), "{}", NOON))
         later = NOON + LIFETIME * 2
-        catalogue.add(a_book(), NOTHING, Answer(ticket("other"), "{}", later))
-        assert catalogue.earlier_answer(ticket("other"), later) == "{}"
+        catalogue.add(a_book(), NOTHING, StoredAnswer(ticket("other"), "{}", later))
+        with pytest.raises(AlreadyAnswered):
+            catalogue.require_unanswered(ticket("other"), later)
 
 
 class TestSaving:
@@ -166,7 +165,7 @@ class TestSaving:
         faster = Book(before.title.described_as(a_description(title="Faster"), NOON), before.stock)
         catalogue.save(before, faster, NOTHING)
         slower = Book(before.title.described_as(a_description(title="Slower"), NOON), before.stock.add([Copy("c2")]))
-        with pytest.raises(LostRace):
+        with pytest.raises(VersionConflict):
             catalogue.save(before, slower, NOTHING)
         assert catalogue.book(before.title.id) == faster
         assert catalogue.book_id_of("c2") is None
@@ -174,12 +173,12 @@ class TestSaving:
     def test_a_reservation_in_between_is_noticed(self, catalogue: Catalogue) -> None:
         before = in_catalogue(catalogue, a_book([Copy("c1")]))
         reserve(catalogue, before.stock, "L1")
-        with pytest.raises(LostRace):
+        with pytest.raises(VersionConflict):
             catalogue.save(before, Book(before.title.archive(NOON), before.stock.archive()), NOTHING)
-        with pytest.raises(LostRace) as lost:
+        with pytest.raises(VersionConflict) as lost:
             catalogue.save_stock(before.stock, before.stock.with_available(0), [])
-        assert lost.value.stock is not None
-        assert lost.value.stock.held == {"L1": Held("c1", NOW)}
+        assert isinstance(lost.value.current, Stock)
+        assert lost.value.current.held == {"L1": Held("c1", NOW)}
 
     def test_describing_does_not_mind_lending(self, catalogue: Catalogue) -> None:
         before = in_catalogue(catalogue, a_book([Copy("c1")]))
@@ -200,9 +199,9 @@ class TestSaving:
         after = before.with_copy(Copy("c1", CopyStatus.LOST, "B 2"))
         catalogue.save_stock(before, after, [])
         assert catalogue.stock(before.book_id) == after
-        with pytest.raises(LostRace) as lost:
+        with pytest.raises(VersionConflict) as lost:
             catalogue.save_stock(before, before.with_copy(Copy("c2", CopyStatus.LOST)), [])
-        assert lost.value.stock == after
+        assert lost.value.current == after
 
 
 class TestReserving:
@@ -225,40 +224,40 @@ class TestReserving:
     def test_one_copy_goes_to_one_loan(self, catalogue: Catalogue) -> None:
         book = in_catalogue(catalogue, a_book([Copy("c1"), Copy("c2")]))
         reserve(catalogue, book.stock, "L1", "c1")
-        with pytest.raises(LostRace) as lost:
+        with pytest.raises(VersionConflict) as lost:
             reserve(catalogue, book.stock, "L2", "c1")
-        assert lost.value.stock == stock_in(catalogue, book)
-        assert lost.value.stock is not None
-        assert "L2" not in lost.value.stock.held
+        assert lost.value.current == stock_in(catalogue, book)
+        assert isinstance(lost.value.current, Stock)
+        assert "L2" not in lost.value.current.held
 
     def test_one_loan_gets_one_copy(self, catalogue: Catalogue) -> None:
         # Two tries of the same loan that chose different copies.
         book = in_catalogue(catalogue, a_book([Copy("c1"), Copy("c2")]))
         reserve(catalogue, book.stock, "L1", "c1")
-        with pytest.raises(LostRace):
+        with pytest.raises(VersionConflict):
             reserve(catalogue, book.stock, "L1", "c2")
         assert stock_in(catalogue, book).out == 1
 
     def test_not_after_a_release(self, catalogue: Catalogue) -> None:
         book = in_catalogue(catalogue, a_book([Copy("c1")]))
-        catalogue.release(book.title.id, book.stock.release("L1", barcode=None, damaged=False, now=NOON), [])
-        with pytest.raises(LostRace) as lost:
+        catalogue.release(book.stock.release("L1", barcode=None, damaged=False, now=NOON), [])
+        with pytest.raises(VersionConflict) as lost:
             reserve(catalogue, book.stock, "L1")
-        assert lost.value.stock is not None
-        assert "L1" in lost.value.stock.gone
-        assert lost.value.stock.available == 1
+        assert isinstance(lost.value.current, Stock)
+        assert "L1" in lost.value.current.released
+        assert lost.value.current.available == 1
 
     def test_not_of_an_archived_title(self, catalogue: Catalogue) -> None:
         book = in_catalogue(catalogue, a_book([Copy("c1")]))
         catalogue.save(book, Book(book.title.archive(NOON), book.stock.archive()), NOTHING)
-        with pytest.raises(LostRace):
+        with pytest.raises(VersionConflict):
             reserve(catalogue, book.stock, "L1")
         assert stock_in(catalogue, book).out == 0
 
     def test_not_a_copy_that_was_removed(self, catalogue: Catalogue) -> None:
         book = in_catalogue(catalogue, a_book([Copy("c1")]))
         catalogue.save(book, Book(book.title, book.stock.remove(1)), NOTHING)
-        with pytest.raises(LostRace):
+        with pytest.raises(VersionConflict):
             reserve(catalogue, book.stock, "L1")
         assert stock_in(catalogue, book).copies == {}
 
@@ -268,7 +267,7 @@ class TestReserving:
         reserve(catalogue, book.stock, loan, "status")
         stock = stock_in(catalogue, book)
         assert stock.held == {loan: Held("status", NOW)}
-        catalogue.release(book.title.id, stock.release(loan, barcode=None, damaged=False, now=NOON), [])
+        catalogue.release(stock.release(loan, barcode=None, damaged=False, now=NOON), [])
         assert stock_in(catalogue, book).available == 2
 
 
@@ -278,52 +277,52 @@ class TestReleasing:
         book = in_catalogue(catalogue, a_book([Copy("c1", shelf="A 1")]))
         reserve(catalogue, book.stock, "L1")
         release = stock_in(catalogue, book).release("L1", barcode=None, damaged=damaged, now=NOON)
-        catalogue.release(book.title.id, release, [])
+        catalogue.release(release, [])
         stock = stock_in(catalogue, book)
         assert stock.copies == {"c1": Copy("c1", after, "A 1")}
         assert stock.held == {}
-        assert set(stock.gone) == {"L1"}
-        with pytest.raises(LostRace):
-            catalogue.release(book.title.id, release, [])
+        assert set(stock.released) == {"L1"}
+        with pytest.raises(VersionConflict):
+            catalogue.release(release, [])
         assert stock_in(catalogue, book) == stock
 
     def test_not_of_a_copy_that_another_loan_has_by_now(self, catalogue: Catalogue) -> None:
         book = in_catalogue(catalogue, a_book([Copy("c1")]))
         reserve(catalogue, book.stock, "L1")
         late = stock_in(catalogue, book).release("L1", barcode=None, damaged=False, now=NOON)
-        catalogue.release(book.title.id, late, [])
+        catalogue.release(late, [])
         reserve(catalogue, stock_in(catalogue, book), "L2")
-        with pytest.raises(LostRace):
-            catalogue.release(book.title.id, late, [])
+        with pytest.raises(VersionConflict):
+            catalogue.release(late, [])
         assert stock_in(catalogue, book).held == {"L2": Held("c1", NOW)}
 
     def test_a_lost_copy_stays_lost(self, catalogue: Catalogue) -> None:
         book = in_catalogue(catalogue, a_book([Copy("c1", CopyStatus.LOST)], held={"L1": Held("c1", NOW)}))
-        catalogue.release(book.title.id, book.stock.release("L1", barcode=None, damaged=False, now=NOON), [])
+        catalogue.release(book.stock.release("L1", barcode=None, damaged=False, now=NOON), [])
         stock = stock_in(catalogue, book)
-        assert stock.copies["c1"].status is CopyStatus.LOST
+        assert stock.copies["c1"].status == CopyStatus.LOST
         assert stock.held == {}
 
     def test_not_if_the_copys_state_changed_meanwhile(self, catalogue: Catalogue) -> None:
         book = in_catalogue(catalogue, a_book([Copy("c1", CopyStatus.ON_LOAN)], held={"L1": Held("c1", NOW)}))
         lost = replace(book.stock, copies={"c1": Copy("c1", CopyStatus.LOST)}, version=2)
         catalogue.save_stock(book.stock, lost, [])
-        with pytest.raises(LostRace) as raced:
-            catalogue.release(book.title.id, book.stock.release("L1", barcode=None, damaged=False, now=NOON), [])
-        assert raced.value.stock == lost
+        with pytest.raises(VersionConflict) as raced:
+            catalogue.release(book.stock.release("L1", barcode=None, damaged=False, now=NOON), [])
+        assert raced.value.current == lost
 
     def test_nothing_is_remembered_if_it_is_nothing_still(self, catalogue: Catalogue) -> None:
         book = in_catalogue(catalogue, a_book([Copy("c1")]))
         release = book.stock.release("L1", barcode=None, damaged=False, now=NOON)
         reserve(catalogue, book.stock, "L1")
-        with pytest.raises(LostRace):
-            catalogue.release(book.title.id, release, [])
-        assert stock_in(catalogue, book).gone == {}
+        with pytest.raises(VersionConflict):
+            catalogue.release(release, [])
+        assert stock_in(catalogue, book).released == {}
 
     def test_forgets_what_is_too_old(self, catalogue: Catalogue) -> None:
         book = a_book([Copy("c1"), Copy("c2")])
-        gone = {"old.1": NOW - 1, "old-2": NOW, "young": NOW + 1}
-        in_catalogue(catalogue, Book(book.title, replace(book.stock, gone=gone)))
+        released = {"old.1": NOW - 1, "old-2": NOW, "young": NOW + 1}
+        in_catalogue(catalogue, Book(book.title, replace(book.stock, released=released)))
         stock = stock_in(catalogue, book)
-        catalogue.release(book.title.id, stock.release("L1", barcode=None, damaged=False, now=NOON), [])
-        assert set(stock_in(catalogue, book).gone) == {"young", "L1"}
+        catalogue.release(stock.release("L1", barcode=None, damaged=False, now=NOON), [])
+        assert set(stock_in(catalogue, book).released) == {"young", "L1"}

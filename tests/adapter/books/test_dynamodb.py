@@ -10,17 +10,18 @@ from books_service.adapters import dynamodb as adapter
 from books_service.adapters import title_index
 from books_service.adapters.dynamodb import DynamoCatalogue
 from books_service.adapters.items import entries_in, entries_of
-from books_service.application.cataloguing import Change as Describe
 from books_service.application.criteria import Criteria
-from books_service.application.ports import Happened, Position
+from books_service.application.ports import BookEvents, Position
+from books_service.application.titles import TitleChange
 from books_service.bootstrap import UseCases, compose
 from books_service.domain.book import Book
-from books_service.domain.errors import ChangeTooLarge
+from books_service.domain.errors import ChangeTooLarge, LoanAlreadyReleased
 from books_service.domain.stock import MAX_COPIES, MAX_SHORT_TITLE, Copy, CopyStatus
 from library_common.context import invocation
 from library_common.dynamodb import Item, Table, TransactionBusy, from_wire
 from library_common.events import from_outbox
 from library_common.ids import new_id
+from library_common.versions import VersionConflict
 from tests.adapter.books.conftest import TABLE
 from tests.depth import at_depth
 from tests.fakes.book_traffic import Traffic
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.adapter
 
-NOTHING = Happened()
+NOTHING = BookEvents()
 KB = 1024
 
 
@@ -60,7 +61,7 @@ def service(dynamodb: "DynamoDBClient") -> UseCases:
 
 
 def add(service: UseCases, copies: int = 1, **described: Any) -> str:
-    return service.cataloguing.add(a_description(**described), copies, None)[0].id
+    return service.titles.add(a_description(**described), copies).id
 
 
 def raw(client: "DynamoDBClient", book_id: str, sk: str) -> dict[str, Any]:
@@ -105,11 +106,11 @@ class TestSizes:
         self, dynamodb: "DynamoDBClient", service: UseCases
     ) -> None:
         book_id = add(service, 0, title="t" * 500)
-        service.shelving.add(book_id, count=3, barcode=None, shelf="813.54 LEG", ticket=None)
+        service.copies.add(book_id, count=3, shelf="813.54 LEG")
         sizes = []
         with invocation(actor="service:loans"):
             for _ in range(3):
-                service.lending.reserve(book_id, new_id())
+                service.reservations.reserve(book_id, new_id())
                 sizes.append(size_of(raw(dynamodb, book_id, "STOCK")))
         assert len(item(dynamodb, book_id, "STOCK")["title"]) == MAX_SHORT_TITLE
         assert max(sizes) <= KB, sizes
@@ -117,15 +118,15 @@ class TestSizes:
     def test_reading_an_ordinary_title_costs_one_read_unit(self, dynamodb: "DynamoDBClient", service: UseCases) -> None:
         book_id = add(service, 5, description="d" * 1000, subjects=("Gender identity", "Winter", "Politics"))
         for _ in range(5):
-            service.lending.reserve(book_id, new_id())
+            service.reservations.reserve(book_id, new_id())
         assert size_of(raw(dynamodb, book_id, "META")) + size_of(raw(dynamodb, book_id, "STOCK")) <= 4 * KB
 
     def test_the_largest_stock_is_far_from_the_limit(self, dynamodb: "DynamoDBClient", service: UseCases) -> None:
         book_id = add(service, 50)
         for count in range(100, MAX_COPIES + 1, 50):
-            service.cataloguing.change(book_id, Describe.some({}, count), lambda _: None)
+            service.titles.change(book_id, TitleChange.some({}, count), lambda _: None)
         empty = size_of(raw(dynamodb, book_id, "STOCK"))
-        service.shelving.correct_availability(book_id, 0, lambda _: None)
+        service.copies.correct_availability(book_id, 0, lambda _: None)
         assert empty < 30 * KB
         assert size_of(raw(dynamodb, book_id, "STOCK")) < 100 * KB, "with an event about all of them"
 
@@ -161,34 +162,34 @@ class TestTheOutbox:
         book_id = add(service, 2)
         assert [e.type for e in from_outbox(item(dynamodb, book_id, "META"))] == ["BookAdded"]
         assert from_outbox(item(dynamodb, book_id, "STOCK")) == []
-        service.lending.reserve(book_id, "L1")
+        service.reservations.reserve(book_id, "L1")
         assert [e.data["loan_id"] for e in from_outbox(item(dynamodb, book_id, "STOCK"))] == ["L1"]
-        service.cataloguing.change(book_id, Describe.some({"genre": "Fiction"}, None), lambda _: None)
+        service.titles.change(book_id, TitleChange.some({"genre": "Fiction"}, None), lambda _: None)
         assert [e.type for e in from_outbox(item(dynamodb, book_id, "META"))] == ["BookUpdated"]
-        service.lending.release(book_id, "L1")
-        service.cataloguing.archive(book_id)
+        service.reservations.release(book_id, "L1")
+        service.titles.archive(book_id)
         assert [e.type for e in from_outbox(item(dynamodb, book_id, "META"))] == ["BookRemoved"]
 
     def test_is_cleared_by_a_write_in_which_nothing_happened(
         self, dynamodb: "DynamoDBClient", service: UseCases
     ) -> None:
         book_id = add(service, 1)
-        service.lending.reserve(book_id, "L1")
-        service.lending.release(book_id, "of nothing")
+        service.reservations.reserve(book_id, "L1")
+        service.reservations.release(book_id, "of nothing")
         assert from_outbox(item(dynamodb, book_id, "STOCK")) == []
         (barcode,) = item(dynamodb, book_id, "STOCK")["copies"]
-        service.lending.release(book_id, "L1")
-        service.shelving.edit(book_id, barcode, {"shelf": "B 2"}, lambda _: None)
+        service.reservations.release(book_id, "L1")
+        service.copies.edit(book_id, barcode, {"shelf": "B 2"}, lambda _: None)
         assert "events" not in item(dynamodb, book_id, "STOCK")
 
 
 class TestTheIndex:
     def test_has_the_entries_of_the_titles_and_no_others(self, dynamodb: "DynamoDBClient", service: UseCases) -> None:
         first, second = add(service, title="The Old Name", genre="Fiction"), add(service, language="en")
-        service.cataloguing.change(first, Describe.some({"title": "New", "genre": None}, None), lambda _: None)
-        service.cataloguing.change(first, Describe.some({"isbn": "9780306406157"}, None), lambda _: None)
-        service.cataloguing.archive(second)
-        titles = [service.cataloguing._catalogue.book(book_id) for book_id in (first, second)]
+        service.titles.change(first, TitleChange.some({"title": "New", "genre": None}, None), lambda _: None)
+        service.titles.change(first, TitleChange.some({"isbn": "9780306406157"}, None), lambda _: None)
+        service.titles.archive(second)
+        titles = [service.titles._catalogue.book(book_id) for book_id in (first, second)]
         expected = {entry for book in titles if book for entry in entries_of(book.title)}
         stored = {
             (found["pk"].removeprefix("TERM#"), found["sk"])
@@ -210,8 +211,8 @@ class TestTheIndex:
             UpdateExpression="SET sort = :sort, terms = :terms",
             ExpressionAttributeValues={":sort": {"S": old[1]}, ":terms": {"SS": ["w:oldstyle"]}},
         )
-        service.cataloguing.change(book_id, Describe.some({"genre": "Fiction"}, None), lambda _: None)
-        book = service.cataloguing._catalogue.book(book_id)
+        service.titles.change(book_id, TitleChange.some({"genre": "Fiction"}, None), lambda _: None)
+        book = service.titles._catalogue.book(book_id)
         assert book is not None
         assert entries_in(item(dynamodb, book_id, "META")) == entries_of(book.title)
         assert not [found for found in everything(dynamodb) if found["pk"] == "TERM#w:oldstyle"]
@@ -306,26 +307,26 @@ class TestWhenTheAnswerIsLost:
     def test_of_a_reservation(self, dynamodb: "DynamoDBClient") -> None:
         service = service_on(Wrapped(dynamodb, "update_item", self._twice))
         book_id = add(service, 3)
-        view, repeated = service.lending.reserve(book_id, "L1")
+        reservation = service.reservations.reserve(book_id, "L1")
         stored = item(dynamodb, book_id, "STOCK")
-        assert repeated
-        assert stored["held"] == {"L1": view.barcode}
+        assert reservation.repeated
+        assert stored["held"] == {"L1": reservation.barcode}
         assert (stored["available"], stored["out"]) == (2, 1)
 
     def test_of_a_release(self, dynamodb: "DynamoDBClient") -> None:
         book_id = add(service_on(dynamodb), 1)
-        service_on(dynamodb).lending.reserve(book_id, "L1")
-        service_on(Wrapped(dynamodb, "update_item", self._twice)).lending.release(book_id, "L1")
+        service_on(dynamodb).reservations.reserve(book_id, "L1")
+        service_on(Wrapped(dynamodb, "update_item", self._twice)).reservations.release(book_id, "L1")
         stored = item(dynamodb, book_id, "STOCK")
         assert (stored["available"], stored["out"], stored["held"]) == (1, 0, {})
 
     def test_of_an_edit(self, dynamodb: "DynamoDBClient") -> None:
-        service = service_on(Wrapped(dynamodb, "put_item", self._twice))
+        service = service_on(Wrapped(dynamodb, "update_item", self._twice))
         book_id = add(service, 3)
-        assert service.shelving.correct_availability(book_id, 1, lambda _: None).available_copies == 1
+        assert service.copies.correct_availability(book_id, 1, lambda _: None).stock.available == 1
         (barcode, *_) = item(dynamodb, book_id, "STOCK")["copies"]
-        view, _ = service.shelving.edit(book_id, barcode, {"status": CopyStatus.DAMAGED}, lambda _: None)
-        assert view.status == "damaged"
+        copy, _ = service.copies.edit(book_id, barcode, {"status": CopyStatus.DAMAGED}, lambda _: None)
+        assert copy.status == "damaged"
 
 
 class TestWhenTransactionsConflict:
@@ -344,13 +345,13 @@ class TestWhenTransactionsConflict:
     def test_for_a_moment_it_is_tried_again(self, dynamodb: "DynamoDBClient") -> None:
         book_id = add(service_on(dynamodb), 1)
         service = service_on(Wrapped(dynamodb, "update_item", self._refusing(dynamodb, 3)))
-        assert service.lending.reserve(book_id, "L1")[0].book_id == book_id
+        assert service.reservations.reserve(book_id, "L1").stock.book_id == book_id
 
     def test_for_long_it_is_unavailable(self, dynamodb: "DynamoDBClient") -> None:
         book_id = add(service_on(dynamodb), 1)
         service = service_on(Wrapped(dynamodb, "update_item", self._refusing(dynamodb, 1000)))
         with pytest.raises(TransactionBusy):  # 503 at the edge
-            service.lending.reserve(book_id, "L1")
+            service.reservations.reserve(book_id, "L1")
         assert item(dynamodb, book_id, "STOCK")["available"] == 1
 
 
@@ -365,6 +366,60 @@ class TestStockFromBeforeGenresWereKept:
             UpdateExpression="REMOVE genre",
         )
 
-        assert service.lending.reserve(book_id, "L1")[0].genre is None
-        service.cataloguing.change(book_id, Describe.some({"edition": "second"}, None), lambda _: None)
-        assert service.lending.reserve(book_id, "L2")[0].genre == "novel"
+        assert service.reservations.reserve(book_id, "L1").stock.genre is None
+        service.titles.change(book_id, TitleChange.some({"edition": "second"}, None), lambda _: None)
+        assert service.reservations.reserve(book_id, "L2").stock.genre == "novel"
+
+
+class TestStockWithTheOldNameOfReleased:
+    """`released` was called `gone`. Such an item is read, and renamed by its next write."""
+
+    @pytest.fixture
+    def book_id(self, dynamodb: "DynamoDBClient", service: UseCases) -> str:
+        book_id = add(service, copies=2)
+        service.reservations.reserve(book_id, "held")
+        service.reservations.release(book_id, "released")
+        dynamodb.update_item(
+            TableName=TABLE,
+            Key={"pk": {"S": f"BOOK#{book_id}"}, "sk": {"S": "STOCK"}},
+            UpdateExpression="SET gone = released REMOVE released",
+        )
+        return book_id
+
+    def test_no_copy_is_lent_to_a_loan_that_was_released(self, service: UseCases, book_id: str) -> None:
+        with pytest.raises(LoanAlreadyReleased):
+            service.reservations.reserve(book_id, "released")
+
+    @pytest.mark.parametrize(
+        ("write", "released"),
+        [
+            (lambda service, book_id: service.reservations.reserve(book_id, "L1"), {"released"}),
+            (lambda service, book_id: service.reservations.release(book_id, "held"), {"released", "held"}),
+            (lambda service, book_id: service.reservations.release(book_id, "L1"), {"released", "L1"}),
+            (lambda service, book_id: service.copies.add(book_id), {"released"}),
+            (lambda service, book_id: service.copies.correct_availability(book_id, 0, lambda _: None), {"released"}),
+        ],
+    )
+    def test_its_next_write_renames_it(
+        self,
+        dynamodb: "DynamoDBClient",
+        service: UseCases,
+        book_id: str,
+        write: Callable[[UseCases, str], object],
+        released: set[str],
+    ) -> None:
+        write(service, book_id)
+        stored = item(dynamodb, book_id, "STOCK")
+        assert "gone" not in stored
+        assert set(stored["released"]) == released
+
+    def test_a_writer_that_read_it_before_it_was_renamed_notices(
+        self, dynamodb: "DynamoDBClient", service: UseCases, book_id: str
+    ) -> None:
+        catalogue = DynamoCatalogue(Table(TABLE, lambda: dynamodb))
+        before = catalogue.stock(book_id)
+        assert before is not None
+        service.reservations.reserve(book_id, "L1")
+        with pytest.raises(VersionConflict):
+            catalogue.save_stock(before, before.with_available(0), [])
+        assert set(item(dynamodb, book_id, "STOCK")["held"]) == {"held", "L1"}

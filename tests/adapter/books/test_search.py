@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from books_service.application.criteria import Criteria
-from books_service.application.ports import Catalogue, Happened, Position
+from books_service.application.ports import BookEvents, Catalogue, Position
 from books_service.domain.book import Book
 from books_service.domain.stock import Copy, CopyStatus
 from tests.fakes.books import MemoryCatalogue, a_book, a_description
@@ -15,7 +15,7 @@ from tests.support.clock import NOON
 
 pytestmark = pytest.mark.adapter
 
-NOTHING = Happened()
+NOTHING = BookEvents()
 
 
 def fill(catalogue: Catalogue, **titles: Mapping[str, Any]) -> None:

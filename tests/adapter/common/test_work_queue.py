@@ -44,7 +44,7 @@ def test_a_message_with_a_pause_is_not_there_meanwhile(sqs: "SQSClient", urls: t
     work, dead = urls
     record = the_record(sqs, work)
 
-    Queue(work, dead).later(record)
+    Queue(work, dead).retry_later(record)
 
     assert received(sqs, work) == []
 
@@ -52,7 +52,9 @@ def test_a_message_with_a_pause_is_not_there_meanwhile(sqs: "SQSClient", urls: t
 def test_a_message_set_aside_is_in_the_other_queue_with_what_was_said(sqs: "SQSClient", urls: tuple[str, str]) -> None:
     work, dead = urls
 
-    Queue(work, dead).set_aside(the_record(sqs, work), {"reason": "no such thing", "consumer": "notes", "empty": ""})
+    Queue(work, dead).move_to_dead_letters(
+        the_record(sqs, work), {"reason": "no such thing", "consumer": "notes", "empty": ""}
+    )
 
     (message,) = received(sqs, dead)
     assert message["Body"] == "hello"

@@ -1,4 +1,4 @@
-"""The gateway's table as the template defines it, a secret and the parameter store, all in moto."""
+"""The gateway's table as the template defines it, and the parameter store, in moto."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway_service.revoked_epochs import KEPT, VIEW_SECONDS, RevocationView, RevokedEpochs
+from gateway_service.revoked_epochs import RETENTION, VIEW_SECONDS, RevocationView, RevokedEpochs
 from library_common.access import Role
 from library_common.dynamodb import Table
 from library_common.tokens import ACCESS_LIFETIME, VerifiedToken
@@ -86,8 +86,8 @@ def test_an_item_outlives_every_token_it_is_about(table: Table, revoked: Revoked
 
     item = table.get({"pk": "REVOKED", "sk": ADA})
     assert item is not None
-    assert item["expires_at_epoch"] == int((NOON + KEPT).timestamp())
-    assert timedelta(minutes=1) + ACCESS_LIFETIME < KEPT
+    assert item["expires_at_epoch"] == int((NOON + RETENTION).timestamp())
+    assert timedelta(minutes=1) + ACCESS_LIFETIME < RETENTION
 
 
 def test_the_table_is_asked_four_times_a_minute_however_many_tokens_come(

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from library_common.events import Envelope, happened
+from library_common.events import Envelope, envelope_for
 from library_common.ids import derived_id, new_id
 from loans_service.application.ports import Loans
 from loans_service.domain.events import LoanCreated
@@ -49,16 +49,16 @@ def returned(loans: Loans, user_id: str = MEMBER, at: datetime = NOON) -> Loan:
     return loan
 
 
-def settled(loans: Loans, user_id: str = MEMBER, at: datetime = NOON) -> Loan:
+def released(loans: Loans, user_id: str = MEMBER, at: datetime = NOON) -> Loan:
     """Closed, and nothing of it is left to do."""
     loan = returned(loans, user_id, at)
     loans.give_back_place(loan)
-    loans.settled(loan)
-    return loan.settled()
+    loans.mark_released(loan)
+    return loan.released()
 
 
 def anonymised(loans: Loans, user_id: str = MEMBER, at: datetime = NOON) -> Loan:
-    loan = settled(loans, user_id, at).anonymised(at + 9 * DAY)
+    loan = released(loans, user_id, at).anonymised(at + 9 * DAY)
     loans.anonymise(loan)
     return loan
 
@@ -81,4 +81,4 @@ def event(loan: Loan) -> Envelope:
         issue_date="2026-11-21T12:00:00Z",
         due_date="2026-12-05T23:59:59Z",
     )
-    return happened(data, subject=f"loan:{loan.id}", at=NOON)
+    return envelope_for(data, subject=f"loan:{loan.id}", at=NOON)

@@ -18,8 +18,8 @@ from localstack.embedded.layout import ROOT
 from tests.adapter.loans.conftest import TABLE
 from tests.support.bus_deliveries import delivery, sqs_event
 from tests.support.lambda_events import Answer, api_event, call, person
-from tests.support.neighbour import Asked, Does, Neighbour
 from tests.support.operator_log import OperatorLog, reading_the_log
+from tests.support.scripted_service import Asked, Does, ScriptedService
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -38,7 +38,7 @@ RELEASED = Does(200, {"released": True})
 class Deployed:
     """Everything around the functions."""
 
-    neighbour: Neighbour
+    other_service: ScriptedService
     dynamodb: "DynamoDBClient"
     sqs: "SQSClient"
     recovery_queue: str
@@ -66,31 +66,30 @@ class Deployed:
 def deployed(dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     sqs = boto3.client("sqs")
     queue = sqs.create_queue(QueueName="recovery")["QueueUrl"]
-    secret = boto3.client("secretsmanager").create_secret(
-        Name="loans", SecretString=json.dumps({"current": SECRET, "previous": "p" * 64})
-    )["ARN"]
     boto3.client("events").create_event_bus(Name="library")
-    with Neighbour().running() as neighbour:
+    with ScriptedService().running() as other_service:
         ssm = boto3.client("ssm")
-        ssm.put_parameter(Name="/library/services-url", Type="String", Value=neighbour.url)
+        ssm.put_parameter(Name="/library/services-url", Type="String", Value=other_service.url)
         ssm.put_parameter(Name="/library/loan-policy", Type="String", Value='{"time_zone": "Africa/Nairobi"}')
+        ring = json.dumps({"current": SECRET, "previous": "p" * 64})
+        ssm.put_parameter(Name="/library/keys/services/loans", Type="SecureString", Value=ring)
         for name, value in {
             "TABLE_NAME": TABLE,
             "SERVICES_URL_PARAMETER": "/library/services-url",
-            "SERVICE_SECRET_ARN": secret,
+            "SERVICE_KEY_PARAMETER": "/library/keys/services/loans",
             "LOAN_POLICY_PARAMETER": "/library/loan-policy",
             "RECOVERY_QUEUE_URL": queue,
             "RECOVERY_DELAY_SECONDS": "7",
             "EVENT_BUS_NAME": "library",
-            "PUBLISH_DEAD_LETTERS_URL": queue,
+            "PUBLISH_DEAD_LETTERS": "publish-dead-letters",
         }.items():
             monkeypatch.setenv(name, value)
-        forget_everything()
-        yield Deployed(neighbour, dynamodb, sqs, queue)
-        forget_everything()
+        reset_caches()
+        yield Deployed(other_service, dynamodb, sqs, queue)
+        reset_caches()
 
 
-def forget_everything() -> None:
+def reset_caches() -> None:
     """As a new process: nothing is built, no client is open."""
     for built in (
         bootstrap.settings,
@@ -98,9 +97,9 @@ def forget_everything() -> None:
         service_calls._address,
         bootstrap._services,
         bootstrap.lending,
-        bootstrap.recovering,
-        bootstrap.erasing,
-        bootstrap.retention_round,
+        bootstrap.recovery,
+        bootstrap.account_erasure,
+        bootstrap.retention_job,
         erasure._consumer,
         publisher._publisher,
         recovery._consumer,
@@ -116,14 +115,14 @@ def log() -> Iterator[OperatorLog]:
 
 
 def test_a_checkout_makes_two_calls_and_is_stored(deployed: Deployed, log: OperatorLog) -> None:
-    deployed.neighbour.script = [ACTIVE_MEMBER, TAKEN]
+    deployed.other_service.script = [ACTIVE_MEMBER, TAKEN]
 
     answer = deployed.lend(X_Correlation_Id="visit-7")
 
     assert (answer.status, answer.json["barcode"]) == (201, "C-1")
     # Noon in Nairobi is not noon in Greenwich: the day ends there.
     assert answer.json["due_date"].endswith("T20:59:59Z")
-    users, books = deployed.neighbour.asked
+    users, books = deployed.other_service.asked
     loan_id = answer.json["id"]
     assert (users.method, users.path) == ("GET", f"/v1/api/users/{MEMBER}")
     assert (books.method, books.path) == ("POST", f"/v1/api/books/{BOOK}/reserve")
@@ -141,43 +140,43 @@ def token_of(asked: Asked) -> str:
 
 
 def test_calls_are_signed_with_the_current_secret_and_no_more_than_they_need(deployed: Deployed) -> None:
-    deployed.neighbour.script = [ACTIVE_MEMBER, TAKEN]
+    deployed.other_service.script = [ACTIVE_MEMBER, TAKEN]
     deployed.lend()
 
     scopes = frozenset({"users:read", "inventory:write"})
     verifier = TokenVerifier({"keys": []}, {"loans": ((SECRET,), scopes)})
 
-    for asked in deployed.neighbour.asked:
+    for asked in deployed.other_service.asked:
         proven = verifier.verify(token_of(asked), SystemClock().now())
         assert (proven.subject, proven.scopes) == ("loans", scopes)
 
 
 def test_the_same_key_twice_is_one_loan_on_the_table_too(deployed: Deployed) -> None:
-    deployed.neighbour.script = [ACTIVE_MEMBER, TAKEN]
+    deployed.other_service.script = [ACTIVE_MEMBER, TAKEN]
     first = deployed.lend(Idempotency_Key="k")
 
     again = deployed.lend(Idempotency_Key="k")
 
     assert again.headers["idempotency-replayed"] == "true"
     assert (again.json, again.headers["etag"]) == (first.json, first.headers["etag"])
-    assert len(deployed.neighbour.asked) == 2, "a repeat asks nobody"
+    assert len(deployed.other_service.asked) == 2, "a repeat asks nobody"
 
 
 def test_a_return_makes_one_call(deployed: Deployed, log: OperatorLog) -> None:
-    deployed.neighbour.script = [ACTIVE_MEMBER, TAKEN, RELEASED]
+    deployed.other_service.script = [ACTIVE_MEMBER, TAKEN, RELEASED]
     loan_id = deployed.lend().json["id"]
-    deployed.neighbour.asked.clear()
+    deployed.other_service.asked.clear()
 
     answer = deployed.take_back(loan_id)
 
     assert (answer.status, answer.json["status"]) == (200, "RETURNED")
-    (books,) = deployed.neighbour.asked
+    (books,) = deployed.other_service.asked
     assert (books.path, books.body) == (f"/v1/api/books/{BOOK}/release", {"loan_id": loan_id})
     assert log.invocations[-1]["outgoing_calls"] == 1
 
 
 def test_the_stream_publishes_events_and_queues_what_is_unfinished(deployed: Deployed) -> None:
-    deployed.neighbour.script = [ACTIVE_MEMBER, TAKEN, Does(503)]
+    deployed.other_service.script = [ACTIVE_MEMBER, TAKEN, Does(503)]
     loan_id = deployed.lend().json["id"]
     assert deployed.take_back(loan_id).json["status"] == "RETURNED"
 
@@ -189,7 +188,7 @@ def test_the_stream_publishes_events_and_queues_what_is_unfinished(deployed: Dep
 
 
 def test_the_recovery_gives_back_what_a_return_could_not(deployed: Deployed) -> None:
-    deployed.neighbour.script = [ACTIVE_MEMBER, TAKEN, Does(503), Does(503), Does(503), RELEASED]
+    deployed.other_service.script = [ACTIVE_MEMBER, TAKEN, Does(503), Does(503), Does(503), RELEASED]
     loan_id = deployed.lend().json["id"]
     deployed.take_back(loan_id)
     message = {"messageId": "m", "body": json.dumps({"loan_id": loan_id, "attempt": 0})}
@@ -198,12 +197,12 @@ def test_the_recovery_gives_back_what_a_return_could_not(deployed: Deployed) -> 
 
     image = deployed.stream_record(loan_id)["dynamodb"]["NewImage"]
     assert "settling" not in image
-    assert deployed.neighbour.asked[-1].path == f"/v1/api/books/{BOOK}/release"
+    assert deployed.other_service.asked[-1].path == f"/v1/api/books/{BOOK}/release"
 
 
 def test_a_recovery_that_has_to_wait_puts_the_loan_on_the_queue_again(deployed: Deployed) -> None:
     # Each attempt of the checkout and of the recovery is answered with silence of a kind.
-    deployed.neighbour.script = [ACTIVE_MEMBER, Does(503)]
+    deployed.other_service.script = [ACTIVE_MEMBER, Does(503)]
     assert deployed.lend().status == 503
     loan_id = deployed.the_only_loan()
     message = {"messageId": "m", "body": json.dumps({"loan_id": loan_id, "attempt": 0})}
@@ -218,19 +217,19 @@ def test_a_policy_nobody_can_use_lends_nothing(deployed: Deployed) -> None:
     boto3.client("ssm").put_parameter(
         Name="/library/loan-policy", Type="String", Value='{"time_zone": "Mars"}', Overwrite=True
     )
-    deployed.neighbour.script = [ACTIVE_MEMBER, TAKEN]
+    deployed.other_service.script = [ACTIVE_MEMBER, TAKEN]
 
     answer = deployed.lend()
 
     assert (answer.status, answer.json["code"]) == (503, "policy_missing")
-    assert len(deployed.neighbour.asked) == 1
+    assert len(deployed.other_service.asked) == 1
 
 
 def test_the_erasure_of_a_member_reaches_their_closed_loans(deployed: Deployed, log: OperatorLog) -> None:
-    deployed.neighbour.script = [ACTIVE_MEMBER, TAKEN, RELEASED]
+    deployed.other_service.script = [ACTIVE_MEMBER, TAKEN, RELEASED]
     loan_id = deployed.lend(Idempotency_Key="k").json["id"]
     deployed.take_back(loan_id)
-    deployed.neighbour.asked.clear()
+    deployed.other_service.asked.clear()
     sample = json.loads((ROOT / "events" / "samples" / "users" / "MemberErased.v1.json").read_text())
     body = delivery(sample | {"data": {"user_id": MEMBER}}, "library.users")
 
@@ -238,27 +237,27 @@ def test_the_erasure_of_a_member_reaches_their_closed_loans(deployed: Deployed, 
 
     image = deployed.stream_record(loan_id)["dynamodb"]["NewImage"]
     assert MEMBER not in json.dumps(image)
-    assert [line["forgotten"] for line in log.invocations[-2:]] == ["1", "0"]
-    assert deployed.neighbour.asked == []
+    assert [line["anonymised"] for line in log.invocations[-2:]] == ["1", "0"]
+    assert deployed.other_service.asked == []
     read = call(http.handler, api_event("GET", f"/api/loans/{loan_id}", caller=person(new_id(), Role.LIBRARIAN)))
     assert (read.status, read.json["user_id"], read.json["barcode"]) == (200, None, "C-1")
 
 
 @pytest.mark.parametrize(
-    ("users", "status", "forgotten"),
+    ("users", "status", "anonymised"),
     [
         (Does(200, {**ACTIVE_MEMBER.body, "preferences": {"keep_history": False}}), "finished", "1"),
         (Does(200, {**ACTIVE_MEMBER.body, "preferences": {"keep_history": True}}), "finished", "0"),
         (Does(404, {"code": "user_not_found"}), "finished", "1"),
-        (Does(503), "put off", "0"),
+        (Does(503), "postponed", "0"),
         # Its API is being deployed: nobody has looked the member up.
-        (Does(404, {"code": "no_such_route"}), "put off", "0"),
+        (Does(404, {"code": "no_such_route"}), "postponed", "0"),
     ],
 )
 def test_the_round_asks_users_and_does_as_they_say(
-    deployed: Deployed, log: OperatorLog, users: Does, status: str, forgotten: str
+    deployed: Deployed, log: OperatorLog, users: Does, status: str, anonymised: str
 ) -> None:
-    deployed.neighbour.script = [ACTIVE_MEMBER, TAKEN, RELEASED]
+    deployed.other_service.script = [ACTIVE_MEMBER, TAKEN, RELEASED]
     loan_id = deployed.lend().json["id"]
     deployed.take_back(loan_id)
     long_ago = {":at": {"S": "2020-01-01T00:00:00Z"}}
@@ -269,12 +268,12 @@ def test_the_round_asks_users_and_does_as_they_say(
         deployed.dynamodb.update_item(
             TableName=TABLE, Key=key, UpdateExpression=moments, ExpressionAttributeValues=long_ago
         )
-    deployed.neighbour.asked.clear()
-    deployed.neighbour.script = [users]
+    deployed.other_service.asked.clear()
+    deployed.other_service.script = [users]
 
     retention.handler({}, None)
 
     line = log.invocations[-1]
-    assert (line["status"], line["forgotten"], line["failed"]) == (status, forgotten, "0")
-    assert {asked.path for asked in deployed.neighbour.asked} == {f"/v1/api/users/{MEMBER}"}
-    assert ("member" in deployed.stream_record(loan_id)["dynamodb"]["NewImage"]) is (forgotten == "0")
+    assert (line["status"], line["anonymised"], line["failed"]) == (status, anonymised, "0")
+    assert {asked.path for asked in deployed.other_service.asked} == {f"/v1/api/users/{MEMBER}"}
+    assert ("member" in deployed.stream_record(loan_id)["dynamodb"]["NewImage"]) is (anonymised == "0")

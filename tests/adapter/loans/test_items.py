@@ -10,17 +10,19 @@ import pytest
 from library_common.clock import to_rfc3339
 from library_common.context import invocation
 from library_common.dynamodb import Table, from_wire
-from library_common.events import OUTBOX_ATTRIBUTE, Envelope, from_outbox, happened, to_outbox
+from library_common.events import OUTBOX_ATTRIBUTE, Envelope, envelope_for, from_outbox, to_outbox
 from library_common.ids import derived_id, new_id
+from library_common.versions import VersionConflict
 from loans_service.adapters.accounts import DynamoAccounts
-from loans_service.adapters.dynamodb import DynamoLoans, unfinished_loan_id
-from loans_service.application.forgetting_ports import LONG_AGO, Listed
-from loans_service.application.ports import LimitReached, Stale
+from loans_service.adapters.dynamodb import DynamoLoans
+from loans_service.adapters.loan_items import unfinished_loan_id
+from loans_service.application.ports import LimitReached
+from loans_service.application.retention_ports import ALWAYS_DUE, ListedMember
 from loans_service.domain.events import LoanCreated, LoanReturned
 from loans_service.domain.loan import LEASE, Condition, Copy, Loan
-from loans_service.http import LoanView, _view
+from loans_service.schemas import LoanView
 from tests.adapter.loans.conftest import TABLE
-from tests.adapter.loans.lives import DAY, LIMIT, MEMBER, cancelled, event, issued, opened, pending, returned, settled
+from tests.adapter.loans.lives import DAY, LIMIT, MEMBER, cancelled, event, issued, opened, pending, released, returned
 from tests.support.clock import NOON
 from tests.support.tables import properties
 
@@ -70,7 +72,7 @@ def test_events_stand_in_the_image_of_the_write_that_caused_them_and_in_no_other
     assert outbox(item(loan)) == [first, second]
     stored.give_back_place(closed)
     assert outbox(item(loan)) == [first, second], "another item"
-    stored.settled(closed)
+    stored.mark_released(closed)
     assert OUTBOX_ATTRIBUTE not in item(loan)
 
 
@@ -81,7 +83,7 @@ def test_a_cancelled_checkout_tells_nobody(
     loan = cancelled(stored, in_doubt=in_doubt)
     assert OUTBOX_ATTRIBUTE not in item(loan)
 
-    stored.settled(loan)
+    stored.mark_released(loan)
     assert OUTBOX_ATTRIBUTE not in item(loan)
 
 
@@ -89,9 +91,9 @@ def test_a_refused_write_leaves_the_image_before(stored: DynamoLoans, item: Call
     loan = issued(stored)
     before = item(loan)
 
-    with pytest.raises(Stale):
+    with pytest.raises(VersionConflict):
         stored.activate(loan, [event(loan)])
-    with pytest.raises(Stale):
+    with pytest.raises(VersionConflict):
         stored.close(replace(loan, version=7), [event(loan)])
 
     assert item(loan) == before
@@ -126,13 +128,13 @@ def test_nothing_in_an_anonymised_loan_leads_to_its_member(
         closed = loan.returned(NOON + DAY, Condition.DAMAGED, NOON + 2 * DAY)
         stored.close(closed, [event(closed)])
     stored.give_back_place(closed)
-    stored.settled(closed)
+    stored.mark_released(closed)
 
-    stored.anonymise(closed.settled().anonymised(NOON + 200 * DAY))
+    stored.anonymise(closed.released().anonymised(NOON + 200 * DAY))
 
     found = item(loan)
     assert set(found) == {
-        *("pk", "sk", "role", "book", "status", "requested", "due", "v", "wanted", "barcode", "title", "genre"),
+        *("pk", "sk", "role", "book", "status", "requested", "due", "version", "wanted", "barcode", "title", "genre"),
         *("issued", "returned", "closed", "damaged", "anonymised"),
     }
     assert found["anonymised"] == {"S": to_rfc3339(NOON + 200 * DAY)}
@@ -144,7 +146,7 @@ def test_nothing_in_an_anonymised_loan_leads_to_its_member(
 def test_anonymising_takes_away_an_outbox_that_was_left_there(
     stored: DynamoLoans, item: Callable[[Loan], dict[str, Any]], dynamodb: "DynamoDBClient"
 ) -> None:
-    loan = settled(stored)
+    loan = released(stored)
     key = {"pk": {"S": f"LOAN#{loan.id}"}, "sk": {"S": "LOAN"}}
     dynamodb.update_item(
         TableName=TABLE,
@@ -162,7 +164,7 @@ def test_anonymising_takes_away_an_outbox_that_was_left_there(
 def test_a_loan_of_before_closings_were_written_down_was_closed_when_it_was_returned(
     stored: DynamoLoans, item: Callable[[Loan], dict[str, Any]]
 ) -> None:
-    loan = settled(stored)
+    loan = released(stored)
 
     assert "closed" not in item(loan), "as then: it is written only where it differs"
     found = stored.get(loan.id)
@@ -181,6 +183,56 @@ def test_the_end_of_a_refused_checkout_stays_when_it_is_anonymised(
     assert item(loan)[attribute] == {"N": str(int((NOON + timedelta(hours=24)).timestamp()))}
 
 
+# -- names of older versions ----------------------------------------------------------------------
+
+WRITES: list[tuple[Callable[[DynamoLoans], Loan], Callable[[DynamoLoans, Loan], None]]] = [
+    (opened, lambda stored, loan: stored.take_over(loan, loan.leased(NOON + LEASE))),
+    (opened, lambda stored, loan: stored.activate(loan.activated(Copy("C-1", "A title"), NOON), [])),
+    (opened, lambda stored, loan: stored.cancel(loan.cancelled(("no_copies_available", "No."), copy_in_doubt=False))),
+    (issued, lambda stored, loan: stored.close(loan.returned(NOON + DAY, Condition.GOOD), [])),
+    (issued, lambda stored, loan: stored.extend(loan.extended(loan.due_at + DAY), [])),
+    (released, lambda stored, loan: stored.anonymise(loan.anonymised(NOON + DAY))),
+]
+
+
+def with_old_version(stored: dict[str, Any]) -> dict[str, Any]:
+    return {("v" if name == "version" else name): value for name, value in stored.items()}
+
+
+@pytest.mark.parametrize(("make", "write"), WRITES)
+def test_a_loan_with_the_old_names_is_read_and_gets_the_new_ones_with_its_next_write(
+    stored: DynamoLoans,
+    item: Callable[[Loan], dict[str, Any]],
+    dynamodb: "DynamoDBClient",
+    make: Callable[[DynamoLoans], Loan],
+    write: Callable[[DynamoLoans, Loan], None],
+) -> None:
+    loan = make(stored)
+    dynamodb.put_item(TableName=TABLE, Item={**with_old_version(item(loan)), "ext": {"N": "2"}})
+    found = stored.get(loan.id)
+    assert found == replace(loan, extensions=2)
+    with pytest.raises(VersionConflict):
+        write(stored, replace(found, version=loan.version + 1))
+
+    write(stored, found)
+
+    new = item(loan)
+    assert new["version"] == {"N": str(loan.version + 1)}
+    assert new["extensions"]["N"] in {"2", "3"}
+    assert not {"v", "ext"} & set(new)
+
+
+def test_an_unfinished_checkout_with_the_old_names_is_withdrawn(
+    stored: DynamoLoans, item: Callable[[Loan], dict[str, Any]], dynamodb: "DynamoDBClient"
+) -> None:
+    loan = opened(stored)
+    dynamodb.put_item(TableName=TABLE, Item=with_old_version(item(loan)))
+
+    stored.withdraw(loan)
+
+    assert item(loan) == {}
+
+
 # -- accounts of before there was a list of them --------------------------------------------------
 
 
@@ -194,11 +246,11 @@ def test_an_account_that_is_in_no_list_is_found_by_the_walk_and_put_at_the_begin
     opened(stored)
     opened(stored, other := derived_id("other"))
 
-    assert accounts.due(NOON, 10, None)[0] == [Listed(other, NOON)], "another loan does not put it there"
+    assert accounts.due(NOON, 10, None)[0] == [ListedMember(other, NOON)], "another loan does not put it there"
     assert accounts.unlisted(None) == ([MEMBER], None)
     for _ in range(2):
-        accounts.enlist(MEMBER)
-        assert accounts.due(NOON, 10, None)[0] == [Listed(MEMBER, LONG_AGO), Listed(other, NOON)]
+        accounts.add_to_list(MEMBER)
+        assert accounts.due(NOON, 10, None)[0] == [ListedMember(MEMBER, ALWAYS_DUE), ListedMember(other, NOON)]
     assert accounts.unlisted(None) == ([], None)
 
 
@@ -215,13 +267,13 @@ def test_a_refused_checkout_ends_a_day_after_it_was_asked_for(
     assert stored_item[attribute] == {"N": str(int((NOON + timedelta(hours=24)).timestamp()))}
 
 
-def test_what_is_not_settled_yet_has_no_end(stored: DynamoLoans, item: Callable[[Loan], dict[str, Any]]) -> None:
+def test_what_is_not_released_yet_has_no_end(stored: DynamoLoans, item: Callable[[Loan], dict[str, Any]]) -> None:
     # Books may be down for longer than a day; were the loan gone by then, its copy would be lost.
     attribute = properties("LoansTable")["TimeToLiveSpecification"]["AttributeName"]
     loan = cancelled(stored, in_doubt=True)
     assert attribute not in item(loan)
 
-    stored.settled(loan)
+    stored.mark_released(loan)
 
     assert item(loan)[attribute] == {"N": str(int((NOON + timedelta(hours=24)).timestamp()))}
 
@@ -231,7 +283,7 @@ def test_a_loan_that_came_about_has_no_end(stored: DynamoLoans, item: Callable[[
     loan = returned(stored)
     assert attribute not in item(loan)
 
-    stored.settled(loan)
+    stored.mark_released(loan)
 
     assert attribute not in item(loan)
 
@@ -251,7 +303,7 @@ def test_an_image_says_whether_its_loan_is_unfinished(
         assert unfinished_loan_id(from_wire(item(loan))) == (loan.id, loan.is_unfinished)
     doubtful = cancelled(stored, in_doubt=True)
     assert unfinished_loan_id(from_wire(item(doubtful))) == (doubtful.id, True)
-    stored.settled(doubtful)
+    stored.mark_released(doubtful)
     assert unfinished_loan_id(from_wire(item(doubtful))) == (doubtful.id, False)
 
     account = dynamodb.get_item(TableName=TABLE, Key={"pk": {"S": f"MEMBER#{MEMBER}"}, "sk": {"S": "ACCOUNT"}})["Item"]
@@ -288,7 +340,7 @@ BARCODE = "LIB-0000123456"
 
 
 def lent(stored: DynamoLoans) -> Loan:
-    """With everything a loan may carry: a key, a wished-for copy, a person who did it."""
+    """With everything a loan may carry: a key, a copy asked for, a person who did it."""
     loan = replace(pending(wanted=BARCODE), role="librarian")
     stored.open_pending(loan, LIMIT)
     active = loan.activated(Copy(BARCODE, TITLE, "novel"), NOON)
@@ -304,7 +356,7 @@ def lent(stored: DynamoLoans) -> Loan:
         due_date=to_rfc3339(loan.due_at),
     )
     with invocation(actor=f"user:{new_id()}"):
-        stored.activate(active, [happened(told, subject=f"loan:{loan.id}", at=NOON)])
+        stored.activate(active, [envelope_for(told, subject=f"loan:{loan.id}", at=NOON)])
     return active
 
 
@@ -336,7 +388,7 @@ def test_a_returned_loan_with_its_event_is_one_write_unit_too(
     )
 
     with invocation(actor=f"user:{new_id()}"):
-        stored.close(loan, [happened(told, subject=f"loan:{loan.id}", at=NOON)])
+        stored.close(loan, [envelope_for(told, subject=f"loan:{loan.id}", at=NOON)])
 
     assert size(item(loan)) < 1024
 
@@ -353,7 +405,7 @@ def test_the_account_of_a_member_with_ten_loans_is_one_write_unit(
     assert size(account) < 1024
 
 
-# -- what the table forgets -----------------------------------------------------------------------
+# -- what the table does not keep -----------------------------------------------------------------
 
 
 def test_the_answer_of_a_checkout_and_its_repetition_read_the_same_though_the_table_keeps_seconds_only(
@@ -366,7 +418,7 @@ def test_the_answer_of_a_checkout_and_its_repetition_read_the_same_though_the_ta
     stored.activate(active, [event(active)])
 
     def seen(shown: Loan) -> LoanView:
-        return _view(shown, shown.status)
+        return LoanView.of(shown, shown.status)
 
     found = stored.get(loan.id)
     assert found is not None
@@ -374,7 +426,7 @@ def test_the_answer_of_a_checkout_and_its_repetition_read_the_same_though_the_ta
 
     renewed = found.extended(found.due_at + DAY).extended(found.due_at + 2 * DAY)
     closed = renewed.returned(odd + DAY, Condition.DAMAGED)
-    for later in (renewed, closed, closed.settled()):
+    for later in (renewed, closed, closed.released()):
         assert seen(later.as_issued()) == seen(active)
 
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from library_common.ids import derived_id, new_id
-from loans_service.application.ports import LimitReached, LoanExists, Loans, Stale
+from library_common.versions import VersionConflict
+from loans_service.application.ports import LimitReached, LoanExists, Loans, current_loan
 from loans_service.domain.loan import EMPTY_ACCOUNT, LEASE, Condition, Copy, Loan, LoanStatus
 from tests.adapter.loans.lives import (
     BOOK,
@@ -30,9 +31,9 @@ COPY = Copy("C-1", "A title")
 
 def stale(call: Callable[[], None]) -> Loan | None:
     """What the refused write found."""
-    with pytest.raises(Stale) as refused:
+    with pytest.raises(VersionConflict) as refused:
         call()
-    return refused.value.loan
+    return current_loan(refused.value)
 
 
 def places(loans: Loans, user_id: str = MEMBER) -> set[str]:
@@ -207,7 +208,7 @@ def test_cancelling_keeps_the_refusal_and_gives_the_place_back(loans: Loans, in_
     loan = cancelled(loans, in_doubt=in_doubt)
 
     assert loans.get(loan.id) == loan
-    assert loan.settling is in_doubt
+    assert loan.release_pending is in_doubt
     assert places(loans) == set()
     assert loans.history(MEMBER, 10, None) == ([], None)
 
@@ -248,7 +249,7 @@ def test_closing_keeps_the_place_until_it_is_given_back(loans: Loans) -> None:
     loan = returned(loans)
 
     assert loans.get(loan.id) == loan
-    assert loan.settling
+    assert loan.release_pending
     assert places(loans) == {loan.id}
     assert loans.open_loan_of_copy("C-1") is None
     assert loans.history(MEMBER, 10, None) == ([loan], None)
@@ -257,8 +258,8 @@ def test_closing_keeps_the_place_until_it_is_given_back(loans: Loans) -> None:
         loans.give_back_place(loan)
         assert places(loans) == set()
     for _ in range(2):
-        loans.settled(loan)
-        assert loans.get(loan.id) == loan.settled()
+        loans.mark_released(loan)
+        assert loans.get(loan.id) == loan.released()
 
 
 def test_a_loan_is_closed_once_and_on_the_version_that_was_read(loans: Loans) -> None:
@@ -287,8 +288,8 @@ def test_giving_back_what_nobody_has_changes_nothing(loans: Loans) -> None:
 
     loans.give_back_place(pending())
     loans.give_back_place(stranger)
-    loans.settled(stranger)
-    loans.settled(other)
+    loans.mark_released(stranger)
+    loans.mark_released(other)
 
     assert places(loans) == {other.id}
     assert loans.get(other.id) == other
@@ -297,12 +298,12 @@ def test_giving_back_what_nobody_has_changes_nothing(loans: Loans) -> None:
 
 
 @pytest.mark.parametrize("in_doubt", [True, False])
-def test_a_cancelled_loan_is_settled_like_a_returned_one(loans: Loans, in_doubt: bool) -> None:
+def test_a_cancelled_loan_is_released_like_a_returned_one(loans: Loans, in_doubt: bool) -> None:
     loan = cancelled(loans, in_doubt=in_doubt)
 
-    loans.settled(loan)
+    loans.mark_released(loan)
 
-    assert loans.get(loan.id) == loan.settled()
+    assert loans.get(loan.id) == loan.released()
 
 
 # -- renewing -------------------------------------------------------------------------------------

@@ -5,14 +5,16 @@ from datetime import datetime
 from typing import Any
 
 from library_common.access import ANONYMOUS
-from library_common.events import Envelope, happened
+from library_common.events import Envelope, envelope_for
 from library_common.idempotency import Ticket
 from tests.fakes.users import a_member
 from tests.support.clock import NOON
 from users_service.adapters.contacts import email_key
 from users_service.application.ports import Members
 from users_service.domain.events import MemberRegistered
+from users_service.domain.membership import Status
 from users_service.domain.model import Member
+from users_service.domain.roles import Role
 
 TABLE = "users"
 
@@ -26,8 +28,8 @@ def a_ticket(key: str = "key", body: str = "body") -> Ticket:
 
 def an_event(member: Member) -> Envelope:
     """Some event about the member."""
-    event = MemberRegistered(user_id=member.id, role=member.role, status=member.stored_status)
-    return happened(event, subject=f"user:{member.id}", at=NOON)
+    event = MemberRegistered(user_id=member.id, role=Role(member.role), status=Status(member.stored_status))
+    return envelope_for(event, subject=f"user:{member.id}", at=NOON)
 
 
 def add(

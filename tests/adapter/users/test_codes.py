@@ -16,6 +16,7 @@ from mypy_boto3_dynamodb import DynamoDBClient
 from library_common import aws
 from library_common.dynamodb import Table
 from library_common.ids import new_id
+from library_common.versions import VersionConflict
 from tests.adapter.users.steps import TABLE, add, an_event, changed
 from tests.fakes.codes import FakeCodes
 from tests.fakes.users import FakeMembers
@@ -23,14 +24,14 @@ from tests.support.clock import NOON
 from users_service.adapters.code_queue import QueuedCodeRequests, from_message
 from users_service.adapters.codes import DynamoCodes
 from users_service.adapters.dynamodb import DynamoMembers
-from users_service.adapters.messenger import AwsMessenger
-from users_service.adapters.round_queue import QueuedRounds
-from users_service.adapters.round_queue import from_message as place_in
-from users_service.application.ports import ChangedMeanwhile, Codes, CodeSpent, Members, Superseded, Undeliverable
+from users_service.adapters.expiry_queue import ExpiryQueue
+from users_service.adapters.expiry_queue import from_message as place_in
+from users_service.adapters.message_sender import AwsMessageSender
+from users_service.application.ports import Codes, CodeSpent, Members, Superseded, Undeliverable
 from users_service.domain.codes import LIFETIME, TRIES, Channel, Code, CodeRequest, Purpose
-from users_service.domain.directory import Filters, Place
 from users_service.domain.membership import Status
 from users_service.domain.model import Member
+from users_service.domain.search import Filters, Position
 
 pytestmark = pytest.mark.adapter
 
@@ -94,7 +95,7 @@ def test_an_account_that_changed_meanwhile_gets_no_code(stores: Stores) -> None:
     read = stores.ann
     stores.members.save(changed(read, name="New"), before=read, happened=[])
 
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(VersionConflict):
         stores.codes.keep(a_code(read), read)
 
     assert stores.codes.count_try(read.id, RESET, NOON) is None
@@ -104,7 +105,7 @@ def test_who_was_erased_meanwhile_gets_no_code(stores: Stores) -> None:
     read = stores.ann
     stores.members.erase(read, happened=[], now=NOON)
 
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(VersionConflict):
         stores.codes.keep(a_code(read), read)
 
     assert stores.codes.count_try(read.id, RESET, NOON) is None
@@ -188,7 +189,7 @@ def test_an_account_changed_meanwhile_leaves_the_code_as_it_was(stores: Stores) 
     stores.codes.keep(code, stores.ann)
     stores.members.save(changed(before, name="Faster"), before=before, happened=[])
 
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(VersionConflict):
         stores.codes.spend(
             code, changed(before, session_epoch=1), before=before, password_hash="new", happened=[], now=NOON
         )
@@ -255,7 +256,7 @@ def test_a_code_is_stored_hashed_with_an_end_and_the_events_of_its_use_beside_th
 def walk(members: Members, now: datetime) -> list[str]:
     names, after = [], None
     while True:
-        found, after = members.lapsed(after=after, now=now)
+        found, after = members.ended(after=after, now=now)
         names += [member.name for member in found]
         if after is None:
             return names
@@ -271,8 +272,8 @@ def test_those_whose_time_has_passed_are_found_by_name(kind: str, request: pytes
     ]
 
     assert walk(members, NOON) == [m.name for m in everybody if m.status(NOON) is not m.stored_status]
-    after = Place("member 020", everybody[20].id)
-    rest, _ = members.lapsed(after=after, now=NOON)
+    after = Position("member 020", everybody[20].id)
+    rest, _ = members.ended(after=after, now=NOON)
     assert all(member.name > "Member 020" for member in rest)
 
 
@@ -313,23 +314,23 @@ def test_a_request_comes_out_of_the_queue_as_it_was_put_in_and_again_after_a_pau
 
 
 def test_a_round_goes_on_where_it_was(queue: str) -> None:
-    QueuedRounds(queue).go_on(Place("ann\u00e9", "0" * 26), failed=3)
+    ExpiryQueue(queue).go_on(Position("ann\u00e9", "0" * 26), failed=3)
     (message,) = received(queue)
-    assert place_in(message["Body"]) == (Place("ann\u00e9", "0" * 26), 3)
+    assert place_in(message["Body"]) == (Position("ann\u00e9", "0" * 26), 3)
 
 
 @pytest.fixture
-def messenger(clients: None) -> AwsMessenger:
+def sender(clients: None) -> AwsMessageSender:
     boto3.client("ses").verify_email_identity(EmailAddress="library@example.org")
-    return AwsMessenger(mail_from="library@example.org", library="Büchereï, Town")
+    return AwsMessageSender(mail_from="library@example.org", library="Büchereï, Town")
 
 
 def mails() -> list[Any]:
     return list(ses_backends["123456789012"]["eu-west-1"].sent_messages)
 
 
-def test_an_e_mail_goes_to_one_address_from_the_library(messenger: AwsMessenger) -> None:
-    messenger.email("Ann@Bücher.example", "Sübject", "Bödy")
+def test_an_e_mail_goes_to_one_address_from_the_library(sender: AwsMessageSender) -> None:
+    sender.email("Ann@Bücher.example", "Sübject", "Bödy")
 
     (mail,) = mails()
     assert mail.destinations["ToAddresses"] == ["Ann@xn--bcher-kva.example"]
@@ -338,29 +339,29 @@ def test_an_e_mail_goes_to_one_address_from_the_library(messenger: AwsMessenger)
     assert mail.source.isascii()
 
 
-def test_an_address_no_server_takes_is_given_up(messenger: AwsMessenger) -> None:
+def test_an_address_no_server_takes_is_given_up(sender: AwsMessageSender) -> None:
     with pytest.raises(Undeliverable):
-        messenger.email("änn@example.org", "s", "b")
+        sender.email("änn@example.org", "s", "b")
 
 
 INJECTED = ["ann@example.org\nBcc: eve@example.org", "ann@example.org, eve@example.org", "<ann@example.org>", "ann"]
 
 
 @pytest.mark.parametrize("address", INJECTED)
-def test_nothing_can_be_put_into_the_headers_by_an_address(messenger: AwsMessenger, address: str) -> None:
+def test_nothing_can_be_put_into_the_headers_by_an_address(sender: AwsMessageSender, address: str) -> None:
     with pytest.raises(Undeliverable):
-        messenger.email(address, "s", "b")
+        sender.email(address, "s", "b")
     assert mails() == []
 
 
 def test_an_unverified_sender_is_an_error_to_try_again(clients: None) -> None:
-    messenger = AwsMessenger(mail_from="nobody@example.net", library="Library")
+    sender = AwsMessageSender(mail_from="nobody@example.net", library="Library")
     with pytest.raises(Exception, match="MessageRejected"):
-        messenger.email("ann@example.org", "s", "b")
+        sender.email("ann@example.org", "s", "b")
 
 
-def test_a_text_message_goes_to_a_number(messenger: AwsMessenger) -> None:
-    messenger.text("+441632960001", "123456 is your code")
+def test_a_text_message_goes_to_a_number(sender: AwsMessageSender) -> None:
+    sender.text("+441632960001", "123456 is your code")
 
     sent = sns_backends["123456789012"]["eu-west-1"].sms_messages
     assert [(number, text) for number, text, *_ in sent.values()] == [("+441632960001", "123456 is your code")]

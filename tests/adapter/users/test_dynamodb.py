@@ -9,34 +9,22 @@ from mypy_boto3_dynamodb import DynamoDBClient
 
 from library_common.access import ANONYMOUS
 from library_common.dynamodb import Table, from_wire
-from library_common.events import from_outbox, happened
+from library_common.events import envelope_for, from_outbox
 from library_common.idempotency import Ticket
+from library_common.versions import VersionConflict
 from tests.adapter.users.steps import TABLE, add, an_event, changed
-from tests.fakes.attempts import FakeAttempts
-from tests.fakes.codes import FakeCodeRequests
-from tests.fakes.users import (
-    LIBRARIAN,
-    POLICY,
-    FakeMembersLoans,
-    FakeMembersRecords,
-    FakePasswords,
-    a_member,
-    session_cases,
-)
-from tests.support.clock import NOON, FixedClock
+from tests.fakes.users import LIBRARIAN, a_member, use_cases_on
+from tests.support.clock import NOON
 from tests.support.lambda_events import api_event, call, person
 from users_service import http
 from users_service.adapters import dynamodb as adapter
 from users_service.adapters.codes import DynamoCodes
-from users_service.adapters.contacts import email_key
 from users_service.adapters.dynamodb import DynamoMembers
 from users_service.adapters.sessions import DynamoSessions
-from users_service.application.ports import ChangedMeanwhile
-from users_service.application.use_cases import UseCases
-from users_service.domain.directory import Filters
 from users_service.domain.events import MemberErased, MemberRoleChanged
-from users_service.domain.membership import Status, Terms
+from users_service.domain.membership import Status
 from users_service.domain.roles import Role
+from users_service.domain.search import Filters
 
 pytestmark = pytest.mark.adapter
 
@@ -90,7 +78,7 @@ def test_an_event_stands_in_the_item_until_a_change_without_one(
 
     second = changed(first, role=Role.FACULTY)
     event = MemberRoleChanged(user_id=first.id, old=Role.PATRON, new=Role.FACULTY)
-    members.save(second, before=first, happened=[happened(event, subject="user:1", at=NOON)])
+    members.save(second, before=first, happened=[envelope_for(event, subject="user:1", at=NOON)])
     assert [e.type for e in from_outbox(_item(dynamodb, first.id))] == ["MemberRoleChanged"]
 
     third = changed(second, name="New")
@@ -107,7 +95,7 @@ def test_a_refused_write_publishes_nothing(members: DynamoMembers, dynamodb: Dyn
     before = add(members)
     members.save(changed(before, name="Faster"), before=before, happened=[])
 
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(VersionConflict):
         members.save(changed(before, name="Slower"), before=before, happened=[an_event(before)])
 
     assert "events" not in _item(dynamodb, before.id)
@@ -119,13 +107,13 @@ def test_a_write_whose_answer_got_lost_is_recognised_when_it_is_tried_again(
     before = add(members)
     after = changed(before, name="New", phone=None)
     envelopes = [an_event(after)]
-    put = table.put
+    update = table.update
 
-    def put_twice(item: dict[str, Any], condition: Any) -> None:
-        put(item, condition)
-        put(item, condition)
+    def update_twice(*write: Any) -> None:
+        update(*write)
+        update(*write)
 
-    monkeypatch.setattr(table, "put", put_twice)
+    monkeypatch.setattr(table, "update", update_twice)
 
     members.save(after, before=before, happened=envelopes)
 
@@ -142,9 +130,9 @@ class _BusyClient:
     def get_item(self, **request: Any) -> Any:
         return self._client.get_item(**request)
 
-    def put_item(self, **_: Any) -> Mapping[str, Any]:
+    def update_item(self, **_: Any) -> Mapping[str, Any]:
         raise self.exceptions.TransactionConflictException(
-            {"Error": {"Code": "TransactionConflictException", "Message": "busy"}}, "PutItem"
+            {"Error": {"Code": "TransactionConflictException", "Message": "busy"}}, "UpdateItem"
         )
 
     def transact_write_items(self, **_: Any) -> Mapping[str, Any]:
@@ -160,20 +148,8 @@ def test_an_account_that_others_keep_busy_is_unavailable_for_a_moment(
 ) -> None:
     present = add(members)
     client: Any = _BusyClient(dynamodb)
-    busy = UseCases.of(
-        members=DynamoMembers(Table(TABLE, lambda: client, sleep=lambda _: None)),
-        passwords=FakePasswords(),
-        loans=FakeMembersLoans(),
-        records=FakeMembersRecords(),
-        policy=POLICY,
-        email_key=email_key,
-        terms=Terms(starts_as=Status.ACTIVE, days=365),
-        clock=FixedClock(),
-        sessions=session_cases(members, DynamoSessions(Table(TABLE, lambda: client))),
-        codes=DynamoCodes(Table(TABLE, lambda: client, sleep=lambda _: None)),
-        code_requests=FakeCodeRequests(),
-        attempts=FakeAttempts(),
-    )
+    table = Table(TABLE, lambda: client, sleep=lambda _: None)
+    busy = use_cases_on(DynamoMembers(table), DynamoSessions(table), DynamoCodes(table))
     api = http.build(lambda: busy)
     librarian = person(LIBRARIAN.id, "librarian")
     before = _items(dynamodb)
@@ -192,7 +168,7 @@ def test_an_account_that_others_keep_busy_is_unavailable_for_a_moment(
 def test_a_condition_nobody_expected_is_not_taken_for_another_one(
     members: DynamoMembers, dynamodb: DynamoDBClient
 ) -> None:
-    """The hold of an address is gone though its account is there: damage, not a conflict."""
+    """The reservation of an address is missing though its account is there: damage, not a conflict."""
     before = add(members)
     dynamodb.delete_item(TableName=TABLE, Key={"pk": {"S": f"EMAIL#{before.email_key}"}, "sk": {"S": "EMAIL"}})
 
@@ -255,7 +231,7 @@ def test_an_erased_account_leaves_its_events_and_nothing_personal(
     members: DynamoMembers, dynamodb: DynamoDBClient
 ) -> None:
     member = add(members, name="Ann Lee", email="ann@example.com", phone="+441632960001")
-    event = happened(MemberErased(user_id=member.id), subject=f"user:{member.id}", at=NOON)
+    event = envelope_for(MemberErased(user_id=member.id), subject=f"user:{member.id}", at=NOON)
 
     members.erase(member, happened=[event], now=NOON)
 

@@ -86,8 +86,7 @@ def test_a_member_from_registration_to_promotion(dynamodb: DynamoDBClient, table
 def test_a_login_with_keys_where_the_template_puts_them(
     dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    secret = boto3.client("secretsmanager").create_secret(Name="signing-key")["ARN"]
-    monkeypatch.setenv("SIGNING_KEY_SECRET_ARN", secret)
+    monkeypatch.setenv("SIGNING_KEY_PARAMETER", "/library/keys/token-signing")
     monkeypatch.setenv("VERIFICATION_KEYS_PARAMETER", "/library/token-verification-keys")
     monkeypatch.setenv("MEMBERSHIP_STARTS_AS", "active")
     _forget()
@@ -100,7 +99,7 @@ def test_a_login_with_keys_where_the_template_puts_them(
     assert not [item for item in dynamodb.scan(TableName=TABLE)["Items"] if item["sk"]["S"] == "SESSION"]
 
     key = SigningKey.generate()
-    boto3.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=key.to_json())
+    boto3.client("ssm").put_parameter(Name="/library/keys/token-signing", Value=key.to_json(), Type="SecureString")
     boto3.client("ssm").put_parameter(
         Name="/library/token-verification-keys", Value=key.public_jwks_json(), Type="String"
     )

@@ -8,16 +8,17 @@ import pytest
 
 from library_common.ids import new_id
 from library_common.problems import IdempotencyKeyReused
+from library_common.versions import VersionConflict
 from tests.adapter.users.steps import a_ticket, add, changed
 from tests.fakes.users import a_member
 from tests.support.clock import NOON
-from users_service.application.ports import AlreadyAnswered, ChangedMeanwhile, Members
+from users_service.application.ports import AlreadyAnswered, Members
 from users_service.application.sorting import sort_name
-from users_service.domain.directory import Filters, Place
 from users_service.domain.errors import EmailTaken
 from users_service.domain.membership import Status
 from users_service.domain.model import Member, Preferences
 from users_service.domain.roles import Role
+from users_service.domain.search import Filters, Position
 
 pytestmark = pytest.mark.adapter
 
@@ -121,7 +122,7 @@ def test_a_change_to_what_is_no_longer_so_has_no_effect(members: Members, change
     faster = changed(before, name="Faster")
     members.save(faster, before=before, happened=[])
 
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(VersionConflict):
         members.save(changed(before, **changes), before=before, happened=[])
 
     assert members.get(before.id) == faster
@@ -133,7 +134,7 @@ def test_a_change_to_what_is_no_longer_so_has_no_effect(members: Members, change
 def test_who_is_gone_is_not_brought_back_by_a_change(members: Members, changes: dict[str, Any]) -> None:
     ghost = a_member()
 
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(VersionConflict):
         members.save(changed(ghost, **changes), before=ghost, happened=[])
 
     assert members.get(ghost.id) is None
@@ -198,7 +199,7 @@ def test_pages_join_without_gap_or_double(members: Members, limit: int, role: Ro
     assert len(everybody) == (6 if role is None else 3)
 
     found: list[Member] = []
-    after: Place | None = None
+    after: Position | None = None
     while True:
         page, after = members.page(filters, after=after, limit=limit, now=NOON)
         assert len(page) <= limit
@@ -223,7 +224,7 @@ def test_a_place_of_nobody_is_a_place_too(members: Members) -> None:
     for name in ("Ann", "Cid"):
         add(members, name=name)
 
-    page, _ = members.page(Filters(), after=Place("bob", new_id()), limit=5, now=NOON)
+    page, _ = members.page(Filters(), after=Position("bob", new_id()), limit=5, now=NOON)
 
     assert [member.name for member in page] == ["Cid"]
 
@@ -232,7 +233,7 @@ def test_a_name_may_hold_what_separates_keys(members: Members) -> None:
     added = [add(members, name=name) for name in ("A#B", "A|B", "A/B\u00a0C")]
 
     found: list[Member] = []
-    after: Place | None = None
+    after: Position | None = None
     while True:
         page, after = members.page(Filters(), after=after, limit=1, now=NOON)
         found += page
@@ -278,7 +279,7 @@ def test_erasing_a_version_that_is_no_more_erases_nothing(members: Members) -> N
     member = add(members)
     members.save(changed(member, name="New"), before=member, happened=[])
 
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(VersionConflict):
         members.erase(member, happened=[], now=NOON)
 
     assert members.get(member.id) is not None
@@ -289,8 +290,8 @@ def test_who_is_erased_cannot_be_erased_or_changed_again(members: Members) -> No
     member = add(members)
     members.erase(member, happened=[], now=NOON)
 
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(VersionConflict):
         members.erase(member, happened=[], now=NOON)
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(VersionConflict):
         members.save(changed(member, name="New"), before=member, happened=[])
     assert members.get(member.id) is None

@@ -9,16 +9,17 @@ from mypy_boto3_dynamodb import DynamoDBClient
 
 from library_common.dynamodb import Table
 from library_common.ids import new_id
+from library_common.versions import VersionConflict
 from tests.adapter.users.steps import TABLE, add, changed
 from tests.fakes.users import FakeMembers, FakeSessions, a_member
 from tests.support.clock import NOON
 from users_service.adapters.dynamodb import DynamoMembers
 from users_service.adapters.sessions import DynamoSessions
-from users_service.application.ports import ChangedMeanwhile, Members, SessionMoved, Sessions
-from users_service.domain.directory import Filters
+from users_service.application.ports import Members, Sessions
 from users_service.domain.errors import EmailTaken
 from users_service.domain.model import Member
 from users_service.domain.roles import Role
+from users_service.domain.search import Filters
 from users_service.domain.sessions import Session
 
 pytestmark = pytest.mark.adapter
@@ -74,13 +75,13 @@ def test_a_session_does_not_begin_with_an_account_that_changed(members: Members,
     before = add(members)
     members.save(changed(before, name="Other"), before=before, happened=[])
 
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(VersionConflict):
         sessions.begin(_session(before), member=before)
     assert sessions.get("s" * 22) is None
 
 
 def test_nor_with_one_that_is_gone(members: Members, sessions: Sessions) -> None:
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(VersionConflict):
         sessions.begin(_session(ghost := a_member()), member=ghost)
 
 
@@ -92,7 +93,7 @@ def test_a_token_is_good_once(members: Members, sessions: Sessions) -> None:
 
     sessions.rotate(second, before=first, member=member)
     assert sessions.get(first.id) == second
-    with pytest.raises(SessionMoved):
+    with pytest.raises(VersionConflict):
         sessions.rotate(_next(first, 2), before=first, member=member)
 
     assert sessions.get(first.id) == second
@@ -105,7 +106,7 @@ def test_a_session_does_not_go_on_with_an_account_that_changed(members: Members,
     sessions.begin(session, member=member)
     members.save(changed(member, session_epoch=1), before=member, happened=[])
 
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(VersionConflict):
         sessions.rotate(_next(session), before=session, member=member)
     assert sessions.get(session.id) == session
 
@@ -118,7 +119,7 @@ def test_a_used_token_comes_before_a_changed_account(members: Members, sessions:
     sessions.rotate(_next(session), before=session, member=member)
     members.save(changed(member, name="Other"), before=member, happened=[])
 
-    with pytest.raises(SessionMoved):
+    with pytest.raises(VersionConflict):
         sessions.rotate(_next(session, 2), before=session, member=member)
 
 
@@ -131,7 +132,7 @@ def test_an_ended_session_stays_ended_as_it_was(members: Members, sessions: Sess
     sessions.end(session.id, member.id, by="logout", at=NOON + MINUTE)
 
     assert sessions.get(session.id) == replace(session, ended_at=NOON, ended_by="reuse")
-    with pytest.raises(SessionMoved):
+    with pytest.raises(VersionConflict):
         sessions.rotate(_next(session), before=session, member=member)
 
 
@@ -147,46 +148,54 @@ def test_only_its_member_s_session_is_ended(members: Members, sessions: Sessions
     assert sessions.get("u" * 22) is None
 
 
-# -- the account that vouches ---------------------------------------------------------------------
+# -- the acting staff account ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("changes", [{"name": "New"}, {"email": "new@example.com"}])
-def test_a_change_holds_only_with_its_voucher(members: Members, changes: dict[str, Any]) -> None:
+def test_a_change_holds_only_with_its_acting_staff(members: Members, changes: dict[str, Any]) -> None:
     admin, member = add(members, role=Role.ADMIN), add(members)
     demoted = changed(admin, role=Role.PATRON)
     members.save(demoted, before=admin, happened=[])
 
-    with pytest.raises(ChangedMeanwhile):
-        members.save(changed(member, **changes), before=member, happened=[], voucher=admin)
+    with pytest.raises(VersionConflict):
+        members.save(changed(member, **changes), before=member, happened=[], acting_staff=admin)
     assert members.get(member.id) == member
     assert members.holder_of("new@example.com") is None
 
-    members.save(after := changed(member, **changes), before=member, happened=[], voucher=demoted)
+    members.save(after := changed(member, **changes), before=member, happened=[], acting_staff=demoted)
     assert members.get(member.id) == after
     assert members.get(admin.id) == demoted
 
 
-def test_a_taken_address_is_told_with_a_voucher_too(members: Members) -> None:
+def test_a_taken_address_is_told_with_acting_staff_too(members: Members) -> None:
     admin, ann, bob = add(members, role=Role.ADMIN), add(members), add(members, email="bob@example.com")
 
     with pytest.raises(EmailTaken):
-        members.save(changed(ann, email="BOB@example.com"), before=ann, happened=[], voucher=admin)
+        members.save(changed(ann, email="BOB@example.com"), before=ann, happened=[], acting_staff=admin)
     with pytest.raises(EmailTaken):
         members.add(
-            a_member(email=bob.email), password_hash="h", happened=[], ticket=None, answer="", now=NOON, voucher=admin
+            a_member(email=bob.email),
+            password_hash="h",
+            happened=[],
+            ticket=None,
+            answer="",
+            now=NOON,
+            acting_staff=admin,
         )
 
 
 @pytest.mark.parametrize("password_hash", [None, "hash"])
-def test_an_account_comes_into_being_only_with_its_voucher(members: Members, password_hash: str | None) -> None:
+def test_an_account_comes_into_being_only_with_its_acting_staff(members: Members, password_hash: str | None) -> None:
     admin, new = add(members, role=Role.ADMIN), a_member(email="new@example.com", role=Role.ADMIN)
     demoted = changed(admin, role=Role.PATRON)
     members.save(demoted, before=admin, happened=[])
 
-    def register(voucher: Member) -> None:
-        members.add(new, password_hash=password_hash, happened=[], ticket=None, answer="", now=NOON, voucher=voucher)
+    def register(acting_staff: Member) -> None:
+        members.add(
+            new, password_hash=password_hash, happened=[], ticket=None, answer="", now=NOON, acting_staff=acting_staff
+        )
 
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(VersionConflict):
         register(admin)
     assert (members.get(new.id), members.holder_of(new.email_key)) == (None, None)
     assert members.password_hash(new.id) is None

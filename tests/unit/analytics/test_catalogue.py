@@ -9,7 +9,7 @@ import pytest
 from analytics_service.adapters.catalogue import HttpCatalogue
 from analytics_service.application.ports import CatalogueUnavailable
 from library_common.service_client import ServiceClient, Timeouts
-from tests.support.neighbour import Does, Neighbour
+from tests.support.scripted_service import Does, ScriptedService
 
 pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
 
@@ -26,23 +26,25 @@ ANSWER: dict[str, Any] = {
 
 
 @pytest.fixture
-def neighbour() -> Iterator[Neighbour]:
-    with Neighbour().running() as neighbour:
-        yield neighbour
+def other_service() -> Iterator[ScriptedService]:
+    with ScriptedService().running() as other_service:
+        yield other_service
 
 
 @pytest.fixture
-def catalogue(neighbour: Neighbour) -> HttpCatalogue:
+def catalogue(other_service: ScriptedService) -> HttpCatalogue:
     timeouts = Timeouts(connect=0.5, answer=0.3)
-    return HttpCatalogue(ServiceClient(service="books", base_url=lambda: neighbour.url, token=None, timeouts=timeouts))
+    return HttpCatalogue(
+        ServiceClient(service="books", base_url=lambda: other_service.url, token=None, timeouts=timeouts)
+    )
 
 
 def soon() -> float:
     return time.monotonic() + 1
 
 
-def test_a_title_as_books_describes_it(catalogue: HttpCatalogue, neighbour: Neighbour) -> None:
-    neighbour.script = [Does(body=ANSWER)]
+def test_a_title_as_books_describes_it(catalogue: HttpCatalogue, other_service: ScriptedService) -> None:
+    other_service.script = [Does(body=ANSWER)]
 
     described = catalogue.describe(BOOK, soon())
 
@@ -51,14 +53,14 @@ def test_a_title_as_books_describes_it(catalogue: HttpCatalogue, neighbour: Neig
     assert (described.title, described.author, described.genre) == ("Kindred", "Octavia Butler", "science fiction")
     # That is how many there are now; facts want to know how many there were when the title was added.
     assert described.total_copies is None
-    (asked,) = neighbour.asked
+    (asked,) = other_service.asked
     assert (asked.method, asked.path) == ("GET", f"/v1/api/books/{BOOK}")
     assert "authorization" not in asked.headers
     assert asked.headers["x-correlation-id"]
 
 
-def test_what_is_not_said_is_not_known(catalogue: HttpCatalogue, neighbour: Neighbour) -> None:
-    neighbour.script = [Does(body={**ANSWER, "author": None, "genre": None})]
+def test_what_is_not_said_is_not_known(catalogue: HttpCatalogue, other_service: ScriptedService) -> None:
+    other_service.script = [Does(body={**ANSWER, "author": None, "genre": None})]
 
     described = catalogue.describe(BOOK, soon())
 
@@ -78,8 +80,8 @@ def test_what_is_not_said_is_not_known(catalogue: HttpCatalogue, neighbour: Neig
     ],
     ids=["not found", "refused", "empty", "no version", "no title", "no moment"],
 )
-def test_no_name_comes_of_it(catalogue: HttpCatalogue, neighbour: Neighbour, does: Does) -> None:
-    neighbour.script = [does]
+def test_no_name_comes_of_it(catalogue: HttpCatalogue, other_service: ScriptedService, does: Does) -> None:
+    other_service.script = [does]
 
     assert catalogue.describe(BOOK, soon()) is None
 
@@ -97,8 +99,8 @@ def test_no_name_comes_of_it(catalogue: HttpCatalogue, neighbour: Neighbour, doe
     ],
     ids=["down", "throttled", "no longer public", "no route", "unreadable", "silent", "vanishes"],
 )
-def test_books_may_be_away(catalogue: HttpCatalogue, neighbour: Neighbour, does: Does) -> None:
-    neighbour.script = [does]
+def test_books_may_be_away(catalogue: HttpCatalogue, other_service: ScriptedService, does: Does) -> None:
+    other_service.script = [does]
 
     with pytest.raises(CatalogueUnavailable):
         catalogue.describe(BOOK, soon())

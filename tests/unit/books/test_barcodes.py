@@ -4,9 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from books_service.application.barcoding import Barcoding
-from books_service.domain.barcodes import is_barcode, luhn_digit, new_barcode
-from books_service.domain.stock import Copy, Stock
+from books_service.domain.barcodes import BarcodeGenerator, is_barcode, luhn_digit, new_barcode
 
 pytestmark = pytest.mark.unit
 
@@ -57,13 +55,10 @@ def test_what_is_no_barcode(text: str) -> None:
     assert not is_barcode(text)
 
 
-def test_new_copies_differ_from_each_other_and_from_those_there() -> None:
+def test_generated_barcodes_differ_from_each_other_and_from_those_there() -> None:
     numbers = iter([7, 7, 8, 9, 9, 10])
-    barcoding = Barcoding("0001", lambda _: next(numbers))
-    taken = new_barcode("0001", lambda _: 8)
-    stock = Stock("b", "t", {taken: Copy(taken)})
+    taken = {new_barcode("0001", lambda _: 8)}
 
-    made = barcoding.new_copies(3, besides=stock, shelf="A 1")
+    made = BarcodeGenerator("0001", lambda _: next(numbers)).generate(3, taken=taken)
 
-    assert [copy.barcode[5:13] for copy in made] == ["00000007", "00000009", "00000010"]
-    assert {copy.shelf for copy in made} == {"A 1"}
+    assert [barcode[5:13] for barcode in made] == ["00000007", "00000009", "00000010"]

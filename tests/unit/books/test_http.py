@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from books_service.bodies import BookQuery, NewBook
 from books_service.domain import errors
 from books_service.domain.stock import CopyStatus
 from books_service.http import PROBLEMS, build
+from books_service.schemas import BookQuery, NewBook
 from library_common.http import ServiceApi
 from library_common.ids import new_id
 from library_common.paging import Cursors
@@ -108,7 +108,7 @@ class TestWhoMayCallWhat:
 
     def test_who_borrows_what_is_not_public(self, ask: Ask, library: Library) -> None:
         book_id = library.add(copies=1)
-        library.use_cases.lending.reserve(book_id, "L1")
+        library.use_cases.reservations.reserve(book_id, "L1")
         for url in (f"/api/books/{book_id}", f"/api/books/{book_id}/availability", "/api/books"):
             assert "L1" not in str(ask("GET", url).json)
 
@@ -281,7 +281,7 @@ class TestListing:
 
     def test_archived_titles_are_for_librarians(self, ask: Ask, library: Library) -> None:
         book_id = library.add()
-        library.use_cases.cataloguing.archive(book_id)
+        library.use_cases.titles.archive(book_id)
         url = "/api/books?include_archived=true"
         problem(ask("GET", url), 403, "not_allowed")
         problem(ask("GET", url, caller=MEMBER), 403, "not_allowed")
@@ -353,7 +353,7 @@ class TestChanging:
 
     def test_the_number_of_copies(self, ask: Ask, library: Library) -> None:
         book_id = library.add(copies=2)
-        library.use_cases.lending.reserve(book_id, "L1")
+        library.use_cases.reservations.reserve(book_id, "L1")
         url = f"/api/books/{book_id}"
         answer = ask("PATCH", url, body={"copies": 0}, caller=DESK)
         problem(answer, 409, "copies_in_use")
@@ -392,9 +392,9 @@ class TestChanging:
     def test_archiving_and_restoring(self, ask: Ask, library: Library) -> None:
         book_id = library.add(copies=1)
         url = f"/api/books/{book_id}"
-        library.use_cases.lending.reserve(book_id, "L1")
+        library.use_cases.reservations.reserve(book_id, "L1")
         problem(ask("DELETE", url, caller=DESK), 409, "copies_out")
-        library.use_cases.lending.release(book_id, "L1")
+        library.use_cases.reservations.release(book_id, "L1")
         for _ in range(2):
             answer = ask("DELETE", url, caller=DESK)
             assert (answer.status, answer.json["archived"], answer.headers["etag"]) == (200, True, 'W/"2"')
@@ -478,7 +478,7 @@ class TestCopies:
     def test_a_title_has_a_bounded_number_of_them(self, ask: Ask, library: Library) -> None:
         book_id = library.add(copies=50)
         for _ in range(9):
-            library.use_cases.shelving.add(book_id, count=50, barcode=None, shelf=None, ticket=None)
+            library.use_cases.copies.add(book_id, count=50)
         problem(ask("POST", f"/api/books/{book_id}/copies", body={}, caller=DESK), 409, "too_many_copies")
 
     def test_setting_right(self, ask: Ask, library: Library) -> None:
@@ -504,17 +504,17 @@ class TestCopies:
 
     def test_not_while_lent(self, ask: Ask, library: Library) -> None:
         book_id = library.add(copies=1)
-        view, _ = library.use_cases.lending.reserve(book_id, "L1")
+        view = library.use_cases.reservations.reserve(book_id, "L1")
         url = f"/api/books/{book_id}/copies/{view.barcode}"
         for status in ("lost", "available", "withdrawn"):
             answer = ask("PATCH", url, body={"status": status}, caller=DESK)
             problem(answer, 409, "copy_on_loan")
             assert answer.json["copy_status"] == "on_loan"
-        assert library.stock(book_id).copies[view.barcode].status is CopyStatus.ON_LOAN
+        assert library.stock(book_id).copies[view.barcode].status == CopyStatus.ON_LOAN
 
     def test_what_a_barcode_belongs_to(self, ask: Ask, library: Library) -> None:
         book_id = library.add(copies=1)
-        view, _ = library.use_cases.lending.reserve(book_id, "L1")
+        view = library.use_cases.reservations.reserve(book_id, "L1")
         for caller in (DESK, LOANS):
             found = ask("GET", f"/api/books/copies/{view.barcode}", caller=caller).json
             assert (found["book_id"], found["book"]["id"], found["loan_id"]) == (book_id, book_id, "L1")
@@ -565,7 +565,7 @@ class TestLending:
 
     def test_releasing(self, ask: Ask, library: Library) -> None:
         book_id = library.add(copies=1)
-        view, _ = library.use_cases.lending.reserve(book_id, "L1")
+        view = library.use_cases.reservations.reserve(book_id, "L1")
         url = f"/api/books/{book_id}/release"
         body = {"loan_id": "L1", "condition": "damaged"}
         assert ask("POST", url, body=body, caller=LOANS).json == {
@@ -588,7 +588,7 @@ class TestLending:
 
 def test_too_much_at_once_is_a_503(ask: Ask, library: Library) -> None:
     book_id = library.add()
-    turns = [library.use_cases.cataloguing.archive, library.use_cases.cataloguing.restore] * 50
+    turns = [library.use_cases.titles.archive, library.use_cases.titles.restore] * 50
     library.catalogue.meanwhile = [lambda turn=turn: turn(book_id) for turn in turns]  # type: ignore[misc]
     answer = ask("PATCH", f"/api/books/{book_id}", body={"title": "Never"}, caller=DESK)
     problem(answer, 503, "service_unavailable")

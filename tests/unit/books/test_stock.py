@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -25,11 +26,11 @@ from books_service.domain.stock import (
     CLOCK_MARGIN_SECONDS,
     LATE_REQUEST_SECONDS,
     MAX_COPIES,
-    MAX_FORGOTTEN_AT_ONCE,
+    MAX_EXPIRED_AT_ONCE,
     OUT,
-    Change,
     Copy,
     CopyStatus,
+    CopyStatusChange,
     Held,
     Stock,
 )
@@ -43,11 +44,11 @@ AVAILABLE, ON_LOAN, LOST = CopyStatus.AVAILABLE, CopyStatus.ON_LOAN, CopyStatus.
 DAMAGED, WITHDRAWN = CopyStatus.DAMAGED, CopyStatus.WITHDRAWN
 
 
-def stock_of(*states: CopyStatus, archived: bool = False, gone: dict[str, int] | None = None) -> Stock:
+def stock_of(*states: CopyStatus, archived: bool = False, released: dict[str, int] | None = None) -> Stock:
     """Copies c0, c1, …; those on loan are held by loans L0, L1, … since an age ago."""
     copies = {f"c{n}": Copy(f"c{n}", state) for n, state in enumerate(states)}
     held = {f"L{n}": Held(f"c{n}", NOW - 999_999) for n, state in enumerate(states) if state is ON_LOAN}
-    return Stock("b", "t", copies, held, gone or {}, archived)
+    return Stock("b", "t", copies, held, released or {}, archived)
 
 
 @st.composite
@@ -73,7 +74,7 @@ class TestReserving:
 
         assert offered == ["c0", "c2"]
         assert reservation.held == Held("c2", NOW)
-        assert reservation.change == Change("c2", AVAILABLE, ON_LOAN)
+        assert reservation.changes == [CopyStatusChange("c2", AVAILABLE, ON_LOAN)]
         assert not reservation.repeated
 
     def test_takes_the_copy_asked_for(self) -> None:
@@ -95,7 +96,7 @@ class TestReserving:
     @pytest.mark.parametrize("until", [NOW + 1, NOW - 1])
     def test_a_released_loan_is_refused(self, until: int) -> None:
         with pytest.raises(LoanAlreadyReleased):
-            stock_of(AVAILABLE, gone={"L": until}).reserve("L", barcode=None, choose=first, now=NOON)
+            stock_of(AVAILABLE, released={"L": until}).reserve("L", barcode=None, choose=first, now=NOON)
 
     def test_nothing_is_lent_of_an_archived_title(self) -> None:
         with pytest.raises(BookArchived):
@@ -113,12 +114,12 @@ class TestReserving:
         with pytest.raises(CopyNotFound):
             stock_of(AVAILABLE).reserve("L", barcode="c9", choose=first, now=NOON)
 
-    def test_forgets_what_is_too_old_a_little_at_a_time(self) -> None:
-        gone = {f"G{n}": NOW - n for n in range(MAX_FORGOTTEN_AT_ONCE + 5)} | {"young": NOW + 1}
-        reservation = stock_of(AVAILABLE, gone=gone).reserve("L", barcode=None, choose=first, now=NOON)
-        assert len(reservation.forget) == MAX_FORGOTTEN_AT_ONCE
-        assert "young" not in reservation.forget
-        assert "G0" not in reservation.forget, "the oldest go first"
+    def test_removes_expired_releases_a_few_at_a_time(self) -> None:
+        released = {f"G{n}": NOW - n for n in range(MAX_EXPIRED_AT_ONCE + 5)} | {"young": NOW + 1}
+        reservation = stock_of(AVAILABLE, released=released).reserve("L", barcode=None, choose=first, now=NOON)
+        assert len(reservation.expired) == MAX_EXPIRED_AT_ONCE
+        assert "young" not in reservation.expired
+        assert "G0" not in reservation.expired, "the oldest go first"
 
 
 class TestRefusing:
@@ -139,25 +140,25 @@ class TestRefusing:
         refused = stock_of(ON_LOAN).refuse("L", valid_until=valid_until, now=NOON)
         assert refused.remember_until == NOW + remembered_for
         assert refused.held is None
-        assert not refused.idle
+        assert not refused.repeated
 
     def test_is_remembered_once(self) -> None:
-        assert stock_of(ON_LOAN, gone={"L": NOW + 1}).refuse("L", valid_until=None, now=NOON).idle
+        assert stock_of(ON_LOAN, released={"L": NOW + 1}).refuse("L", valid_until=None, now=NOON).repeated
 
     def test_says_the_same_again_while_it_is_so(self) -> None:
         with pytest.raises(NoCopiesAvailable):
-            stock_of(ON_LOAN, gone={"L": NOW + 1}).reserve("L", barcode=None, choose=first, now=NOON)
+            stock_of(ON_LOAN, released={"L": NOW + 1}).reserve("L", barcode=None, choose=first, now=NOON)
 
 
 class TestReleasing:
     def test_brings_the_copy_back(self) -> None:
         release = stock_of(ON_LOAN).release("L0", barcode=None, damaged=False, now=NOON)
-        assert release.changes == [Change("c0", ON_LOAN, AVAILABLE)]
-        assert not release.idle
+        assert release.changes == [CopyStatusChange("c0", ON_LOAN, AVAILABLE)]
+        assert not release.repeated
 
     def test_a_damaged_copy_does_not_go_back_on_the_shelf(self) -> None:
         release = stock_of(ON_LOAN).release("L0", barcode="c0", damaged=True, now=NOON)
-        assert release.changes == [Change("c0", ON_LOAN, DAMAGED)]
+        assert release.changes == [CopyStatusChange("c0", ON_LOAN, DAMAGED)]
 
     @pytest.mark.parametrize("state", [LOST, DAMAGED, WITHDRAWN])
     @pytest.mark.parametrize("damaged", [False, True])
@@ -165,7 +166,7 @@ class TestReleasing:
         stock = Stock("b", "t", {"c0": Copy("c0", state)}, {"L0": Held("c0", NOW)})
         release = stock.release("L0", barcode=None, damaged=damaged, now=NOON)
         assert release.held == Held("c0", NOW)
-        assert release.after is state
+        assert release.after == state
         assert release.changes == []
 
     def test_of_another_copy_is_refused(self) -> None:
@@ -176,10 +177,10 @@ class TestReleasing:
         release = stock_of(AVAILABLE).release("L", barcode="c0", damaged=False, now=NOON)
         assert release.held is None
         assert release.remember_until == NOW + LATE_REQUEST_SECONDS
-        assert not release.idle
+        assert not release.repeated
 
     def test_of_nothing_again_writes_nothing(self) -> None:
-        assert stock_of(AVAILABLE, gone={"L": NOW - 5}).release("L", barcode=None, damaged=False, now=NOON).idle
+        assert stock_of(AVAILABLE, released={"L": NOW - 5}).release("L", barcode=None, damaged=False, now=NOON).repeated
 
     @pytest.mark.parametrize(
         ("age", "remembered"), [(timedelta(), True), (HOUR - timedelta(seconds=1), True), (HOUR, False)]
@@ -312,9 +313,9 @@ def test_changes_say_what_is_new_what_is_gone_and_what_moved() -> None:
     before = stock_of(WITHDRAWN, LOST, ON_LOAN)
     after = before.remove(1).with_copy(Copy("c1", AVAILABLE)).add([Copy("n")])
     assert after.changes_since(before) == [
-        Change("c0", WITHDRAWN, None),
-        Change("c1", LOST, AVAILABLE),
-        Change("n", None, AVAILABLE),
+        CopyStatusChange("c0", WITHDRAWN, None),
+        CopyStatusChange("c1", LOST, AVAILABLE),
+        CopyStatusChange("n", None, AVAILABLE),
     ]
 
 
@@ -342,3 +343,42 @@ def test_the_stock_follows_title_and_genre_and_is_the_same_when_neither_differs(
     assert described.titled("x" * 200, "novel") is described
     assert described.titled("x" * 200, None).genre is None
     assert described.add([Copy("c")]).genre == "novel", "whatever else happens to the copies"
+
+
+class TestAStatusOfANewerVersion:
+    """It is shown, and counts as in use: the copy is not lent, removed or changed by hand."""
+
+    STOCK = Stock("b", "t", {"c0": Copy("c0", "in_repair", "A 1", {"since_when": 7})})
+
+    def test_is_counted_and_not_available(self) -> None:
+        counted = self.STOCK.by_status()
+        assert counted["in_repair"] == 1
+        assert set(counted) == {*CopyStatus, "in_repair"}
+        assert (self.STOCK.total, self.STOCK.available, self.STOCK.in_use) == (1, 0, 1)
+
+    def test_is_not_lent(self) -> None:
+        with pytest.raises(NoCopiesAvailable):
+            self.STOCK.reserve("L", barcode=None, choose=first, now=NOON)
+        with pytest.raises(CopyNotAvailable) as refused:
+            self.STOCK.reserve("L", barcode="c0", choose=first, now=NOON)
+        assert refused.value.extra == {"copy_status": "in_repair"}
+
+    def test_is_not_changed_by_hand(self) -> None:
+        with pytest.raises(CopyOnLoan) as refused:
+            self.STOCK.with_copy(Copy("c0", AVAILABLE))
+        assert refused.value.extra == {"copy_status": "in_repair"}
+        with pytest.raises(CopiesInUse):
+            self.STOCK.remove(1)
+        with pytest.raises(ExceedsStock):
+            self.STOCK.with_available(1)
+        with pytest.raises(CopiesOut):
+            self.STOCK.archive()
+
+    def test_its_shelf_can_be_changed(self) -> None:
+        moved = self.STOCK.with_copy(replace(self.STOCK.copies["c0"], shelf="B 2"))
+        assert moved.copies["c0"] == Copy("c0", "in_repair", "B 2", {"since_when": 7})
+
+    def test_stays_when_the_loan_is_released(self) -> None:
+        stock = replace(self.STOCK, held={"L0": Held("c0", NOW)})
+        release = stock.release("L0", barcode=None, damaged=False, now=NOON)
+        assert (release.before, release.after, release.changes) == ("in_repair", "in_repair", [])

@@ -1,11 +1,11 @@
-"""The log of what the plumbing does, and a neighbour to call."""
+"""The log of what the plumbing does, and another service to call."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.neighbour import Neighbour
 from tests.support.operator_log import OperatorLog, reading_the_log
+from tests.support.scripted_service import ScriptedService
 
 
 @pytest.fixture
@@ -15,6 +15,6 @@ def log() -> Iterator[OperatorLog]:
 
 
 @pytest.fixture
-def neighbour() -> Iterator[Neighbour]:
-    with Neighbour().running() as running:
+def other_service() -> Iterator[ScriptedService]:
+    with ScriptedService().running() as running:
         yield running

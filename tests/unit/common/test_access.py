@@ -53,7 +53,7 @@ def expected(access: Access, who: str, *, names_me: bool) -> str:
 def outcome(access: Access, caller: Caller, named: list[object]) -> str:
     try:
         access.check(caller)
-        if (asked := access.owner_named_in(caller)) is not None:
+        if (asked := access.required_owner(caller)) is not None:
             place, name = asked
             assert f"{place}:{name}" == access.own
             require_own(place, named, caller)
@@ -96,7 +96,7 @@ def test_what_a_query_or_body_leaves_out_is_for_the_route_to_understand() -> Non
     ],
 )
 def test_a_route_has_to_say_who_may_use_it_and_members_on_whose_things(declared: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="say"):
+    with pytest.raises(ValueError, match=r"must declare|required"):
         Access(**declared)
 
 

@@ -22,7 +22,7 @@ def fresh_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("accessor", "attempts", "longest"),
-    [(aws.dynamodb, 3, 12), (aws.sqs, 3, 12), (aws.impatient_dynamodb, 1, 2), (aws.lambda_, 1, 11)],
+    [(aws.dynamodb, 3, 12), (aws.sqs, 3, 12), (aws.dynamodb_without_retries, 1, 2), (aws.lambda_, 1, 11)],
 )
 def test_attempts_are_counted_with_the_first(accessor: Callable[[], Any], attempts: int, longest: float) -> None:
     config = accessor().meta.config

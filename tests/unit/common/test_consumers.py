@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict
 from library_common import consumers
 from library_common.consumers import (
     MAX_RECEIVES,
-    PAUSES,
+    RETRY_DELAYS,
     BatchConsumer,
     Consumer,
     Delivery,
-    Poison,
+    ParsedMessage,
+    PoisonMessage,
     Queue,
-    Read,
     data_of,
     read_delivery,
 )
@@ -53,9 +53,9 @@ class Note(BaseModel):
     correlation_id: str | None = None
 
 
-def read_note(body: str) -> Read[Note]:
+def read_note(body: str) -> ParsedMessage[Note]:
     note = Note.model_validate_json(body)
-    return Read(note, note.correlation_id, {"note_id": "N"})
+    return ParsedMessage(note, note.correlation_id, {"note_id": "N"})
 
 
 def working(handle: Callable[[Note], str]) -> Consumer[Note]:
@@ -132,7 +132,7 @@ def test_pauses_grow_with_every_receive(sqs: SqsInMemory) -> None:
         consumer(batch(message({"text": "a"}, received=received)), None)
 
     pauses = [seconds for _, seconds in sqs.pauses]
-    assert pauses == [int(pause) for pause in PAUSES]
+    assert pauses == [int(pause) for pause in RETRY_DELAYS]
     assert pauses == sorted(set(pauses))
 
 
@@ -140,7 +140,7 @@ def test_pauses_grow_with_every_receive(sqs: SqsInMemory) -> None:
 def test_pauses_are_the_queues_own_and_a_quarter_off_at_most(
     sqs: SqsInMemory, jitter: float, seconds: tuple[int, ...]
 ) -> None:
-    own = Queue(QUEUE_URL, DEAD_LETTERS_URL, pauses=(10.0, 20.0), jitter=lambda: jitter)
+    own = Queue(QUEUE_URL, DEAD_LETTERS_URL, retry_delays=(10.0, 20.0), jitter=lambda: jitter)
     consumer = Consumer("n", service="s", queue=own, read=read_note, handle=raising(ConnectionError()))
     for received in (1, 2, 3):
         consumer(batch(message({"text": "a"}, received=received)), None)
@@ -176,7 +176,7 @@ def test_the_last_receive_gives_it_up_with_its_reason(
 
 
 def test_poison_is_given_up_at_once(sqs: SqsInMemory) -> None:
-    answer = working(raising(Poison("there is no such thing")))(batch(message({"text": "a"})), None)
+    answer = working(raising(PoisonMessage("there is no such thing")))(batch(message({"text": "a"})), None)
 
     assert failed(answer) == []
     assert sqs.reasons == ["there is no such thing"]
@@ -219,7 +219,7 @@ def test_what_cannot_be_read_is_poison_and_its_neighbours_are_fine(
 def test_whatever_reading_raises_is_poison_and_says_nothing_of_the_message(
     sqs: SqsInMemory, log: OperatorLog, failure: Any
 ) -> None:
-    def read(_: str) -> Read[Note]:
+    def read(_: str) -> ParsedMessage[Note]:
         raise failure(SECRET) if isinstance(failure, type) else failure
 
     consumer = Consumer("n", service="s", queue=queue(), read=read, handle=handled)
@@ -232,7 +232,7 @@ def test_whatever_reading_raises_is_poison_and_says_nothing_of_the_message(
 
 def test_what_cannot_be_set_aside_comes_again(sqs: SqsInMemory, log: OperatorLog) -> None:
     sqs.down.add("send_message")
-    consumer = working(raising(Poison("bad")))
+    consumer = working(raising(PoisonMessage("bad")))
 
     assert failed(consumer(batch(message({"text": "a"}), message({"text": "b"}, 2, received=5)), None)) == ["m1", "m2"]
     assert [line["message"] for line in log.lines if line["level"] == "ERROR"] == ["queue failed", "queue failed"]
@@ -250,7 +250,7 @@ def test_what_cannot_be_given_a_pause_comes_again_all_the_same(sqs: SqsInMemory)
 
 
 def test_a_reason_is_no_longer_than_it_may_be(sqs: SqsInMemory) -> None:
-    working(raising(Poison("x" * 10_000)))(batch(message({"text": "a"})), None)
+    working(raising(PoisonMessage("x" * 10_000)))(batch(message({"text": "a"})), None)
 
     assert len(sqs.reasons[0]) == 500
 
@@ -265,7 +265,7 @@ def test_a_message_made_by_hand_counts_as_received_once(sqs: SqsInMemory) -> Non
     bare = {"messageId": "m", "receiptHandle": "m/1", "body": '{"text": "a"}'}
 
     assert failed(working(raising(ConnectionError()))(batch(bare), None)) == ["m"]
-    assert sqs.pauses == [("m", int(PAUSES[0]))]
+    assert sqs.pauses == [("m", int(RETRY_DELAYS[0]))]
 
 
 @pytest.mark.parametrize("offered", ["two words", "", "x" * 65, "new\nline"])
@@ -289,7 +289,7 @@ def test_a_batch_has_an_outcome_for_each_message(
         "a": "noted",
         "b": ConnectionError("down"),
         "c": "known already",
-        "d": Poison("no such thing"),
+        "d": PoisonMessage("no such thing"),
         "e": "noted",
     }
     seen: list[list[str]] = []
@@ -340,7 +340,9 @@ def test_the_line_of_a_batch_has_no_id_that_is_not_safe_to_log(sqs: SqsInMemory,
 
 
 @pytest.mark.parametrize(
-    "failure", [ConnectionError("down"), Poison("one of them is bad")], ids=["failure", "poison of who knows which"]
+    "failure",
+    [ConnectionError("down"), PoisonMessage("one of them is bad")],
+    ids=["failure", "poison of who knows which"],
 )
 def test_a_batch_whose_handling_raises_comes_again_as_a_whole(sqs: SqsInMemory, failure: Exception) -> None:
     def handle(_: Sequence[Note]) -> list[str | Exception]:
@@ -368,7 +370,7 @@ def test_a_batch_of_unreadable_messages_asks_the_handler_nothing(sqs: SqsInMemor
 
 
 def test_the_line_of_a_batch_says_that_some_were_set_aside(sqs: SqsInMemory, log: OperatorLog) -> None:
-    outcomes: dict[str, str | Exception] = {"a": "noted", "b": Poison("bad")}
+    outcomes: dict[str, str | Exception] = {"a": "noted", "b": PoisonMessage("bad")}
     records = [message({"text": text}, n) for n, text in enumerate(outcomes)]
 
     batch_of(lambda notes: [outcomes[note.text] for note in notes])(batch(*records), None)
@@ -402,11 +404,11 @@ def test_a_delivery_is_read_with_its_ids() -> None:
     assert found.message.envelope.data == {"text": "hello"}
     assert found.message.replay is None
     assert found.correlation_id == "desk-1"
-    assert found.notes == {"event_id": EVENT_ID, "event_type": "NoteWritten"}
+    assert found.log_fields == {"event_id": EVENT_ID, "event_type": "NoteWritten"}
 
 
 def test_an_envelope_of_another_type_than_the_rule_looked_at_is_refused() -> None:
-    with pytest.raises(ValueError, match="another type"):
+    with pytest.raises(ValueError, match="different types"):
         read_delivery(delivered(type="MemberErased"))
 
 

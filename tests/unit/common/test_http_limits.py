@@ -8,7 +8,7 @@ from botocore.exceptions import EndpointConnectionError
 from library_common.access import Access
 from library_common.context import current
 from library_common.http import RequestBody, ServiceApi
-from library_common.limits import DEFAULTS, Limit, Limiter
+from library_common.limits import DEFAULTS, LeasingRateLimiter, Limit
 from tests.fakes.buckets import FakeBuckets
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import ANONYMOUS, Answer, api_event, call, person, service
@@ -41,7 +41,7 @@ def buckets() -> FakeBuckets:
 
 @pytest.fixture
 def api(buckets: FakeBuckets) -> ServiceApi:
-    limiter = Limiter(KNOWN, buckets, FixedClock())
+    limiter = LeasingRateLimiter(KNOWN, buckets, FixedClock())
     built = ServiceApi(name="tiny", title="Tiny", problems={}, limiter=lambda: limiter)
 
     @built.get("/api/things", access=Access(public=True))
@@ -204,12 +204,12 @@ def test_a_limit_that_would_never_count_is_a_mistake(api: ServiceApi, limit: str
 
 def test_the_line_tells_what_limits_cost_apart(log: OperatorLog) -> None:
     class Counting(FakeBuckets):
-        def look(self, bucket: str) -> int | None:
+        def read(self, bucket: str) -> int | None:
             current().limit_calls += 1
             current().limit_reads += 0.5
-            return super().look(bucket)
+            return super().read(bucket)
 
-    limiter = Limiter(DEFAULTS, Counting(), FixedClock())
+    limiter = LeasingRateLimiter(DEFAULTS, Counting(), FixedClock())
     api = ServiceApi(name="tiny", title="Tiny", problems={}, limiter=lambda: limiter)
 
     @api.get("/api/things", access=Access(public=True))

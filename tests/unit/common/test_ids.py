@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from library_common.clock import SystemClock, from_rfc3339, is_rfc3339, to_rfc3339
-from library_common.ids import dated_id, derived_id, is_id, least_id_of, new_id
+from library_common.ids import dated_id, derived_id, is_id, new_id, smallest_id_at
 from tests.support.clock import NOON
 
 pytestmark = pytest.mark.unit
@@ -44,7 +44,7 @@ def test_a_derived_id_never_changes_between_releases() -> None:
     st.lists(ASCII, min_size=1),
 )
 def test_dated_ids_begin_at_the_least_of_their_moment(moment: datetime, earlier: int, parts: list[str]) -> None:
-    least = least_id_of(moment)
+    least = smallest_id_at(moment)
 
     assert is_id(least)
     assert least <= dated_id(moment, *parts)
@@ -53,8 +53,8 @@ def test_dated_ids_begin_at_the_least_of_their_moment(moment: datetime, earlier:
 
 
 def test_before_there_were_dates_is_the_beginning() -> None:
-    assert least_id_of(datetime(1, 1, 1, tzinfo=UTC)) == least_id_of(datetime(1970, 1, 1, tzinfo=UTC)) == "0" * 26
-    assert is_id(least_id_of(datetime.max.replace(tzinfo=UTC)))
+    assert smallest_id_at(datetime(1, 1, 1, tzinfo=UTC)) == smallest_id_at(datetime(1970, 1, 1, tzinfo=UTC)) == "0" * 26
+    assert is_id(smallest_id_at(datetime.max.replace(tzinfo=UTC)))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from library_common import limits
 from library_common.access import ANONYMOUS, Caller, Role
-from library_common.limits import DEFAULTS, Limit, Limiter, Unlimited, address_key, configured
+from library_common.limits import DEFAULTS, LeasingRateLimiter, Limit, Unlimited, address_key, configured
 from library_common.problems import TooManyRequests
 from localstack.embedded.layout import ROOT
 from tests.fakes.buckets import FakeBuckets
@@ -38,7 +38,7 @@ class Workers:
     def __init__(self, number: int, known: Mapping[str, Limit]) -> None:
         self.clock = FixedClock()
         self.buckets = FakeBuckets()
-        self.each = [Limiter(known, self.buckets, self.clock) for _ in range(number)]
+        self.each = [LeasingRateLimiter(known, self.buckets, self.clock) for _ in range(number)]
 
     def ask(self, worker: int = 0, key: str = "ann", limit: str = "member") -> TooManyRequests | None:
         """The refusal, None when it goes through."""
@@ -261,7 +261,7 @@ def test_nothing_is_given_on_credit_out_of_a_bucket_that_runs_low() -> None:
 
 def test_a_worker_remembers_only_so_many() -> None:
     buckets = FakeBuckets()
-    worker = Limiter(DEFAULTS, buckets, FixedClock(), remembered_keys=100)
+    worker = LeasingRateLimiter(DEFAULTS, buckets, FixedClock(), max_leases=100)
     for number in range(1000):
         worker.take("anonymous", f"address {number}")
 
@@ -274,7 +274,7 @@ def test_a_worker_remembers_only_so_many() -> None:
 
 def test_who_keeps_coming_is_not_forgotten() -> None:
     buckets = FakeBuckets()
-    worker = Limiter(DEFAULTS, buckets, FixedClock(), remembered_keys=10)
+    worker = LeasingRateLimiter(DEFAULTS, buckets, FixedClock(), max_leases=10)
     for number in range(100):
         worker.take("staff", "lena")
         worker.take("anonymous", f"address {number}")
@@ -335,10 +335,10 @@ def test_a_refusal_says_when_to_come_back() -> None:
 
 def test_what_is_left_is_counted_down() -> None:
     worker = Workers(1, DEFAULTS).each[0]
-    told = [standing for _ in range(25) if (standing := worker.admit("member", "ann"))]
+    told = [status for _ in range(25) if (status := worker.admit("member", "ann"))]
 
-    assert [standing.remaining for standing in told] == list(range(299, 274, -1))
-    assert {standing.limit for standing in told} == {300}
+    assert [status.remaining for status in told] == list(range(299, 274, -1))
+    assert {status.limit for status in told} == {300}
     assert told[-1].reset == 5
 
 
@@ -351,7 +351,7 @@ LOANS = Caller(kind="service", id="loans", scopes=frozenset({"users:read"}))
 
 def charged(caller: Caller, also: str | None = None) -> set[str]:
     workers = Workers(1, {name: Limit(capacity=5, seconds=60) for name in DEFAULTS})
-    workers.each[0].charge(caller, "198.51.100.7", also)
+    workers.each[0].count_request(caller, "198.51.100.7", also)
     return {bucket.split("#")[0] for bucket in workers.buckets.arrivals}
 
 
@@ -371,10 +371,10 @@ def test_a_caller_counts_under(caller: Caller, also: str | None, counted: set[st
 
 
 def test_the_tightest_limit_is_told() -> None:
-    standing = Workers(1, DEFAULTS).each[0].charge(ANONYMOUS, "198.51.100.7", "register")
+    status = Workers(1, DEFAULTS).each[0].count_request(ANONYMOUS, "198.51.100.7", "register")
 
-    assert standing is not None
-    assert (standing.limit, standing.remaining) == (30, 29)
+    assert status is not None
+    assert (status.limit, status.remaining) == (30, 29)
 
 
 @pytest.mark.parametrize(
@@ -510,7 +510,7 @@ def test_without_a_table_nothing_is_limited(environment: pytest.MonkeyPatch) -> 
     assert isinstance(unlimited, Unlimited)
     for _ in range(1000):
         unlimited.take("reset_account", "ann")
-    assert unlimited.charge(ANONYMOUS, "198.51.100.7", "login") is None
+    assert unlimited.count_request(ANONYMOUS, "198.51.100.7", "login") is None
     with pytest.raises(KeyError):
         unlimited.take("no such limit", "ann")
 
@@ -518,7 +518,7 @@ def test_without_a_table_nothing_is_limited(environment: pytest.MonkeyPatch) -> 
 def test_a_process_has_one_limiter(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("LIMITS_TABLE", "gateway")
 
-    assert isinstance(limits.limiter(), Limiter)
+    assert isinstance(limits.limiter(), LeasingRateLimiter)
     assert limits.limiter() is limits.limiter()
 
 
@@ -530,7 +530,7 @@ def test_a_mistyped_configuration_leaves_the_defaults(
 
     built = limits.limiter()
 
-    assert isinstance(built, Limiter)
+    assert isinstance(built, LeasingRateLimiter)
     assert built._limits == DEFAULTS
     assert "capacity" in log.lines[0]["error"]
     assert "LimitsMisconfigured" in capsys.readouterr().out

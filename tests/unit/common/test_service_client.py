@@ -2,12 +2,12 @@
 
 import json
 import socket
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
+import urllib3
 
 from library_common.context import invocation
 from library_common.service_client import (
@@ -25,8 +25,8 @@ from library_common.service_client import (
 )
 from library_common.tokens import SERVICE_LIFETIME, TokenRefused, TokenVerifier
 from tests.support.clock import FixedClock
-from tests.support.neighbour import Does, Neighbour
 from tests.support.operator_log import OperatorLog
+from tests.support.scripted_service import Does, ScriptedService
 
 pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
 
@@ -81,11 +81,13 @@ def token(clock: FixedClock) -> ServiceToken:
 
 
 @pytest.fixture
-def calling(neighbour: Neighbour, token: ServiceToken, clock: FixedClock) -> Callable[[Timeouts], ServiceClient]:
+def calling(
+    other_service: ScriptedService, token: ServiceToken, clock: FixedClock
+) -> Callable[[Timeouts], ServiceClient]:
     def build(timeouts: Timeouts) -> ServiceClient:
         return ServiceClient(
             service="books",
-            base_url=lambda: neighbour.url,
+            base_url=lambda: other_service.url,
             token=token,
             timeouts=timeouts,
             monotonic=clock.monotonic,
@@ -104,12 +106,12 @@ def client(calling: Callable[[Timeouts], ServiceClient]) -> ServiceClient:
 
 
 def test_a_call_goes_to_the_address_signed_and_with_the_correlation_id(
-    neighbour: Neighbour, client: ServiceClient, clock: FixedClock
+    other_service: ScriptedService, client: ServiceClient, clock: FixedClock
 ) -> None:
     with invocation("order-7", actor="user:U") as record:
         client.post("/api/books/1/reserve", {"loan_id": "L", "é": "ü"}, idempotent=True, deadline=_deadline(client))
 
-    (asked,) = neighbour.asked
+    (asked,) = other_service.asked
     assert (asked.method, asked.path) == ("POST", "/v1/api/books/1/reserve")
     assert asked.body == {"loan_id": "L", "é": "ü"}
     assert asked.headers["content-type"] == "application/json"
@@ -121,10 +123,10 @@ def test_a_call_goes_to_the_address_signed_and_with_the_correlation_id(
     assert record.outgoing_calls == 1
 
 
-def test_a_safe_call_has_no_body(neighbour: Neighbour, client: ServiceClient) -> None:
+def test_a_safe_call_has_no_body(other_service: ScriptedService, client: ServiceClient) -> None:
     get(client)
 
-    (asked,) = neighbour.asked
+    (asked,) = other_service.asked
     assert (asked.method, asked.body) == ("GET", None)
     assert "content-type" not in asked.headers
 
@@ -154,12 +156,12 @@ def test_a_value_in_a_path_stays_one_segment(value: str, escaped: str) -> None:
 )
 @pytest.mark.parametrize("ask", [get, post, post_once])
 def test_a_definite_answer_is_taken_at_once(
-    neighbour: Neighbour, client: ServiceClient, does: Does, result: Result, ask: Ask
+    other_service: ScriptedService, client: ServiceClient, does: Does, result: Result, ask: Ask
 ) -> None:
-    neighbour.script = [does]
+    other_service.script = [does]
 
     assert ask(client) == result
-    assert len(neighbour.asked) == 1
+    assert len(other_service.asked) == 1
 
 
 NO_ANSWER = [
@@ -178,9 +180,9 @@ NO_ANSWER = [
 
 @pytest.mark.parametrize("does", NO_ANSWER)
 def test_a_call_without_a_usable_answer_may_have_been_carried_out(
-    neighbour: Neighbour, client: ServiceClient, does: Does
+    other_service: ScriptedService, client: ServiceClient, does: Does
 ) -> None:
-    neighbour.script = [does]
+    other_service.script = [does]
 
     assert isinstance(post_once(client), UnknownOutcome)
     assert isinstance(post(client), UnknownOutcome)
@@ -201,17 +203,17 @@ def test_a_call_without_a_usable_answer_may_have_been_carried_out(
 )
 @pytest.mark.parametrize("ask", [get, post, post_once])
 def test_who_stands_in_front_of_the_service_turning_a_call_away_means_nothing_was_done(
-    neighbour: Neighbour, client: ServiceClient, does: Does, why: str, ask: Ask
+    other_service: ScriptedService, client: ServiceClient, does: Does, why: str, ask: Ask
 ) -> None:
-    neighbour.script = [does]
+    other_service.script = [does]
 
     assert ask(client) == Unavailable("books", why)
 
 
 def test_a_refused_token_is_worth_an_operators_attention(
-    neighbour: Neighbour, client: ServiceClient, log: OperatorLog
+    other_service: ScriptedService, client: ServiceClient, log: OperatorLog
 ) -> None:
-    neighbour.script = [Does(401)]
+    other_service.script = [Does(401)]
 
     post_once(client)
 
@@ -230,8 +232,10 @@ def test_a_refused_connection_means_nothing_was_done(clock: FixedClock, token: S
     assert ask(client) == Unavailable("books", "NewConnectionError")
 
 
-def test_a_connection_that_was_left_meanwhile_is_no_trouble(neighbour: Neighbour, client: ServiceClient) -> None:
-    neighbour.script = [Does(200, {"n": 1}, leave=True), Does(200, {"n": 2})]
+def test_a_connection_that_was_left_meanwhile_is_no_trouble(
+    other_service: ScriptedService, client: ServiceClient
+) -> None:
+    other_service.script = [Does(200, {"n": 1}, leave=True), Does(200, {"n": 2})]
 
     assert post(client) == Answered(200, {"n": 1})
     assert post(client) == Answered(200, {"n": 2})
@@ -243,21 +247,21 @@ def test_a_connection_that_was_left_meanwhile_is_no_trouble(neighbour: Neighbour
 @pytest.mark.parametrize("does", [*NO_ANSWER, Does(429)])
 @pytest.mark.parametrize(("ask", "attempts"), [(get, ATTEMPTS), (post, ATTEMPTS), (post_once, 1)])
 def test_only_what_may_be_repeated_is_tried_again(
-    neighbour: Neighbour, client: ServiceClient, does: Does, ask: Ask, attempts: int
+    other_service: ScriptedService, client: ServiceClient, does: Does, ask: Ask, attempts: int
 ) -> None:
-    neighbour.script = [does]
+    other_service.script = [does]
 
     ask(client)
 
-    assert len(neighbour.asked) == attempts
+    assert len(other_service.asked) == attempts
 
 
 @pytest.mark.parametrize("first", [*NO_ANSWER, Does(429)])
 @pytest.mark.parametrize("ask", [get, post])
 def test_the_answer_to_a_later_attempt_counts(
-    neighbour: Neighbour, client: ServiceClient, first: Does, ask: Ask
+    other_service: ScriptedService, client: ServiceClient, first: Does, ask: Ask
 ) -> None:
-    neighbour.script = [first, Does(200, {"a": 1})]
+    other_service.script = [first, Does(200, {"a": 1})]
 
     assert ask(client) == Answered(200, {"a": 1})
 
@@ -265,33 +269,33 @@ def test_the_answer_to_a_later_attempt_counts(
 @pytest.mark.parametrize("first", [LOST, Does(429)])
 @pytest.mark.parametrize("ask", [get, post])
 def test_a_refusal_of_a_later_attempt_counts(
-    neighbour: Neighbour, client: ServiceClient, first: Does, ask: Ask
+    other_service: ScriptedService, client: ServiceClient, first: Does, ask: Ask
 ) -> None:
-    neighbour.script = [first, REFUSAL]
+    other_service.script = [first, REFUSAL]
 
     assert ask(client) == Refused(409, "no_copies_available", "None left.")
 
 
 @pytest.mark.parametrize("then", [Does(429), Does(404, b""), Does(403)])
 def test_a_lost_attempt_stays_in_doubt_whatever_turned_away_the_later_ones(
-    neighbour: Neighbour, client: ServiceClient, then: Does
+    other_service: ScriptedService, client: ServiceClient, then: Does
 ) -> None:
-    neighbour.script = [LOST, then]
+    other_service.script = [LOST, then]
 
     assert isinstance(post(client), UnknownOutcome)
 
 
-def test_attempts_are_spread(neighbour: Neighbour, token: ServiceToken, clock: FixedClock) -> None:
+def test_attempts_are_spread(other_service: ScriptedService, token: ServiceToken, clock: FixedClock) -> None:
     pauses: list[float] = []
     client = ServiceClient(
         service="books",
-        base_url=lambda: neighbour.url,
+        base_url=lambda: other_service.url,
         token=token,
         timeouts=PATIENT,
         monotonic=clock.monotonic,
         sleep=pauses.append,
     )
-    neighbour.script = [LOST]
+    other_service.script = [LOST]
 
     for _ in range(5):
         post(client)
@@ -304,34 +308,66 @@ def test_attempts_are_spread(neighbour: Neighbour, token: ServiceToken, clock: F
 # -- time -----------------------------------------------------------------------------------------
 
 
-def test_a_silent_neighbour_is_waited_for_no_longer_than_the_patience_for_one_answer(
-    neighbour: Neighbour, calling: Callable[[Timeouts], ServiceClient]
-) -> None:
-    neighbour.script = [Does(silent=True)]
-    started = time.monotonic()
+class RecordingPool(urllib3.PoolManager):
+    """Records how long each attempt may take, and moves the clock by `seconds` with each: the machine's speed does not
+    matter."""
 
-    assert post_once(calling(HASTY)) == UnknownOutcome("books", "ReadTimeoutError")
-    # Whoever has the usual timeouts waits longer, even where nothing else keeps the machine busy.
-    assert time.monotonic() - started < Timeouts().answer
+    def __init__(self, clock: FixedClock, seconds: float = 0.0) -> None:
+        super().__init__(retries=False)
+        self.timeouts: list[urllib3.Timeout] = []
+        self._clock, self._seconds = clock, seconds
+
+    def request(self, *args: Any, **options: Any) -> urllib3.BaseHTTPResponse:
+        self.timeouts.append(options["timeout"])
+        try:
+            return super().request(*args, **options)
+        finally:
+            self._clock.sleep(self._seconds)
+
+
+def test_a_silent_service_is_waited_for_no_longer_than_one_answer_may_take(
+    other_service: ScriptedService, token: ServiceToken, clock: FixedClock
+) -> None:
+    pool = RecordingPool(clock)
+    client = ServiceClient(
+        service="books",
+        base_url=lambda: other_service.url,
+        token=token,
+        timeouts=HASTY,
+        pool=pool,
+        monotonic=clock.monotonic,
+    )
+    other_service.script = [Does(silent=True)]
+
+    # The service never answers, so it was the client that ended the wait.
+    assert post_once(client) == UnknownOutcome("books", "ReadTimeoutError")
+    assert [timeout.read_timeout for timeout in pool.timeouts] == [HASTY.answer]
 
 
 def test_a_slow_first_attempt_is_made_good_by_the_second(
-    neighbour: Neighbour, calling: Callable[[Timeouts], ServiceClient]
+    other_service: ScriptedService, calling: Callable[[Timeouts], ServiceClient]
 ) -> None:
-    neighbour.script = [Does(silent=True), Does(200, {"a": 1})]
+    other_service.script = [Does(silent=True), Does(200, {"a": 1})]
 
     assert post(calling(HASTY)) == Answered(200, {"a": 1})
 
 
 @pytest.mark.parametrize(("ask_safely", "kind"), [(True, Unavailable), (False, UnknownOutcome)])
 def test_the_deadline_holds_over_all_attempts_together(
-    neighbour: Neighbour, token: ServiceToken, ask_safely: bool, kind: type[Result]
+    other_service: ScriptedService, token: ServiceToken, clock: FixedClock, ask_safely: bool, kind: type[Result]
 ) -> None:
-    timeouts = Timeouts(connect=0.1, answer=20.0, breaker_failures=100)
-    client = ServiceClient(service="books", base_url=lambda: neighbour.url, token=token, timeouts=timeouts)
-    neighbour.script = [LOST, Does(silent=True)]
-    started = time.monotonic()
-    deadline = started + 0.8
+    pool = RecordingPool(clock, seconds=0.5)
+    client = ServiceClient(
+        service="books",
+        base_url=lambda: other_service.url,
+        token=token,
+        timeouts=Timeouts(connect=0.1, answer=20.0, breaker_failures=100),
+        pool=pool,
+        monotonic=clock.monotonic,
+        sleep=lambda _: None,
+    )
+    other_service.script = [LOST, Does(silent=True)]
+    deadline = clock.monotonic() + 0.8
 
     if ask_safely:
         result = client.get("/api/things", deadline=deadline)
@@ -339,30 +375,30 @@ def test_the_deadline_holds_over_all_attempts_together(
         result = client.post("/api/things", {}, idempotent=True, deadline=deadline)
 
     assert isinstance(result, kind)
-    # The second attempt had what the first one left; all the rest is for a busy machine to notice that it is over.
-    assert time.monotonic() - started < timeouts.answer / 2
-    assert len(neighbour.asked) < ATTEMPTS
+    # The second attempt had what the first one left, and a third one never began.
+    assert [timeout.read_timeout for timeout in pool.timeouts] == pytest.approx([0.8, 0.3])
+    assert [timeout.total for timeout in pool.timeouts] == pytest.approx([0.8, 0.3])
 
 
 def test_no_further_attempt_begins_that_could_not_connect_in_time(
-    neighbour: Neighbour, client: ServiceClient, clock: FixedClock
+    other_service: ScriptedService, client: ServiceClient, clock: FixedClock
 ) -> None:
-    neighbour.script = [LOST]
+    other_service.script = [LOST]
 
     client.get("/api/things", deadline=clock.monotonic() + PATIENT.connect)
 
-    assert len(neighbour.asked) == 1
+    assert len(other_service.asked) == 1
 
 
 @pytest.mark.parametrize("late", [0.0, 5.0])
 def test_after_the_deadline_nothing_is_sent(
-    neighbour: Neighbour, client: ServiceClient, clock: FixedClock, late: float
+    other_service: ScriptedService, client: ServiceClient, clock: FixedClock, late: float
 ) -> None:
     deadline = clock.monotonic() - late
 
     assert client.post("/api/things", {}, idempotent=True, deadline=deadline) == Unavailable("books", "deadline passed")
     assert client.get("/api/things", deadline=deadline) == Unavailable("books", "deadline passed")
-    assert neighbour.asked == []
+    assert other_service.asked == []
 
 
 # -- the breaker ----------------------------------------------------------------------------------
@@ -373,25 +409,25 @@ def touchy(calling: Callable[[Timeouts], ServiceClient]) -> ServiceClient:
     return calling(TOUCHY)
 
 
-def trip(client: ServiceClient, neighbour: Neighbour) -> None:
-    neighbour.script = [Does(500)]
+def trip(client: ServiceClient, other_service: ScriptedService) -> None:
+    other_service.script = [Does(500)]
     for _ in range(TOUCHY.breaker_failures):
         post_once(client)
-    neighbour.asked.clear()
+    other_service.asked.clear()
 
 
-def test_a_neighbour_that_keeps_failing_is_left_alone(neighbour: Neighbour, touchy: ServiceClient) -> None:
-    trip(touchy, neighbour)
+def test_a_service_that_keeps_failing_is_left_alone(other_service: ScriptedService, touchy: ServiceClient) -> None:
+    trip(touchy, other_service)
 
     for ask in (get, post, post_once):
         # Nothing was sent, so nothing is in doubt.
         assert ask(touchy) == Unavailable("books", "circuit open")
-    assert neighbour.asked == []
+    assert other_service.asked == []
 
 
-def test_fewer_failures_do_not_matter(neighbour: Neighbour, touchy: ServiceClient) -> None:
+def test_fewer_failures_do_not_matter(other_service: ScriptedService, touchy: ServiceClient) -> None:
     failing, working = Does(500), Does(200)
-    neighbour.script = [failing, failing, working, failing, failing, working]
+    other_service.script = [failing, failing, working, failing, failing, working]
 
     results = [post_once(touchy) for _ in range(6)]
 
@@ -399,10 +435,10 @@ def test_fewer_failures_do_not_matter(neighbour: Neighbour, touchy: ServiceClien
 
 
 def test_after_a_pause_one_probe_goes_through_and_success_closes_the_breaker(
-    neighbour: Neighbour, touchy: ServiceClient, clock: FixedClock
+    other_service: ScriptedService, touchy: ServiceClient, clock: FixedClock
 ) -> None:
-    trip(touchy, neighbour)
-    neighbour.script = [Does(200)]
+    trip(touchy, other_service)
+    other_service.script = [Does(200)]
 
     clock.sleep(TOUCHY.breaker_pause - 0.1)
     assert post_once(touchy) == Unavailable("books", "circuit open")
@@ -410,45 +446,45 @@ def test_after_a_pause_one_probe_goes_through_and_success_closes_the_breaker(
     assert isinstance(post_once(touchy), Answered)
 
     # Closed for good: it takes as many failures as at first to open it again.
-    neighbour.script = [Does(500)]
+    other_service.script = [Does(500)]
     for _ in range(TOUCHY.breaker_failures):
         assert isinstance(post_once(touchy), UnknownOutcome)
     assert post_once(touchy) == Unavailable("books", "circuit open")
 
 
 def test_a_probe_that_fails_opens_the_breaker_for_another_pause(
-    neighbour: Neighbour, touchy: ServiceClient, clock: FixedClock
+    other_service: ScriptedService, touchy: ServiceClient, clock: FixedClock
 ) -> None:
-    trip(touchy, neighbour)
+    trip(touchy, other_service)
     clock.sleep(TOUCHY.breaker_pause)
 
     # Even a call that may be repeated sends no more than the probe; and that one is in doubt.
     assert isinstance(post(touchy), UnknownOutcome)
-    assert len(neighbour.asked) == 1
+    assert len(other_service.asked) == 1
     assert post(touchy) == Unavailable("books", "circuit open")
     clock.sleep(TOUCHY.breaker_pause)
-    neighbour.script = [Does(200)]
+    other_service.script = [Does(200)]
     assert isinstance(post(touchy), Answered)
 
 
 def test_a_breaker_that_opens_between_attempts_leaves_them_in_doubt(
-    neighbour: Neighbour, calling: Callable[[Timeouts], ServiceClient]
+    other_service: ScriptedService, calling: Callable[[Timeouts], ServiceClient]
 ) -> None:
-    neighbour.script = [LOST]
+    other_service.script = [LOST]
     client = calling(Timeouts(connect=5.0, answer=5.0, breaker_failures=2))
 
     assert post(client) == UnknownOutcome("books", "circuit open")
-    assert len(neighbour.asked) == 2
+    assert len(other_service.asked) == 2
 
 
 @pytest.mark.parametrize("does", [REFUSAL, Does(404, {"code": "book_not_found"}), Does(429), Does(403), Does(404, b"")])
-def test_a_neighbour_that_says_no_is_not_down(neighbour: Neighbour, touchy: ServiceClient, does: Does) -> None:
-    neighbour.script = [does]
+def test_a_service_that_refuses_is_not_down(other_service: ScriptedService, touchy: ServiceClient, does: Does) -> None:
+    other_service.script = [does]
 
     for _ in range(3 * TOUCHY.breaker_failures):
         post_once(touchy)
 
-    assert len(neighbour.asked) == 3 * TOUCHY.breaker_failures
+    assert len(other_service.asked) == 3 * TOUCHY.breaker_failures
 
 
 def test_a_refused_connection_counts_as_a_failure(token: ServiceToken, clock: FixedClock) -> None:
@@ -469,10 +505,10 @@ def test_a_refused_connection_counts_as_a_failure(token: ServiceToken, clock: Fi
     assert results[-1] == Unavailable("books", "circuit open")
 
 
-def test_our_own_lateness_says_nothing_about_the_neighbour(
-    neighbour: Neighbour, touchy: ServiceClient, clock: FixedClock
+def test_our_own_lateness_says_nothing_about_the_service(
+    other_service: ScriptedService, touchy: ServiceClient, clock: FixedClock
 ) -> None:
-    neighbour.script = [Does(500)]
+    other_service.script = [Does(500)]
     for _ in range(TOUCHY.breaker_failures - 1):
         post_once(touchy)
     touchy.get("/api/things", deadline=clock.monotonic())
@@ -482,21 +518,21 @@ def test_our_own_lateness_says_nothing_about_the_neighbour(
     clock.sleep(TOUCHY.breaker_pause)
     touchy.get("/api/things", deadline=clock.monotonic())
 
-    neighbour.asked.clear()
+    other_service.asked.clear()
     post(touchy)
-    assert len(neighbour.asked) == 1, "nor is it the probe"
+    assert len(other_service.asked) == 1, "nor is it the probe"
 
 
 def test_the_state_of_the_breaker_can_be_seen(
-    neighbour: Neighbour,
+    other_service: ScriptedService,
     touchy: ServiceClient,
     clock: FixedClock,
     log: OperatorLog,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    trip(touchy, neighbour)
+    trip(touchy, other_service)
     clock.sleep(TOUCHY.breaker_pause)
-    neighbour.script = [Does(200)]
+    other_service.script = [Does(200)]
     post_once(touchy)
 
     metrics: list[dict[str, Any]] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -532,11 +568,11 @@ def test_a_renewed_token_is_signed_with_the_secret_as_it_is_then(clock: FixedClo
     assert verifier.verify(token.get(), clock.now()).subject == "loans"
 
 
-def test_all_calls_of_a_while_carry_the_same_token(neighbour: Neighbour, client: ServiceClient) -> None:
+def test_all_calls_of_a_while_carry_the_same_token(other_service: ScriptedService, client: ServiceClient) -> None:
     for _ in range(3):
         get(client)
 
-    assert len({asked.headers["authorization"] for asked in neighbour.asked}) == 1
+    assert len({asked.headers["authorization"] for asked in other_service.asked}) == 1
 
 
 # -- a secret that was replaced ---------------------------------------------------------------------
@@ -558,10 +594,10 @@ def token_of_two(secrets: list[str], clock: FixedClock) -> ServiceToken:
 
 
 @pytest.fixture
-def renewing(neighbour: Neighbour, token_of_two: ServiceToken, clock: FixedClock) -> ServiceClient:
+def renewing(other_service: ScriptedService, token_of_two: ServiceToken, clock: FixedClock) -> ServiceClient:
     return ServiceClient(
         service="books",
-        base_url=lambda: neighbour.url,
+        base_url=lambda: other_service.url,
         token=token_of_two,
         timeouts=PATIENT,
         monotonic=clock.monotonic,
@@ -579,33 +615,33 @@ def signed_with(token: str, secret: str, clock: FixedClock) -> bool:
 
 @pytest.mark.parametrize("ask", [get, post, post_once])
 def test_after_a_401_a_call_is_signed_with_the_secret_of_now(
-    ask: Ask, neighbour: Neighbour, renewing: ServiceClient, secrets: list[str], clock: FixedClock
+    ask: Ask, other_service: ScriptedService, renewing: ServiceClient, secrets: list[str], clock: FixedClock
 ) -> None:
     """Also one that must not be repeated: what the authorizer refuses never reached the service."""
     secrets[1] = "n" * 64
-    neighbour.script = [UNAUTHENTICATED, Does(200, {"done": True})]
+    other_service.script = [UNAUTHENTICATED, Does(200, {"done": True})]
 
     assert ask(renewing) == Answered(200, {"done": True})
-    first, second = (asked.headers["authorization"] for asked in neighbour.asked)
+    first, second = (asked.headers["authorization"] for asked in other_service.asked)
     assert signed_with(first, SECRET, clock)
     assert signed_with(second, "n" * 64, clock)
 
 
 def test_a_renewed_token_is_used_from_then_on(
-    neighbour: Neighbour, renewing: ServiceClient, secrets: list[str]
+    other_service: ScriptedService, renewing: ServiceClient, secrets: list[str]
 ) -> None:
     secrets[1] = "n" * 64
-    neighbour.script = [UNAUTHENTICATED, Does()]
+    other_service.script = [UNAUTHENTICATED, Does()]
 
     for _ in range(3):
         post_once(renewing)
 
-    assert len(neighbour.asked) == 4
-    assert len({asked.headers["authorization"] for asked in neighbour.asked[1:]}) == 1
+    assert len(other_service.asked) == 4
+    assert len({asked.headers["authorization"] for asked in other_service.asked[1:]}) == 1
 
 
-def test_without_a_newer_secret_a_401_stays_one(neighbour: Neighbour, renewing: ServiceClient) -> None:
-    neighbour.script = [UNAUTHENTICATED]
+def test_without_a_newer_secret_a_401_stays_one(other_service: ScriptedService, renewing: ServiceClient) -> None:
+    other_service.script = [UNAUTHENTICATED]
 
     assert post_once(renewing) == Unavailable("books", "status 401")
-    assert len(neighbour.asked) == 1
+    assert len(other_service.asked) == 1

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter, ValidationError
 
-from library_common.refused_fields import what_is_wrong
+from library_common.field_messages import field_message
 from library_common.text import LanguageCode, Line, Prose, fold, words
 
 pytestmark = pytest.mark.unit
@@ -90,7 +90,7 @@ def test_a_language_is_nothing_else(value: str) -> None:
 def test_what_is_no_language_is_refused_in_words_and_documented_as_a_pattern() -> None:
     with pytest.raises(ValidationError) as refused:
         LANGUAGE.validate_python("french")
-    assert what_is_wrong(refused.value.errors()[0]) == "must be a language like fr: two or three letters"
+    assert field_message(refused.value.errors()[0]) == "must be a language code of two or three letters, like fr"
     assert LANGUAGE.json_schema()["pattern"] == "^[a-zA-Z]{2,3}$"
 
 

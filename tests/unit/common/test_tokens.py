@@ -263,7 +263,7 @@ def test_an_unknown_service_is_refused() -> None:
 def test_a_scope_beyond_what_the_service_may_claim_is_refused(scopes: set[str]) -> None:
     token = mint_service_token(SECRET, service="loans", scopes=frozenset(scopes), now=NOON)
 
-    assert refused(token) == "scope beyond what the service may claim"
+    assert refused(token) == "scope not granted to the service"
 
 
 def test_a_service_without_a_secret_is_refused() -> None:

@@ -1,7 +1,7 @@
 """Where the keys of a small library come from."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway_service.keyring import Keyring
@@ -10,41 +10,64 @@ from library_common.tokens import SigningKey, VerifiedToken
 SCOPES = frozenset({"users:read", "inventory:write"})
 
 
-class Told:
-    """A source whose answer is what a test says: remembered until it is asked anew."""
+def parameter(ring: object, scopes: frozenset[str] = SCOPES) -> str:
+    """A service's parameter, with its ring and its scopes."""
+    assert isinstance(ring, dict)
+    return json.dumps({"scopes": " ".join(sorted(scopes)), **ring})
 
-    def __init__(self, read: Callable[[], str], *, fresh: bool = True) -> None:
+
+class CachedSource[Value]:
+    """Implements `keyring.Source`: the value of `read`, cached until a fresh one is asked for.
+
+    always_fresh: as if the cache ended before each call. down: reading fails.
+    """
+
+    def __init__(self, read: Callable[[], Value], *, always_fresh: bool = True) -> None:
         self._read = read
         self._value = read()
-        self.fresh = fresh
-        self.asked_anew = 0
+        self._always_fresh = always_fresh
+        self.down = False
+        self.reads = 0
+        self.refreshes = 0
 
-    def get(self) -> str:
-        """fresh: as if the source were asked each time."""
-        return self._read() if self.fresh else self._value
-
-    def get_fresh(self, *, pause: float) -> str:
-        self.asked_anew += 1
-        self._value = self._read()
+    def get(self) -> Value:
+        if self._always_fresh or self.down:
+            self._fetch()
         return self._value
+
+    def get_fresh(self, *, pause: float) -> Value:
+        self.refreshes += 1
+        self._fetch()
+        return self._value
+
+    def _fetch(self) -> None:
+        self.reads += 1
+        if self.down:
+            raise ConnectionError("parameter store down")
+        self._value = self._read()
 
 
 @dataclass
 class Sources:
-    """The parameter and the secret as they are at the moment."""
+    """The parameters as they are at the moment."""
 
     key: SigningKey = field(default_factory=SigningKey.generate)
     jwks: str = ""
-    loans_secret: str = json.dumps({"current": "s" * 64})
+    services: dict[str, str] = field(default_factory=lambda: {"loans": parameter({"current": "s" * 64})})
 
     def __post_init__(self) -> None:
         self.jwks = self.key.public_jwks_json()
 
-    def keyring(self, *, fresh: bool = True) -> Keyring:
-        """A keyring on these; fresh=False: one that remembers what it has until it asks anew."""
+    def published(self, *, always_fresh: bool = True) -> CachedSource[str]:
+        return CachedSource(lambda: self.jwks, always_fresh=always_fresh)
+
+    def service_keys(self, *, always_fresh: bool = True) -> CachedSource[Mapping[str, str]]:
+        return CachedSource(lambda: dict(self.services), always_fresh=always_fresh)
+
+    def keyring(self, *, always_fresh: bool = True) -> Keyring:
+        """A keyring on these; always_fresh=False: one that caches what it has read."""
         return Keyring(
-            jwks=Told(lambda: self.jwks, fresh=fresh),
-            services={"loans": (Told(lambda: self.loans_secret, fresh=fresh), SCOPES)},
+            jwks=self.published(always_fresh=always_fresh), services=self.service_keys(always_fresh=always_fresh)
         )
 
 

@@ -5,12 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from gateway_service.keyring import LOOK_AGAIN_SECONDS, Keyring
+from gateway_service.keyring import REFRESH_PAUSE_SECONDS, Keyring
 from gateway_service.settings import GatewaySettings
 from library_common.tokens import SigningKey, TokenRefused, mint_access_token, mint_service_token
+from library_common.ttl_cache import TtlCache
 from tests.support.clock import NOON
 from tests.support.operator_log import OperatorLog
-from tests.unit.gateway.sources import SCOPES, Sources, Told
+from tests.unit.gateway.sources import SCOPES, Sources, parameter
 
 pytestmark = pytest.mark.unit
 
@@ -67,7 +68,7 @@ def test_a_service_may_sign_with_every_key_of_its_ring(sources: Sources, keyring
         {"current": two, "next": three, "previous": one, "rotated_at": "2026-12-21T12:00:00Z"},
         {"current": three, "next": four, "previous": two, "rotated_at": "2027-01-21T12:00:00Z"},
     ):
-        sources.loans_secret = json.dumps(stored)
+        sources.services["loans"] = parameter(stored)
         accepted.append(
             "".join(secret[0] for secret in (one, two, three, four) if accepts(keyring, signed_with(secret)))
         )
@@ -79,7 +80,7 @@ def test_a_service_may_sign_with_every_key_of_its_ring(sources: Sources, keyring
 
 
 def test_a_person_signed_for_with_a_key_never_published_before_is_let_in(sources: Sources) -> None:
-    keyring = sources.keyring(fresh=False)
+    keyring = sources.keyring(always_fresh=False)
     keyring.verifier(None)
     new = SigningKey.generate()
 
@@ -90,80 +91,113 @@ def test_a_person_signed_for_with_a_key_never_published_before_is_let_in(sources
 
 
 def test_a_service_that_signs_with_a_secret_never_announced_before_is_let_in(sources: Sources) -> None:
-    keyring = sources.keyring(fresh=False)
+    keyring = sources.keyring(always_fresh=False)
     keyring.verifier("loans")
 
-    sources.loans_secret = json.dumps({"current": "n" * 64})
+    sources.services["loans"] = parameter({"current": "n" * 64})
 
     assert accepts(keyring, signed_with("n" * 64))
 
 
+def test_a_service_that_was_deployed_after_the_keys_were_read_is_let_in(sources: Sources) -> None:
+    keyring = sources.keyring(always_fresh=False)
+    assert accepts(keyring, signed_with("s" * 64))
+    token = mint_service_token("f" * 64, service="fines", scopes=SCOPES, now=NOON)
+    assert not accepts(keyring, token)
+
+    sources.services["fines"] = parameter({"current": "f" * 64})
+
+    assert accepts(keyring, token)
+
+
+def test_unknown_services_make_it_read_the_keys_every_ten_seconds_at_most(sources: Sources) -> None:
+    now, reads = [1000.0], [0]
+
+    def read() -> dict[str, str]:
+        reads[0] += 1
+        return dict(sources.services)
+
+    services = TtlCache(read, seconds=60.0, monotonic=lambda: now[0])
+    keyring = Keyring(jwks=sources.published(), services=services, monotonic=lambda: now[0])
+    token = mint_service_token("f" * 64, service="fines", scopes=SCOPES, now=NOON)
+    for _ in range(5):
+        assert not accepts(keyring, token)
+    assert reads == [2], "when it was first needed, and once for the service that was not there"
+
+    sources.services["fines"] = parameter({"current": "f" * 64})
+    now[0] += REFRESH_PAUSE_SECONDS - 0.1
+    assert not accepts(keyring, token)
+    now[0] += 0.1
+    assert accepts(keyring, token)
+    assert reads == [3]
+
+
+def test_a_service_that_was_removed_is_refused(sources: Sources, keyring: Keyring) -> None:
+    assert accepts(keyring, signed_with("s" * 64))
+
+    del sources.services["loans"]
+
+    assert not accepts(keyring, signed_with("s" * 64))
+
+
+def test_a_service_claims_no_more_than_the_scopes_beside_its_ring(sources: Sources, keyring: Keyring) -> None:
+    sources.services["loans"] = parameter({"current": "s" * 64}, frozenset({"users:read"}))
+
+    def claiming(*scopes: str) -> str:
+        return mint_service_token("s" * 64, service="loans", scopes=frozenset(scopes), now=NOON)
+
+    assert accepts(keyring, claiming("users:read"))
+    assert not accepts(keyring, claiming("users:read", "inventory:write"))
+
+
 def test_only_the_keys_that_might_help_are_fetched_again(sources: Sources) -> None:
-    jwks, loans = Told(lambda: sources.jwks, fresh=False), Told(lambda: sources.loans_secret, fresh=False)
-    keyring = Keyring(jwks=jwks, services={"loans": (loans, SCOPES)})
+    jwks, services = sources.published(always_fresh=False), sources.service_keys(always_fresh=False)
+    keyring = Keyring(jwks=jwks, services=services)
 
     assert not accepts(keyring, signed_by(SigningKey.generate()))
-    assert (jwks.asked_anew, loans.asked_anew) == (1, 0)
+    assert (jwks.refreshes, services.refreshes) == (1, 0)
     assert not accepts(keyring, signed_with("x" * 64))
-    assert (jwks.asked_anew, loans.asked_anew) == (1, 1)
+    assert (jwks.refreshes, services.refreshes) == (1, 1)
 
 
 def test_what_no_newer_key_could_change_fetches_nothing(sources: Sources) -> None:
-    jwks, loans = Told(lambda: sources.jwks, fresh=False), Told(lambda: sources.loans_secret, fresh=False)
-    keyring = Keyring(jwks=jwks, services={"loans": (loans, SCOPES)})
+    jwks, services = sources.published(always_fresh=False), sources.service_keys(always_fresh=False)
+    keyring = Keyring(jwks=jwks, services=services)
     impostor = SigningKey(sources.key.kid, SigningKey.generate().private_jwk())
     for token in (
         "abc",
         signed_by(impostor),
         mint_access_token(sources.key, subject="U", role="patron", now=NOON - timedelta(hours=1)),
         mint_service_token("s" * 64, service="loans", scopes=frozenset({"users:write"}), now=NOON),
-        mint_service_token("s" * 64, service="nobody", scopes=frozenset(), now=NOON),
     ):
         assert not accepts(keyring, token)
 
-    assert (jwks.asked_anew, loans.asked_anew) == (0, 0)
+    assert (jwks.refreshes, services.refreshes) == (0, 0)
 
 
 def test_keys_that_cannot_be_fetched_again_refuse_the_token_and_no_other(sources: Sources) -> None:
-    def read() -> str:
-        if down:
-            raise ConnectionError("parameter store down")
-        return sources.jwks
-
-    down = False
-    keyring = Keyring(jwks=Told(read, fresh=False), services={})
-    down = True
+    jwks, services = sources.published(always_fresh=False), sources.service_keys(always_fresh=False)
+    keyring = Keyring(
+        jwks=TtlCache(jwks.get, seconds=60, grace=60), services=TtlCache(services.get, seconds=60, grace=60)
+    )
+    assert accepts(keyring, signed_by(sources.key))
+    assert accepts(keyring, signed_with("s" * 64))
+    jwks.down = services.down = True
 
     assert not accepts(keyring, signed_by(SigningKey.generate()))
+    assert not accepts(keyring, signed_with("x" * 64))
     assert accepts(keyring, signed_by(sources.key))
+    assert accepts(keyring, signed_with("s" * 64))
 
 
 @pytest.mark.parametrize("stored", [{}, {"current": ""}, {"current": None}, {"previous": ""}])
-def test_an_empty_secret_lets_nobody_in(sources: Sources, keyring: Keyring, stored: dict[str, str | None]) -> None:
-    sources.loans_secret = json.dumps(stored)
+def test_an_empty_ring_lets_nobody_in(sources: Sources, keyring: Keyring, stored: dict[str, str | None]) -> None:
+    sources.services["loans"] = parameter(stored)
 
     assert not accepts(keyring, signed_with("s" * 64))
 
 
-# -- secrets that are no good -----------------------------------------------------------------------
-
-
-class Broken:
-    """A source that can be read when it is up."""
-
-    def __init__(self, value: str = "") -> None:
-        self.value = value
-        self.up = False
-        self.asked = 0
-
-    def get(self) -> str:
-        self.asked += 1
-        if not self.up:
-            raise ConnectionError(f"no {self.value}")
-        return self.value
-
-    def get_fresh(self, *, pause: float) -> str:
-        return self.get()
+# -- keys that cannot be read -----------------------------------------------------------------------
 
 
 MALFORMED = [
@@ -173,63 +207,60 @@ MALFORMED = [
     "[]",
     '"hunter2"',
     "[" * 100_000,
-    json.dumps({"current": "s" * 64, "rotated_at": "hunter2"}),
-    json.dumps({"current": "s" * 64, "rotated_at": 5}),
+    parameter({"current": "s" * 64, "rotated_at": "hunter2"}),
+    parameter({"current": "s" * 64, "rotated_at": 5}),
 ]
 
 
 @pytest.mark.parametrize("stored", MALFORMED, ids=range(len(MALFORMED)))
-def test_a_malformed_secret_refuses_its_service_and_nobody_else(
-    sources: Sources, log: OperatorLog, capsys: pytest.CaptureFixture[str], stored: str
+def test_a_malformed_parameter_refuses_its_service_and_nobody_else(
+    sources: Sources, keyring: Keyring, log: OperatorLog, capsys: pytest.CaptureFixture[str], stored: str
 ) -> None:
-    users, loans = Told(lambda: stored, fresh=False), Told(lambda: sources.loans_secret)
-    keyring = Keyring(jwks=Told(lambda: sources.jwks), services={"users": (users, SCOPES), "loans": (loans, SCOPES)})
+    sources.services["users"] = stored
 
     assert accepts(keyring, signed_by(sources.key))
     assert accepts(keyring, signed_with("s" * 64))
     for guess in ("s" * 64, "hunter2".ljust(64)):
         assert not accepts(keyring, mint_service_token(guess, service="users", scopes=SCOPES, now=NOON))
 
-    assert [line["secret_of"] for line in log.lines] == ["users"], "once, while nothing changes"
+    assert [line["key_of"] for line in log.lines] == ["users"], "once, while nothing changes"
     said = log.text + capsys.readouterr().out
     assert said.count('"KeysUnread":[1.0]') == 1
     assert "hunter2" not in said
 
 
-def test_a_malformed_secret_that_was_put_right_is_looked_for_by_its_first_token(sources: Sources) -> None:
-    sources.loans_secret = "{"
-    keyring = sources.keyring(fresh=False)
+def test_a_malformed_parameter_that_was_put_right_is_read_for_its_first_token(sources: Sources) -> None:
+    sources.services["loans"] = "{"
+    keyring = sources.keyring(always_fresh=False)
     assert accepts(keyring, signed_by(sources.key))
 
-    sources.loans_secret = json.dumps({"current": "n" * 64})
+    sources.services["loans"] = parameter({"current": "n" * 64})
 
     assert accepts(keyring, signed_with("n" * 64))
 
 
-def test_an_unreadable_secret_refuses_its_service_and_nobody_else_and_is_tried_again(
+def test_keys_that_cannot_be_read_refuse_every_service_and_no_person_and_are_tried_again(
     sources: Sources, log: OperatorLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    secret = "hunter2".ljust(64, "!")
-    now, loans = [1000.0], Broken(json.dumps({"current": secret}))
-    keyring = Keyring(jwks=Told(lambda: sources.jwks), services={"loans": (loans, SCOPES)}, monotonic=lambda: now[0])
-    token = signed_with(secret)
+    now, services = [1000.0], sources.service_keys()
+    services.down = True
+    keyring = Keyring(jwks=sources.published(), services=services, monotonic=lambda: now[0])
 
     for _ in range(3):
         assert accepts(keyring, signed_by(sources.key))
-        assert not accepts(keyring, token)
-    assert loans.asked == 1, "each try may be seconds of somebody else's request"
+        assert not accepts(keyring, signed_with("s" * 64))
+    assert services.reads == 1, "each try may take seconds of a request"
     said = log.text + capsys.readouterr().out
-    assert [line["secret_of"] for line in log.lines] == ["loans"]
+    assert [line["message"] for line in log.lines] == ["service keys cannot be read"]
     assert said.count('"KeysUnread":[1.0]') == 1
-    assert "hunter2" not in said
 
-    now[0] += LOOK_AGAIN_SECONDS
-    assert not accepts(keyring, token)
-    assert loans.asked == 2
+    now[0] += REFRESH_PAUSE_SECONDS
+    assert not accepts(keyring, signed_with("s" * 64))
+    assert services.reads == 2
 
-    loans.up = True
-    now[0] += LOOK_AGAIN_SECONDS
-    assert accepts(keyring, token)
+    services.down = False
+    now[0] += REFRESH_PAUSE_SECONDS
+    assert accepts(keyring, signed_with("s" * 64))
 
 
 @pytest.mark.parametrize("stored", ["", "[]", "{"])
@@ -241,8 +272,10 @@ def test_without_the_published_keys_no_persons_token_is_checked(sources: Sources
         accepts(keyring, signed_by(sources.key))
     assert accepts(keyring, signed_with("s" * 64)), "services sign with keys of their own"
 
+    jwks = sources.published()
+    jwks.down = True
     with pytest.raises(ConnectionError):
-        accepts(Keyring(jwks=Broken(), services={}), signed_by(sources.key))
+        accepts(Keyring(jwks=jwks, services=sources.service_keys()), signed_by(sources.key))
 
 
 def test_before_there_is_a_signing_key_services_are_known_already(sources: Sources, keyring: Keyring) -> None:
@@ -252,25 +285,23 @@ def test_before_there_is_a_signing_key_services_are_known_already(sources: Sourc
     assert accepts(keyring, signed_with("s" * 64))
 
 
-def test_nobodys_token_makes_it_read_anybody_elses_keys(sources: Sources) -> None:
-    """A cold start waits for no secret that it does not need, and one that cannot be read is only its service's."""
-    jwks, loans, users = Broken(sources.jwks), Broken(sources.loans_secret), Broken()
-    jwks.up = loans.up = True
-    keyring = Keyring(jwks=jwks, services={"loans": (loans, SCOPES), "users": (users, SCOPES)})
+def test_a_persons_token_makes_it_read_no_services_key_and_the_other_way_round(sources: Sources) -> None:
+    """A cold start waits for nothing that it does not need."""
+    for token, reads in ((signed_by(sources.key), (1, 0)), (signed_with("s" * 64), (0, 1))):
+        jwks, services = sources.published(), sources.service_keys()
 
-    assert accepts(keyring, signed_by(sources.key))
-    assert (jwks.asked, loans.asked, users.asked) == (1, 0, 0)
-    assert accepts(keyring, signed_with("s" * 64))
-    assert (jwks.asked, loans.asked, users.asked) == (1, 1, 0)
+        assert accepts(Keyring(jwks=jwks, services=services), token)
+
+        assert (jwks.reads, services.reads) == reads
 
 
 def test_nothing_is_fetched_before_the_first_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch() -> None:
+        pytest.fail("the parameter store was asked")
+
+    monkeypatch.setattr("library_common.aws.ssm", fetch)
     monkeypatch.setenv("TABLE_NAME", "gateway")
-    monkeypatch.setenv("VERIFICATION_KEYS_PARAMETER", "/library/keys")
-    monkeypatch.setenv(
-        "SERVICE_IDENTITIES", '{"loans": {"secret_arn": "arn:1", "scopes": "users:read inventory:write"}}'
-    )
+    monkeypatch.setenv("VERIFICATION_KEYS_PARAMETER", "/library/token-verification-keys")
+    monkeypatch.setenv("SERVICE_KEYS_PATH", "/library/keys/services")
 
-    keyring = Keyring.from_settings(GatewaySettings())
-
-    assert {name: scopes for name, (_, scopes) in keyring.services.items()} == {"loans": SCOPES}
+    Keyring.from_settings(GatewaySettings())

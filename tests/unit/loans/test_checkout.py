@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from loans_service.application.checkout import CheckoutRequest, IdempotencyMismatch
-from loans_service.application.ports import ShelfUnavailable, ShelfUnknown
+from library_common.problems import IdempotencyKeyReused
+from loans_service.application.checkout import CheckoutRequest
+from loans_service.application.ports import BooksOutcomeUnknown, BooksUnavailable
 from loans_service.domain import errors
-from loans_service.domain.loan import LEASE, PATIENCE, Condition, LoanStatus, Member
+from loans_service.domain.loan import GIVE_UP_AFTER, LEASE, Condition, LoanStatus, Member
 from tests.fakes.lending import Library
 from tests.support.clock import NOON
 
@@ -21,7 +22,7 @@ def test_lends_a_copy_until_the_end_of_the_fourteenth_day(library: Library) -> N
 
     assert loan.status is LoanStatus.ACTIVE
     assert loan.due_at.isoformat() == "2026-12-05T23:59:59+00:00"
-    assert loan.barcode in library.shelf.copies[book]
+    assert loan.barcode in library.books.copies[book]
     assert [e.type for e in library.loans.published] == ["LoanCreated"]
     library.assert_nothing_left_behind()
 
@@ -57,7 +58,7 @@ def test_nobody_borrows_beyond_the_limit_of_their_role(library: Library, role: s
         library.lend(member, book)
 
     assert refused.value.code == "loan_limit_reached"
-    assert library.shelf.available(book) == 1
+    assert library.books.available(book) == 1
 
 
 def test_every_refusing_rule_is_named(library: Library) -> None:
@@ -93,12 +94,12 @@ def test_users_down_means_nothing_was_done(library: Library) -> None:
         library.lend(member, book)
 
     assert library.loans.loans == {}
-    assert library.shelf.calls == []
+    assert library.books.calls == []
 
 
 def test_books_down_means_nothing_is_left(library: Library) -> None:
     member, book = library.member(), library.title()
-    library.shelf.failures.append((ShelfUnavailable("down"), False))
+    library.books.failures.append((BooksUnavailable("down"), False))
 
     with pytest.raises(errors.DependencyUnavailable):
         library.lend(member, book)
@@ -109,7 +110,7 @@ def test_books_down_means_nothing_is_left(library: Library) -> None:
 
 def test_the_same_key_works_again_after_books_was_down(library: Library) -> None:
     member, book = library.member(), library.title()
-    library.shelf.failures.append((ShelfUnavailable("down"), False))
+    library.books.failures.append((BooksUnavailable("down"), False))
     with pytest.raises(errors.DependencyUnavailable):
         library.lend(member, book, key="k")
 
@@ -120,14 +121,14 @@ def test_the_same_key_works_again_after_books_was_down(library: Library) -> None
 @pytest.mark.parametrize("copy_was_taken", [True, False])
 def test_an_unknown_outcome_is_finished_by_the_recovery(library: Library, copy_was_taken: bool) -> None:
     member, book = library.member(), library.title()
-    library.shelf.failures.append((ShelfUnknown("timeout"), copy_was_taken))
+    library.books.failures.append((BooksOutcomeUnknown("timeout"), copy_was_taken))
     with pytest.raises(errors.CheckoutUnresolved):
         library.lend(member, book)
     (pending,) = library.loans.loans.values()
     assert pending.status is LoanStatus.PENDING
 
     library.clock.advance(LEASE)
-    assert library.recovering.recover(pending.id, attempt=0)
+    assert library.recovery.recover(pending.id, attempt=0)
 
     assert library.loans.loans[pending.id].status is LoanStatus.ACTIVE
     library.assert_nothing_left_behind()
@@ -136,31 +137,31 @@ def test_an_unknown_outcome_is_finished_by_the_recovery(library: Library, copy_w
 @pytest.mark.parametrize("copy_was_taken", [True, False])
 def test_an_unknown_outcome_is_undone_when_the_member_has_long_left(library: Library, copy_was_taken: bool) -> None:
     member, book = library.member(), library.title()
-    library.shelf.failures.append((ShelfUnknown("timeout"), copy_was_taken))
+    library.books.failures.append((BooksOutcomeUnknown("timeout"), copy_was_taken))
     with pytest.raises(errors.CheckoutUnresolved):
         library.lend(member, book)
     (pending,) = library.loans.loans.values()
 
-    library.clock.advance(PATIENCE + timedelta(seconds=1))
-    assert library.recovering.recover(pending.id, attempt=0)
+    library.clock.advance(GIVE_UP_AFTER + timedelta(seconds=1))
+    assert library.recovery.recover(pending.id, attempt=0)
 
     assert library.loans.loans[pending.id].status is LoanStatus.CANCELLED
-    assert pending.id in library.shelf.tombstones, "a late reserve must find the tombstone"
-    assert library.shelf.available(book) == 1
+    assert pending.id in library.books.tombstones, "a late reserve must find the tombstone"
+    assert library.books.available(book) == 1
     library.assert_nothing_left_behind()
 
 
 def test_the_recovery_leaves_a_running_checkout_alone(library: Library) -> None:
     member, book = library.member(), library.title()
-    library.shelf.failures.append((ShelfUnknown("timeout"), False))
+    library.books.failures.append((BooksOutcomeUnknown("timeout"), False))
     with pytest.raises(errors.CheckoutUnresolved):
         library.lend(member, book)
     (pending,) = library.loans.loans.values()
-    calls = len(library.shelf.calls)
+    calls = len(library.books.calls)
 
-    assert not library.recovering.recover(pending.id, attempt=0)
+    assert not library.recovery.recover(pending.id, attempt=0)
 
-    assert len(library.shelf.calls) == calls
+    assert len(library.books.calls) == calls
     assert library.recoveries.queued == [(pending.id, LEASE.seconds + 1, 0)]
 
 
@@ -168,8 +169,8 @@ def test_a_repeat_with_the_same_key_is_the_same_loan_and_the_same_answer(library
     member, book = library.member(), library.title(copies=2)
     first = library.check_out(member, book, key="k")
 
-    library.renewing.extend(first.loan)
-    library.returning.give_back(library.history.one(first.loan.id), condition=Condition.GOOD)
+    library.renewal.renew(first.loan)
+    library.returns.return_copy(library.history.one(first.loan.id), condition=Condition.GOOD)
     again = library.check_out(member, book, key="k")
 
     assert again.replayed
@@ -182,7 +183,7 @@ def test_a_key_with_another_request_is_refused(library: Library) -> None:
     member, book = library.member(), library.title(copies=2)
     library.lend(member, book, key="k")
 
-    with pytest.raises(IdempotencyMismatch):
+    with pytest.raises(IdempotencyKeyReused):
         library.checkout.lend(CheckoutRequest(user_id=member.id, book_id=book, key="k", digest="other"))
 
 
@@ -196,7 +197,7 @@ def test_a_refusal_is_repeated_for_the_same_key(library: Library) -> None:
 
 def test_a_repeat_waits_for_the_first_and_then_says_it_is_still_running(library: Library) -> None:
     member, book = library.member(), library.title()
-    library.shelf.failures.append((ShelfUnknown("timeout"), True))
+    library.books.failures.append((BooksOutcomeUnknown("timeout"), True))
     with pytest.raises(errors.CheckoutUnresolved):
         library.lend(member, book, key="k")
 
@@ -206,7 +207,7 @@ def test_a_repeat_waits_for_the_first_and_then_says_it_is_still_running(library:
 
 def test_a_repeat_takes_over_once_the_first_is_gone(library: Library) -> None:
     member, book = library.member(), library.title()
-    library.shelf.failures.append((ShelfUnknown("timeout"), True))
+    library.books.failures.append((BooksOutcomeUnknown("timeout"), True))
     with pytest.raises(errors.CheckoutUnresolved):
         library.lend(member, book, key="k")
     library.clock.advance(LEASE)
@@ -232,12 +233,12 @@ def test_a_member_may_have_two_copies_of_one_title(library: Library) -> None:
 
     first, second = library.lend(member, book), library.lend(member, book)
 
-    assert {first.barcode, second.barcode} == set(library.shelf.copies[book])
+    assert {first.barcode, second.barcode} == set(library.books.copies[book])
 
 
 def test_one_very_copy_is_lent_by_its_barcode(library: Library) -> None:
     member, book = library.member(), library.title(copies=3)
-    wanted = list(library.shelf.copies[book])[1]
+    wanted = list(library.books.copies[book])[1]
 
     loan = library.checkout.lend(CheckoutRequest(user_id=member.id, barcode=wanted)).loan
 
@@ -250,5 +251,5 @@ def test_a_key_of_yesterday_does_not_pass_an_old_loan_for_a_new_one(library: Lib
     library.lend(member, book, key="k")
     library.clock.advance(timedelta(hours=24, seconds=1))
 
-    with pytest.raises(IdempotencyMismatch):
+    with pytest.raises(IdempotencyKeyReused):
         library.lend(member, book, key="k")

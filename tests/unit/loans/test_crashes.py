@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from loans_service.application.ports import ShelfUnavailable, ShelfUnknown
+from loans_service.application.ports import BooksOutcomeUnknown, BooksUnavailable
 from loans_service.domain import errors
-from loans_service.domain.loan import LEASE, PATIENCE, Condition, Loan, LoanStatus, Member
+from loans_service.domain.loan import GIVE_UP_AFTER, LEASE, Condition, Loan, LoanStatus, Member
 from tests.fakes.lending import Library
 from tests.support.mortality import Mortal, Mortality, ProcessDied
 
@@ -29,7 +29,7 @@ def mortal_process(library: Library, mortality: Mortality) -> Library:
         clock=library.clock,
         members=Mortal(library.members, mortality, "members"),  # type: ignore[arg-type]  # stands in for all ports
         loans=Mortal(library.loans, mortality, "loans"),  # type: ignore[arg-type]
-        shelf=Mortal(library.shelf, mortality, "shelf"),  # type: ignore[arg-type]
+        books=Mortal(library.books, mortality, "books"),  # type: ignore[arg-type]
         policies=Mortal(library.policies, mortality, "policies"),  # type: ignore[arg-type]
         recoveries=Mortal(library.recoveries, mortality, "recoveries"),  # type: ignore[arg-type]
     )
@@ -69,19 +69,19 @@ def no_copy() -> World:
 
 def books_down() -> World:
     world = World()
-    world.library.shelf.failures.append((ShelfUnavailable("down"), False))
+    world.library.books.failures.append((BooksUnavailable("down"), False))
     return world
 
 
 def answer_lost() -> World:
     world = World()
-    world.library.shelf.failures.append((ShelfUnknown("timeout"), True))
+    world.library.books.failures.append((BooksOutcomeUnknown("timeout"), True))
     return world
 
 
 def request_lost() -> World:
     world = World()
-    world.library.shelf.failures.append((ShelfUnknown("timeout"), False))
+    world.library.books.failures.append((BooksOutcomeUnknown("timeout"), False))
     return world
 
 
@@ -106,39 +106,39 @@ def recovering(world: World, process: Library) -> None:
     """So is the recovery."""
     loan = leave_half_done(world)
     world.library.clock.advance(LEASE)
-    process.recovering.recover(loan.id, attempt=0)
+    process.recovery.recover(loan.id, attempt=0)
 
 
 def recovering_while_books_is_down(world: World, process: Library) -> None:
     loan = leave_half_done(world)
     world.library.clock.advance(LEASE)
-    world.library.shelf.failures.append((ShelfUnavailable("down"), False))
-    process.recovering.recover(loan.id, attempt=0)
+    world.library.books.failures.append((BooksUnavailable("down"), False))
+    process.recovery.recover(loan.id, attempt=0)
 
 
 def undoing(world: World, process: Library) -> None:
     """And the recovery of what nobody waits for any more."""
     loan = leave_half_done(world)
-    world.library.clock.advance(PATIENCE + SECOND)
-    process.recovering.recover(loan.id, attempt=0)
+    world.library.clock.advance(GIVE_UP_AFTER + SECOND)
+    process.recovery.recover(loan.id, attempt=0)
 
 
 def undoing_while_books_is_down(world: World, process: Library) -> None:
     loan = leave_half_done(world)
-    world.library.clock.advance(PATIENCE + SECOND)
-    world.library.shelf.failures += [(ShelfUnavailable("down"), False)] * 2
-    process.recovering.recover(loan.id, attempt=0)
+    world.library.clock.advance(GIVE_UP_AFTER + SECOND)
+    world.library.books.failures += [(BooksUnavailable("down"), False)] * 2
+    process.recovery.recover(loan.id, attempt=0)
 
 
 def returning(world: World, process: Library) -> None:
     loan = world.check_out(world.library)
-    process.returning.give_back(loan, condition=Condition.DAMAGED)
+    process.returns.return_copy(loan, condition=Condition.DAMAGED)
 
 
 def returning_while_books_is_down(world: World, process: Library) -> None:
     loan = world.check_out(world.library)
-    world.library.shelf.failures.append((ShelfUnavailable("down"), False))
-    process.returning.give_back(loan, condition=Condition.DAMAGED)
+    world.library.books.failures.append((BooksUnavailable("down"), False))
+    process.returns.return_copy(loan, condition=Condition.DAMAGED)
 
 
 def leave_half_done(world: World) -> Loan:
@@ -198,11 +198,11 @@ def die(world: World, act: Act, mortality: Mortality) -> None:
 def heal(world: World, *, recoveries: int = 1, after: timedelta = LEASE) -> None:
     """The lease passes and the messages arrive, each as often as queues may deliver it."""
     library = world.library
-    library.shelf.failures.clear()
+    library.books.failures.clear()
     library.clock.advance(after)
     for loan_id in list(library.loans.loans):
         for _ in range(recoveries):
-            assert library.recovering.recover(loan_id, attempt=0)
+            assert library.recovery.recover(loan_id, attempt=0)
 
 
 # -- what must hold afterwards --------------------------------------------------------------------
@@ -210,7 +210,7 @@ def heal(world: World, *, recoveries: int = 1, after: timedelta = LEASE) -> None
 
 @pytest.mark.parametrize(("circumstance", "act", "mortality"), deaths([*CHECKOUTS, *RETURNS]))
 @pytest.mark.parametrize("recoveries", [1, 2])
-@pytest.mark.parametrize("later", [LEASE, PATIENCE + SECOND], ids=["at once", "long after"])
+@pytest.mark.parametrize("later", [LEASE, GIVE_UP_AFTER + SECOND], ids=["at once", "long after"])
 def test_the_recovery_leaves_nothing_behind(
     circumstance: Circumstance, act: Act, mortality: Mortality, recoveries: int, later: timedelta
 ) -> None:
@@ -223,13 +223,13 @@ def test_the_recovery_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize(("circumstance", "act", "mortality"), deaths(CHECKOUTS))
-@pytest.mark.parametrize("later", [LEASE, PATIENCE + SECOND], ids=["at once", "long after"])
+@pytest.mark.parametrize("later", [LEASE, GIVE_UP_AFTER + SECOND], ids=["at once", "long after"])
 def test_the_client_repeating_its_key_leaves_nothing_behind_either(
     circumstance: Circumstance, act: Act, mortality: Mortality, later: timedelta
 ) -> None:
     world = circumstance()
     die(world, act, mortality)
-    world.library.shelf.failures.clear()
+    world.library.books.failures.clear()
     world.library.clock.advance(later)
 
     outcomes = set()
@@ -240,7 +240,7 @@ def test_the_client_repeating_its_key_leaves_nothing_behind_either(
             outcomes.add(refusal.code)
 
     assert len(outcomes) == 1, "the same key has one answer"
-    if world.loan is not None and world.loan.settling:
+    if world.loan is not None and world.loan.release_pending:
         # What died was undoing it, so it is undone; only its end was not written down.
         assert world.loan.status is LoanStatus.CANCELLED
         heal(world)
@@ -266,14 +266,14 @@ def test_client_and_recovery_together_leave_nothing_behind(
 def test_a_repeated_return_leaves_nothing_behind(circumstance: Circumstance, act: Act, mortality: Mortality) -> None:
     world = circumstance()
     die(world, act, mortality)
-    world.library.shelf.failures.clear()
+    world.library.books.failures.clear()
     assert world.loan is not None
 
-    done = world.library.returning.give_back(world.loan, condition=Condition.DAMAGED)
+    done = world.library.returns.return_copy(world.loan, condition=Condition.DAMAGED)
 
-    assert (done.status, done.settling) == (LoanStatus.RETURNED, False)
+    assert (done.status, done.release_pending) == (LoanStatus.RETURNED, False)
     world.library.assert_nothing_left_behind()
-    assert world.library.shelf.damaged == {done.barcode}
+    assert world.library.books.damaged == {done.barcode}
     assert [event.type for event in world.library.loans.published] == ["LoanCreated", "LoanReturned"]
 
 
@@ -293,8 +293,8 @@ def test_the_matrix_covers_every_step_of_the_saga() -> None:
         "loans.withdraw",
         "loans.close",
         "loans.give_back_place",
-        "loans.settled",
-        "shelf.take",
-        "shelf.give_back",
+        "loans.mark_released",
+        "books.reserve",
+        "books.release",
         "recoveries.look_again",
     }

@@ -7,7 +7,7 @@ import pytest
 
 from library_common.ids import new_id
 from loans_service import erasure
-from loans_service.application.erasing import Erased
+from loans_service.application.account_erasure import ErasureResult
 from loans_service.domain.loan import Condition, Member
 from tests.fakes.lending import Library
 from tests.fakes.sqs import SqsInMemory, batch, failed, in_place_of_sqs, message, queue
@@ -37,14 +37,14 @@ def event(user_id: object, **more: Any) -> dict[str, Any]:
 
 
 def deliver(library: Library, *bodies: str) -> list[str]:
-    consumer = erasure.consumer(lambda: library.erasing, queue(), library.clock.monotonic)
+    consumer = erasure.consumer(lambda: library.account_erasure, queue(), library.clock.monotonic)
     records = [{**message(json.loads(body)), "messageId": f"m{n}"} for n, body in enumerate(bodies, 1)]
     return failed(consumer(batch(*records), None))
 
 
 def reader(library: Library) -> Member:
     member = library.member()
-    library.returning.give_back(library.lend(member, library.title()), condition=Condition.GOOD)
+    library.returns.return_copy(library.lend(member, library.title()), condition=Condition.GOOD)
     return member
 
 
@@ -52,15 +52,15 @@ def naming(library: Library, member: Member) -> int:
     return sum(loan.user_id == member.id for loan in library.loans.loans.values())
 
 
-def test_a_member_who_was_erased_is_forgotten(library: Library, log: OperatorLog) -> None:
+def test_a_member_who_was_erased_is_anonymised(library: Library, log: OperatorLog) -> None:
     member = reader(library)
 
     assert deliver(library, delivery(event(member.id), "library.users")) == []
 
     assert naming(library, member) == 0
     (line,) = log.invocations
-    assert (line["route"], line["status"], line["correlation_id"]) == ("erasures", "member forgotten", "desk-7")
-    assert (line["forgotten"], line["still_open"], line["failed"]) == ("1", "0", "0")
+    assert (line["route"], line["status"], line["correlation_id"]) == ("erasures", "member erased", "desk-7")
+    assert (line["anonymised"], line["still_open"], line["failed"]) == ("1", "0", "0")
     assert member.id not in log.text
 
 
@@ -93,7 +93,7 @@ def test_nobody_but_users_erases_anybody(library: Library, sqs: SqsInMemory, sou
     assert deliver(library, delivery(event(member.id), source)) == []
 
     assert naming(library, member) == 1
-    assert sqs.reasons == ["it comes from another service than such events do"]
+    assert sqs.reasons == ["MemberErased is accepted from users only"]
 
 
 @pytest.mark.parametrize("data", [{}, {"user_id": None}, {"user_id": "x"}, {"user_id": 7}, {"user_id": "U" * 26}])
@@ -110,13 +110,13 @@ def test_who_has_no_id_is_set_aside_and_holds_up_nobody(
     assert naming(library, member) == 0
 
 
-@pytest.mark.parametrize("left", [Erased(forgotten=7, timed_out=True), Erased(forgotten=7, failed=1)])
+@pytest.mark.parametrize("left", [ErasureResult(anonymised=7, timed_out=True), ErasureResult(anonymised=7, failed=1)])
 def test_what_is_left_brings_the_message_again(
-    library: Library, monkeypatch: pytest.MonkeyPatch, log: OperatorLog, sqs: SqsInMemory, left: Erased
+    library: Library, monkeypatch: pytest.MonkeyPatch, log: OperatorLog, sqs: SqsInMemory, left: ErasureResult
 ) -> None:
-    monkeypatch.setattr(library.erasing, "erase", lambda *_, **__: left)
+    monkeypatch.setattr(library.account_erasure, "erase", lambda *_, **__: left)
 
     assert deliver(library, delivery(event(new_id()), "library.users")) == ["m1"]
 
-    assert [(line["status"], line["forgotten"]) for line in log.invocations] == [("failed", "7")]
+    assert [(line["status"], line["anonymised"]) for line in log.invocations] == [("failed", "7")]
     assert sqs.set_aside == []

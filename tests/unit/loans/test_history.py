@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from library_common.ids import derived_id
-from loans_service.application.history import Position, Shown
-from loans_service.application.ports import ShelfUnknown
+from loans_service.application.history import Position, StatusFilter
+from loans_service.application.ports import BooksOutcomeUnknown
 from loans_service.domain import errors
 from loans_service.domain.loan import LEASE, Account, Condition, Loan, LoanStatus
 from tests.fakes.lending import Library
@@ -72,7 +72,7 @@ def put(library: Library, loans: Sequence[Loan]) -> None:
     library.loans.accounts = {MEMBER: Account(open={loan.id: loan.due_at for loan in loans if loan.is_open})}
 
 
-def all_pages(library: Library, shown: Shown | None, limit: int) -> list[Loan]:
+def all_pages(library: Library, shown: StatusFilter | None, limit: int) -> list[Loan]:
     listed: list[Loan] = []
     position: Position | None = None
     for _ in range(1000):
@@ -92,18 +92,18 @@ LIVES = st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=25)
 """When each loan was issued (days ago; several on the same day) and whether it is back."""
 
 
-@given(lives=LIVES, limit=st.integers(1, 8), shown=st.sampled_from([None, *Shown]))
+@given(lives=LIVES, limit=st.integers(1, 8), shown=st.sampled_from([None, *StatusFilter]))
 def test_every_loan_is_listed_exactly_once_newest_first(
-    lives: list[tuple[int, bool]], limit: int, shown: Shown | None
+    lives: list[tuple[int, bool]], limit: int, shown: StatusFilter | None
 ) -> None:
     library = Library()
     loans = [an_issued_loan(n, NOON - ago * DAY, returned=back) for n, (ago, back) in enumerate(lives)]
     put(library, loans)
     wanted = {
         None: loans,
-        Shown.ACTIVE: [loan for loan in loans if loan.is_open],
-        Shown.OVERDUE: [loan for loan in loans if loan.is_open and loan.due_at < NOON],
-        Shown.RETURNED: [loan for loan in loans if not loan.is_open],
+        StatusFilter.ACTIVE: [loan for loan in loans if loan.is_open],
+        StatusFilter.OVERDUE: [loan for loan in loans if loan.is_open and loan.due_at < NOON],
+        StatusFilter.RETURNED: [loan for loan in loans if not loan.is_open],
     }[shown]
 
     assert [loan.id for loan in all_pages(library, shown, limit)] == in_order(wanted)
@@ -143,7 +143,7 @@ def test_who_lends_and_looks_sees_the_loan_at_once(library: Library, lagging: La
     new = library.lend(member, library.title())
     lagging.hidden = {new.id}
 
-    for shown in (None, Shown.ACTIVE):
+    for shown in (None, StatusFilter.ACTIVE):
         assert library.history.of_member(member.id, shown, 20, None) == ([new, old], None)
 
 
@@ -153,15 +153,15 @@ def test_a_page_of_returned_loans_may_be_short_but_the_next_ones_hold_the_rest(
     loans = [an_issued_loan(n, NOON - n * timedelta(minutes=1), returned=n == 49) for n in range(50)]
     put(library, loans)
 
-    page, position = library.history.of_member(MEMBER, Shown.RETURNED, 1, None)
+    page, position = library.history.of_member(MEMBER, StatusFilter.RETURNED, 1, None)
 
     assert (page, position is None) == ([], False)
     assert lagging.index_reads <= 10, "one request reads no more than so much"
-    assert [loan.id for loan in all_pages(library, Shown.RETURNED, 1)] == [loans[49].id]
+    assert [loan.id for loan in all_pages(library, StatusFilter.RETURNED, 1)] == [loans[49].id]
 
 
 def test_nobodys_loans_are_an_empty_page(library: Library) -> None:
-    for shown in (None, *Shown):
+    for shown in (None, *StatusFilter):
         assert library.history.of_member(MEMBER, shown, 20, None) == ([], None)
 
 
@@ -176,12 +176,12 @@ def test_members_loans_are_not_mixed_up(library: Library) -> None:
 def test_a_loan_becomes_overdue_and_is_listed_as_active_all_the_while(library: Library) -> None:
     member = library.member()
     loan = library.lend(member, library.title())
-    assert library.history.of_member(member.id, Shown.OVERDUE, 20, None) == ([], None)
+    assert library.history.of_member(member.id, StatusFilter.OVERDUE, 20, None) == ([], None)
 
     library.clock.advance(loan.due_at - NOON + timedelta(seconds=1))
 
-    assert library.history.of_member(member.id, Shown.OVERDUE, 20, None) == ([loan], None)
-    assert library.history.of_member(member.id, Shown.ACTIVE, 20, None) == ([loan], None)
+    assert library.history.of_member(member.id, StatusFilter.OVERDUE, 20, None) == ([loan], None)
+    assert library.history.of_member(member.id, StatusFilter.ACTIVE, 20, None) == ([loan], None)
 
 
 def test_a_returned_loan_whose_copy_is_not_back_yet_is_returned(library: Library) -> None:
@@ -190,13 +190,13 @@ def test_a_returned_loan_whose_copy_is_not_back_yet_is_returned(library: Library
     put_back = replace(loan.returned(NOON, Condition.GOOD), user_id=member.id)
     library.loans.loans[loan.id] = put_back
 
-    assert library.history.of_member(member.id, Shown.ACTIVE, 20, None) == ([], None)
-    assert library.history.of_member(member.id, Shown.RETURNED, 20, None) == ([put_back], None)
+    assert library.history.of_member(member.id, StatusFilter.ACTIVE, 20, None) == ([], None)
+    assert library.history.of_member(member.id, StatusFilter.RETURNED, 20, None) == ([put_back], None)
 
 
 def test_a_checkout_that_never_became_a_loan_is_nobodys_history(library: Library) -> None:
     member = library.member()
-    library.shelf.failures.append((ShelfUnknown("timeout"), False))
+    library.books.failures.append((BooksOutcomeUnknown("timeout"), False))
     with pytest.raises(errors.CheckoutUnresolved):
         library.lend(member, library.title())
     with pytest.raises(errors.NoCopiesAvailable):
@@ -205,18 +205,18 @@ def test_a_checkout_that_never_became_a_loan_is_nobodys_history(library: Library
     for loan in library.loans.loans.values():
         with pytest.raises(errors.LoanNotFound):
             library.history.one(loan.id)
-    for shown in (None, *Shown):
+    for shown in (None, *StatusFilter):
         assert library.history.of_member(member.id, shown, 20, None) == ([], None)
 
 
 def test_a_checkout_finished_by_the_recovery_is_history_like_any_other(library: Library) -> None:
     member = library.member()
-    library.shelf.failures.append((ShelfUnknown("timeout"), True))
+    library.books.failures.append((BooksOutcomeUnknown("timeout"), True))
     with pytest.raises(errors.CheckoutUnresolved):
         library.lend(member, library.title())
     (pending,) = library.loans.loans.values()
     library.clock.advance(LEASE)
-    library.recovering.recover(pending.id, attempt=0)
+    library.recovery.recover(pending.id, attempt=0)
 
     ((loan,), _) = library.history.of_member(member.id, None, 20, None)
 
@@ -233,11 +233,11 @@ def test_checkouts_under_way_count_as_places_taken() -> None:
     library = Library()
     member = library.member()
     loan = library.lend(member, library.title())
-    library.shelf.failures.append((ShelfUnknown("timeout"), True))
+    library.books.failures.append((BooksOutcomeUnknown("timeout"), True))
     with pytest.raises(errors.CheckoutUnresolved):
         library.lend(member, library.title())
 
     assert library.history.places_taken(member.id) == 2
-    library.returning.give_back(library.history.one(loan.id), condition=Condition.GOOD)
+    library.returns.return_copy(library.history.one(loan.id), condition=Condition.GOOD)
     assert library.history.places_taken(member.id) == 1
     assert library.history.places_taken(MEMBER) == 0

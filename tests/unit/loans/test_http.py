@@ -9,7 +9,7 @@ import pytest
 
 from library_common.ids import is_id, new_id
 from library_common.paging import Cursors
-from loans_service.application.ports import ShelfUnavailable, ShelfUnknown
+from loans_service.application.ports import BooksOutcomeUnknown, BooksUnavailable
 from loans_service.domain.errors import PolicyMissing
 from loans_service.domain.loan import LEASE, Condition, Loan, Member
 from loans_service.http import build
@@ -104,7 +104,7 @@ def test_a_member_borrows_a_title(library: Library, ask: Ask, member: Member, me
     assert answer.json == {
         "user_id": member.id,
         "book_id": book,
-        "barcode": next(iter(library.shelf.copies[book])),
+        "barcode": next(iter(library.books.copies[book])),
         "title": f"Title of {book}",
         "status": "ACTIVE",
         "issue_date": "2026-11-21T12:00:00Z",
@@ -121,7 +121,7 @@ def test_a_member_borrows_a_title(library: Library, ask: Ask, member: Member, me
 
 @pytest.mark.parametrize("staff", [STAFF, ADMIN])
 def test_staff_lend_to_others_by_barcode(library: Library, ask: Ask, member: Member, staff: Caller) -> None:
-    wanted = list(library.shelf.copies[library.title(3)])[1]
+    wanted = list(library.books.copies[library.title(3)])[1]
 
     answer = ask("POST", "/api/loans", {"user_id": member.id, "barcode": f" {wanted} "}, as_=staff)
 
@@ -262,17 +262,17 @@ def test_a_copy_somebody_else_has_is_not_available_and_no_word_of_whom(
     assert loan.borrower not in json.dumps(answer.json)
 
 
-def test_neighbours_that_are_down_are_503_with_a_time_to_come_back(
+def test_services_that_are_down_are_503_with_a_time_to_come_back(
     library: Library, ask: Ask, member: Member, me: Caller
 ) -> None:
     body = {"user_id": member.id, "book_id": library.title()}
 
-    library.shelf.failures.append((ShelfUnavailable("down"), False))
+    library.books.failures.append((BooksUnavailable("down"), False))
     books_down = ask("POST", "/api/loans", body, as_=me)
     assert_problem(books_down, 503, "service_unavailable")
     assert books_down.headers["retry-after"] == "5"
 
-    library.shelf.failures.append((ShelfUnknown("timeout"), True))
+    library.books.failures.append((BooksOutcomeUnknown("timeout"), True))
     unresolved = ask("POST", "/api/loans", body, as_=me, Idempotency_Key="k")
     assert_problem(unresolved, 503, "checkout_unresolved")
     assert unresolved.headers["retry-after"] == "10"
@@ -402,13 +402,13 @@ def test_a_damaged_copy_is_passed_on(
 ) -> None:
     give_back(loan, me, condition="damaged")
 
-    assert library.shelf.damaged == {loan.barcode}
+    assert library.books.damaged == {loan.barcode}
 
 
 def test_a_return_is_accepted_while_books_is_down(
     library: Library, give_back: Callable[..., Answer], loan: Loan, me: Caller
 ) -> None:
-    library.shelf.failures.append((ShelfUnavailable("down"), False))
+    library.books.failures.append((BooksUnavailable("down"), False))
 
     assert (answer := give_back(loan, me)).status == 200
     assert answer.json["status"] == "RETURNED"
@@ -477,7 +477,7 @@ def test_an_odd_id_is_no_loan(ask: Ask, odd: str, as_: Caller) -> None:
 def test_a_checkout_that_is_still_going_on_is_no_loan_yet(
     library: Library, ask: Ask, member: Member, me: Caller
 ) -> None:
-    library.shelf.failures.append((ShelfUnknown("timeout"), True))
+    library.books.failures.append((BooksOutcomeUnknown("timeout"), True))
     ask("POST", "/api/loans", {"user_id": member.id, "book_id": library.title()}, as_=me)
     (pending,) = library.loans.loans
 
@@ -523,7 +523,7 @@ def test_a_renewal_that_is_refused_says_why(library: Library, ask: Ask, loan: Lo
     assert_problem(answer, 422, "renewal_limit_reached")
     assert [reason["code"] for reason in answer.json["reasons"]] == ["renewal_limit_reached"]
 
-    library.returning.give_back(library.history.one(loan.id), condition=Condition.GOOD)
+    library.returns.return_copy(library.history.one(loan.id), condition=Condition.GOOD)
     assert_problem(ask("PUT", url, as_=me), 409, "loan_not_open")
 
 
@@ -543,7 +543,7 @@ def several(library: Library, member: Member) -> list[str]:
         loans.append(library.lend(member, library.title()))
         library.clock.advance(timedelta(days=days))
         if len(loans) in {2, 4}:
-            library.returning.give_back(loans[-1], condition=Condition.GOOD)
+            library.returns.return_copy(loans[-1], condition=Condition.GOOD)
     return [loan.id for loan in reversed(loans)]
 
 
@@ -731,8 +731,8 @@ def test_a_renewal_takes_no_body(ask: Ask, library: Library, loan: Loan, me: Cal
 
 @pytest.fixture
 def anonymous(library: Library, loan: Loan) -> Loan:
-    library.returning.give_back(loan, condition=Condition.GOOD)
-    library.forgetting.forget(library.loans.loans[loan.id])
+    library.returns.return_copy(loan, condition=Condition.GOOD)
+    library.anonymisation.anonymise(library.loans.loans[loan.id])
     return library.loans.loans[loan.id]
 
 

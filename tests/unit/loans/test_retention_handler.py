@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from loans_service import bootstrap, retention
-from loans_service.application.rounds import RetentionRound
+from loans_service.application.retention_job import RetentionJob
 from loans_service.settings import LoansSettings
 from tests.support.operator_log import OperatorLog
-from tests.unit.loans.test_rounds import DAY, PERIOD, SECOND, Broken, Retained
+from tests.unit.loans.test_retention_job import DAY, PERIOD, SECOND, Broken, Retained
 
 pytestmark = pytest.mark.unit
 
@@ -23,18 +23,18 @@ def retained() -> Retained:
     return Retained()
 
 
-def run(retained: Retained, event: Mapping[str, Any] = SCHEDULE, process: RetentionRound | None = None) -> None:
-    retention.go_round(event, process or retained.process(), seconds=100)
+def run(retained: Retained, event: Mapping[str, Any] = SCHEDULE, process: RetentionJob | None = None) -> None:
+    retention.run_job(event, process or retained.process(), seconds=100)
 
 
 def told(log: OperatorLog) -> dict[str, Any]:
     """Of the last run, what its one line says."""
     line = log.invocations[-1]
-    names = ("status", "round", "forgotten", "members_keeping", "members_put_off", "failed")
+    names = ("status", "round", "anonymised", "members_keeping_history", "members_postponed", "failed")
     return {name: line.get(name) for name in names}
 
 
-def test_one_line_says_how_many_were_forgotten_kept_and_put_off(retained: Retained, log: OperatorLog) -> None:
+def test_one_line_says_how_many_were_anonymised_kept_and_postponed(retained: Retained, log: OperatorLog) -> None:
     for keeps in (False, False, True, None):
         retained.read(retained.member(keeps=keeps))
     retained.library.clock.advance(PERIOD + SECOND)
@@ -42,11 +42,11 @@ def test_one_line_says_how_many_were_forgotten_kept_and_put_off(retained: Retain
     run(retained)
 
     assert told(log) == {
-        "status": "put off",
+        "status": "postponed",
         "round": "2027-05-20",
-        "forgotten": "2",
-        "members_keeping": "1",
-        "members_put_off": "1",
+        "anonymised": "2",
+        "members_keeping_history": "1",
+        "members_postponed": "1",
         "failed": "0",
     }
     (line,) = log.invocations
@@ -60,7 +60,7 @@ def test_the_rest_of_the_day_there_is_nothing_to_do(retained: Retained, log: Ope
     retained.library.clock.advance(timedelta(hours=1))
     run(retained)
 
-    assert [line["status"] for line in log.invocations] == ["finished", "finished before"]
+    assert [line["status"] for line in log.invocations] == ["finished", "already finished"]
     assert retained.names_somebody(loan)
 
 
@@ -83,7 +83,7 @@ def test_only_a_clear_word_is_a_command(retained: Retained, event: dict[str, Any
     run(retained)
     run(retained, event)
 
-    assert told(log)["status"] == "finished before"
+    assert told(log)["status"] == "already finished"
 
 
 def test_what_failed_rings_the_alarm_at_the_rounds_end(retained: Retained, log: OperatorLog) -> None:
@@ -94,14 +94,14 @@ def test_what_failed_rings_the_alarm_at_the_rounds_end(retained: Retained, log: 
     with pytest.raises(retention.LoansLeft):
         run(retained, process=broken)
 
-    assert (told(log)["status"], told(log)["forgotten"], told(log)["failed"]) == ("failed", "1", "1")
+    assert (told(log)["status"], told(log)["anonymised"], told(log)["failed"]) == ("failed", "1", "1")
     assert not retained.names_somebody(good)
     # Lambda tries a failed run twice more: that is no second alarm, and the next day's round does what is left.
     run(retained)
-    assert told(log)["status"] == "finished before"
+    assert told(log)["status"] == "already finished"
     retained.library.clock.advance(DAY)
     run(retained)
-    assert (told(log)["status"], told(log)["forgotten"]) == ("finished", "1")
+    assert (told(log)["status"], told(log)["anonymised"]) == ("finished", "1")
 
 
 def test_a_round_that_takes_longer_than_a_day_rings_it_too(retained: Retained, log: OperatorLog) -> None:
@@ -109,13 +109,13 @@ def test_a_round_that_takes_longer_than_a_day_rings_it_too(retained: Retained, l
     retained.library.members.down = True
     retained.library.clock.advance(PERIOD + SECOND)
     run(retained)
-    assert told(log)["status"] == "put off"
+    assert told(log)["status"] == "postponed"
     retained.library.clock.advance(DAY)
 
     with pytest.raises(retention.RoundLate):
         run(retained)
 
-    assert told(log)["members_put_off"] == "1"
+    assert told(log)["members_postponed"] == "1"
     retained.library.members.down = False
     run(retained)
     assert (told(log)["status"], retained.names_somebody(loan)) == ("finished", False)
@@ -126,11 +126,11 @@ def test_a_run_that_was_overtaken_is_no_failure(retained: Retained, log: Operato
         def current(self) -> None:
             return None
 
-        def note(self, now: object) -> object:
-            return retained.rounds.note(now)  # type: ignore[arg-type]
+        def save(self, now: object) -> object:
+            return retained.store.save(now)  # type: ignore[arg-type]
 
     run(retained)
-    slow = retained.process(lambda port: Taken() if port is retained.rounds else port)
+    slow = retained.process(lambda port: Taken() if port is retained.store else port)
     run(retained, process=slow)
 
     assert [line["status"] for line in log.invocations] == ["finished", "another run"]
@@ -153,8 +153,8 @@ def test_a_table_that_is_down_fails_the_run(retained: Retained, log: OperatorLog
     assert told(log)["status"] == "finished"
 
 
-def test_the_handler_goes_round(retained: Retained, log: OperatorLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "retention_round", retained.process)
+def test_the_handler_runs_the_job(retained: Retained, log: OperatorLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "retention_job", retained.process)
 
     retention.handler(SCHEDULE, None)
 

@@ -10,7 +10,7 @@ from library_common import aws
 from library_common.dynamodb import Item
 from library_common.ids import derived_id
 from loans_service import bootstrap, publisher
-from loans_service.adapters.dynamodb import _item
+from loans_service.adapters.loan_items import attributes_of, loan_key
 from loans_service.domain.loan import LEASE, Condition, Copy, Loan, LoanStatus
 from loans_service.settings import LoansSettings
 from tests.support.clock import NOON
@@ -24,7 +24,7 @@ class Queue:
     def __init__(self) -> None:
         self.messages: list[tuple[str, int, Any]] = []
 
-    def send_message(self, *, QueueUrl: str, DelaySeconds: int, MessageBody: str) -> None:  # noqa: N803 - as boto3 has it
+    def send_message(self, *, QueueUrl: str, DelaySeconds: int, MessageBody: str) -> None:
         self.messages.append((QueueUrl, DelaySeconds, json.loads(MessageBody)))
 
     @property
@@ -56,17 +56,20 @@ def pending(number: int = 1) -> Loan:
 
 PENDING = pending()
 ACTIVE = PENDING.activated(Copy("C-1", "A title"), NOON)
-SETTLING = ACTIVE.returned(NOON, Condition.GOOD)
-RETURNED = SETTLING.settled()
+UNRELEASED = ACTIVE.returned(NOON, Condition.GOOD)
+RETURNED = UNRELEASED.released()
 CANCELLED = PENDING.cancelled(("no_copies_available", "None."), copy_in_doubt=False)
 DOUBTFUL = PENDING.cancelled(("checkout_cancelled", "Undone."), copy_in_doubt=True)
 
 
 def images(*loans: Loan) -> list[Item]:
-    return [{name: value for name, value in _item(loan).items() if value is not None} for loan in loans]
+    return [
+        {name: value for name, value in {**loan_key(loan.id), **attributes_of(loan)}.items() if value is not None}
+        for loan in loans
+    ]
 
 
-@pytest.mark.parametrize("loan", [PENDING, SETTLING, DOUBTFUL])
+@pytest.mark.parametrize("loan", [PENDING, UNRELEASED, DOUBTFUL])
 def test_an_unfinished_loan_is_looked_at_later(queue: Queue, loan: Loan) -> None:
     publisher.queue_unfinished(images(loan))
 
@@ -85,9 +88,9 @@ def test_a_finished_loan_is_not(queue: Queue, loan: Loan) -> None:
     [
         ([PENDING, ACTIVE], 0),
         ([PENDING, CANCELLED], 0),
-        ([PENDING, ACTIVE, SETTLING, RETURNED], 0),
+        ([PENDING, ACTIVE, UNRELEASED, RETURNED], 0),
         ([PENDING, PENDING.leased(NOON)], 1),
-        ([PENDING, ACTIVE, SETTLING], 1),
+        ([PENDING, ACTIVE, UNRELEASED], 1),
         ([PENDING, DOUBTFUL], 1),
     ],
 )
@@ -118,11 +121,18 @@ def test_a_loan_that_is_damaged_otherwise_does_not_hold_up_the_stream(queue: Que
         {"pk": "LOAN#1", "sk": "LOAN"},
         {"pk": "LOAN#2", "sk": "LOAN", "status": "PENDING"},
         {"pk": "LOAN#3", "sk": "LOAN", "status": "RETURNED", "settling": True, "due": "some day"},
+        {"pk": "LOAN#4", "sk": "LOAN", "status": ["RETURNED"]},
     ]
 
     publisher.queue_unfinished(damaged)
 
-    assert queue.loan_ids == ["2", "3"]
+    assert queue.loan_ids == ["2", "3", "4"]
+
+
+def test_a_loan_with_a_status_of_a_newer_version_may_be_unfinished(queue: Queue) -> None:
+    publisher.queue_unfinished([{"pk": "LOAN#1", "sk": "LOAN", "status": "CLAIMED_RETURNED"}])
+
+    assert queue.loan_ids == ["1"]
 
 
 def test_a_queue_that_is_down_brings_the_batch_again(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

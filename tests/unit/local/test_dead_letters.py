@@ -23,7 +23,7 @@ class Client:
     def __init__(self, office: PostOffice) -> None:
         self._handler = http.build(lambda: office.dead_letters)
 
-    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
         assert FunctionName == "library-admin"
         answer = self._handler(json.loads(Payload), None)
         return {"Payload": io.BytesIO(json.dumps(answer).encode())}
@@ -47,7 +47,7 @@ def known(tmp_path: Path) -> Path:
 
 
 def lines(known: Path, queue: str | None = None, *ids: str, redrive: bool = False) -> list[str]:
-    return list(dead_letters.lines(known, queue, ids, redrive=redrive, stack_name=None))
+    return list(dead_letters.lines(known, queue, ids, redrive=redrive, system=None))
 
 
 def test_all_queues_are_listed_and_those_with_letters_say_what_it_means(office: PostOffice, known: Path) -> None:
@@ -55,6 +55,7 @@ def test_all_queues_are_listed_and_those_with_letters_say_what_it_means(office: 
 
     assert lines(known) == [
         "     1  Dead                         Something is wrong. (since 2026-11-21T12:00:00Z)",
+        "     0  Jobs",
         "     0  Private",
         "     0  Unpublished",
     ]
@@ -151,7 +152,7 @@ def test_a_message_that_is_not_there_is_a_failure(
 
 
 def test_what_the_function_refuses_is_refused(office: PostOffice, known: Path) -> None:
-    with pytest.raises(Refusal, match="no dead-letter queue of this name"):
+    with pytest.raises(Refusal, match="no dead-letter queue with this name"):
         lines(known, "Nowhere")
     with pytest.raises(Refusal, match="Name the queue"):
         lines(known, redrive=True)

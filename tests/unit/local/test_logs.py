@@ -20,7 +20,7 @@ def at(second: int) -> str:
 
 
 LOGGED: Mapping[str, list[dict[str, Any]]] = {
-    "/aws/lambda/library-users": [
+    "/library/users": [
         {
             "message": "invocation", "timestamp": at(1), "service": "users", "route": "POST /api/users",
             "status": 409, "duration_ms": 12.5, "actor": "anonymous", "error_code": "email_taken",
@@ -33,48 +33,49 @@ LOGGED: Mapping[str, list[dict[str, Any]]] = {
         },
         {"message": "unexpected", "timestamp": at(4), "level": "WARNING", "correlation_id": "letter"},
         {"type": "platform.report", "record": {}},
+        {
+            "message": "invocation", "timestamp": at(5), "service": "users", "route": "stream users",
+            "status": "ok", "duration_ms": 4.0, "actor": "system", "correlation_id": "batch",
+            "correlation_ids": ["other", "in a batch"],
+        },
     ],
-    "/aws/lambda/library-authorizer": [
+    "/library/gateway": [
         {
             "message": "invocation", "timestamp": at(0), "service": "gateway", "route": "authorizer",
             "status": 200, "duration_ms": 3.0, "actor": "anonymous", "correlation_id": "one",
         }
     ],
-    "/aws/lambda/library-publisher": [
+    "/library/books": [],
+    "/another-library/users": [
         {
-            "message": "invocation", "timestamp": at(5), "service": "users", "route": "stream users",
-            "status": "ok", "duration_ms": 4.0, "actor": "system", "correlation_id": "batch",
-            "correlation_ids": ["other", "in a batch"],
-        }
+            "message": "invocation", "timestamp": at(6), "service": "users", "route": "GET /api/users",
+            "status": 200, "duration_ms": 1.0, "actor": "anonymous", "correlation_id": "one",
+        },
     ],
 }  # fmt: skip
-
-
-class Unknown(Exception):
-    """The client's ResourceNotFoundException."""
 
 
 class Client:
     """Of CloudWatch Logs, as far as it is asked."""
 
-    class exceptions:  # noqa: N801 - boto3's name
-        ResourceNotFoundException = Unknown
+    def __init__(self) -> None:
+        self._operation = ""
 
-    def get_paginator(self, _: str) -> "Client":
+    def get_paginator(self, operation: str) -> "Client":
+        self._operation = operation
         return self
 
-    def paginate(self, *, logGroupName: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - boto3's name
-        if logGroupName not in LOGGED:
-            raise Unknown
-        yield {"events": [{"message": json.dumps(line, separators=(",", ":"))} for line in LOGGED[logGroupName]]}
+    def paginate(self, *, logGroupName: str = "", logGroupNamePrefix: str = "") -> Iterator[dict[str, Any]]:
+        if self._operation == "describe_log_groups":
+            yield {"logGroups": [{"logGroupName": name} for name in LOGGED if name.startswith(logGroupNamePrefix)]}
+        else:
+            yield {"events": [{"message": json.dumps(line, separators=(",", ":"))} for line in LOGGED[logGroupName]]}
 
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    functions = {"Users": "library-users", "Authorizer": "library-authorizer", "Books": "library-books"}
-    functions["Publisher"] = "library-publisher"
     path = tmp_path / "stack.json"
-    StackFile("http://here", "http://emulator", "us-east-1", [], {}, functions, "library", {}).write(path)
+    StackFile("http://here", "http://emulator", "us-east-1", [], {}, {}, "library", {}).write(path)
     monkeypatch.setattr(engine, "identify", lambda _: engine.Engine("ministack", "1"))
     monkeypatch.setattr(Aws, "client", lambda *_: Client())
     return path

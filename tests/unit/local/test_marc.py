@@ -12,7 +12,7 @@ import pytest
 from pymarc import Field, Indicators, Subfield
 from stdnum import isbn as isbn_number
 
-from books_service.bodies import NewBook
+from books_service.schemas import NewBook
 from localstack.embedded.layout import SAMPLE_BOOKS
 from localstack.embedded.marc import BookRequest, UnusableRecord, read_books, to_book
 from localstack.embedded.seed import copies_of

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from localstack.embedded import sam, template
+from localstack.embedded import composition, sam, template
 from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import ROOT, TEMPLATE
 from localstack.embedded.ports import LOOPBACK, pick_free
-from localstack.embedded.relay import relay
+from localstack.embedded.tcp_relay import relay
 
 pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
 
@@ -22,6 +22,7 @@ DEPLOYED = {
     "LoansFunction": {"TABLE_NAME": "loans-1", "SERVICES_URL_PARAMETER": "/library/services-url"},
 }
 FILE = Path("environment.json")
+STACKS = composition.stacks(TEMPLATE)
 
 
 # -- the variables --------------------------------------------------------------------------------
@@ -35,11 +36,24 @@ def test_functions_get_the_names_they_were_deployed_with_and_the_address_for_con
     }
 
 
-def test_the_template_declares_the_endpoint_and_gives_it_no_value() -> None:
-    """SAM hands over declared variables only; anywhere else a value would lead the functions astray."""
-    variables = template.load(TEMPLATE)["Globals"]["Function"]["Environment"]["Variables"]
+@pytest.mark.parametrize("stack", [stack for stack in STACKS if stack.name != "api"], ids=lambda stack: stack.name)
+def test_every_stack_declares_the_endpoint_and_gives_it_no_value(stack: composition.Stack) -> None:
+    """SAM passes on declared variables only. A value would lead functions astray everywhere else."""
+    variables = template.load(stack.template_file)["Globals"]["Function"]["Environment"]["Variables"]
 
     assert variables["AWS_ENDPOINT_URL"] == {"Ref": "AWS::NoValue"}
+
+
+def test_functions_of_all_stacks_have_names_of_their_own() -> None:
+    """SAM takes `invoke BooksFunction`, and the variables of it, for whichever stack's function is called so."""
+    names = [
+        name
+        for stack in STACKS
+        for name in template.resources_of(template.load(stack.template_file), template.FUNCTION)
+    ]
+
+    assert len(names) > 20
+    assert len(set(names)) == len(names)
 
 
 # -- the command ----------------------------------------------------------------------------------
@@ -69,26 +83,73 @@ def test_what_is_no_command_is_refused_with_those_there_are(arguments: list[str]
         sam.run_local(arguments, FILE, None)
 
 
-# -- the template of start-api --------------------------------------------------------------------
+# -- the templates of start-api -------------------------------------------------------------------
 
 
-def test_start_api_has_one_authorizer_for_all_routes_and_it_needs_no_token() -> None:
-    original = template.load(TEMPLATE)
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    """What `sam build` makes of the templates, as far as `start-api` is concerned."""
+    root = template.load(TEMPLATE)
+    for name, application in template.resources_of(root, composition.APPLICATION).items():
+        nested = tmp_path / name / "template.yaml"
+        nested.parent.mkdir()
+        nested.write_text(template.dump(template.load(TEMPLATE.parent / application["Location"])))
+        application["Location"] = f"{name}/template.yaml"
+    (tmp_path / "template.yaml").write_text(template.dump(root))
+    return tmp_path / "template.yaml"
 
-    changed = sam.levelled(original)
 
-    (api,) = template.resources_of(changed, template.API).values()
-    chosen = api["Auth"]["Authorizers"][api["Auth"]["DefaultAuthorizer"]]
-    assert not chosen["Identity"].get("Headers")
-    assert not list(_route_authorizers(changed))
-    assert list(_route_authorizers(original)), "the template given was changed"
+def the_api(path: Path) -> dict[str, Any]:
+    (api,) = template.resources_of(template.load(path), template.API).values()
+    return api
 
 
-def _route_authorizers(source: template.Template) -> Iterator[Any]:
-    for function in template.resources_of(source, template.FUNCTION).values():
-        for event in function.get("Events", {}).values():
-            if "Auth" in event["Properties"]:
-                yield event["Properties"]["Auth"]
+def test_start_api_has_one_authorizer_for_all_routes_and_it_needs_no_token(built: Path) -> None:
+    sam.write_start_api_templates(built)
+
+    changed, original = (the_api(built.parent / "Api" / name) for name in ("start-api.json", "template.yaml"))
+    operations = [
+        operation for operations in changed["DefinitionBody"]["paths"].values() for operation in operations.values()
+    ]
+    assert operations
+    assert all(operation["security"] == [{"OptionalToken": []}] for operation in operations)
+    scheme = changed["DefinitionBody"]["components"]["securitySchemes"]["OptionalToken"]
+    assert "identitySource" not in scheme["x-amazon-apigateway-authorizer"]
+    needed = [
+        operation.get("security")
+        for operations in original["DefinitionBody"]["paths"].values()
+        for operation in operations.values()
+    ]
+    assert [{"Token": []}] in needed, "the built template was changed"
+
+
+def test_start_api_answers_preflight_requests_as_the_api_does(built: Path) -> None:
+    """SAM has no MOCK integrations, which answer them elsewhere."""
+    sam.write_start_api_templates(built)
+
+    changed = the_api(built.parent / "Api" / "start-api.json")
+    assert not [path for path, operations in changed["DefinitionBody"]["paths"].items() if "options" in operations]
+    assert changed["Cors"] == {
+        "AllowOrigin": {"Fn::Sub": "'${CorsAllowOrigin}'"},
+        "AllowMethods": "'GET, POST, PUT, PATCH, DELETE'",
+        "AllowHeaders": "'Authorization, Content-Type, Idempotency-Key, If-Match, X-Correlation-Id'",
+        "MaxAge": "'600'",
+    }
+
+
+def test_start_api_takes_every_other_stack_as_it_was_built(built: Path) -> None:
+    sam.write_start_api_templates(built)
+
+    before, after = (
+        template.resources_of(template.load(built.with_name(name)), composition.APPLICATION)
+        for name in ("template.yaml", "start-api.json")
+    )
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"Api"}
+    assert after["Api"]["Location"] == "Api/start-api.json"
+    command = sam.sam_command(["start-api"], FILE, "arm64")
+    assert Path(command[command.index("--template-file") + 1]).name == "start-api.json"
+    assert "--template-file" not in sam.sam_command(["invoke", "BooksFunction"], FILE, "arm64")
 
 
 # -- samconfig.toml -------------------------------------------------------------------------------

@@ -219,7 +219,7 @@ def test_the_suggested_checkout_is_of_a_title_the_borrower_does_not_have() -> No
             accounts=[Account("faculty", "f@library.example.org", "p", "x.y.z", "u1")],
             tables={},
             functions={},
-            stack_name="s",
+            system="s",
             engine={},
         )
         login, search, checkout, history = (shlex.split(command) for command in commands_to_try(stack))

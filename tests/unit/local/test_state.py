@@ -18,7 +18,7 @@ STACK = StackFile(
     accounts=[Account("student", "s@library.example.org", "secret", "x.y.z", "01")],
     tables={"users": "smart-library-UsersTable-1"},
     functions={"UsersFunction": "smart-library-UsersFunction-1"},
-    stack_name="smart-library",
+    system="smart-library",
     engine={"name": "ministack", "version": "1.5.33"},
 )
 

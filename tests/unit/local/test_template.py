@@ -1,11 +1,12 @@
-"""Reading the SAM template and pointing it at uploaded packages."""
+"""Reading SAM templates and pointing them at uploaded packages."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from localstack.embedded import template
+from localstack.embedded import composition, template
 from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import TEMPLATE
 
@@ -104,18 +105,50 @@ def test_only_tables_whose_items_expire_are_named(small: template.Template) -> N
     assert template.expiry_attributes(small) == {"Table": "expires_at_epoch"}
 
 
-def test_the_systems_own_template_names_folders_that_are_there() -> None:
-    system = template.load(TEMPLATE)
-    folders = []
+def test_a_function_without_code_of_its_own_has_that_of_globals() -> None:
+    globals_ = "Globals: {Function: {CodeUri: src/}}\nResources:\n"
+    functions = "".join(
+        f"  {name}: {{Type: AWS::Serverless::Function, Properties: {properties}}}\n"
+        for name, properties in {
+            "Common": "{Handler: a}",
+            "Own": "{CodeUri: other/}",
+            "Elsewhere": "{CodeUri: 's3://bucket/key'}",
+            "Inline": "{InlineCode: pass}",
+        }.items()
+    )
+    layer = "  Layer: {Type: AWS::Serverless::LayerVersion, Properties: {}}\n"
+    source = template.parse(globals_ + functions + layer, "template.yaml")
 
-    def upload(_logical_id: str, _resource_type: str, folder: str) -> str:
-        folders.append(folder)
+    rewritten = template.with_uploaded_code(source, lambda _id, _type, folder: f"s3://artifacts/{folder}")
+
+    assert "CodeUri" not in rewritten["Globals"]["Function"], "CloudFormation would look for a folder"
+    assert {name: properties.get("CodeUri") for name, properties in _functions(rewritten).items()} == {
+        "Common": "s3://artifacts/src/",
+        "Own": "s3://artifacts/other/",
+        "Elsewhere": "s3://bucket/key",
+        "Inline": None,
+    }
+    assert rewritten["Resources"]["Layer"]["Properties"] == {}, "a layer has no code of functions"
+    assert source["Globals"]["Function"] == {"CodeUri": "src/"}
+
+
+def _functions(source: template.Template) -> dict[str, dict[str, Any]]:
+    return template.resources_of(source, template.FUNCTION)
+
+
+@pytest.mark.parametrize("stack", composition.stacks(TEMPLATE), ids=lambda stack: stack.name)
+def test_the_systems_own_templates_name_folders_that_are_there(stack: composition.Stack) -> None:
+    source = template.load(stack.template_file)
+    folders = {}
+
+    def upload(logical_id: str, _resource_type: str, folder: str) -> str:
+        folders[logical_id] = folder
         return "s3://bucket/key"
 
-    template.dump(template.with_uploaded_code(system, upload))
+    template.dump(template.with_uploaded_code(source, upload))
 
-    assert folders
-    assert [folder for folder in folders if not (TEMPLATE.parent / folder).is_dir()] == []
+    assert set(folders) == {*_functions(source), *template.resources_of(source, template.LAYER)}
+    assert [folder for folder in folders.values() if not (stack.template_file.parent / folder).is_dir()] == []
 
 
 def test_a_missing_template_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from library_common.consumers import MAX_RECEIVES, Consumer, Delivery, Poison, read_delivery
+from library_common.consumers import MAX_RECEIVES, Consumer, Delivery, PoisonMessage, read_delivery
 from library_common.events import Envelope
 from tests.fakes.sqs import DEAD_LETTERS_URL as DEAD
 from tests.fakes.sqs import QUEUE_URL as QUEUE
@@ -137,7 +137,7 @@ def test_a_message_that_kills_is_set_aside_by_the_queue_and_takes_nobody_along(s
 
 def test_poison_goes_at_once_and_a_redriven_message_has_all_its_tries_again(sqs: SqsInMemory) -> None:
     def refuse(_: Delivery) -> str:
-        raise Poison("not for us")
+        raise PoisonMessage("not for us")
 
     put_on_queue(sqs, QUEUE, ["no event", *events(1)])
     assert work_off(counting(refuse), sqs, QUEUE).again == 0

@@ -37,7 +37,7 @@ def test_a_password_is_set_with_a_code(community: Community, post: Post) -> None
     asked = post("password-reset", email=EMAIL)
     assert (asked.status, asked.json.keys()) == (202, {"detail"})
     community.deliver_codes()
-    digits = community.messenger.sent[-1].digits
+    digits = community.sent_messages.sent[-1].digits
     confirmed = post("password-reset/confirm", email=EMAIL, code=f" {digits} ", new_password=PASSWORD)
 
     assert (confirmed.status, confirmed.json) == (204, None)
@@ -49,7 +49,7 @@ def test_an_address_is_verified_with_a_code(community: Community, post: Post) ->
 
     assert post("verify-email/resend", email=EMAIL).status == 202
     community.deliver_codes()
-    assert post("verify-email", email=EMAIL, code=community.messenger.sent[-1].digits).status == 204
+    assert post("verify-email", email=EMAIL, code=community.sent_messages.sent[-1].digits).status == 204
     assert community.members.accounts[member.id].email_verified_at is not None
 
 
@@ -134,5 +134,5 @@ def test_neither_address_nor_code_nor_password_is_logged(community: Community, p
             post(path, email=EMAIL, **more)
         community.deliver_codes()
 
-    for secret in (EMAIL, "ann@", "123456", PASSWORD, "1632960001", *(m.digits for m in community.messenger.sent)):
+    for secret in (EMAIL, "ann@", "123456", PASSWORD, "1632960001", *(m.digits for m in community.sent_messages.sent)):
         assert secret not in log.text

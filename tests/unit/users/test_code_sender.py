@@ -12,8 +12,7 @@ from tests.support.clock import NOON
 from tests.support.operator_log import OperatorLog
 from users_service import code_sender
 from users_service.adapters.code_queue import from_message, notice_message, to_message
-from users_service.domain.codes import LIFETIME, Channel, CodeRequest, Purpose
-from users_service.domain.notices import AddressNotice
+from users_service.domain.codes import LIFETIME, AddressNotice, Channel, CodeRequest, Purpose
 
 pytestmark = pytest.mark.unit
 
@@ -27,7 +26,9 @@ def sqs(monkeypatch: pytest.MonkeyPatch) -> SqsInMemory:
 
 def deliver(community: Community, *records: dict[str, Any]) -> list[str]:
     """The ids of the messages that are to come again."""
-    consumer = code_sender.consumer(community.send_code, community.send_notice, queue(pauses=code_sender.PAUSES))
+    consumer = code_sender.consumer(
+        community.send_code, community.send_notice, queue(retry_delays=code_sender.RETRY_DELAYS)
+    )
     return failed(consumer(batch(*records), None))
 
 
@@ -50,7 +51,7 @@ def test_a_code_is_sent_and_its_line_says_no_more_than_that(community: Community
     (line,) = log.invocations
     assert (line["route"], line["status"], line["correlation_id"]) == ("code sender", "sent", request.correlation_id)
     assert line["request_id"] == request.id
-    for personal in (EMAIL, community.messenger.sent[-1].digits):
+    for personal in (EMAIL, community.sent_messages.sent[-1].digits):
         assert personal not in log.text
 
 
@@ -59,13 +60,13 @@ def test_what_fails_comes_again_alone_and_later_each_time(
 ) -> None:
     community.join(email=EMAIL)
     bob = community.join(email="bob@example.org")
-    community.messenger.failures.append(RuntimeError(f"{EMAIL} is not verified"))
+    community.sent_messages.failures.append(RuntimeError(f"{EMAIL} is not verified"))
     first, second = (to_message(a_request(community, email)) for email in (EMAIL, "bob@example.org"))
 
     assert deliver(community, message(first, 1, received=3), message(second, 2)) == ["m1"]
     assert sqs.pauses == [("m1", 60)]
 
-    assert [sent.to for sent in community.messenger.sent] == [bob.email]
+    assert [sent.to for sent in community.sent_messages.sent] == [bob.email]
     assert [line["status"] for line in log.invocations] == ["failed", "sent"]
     assert EMAIL not in log.text
 
@@ -83,7 +84,7 @@ def test_what_is_set_aside_says_why_but_not_about_whom(
     community: Community, log: OperatorLog, sqs: SqsInMemory
 ) -> None:
     community.join(email=EMAIL)
-    community.messenger.failures.append(RuntimeError(f"{EMAIL} is not verified"))
+    community.sent_messages.failures.append(RuntimeError(f"{EMAIL} is not verified"))
 
     assert deliver(community, message(to_message(a_request(community)), received=5)) == []
 
@@ -93,7 +94,7 @@ def test_what_is_set_aside_says_why_but_not_about_whom(
 
 
 def test_all_tries_fit_into_the_life_of_a_code() -> None:
-    assert sum(code_sender.PAUSES) * 1.25 < LIFETIME.total_seconds()
+    assert sum(code_sender.RETRY_DELAYS) * 1.25 < LIFETIME.total_seconds()
 
 
 def test_a_notice_goes_to_the_old_address_in_the_same_way(community: Community, log: OperatorLog) -> None:
@@ -105,5 +106,5 @@ def test_a_notice_goes_to_the_old_address_in_the_same_way(community: Community, 
     (sent,) = community.mail_to("old@example.org")
     assert "21 November 2026 at 12:00 UTC" in sent.body
     assert "old@example.org" not in log.text
-    community.messenger.failures.append(ConnectionError("no mail"))
+    community.sent_messages.failures.append(ConnectionError("no mail"))
     assert deliver(community, message(notice_message(notice))) == ["m1"], "it comes again"

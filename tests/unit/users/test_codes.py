@@ -18,13 +18,13 @@ from tests.fakes.users import LIBRARIAN, POLICY, Community, any_version
 from tests.support.clock import NOON
 from tests.support.interleaving import Interleaver
 from users_service.adapters.contacts import email_key
+from users_service.application.code_redemption import CheckCode, ResetPassword
 from users_service.application.code_sending import Outcome, SendCode, random_digits
-from users_service.application.handing_in import CheckCode, ResetPassword
+from users_service.application.message_templates import MessageTemplates
 from users_service.application.ports import Undeliverable
 from users_service.application.registration import Registration
-from users_service.application.wording import Wording
+from users_service.domain.account_changes import ProfileUpdate
 from users_service.domain.codes import LIFETIME, TRIES, Channel, Purpose
-from users_service.domain.decisions import ProfileWish
 from users_service.domain.errors import CodeInvalid
 from users_service.domain.membership import Status, Terms
 from users_service.domain.model import Member
@@ -55,7 +55,7 @@ def ask(
 
 def fresh_code(community: Community, purpose: Purpose = RESET, channel: Channel = Channel.EMAIL) -> str:
     assert ask(community, purpose, channel=channel) == [Outcome.SENT]
-    return community.messenger.sent[-1].digits
+    return community.sent_messages.sent[-1].digits
 
 
 def wrong(digits: str) -> str:
@@ -125,24 +125,24 @@ def test_asking_is_limited_by_address_with_and_without_an_account(community: Com
 
 def test_nobody_is_written_to_where_there_is_no_account(community: Community) -> None:
     assert ask(community, email="nobody@example.org") == [Outcome.NO_ACCOUNT]
-    assert (community.messenger.sent, community.codes.kept, community.passwords.hashed) == ([], {}, [])
+    assert (community.sent_messages.sent, community.codes.kept, community.passwords.hashed) == ([], {}, [])
 
 
 def test_a_text_message_where_the_member_confirmed_a_number_else_an_e_mail(community: Community, ann: Member) -> None:
     fresh_code(community, channel=Channel.SMS)
-    assert community.messenger.sent[-1].to == "+441632960001"
-    assert len(community.messenger.sent[-1].body) <= 160
+    assert community.sent_messages.sent[-1].to == "+441632960001"
+    assert len(community.sent_messages.sent[-1].body) <= 160
 
     for number in (replace(ann, phone=None), replace(ann, phone_confirmed=False)):
         community.members.accounts[ann.id] = number
         fresh_code(community, channel=Channel.SMS)
-        assert community.messenger.sent[-1].to == EMAIL
+        assert community.sent_messages.sent[-1].to == EMAIL
 
 
 def test_no_number_is_written_to_without_end(community: Community, ann: Member) -> None:
     community.attempts.left["text_number", "+441632960001"] = 2
 
-    sent_to = [(fresh_code(community, channel=Channel.SMS), community.messenger.sent[-1].to)[1] for _ in range(3)]
+    sent_to = [(fresh_code(community, channel=Channel.SMS), community.sent_messages.sent[-1].to)[1] for _ in range(3)]
 
     assert sent_to == ["+441632960001", "+441632960001", EMAIL]
 
@@ -172,21 +172,21 @@ def test_who_is_erased_while_their_code_is_made_gets_none(community: Community, 
     community.passwords.hash = hashed_slowly  # type: ignore[method-assign]
 
     assert community.deliver_codes() == [Outcome.NO_ACCOUNT]
-    assert community.messenger.sent == []
+    assert community.sent_messages.sent == []
     assert community.codes.kept == {}
 
 
 def test_an_address_is_proved_by_e_mail_only(community: Community, ann: Member) -> None:
     assert ask(community, VERIFY, channel=Channel.SMS) == [Outcome.SENT]
-    assert community.messenger.sent[-1].to == EMAIL
-    assert community.messenger.sent[-1].subject == "Town Library: confirm your e-mail address"
+    assert community.sent_messages.sent[-1].to == EMAIL
+    assert community.sent_messages.sent[-1].subject == "Town Library: confirm your e-mail address"
 
 
 def test_a_proved_address_is_not_proved_again(community: Community, ann: Member) -> None:
     community.members.accounts[ann.id] = replace(ann, email_verified_at=NOON)
 
     assert ask(community, VERIFY) == [Outcome.NOTHING_TO_PROVE]
-    assert community.messenger.sent == []
+    assert community.sent_messages.sent == []
 
 
 @pytest.mark.parametrize(("late", "outcome"), [(LIFETIME - SECOND, Outcome.SENT), (LIFETIME, Outcome.TOO_LATE)])
@@ -197,19 +197,19 @@ def test_a_request_that_waited_too_long_is_dropped(
     community.clock.advance(late)
 
     assert community.deliver_codes() == [outcome]
-    assert len(community.messenger.sent) == (1 if outcome is Outcome.SENT else 0)
+    assert len(community.sent_messages.sent) == (1 if outcome is Outcome.SENT else 0)
 
 
 def test_a_request_that_comes_again_is_not_answered_again(community: Community, ann: Member) -> None:
     community.use_cases.ask_for_code(RESET, EMAIL)
     request = community.code_requests.waiting[0]
     community.deliver_codes()
-    digits = community.messenger.sent[-1].digits
+    digits = community.sent_messages.sent[-1].digits
 
     assert community.send_code(request) is Outcome.SUPERSEDED
     confirm(community, digits)
     assert community.send_code(request) is Outcome.SUPERSEDED, "not even when the code has been used"
-    assert len(community.messenger.sent) == 1
+    assert len(community.sent_messages.sent) == 1
 
 
 def test_requests_in_the_wrong_order_leave_the_newest_code(community: Community, ann: Member) -> None:
@@ -218,22 +218,22 @@ def test_requests_in_the_wrong_order_leave_the_newest_code(community: Community,
     first, second = sorted(community.code_requests.waiting, key=lambda request: request.id)
 
     assert (community.send_code(second), community.send_code(first)) == (Outcome.SENT, Outcome.SUPERSEDED)
-    confirm(community, community.messenger.sent[-1].digits)
+    confirm(community, community.sent_messages.sent[-1].digits)
 
 
 def test_a_message_that_cannot_be_handed_over_is_tried_again_with_a_new_code(community: Community, ann: Member) -> None:
-    community.messenger.failures.append(ConnectionError("SES is down"))
+    community.sent_messages.failures.append(ConnectionError("SES is down"))
     community.use_cases.ask_for_code(RESET, EMAIL)
     request = community.code_requests.waiting[0]
 
     with pytest.raises(ConnectionError):
         community.deliver_codes()
     assert community.send_code(request) is Outcome.SENT
-    confirm(community, community.messenger.sent[-1].digits)
+    confirm(community, community.sent_messages.sent[-1].digits)
 
 
 def test_an_address_nothing_can_be_delivered_to_is_given_up_at_once(community: Community, ann: Member) -> None:
-    community.messenger.failures.append(Undeliverable())
+    community.sent_messages.failures.append(Undeliverable())
 
     assert ask(community) == [Outcome.UNDELIVERABLE]
 
@@ -242,7 +242,7 @@ def test_neither_code_nor_address_show_in_what_is_printed(community: Community, 
     community.use_cases.ask_for_code(RESET, EMAIL)
     shown = repr(community.code_requests.waiting)
     community.deliver_codes()
-    digits = community.messenger.sent[-1].digits
+    digits = community.sent_messages.sent[-1].digits
     shown += repr(community.codes.kept)
 
     for secret in (EMAIL, digits, "hash of"):
@@ -284,7 +284,7 @@ def test_whoever_reads_the_mailbox_is_rid_of_numbers_set_before(
 
     assert not community.members.accounts[ann.id].phone_confirmed
     fresh_code(community, channel=Channel.SMS)
-    assert community.messenger.sent[-1].to == EMAIL
+    assert community.sent_messages.sent[-1].to == EMAIL
 
 
 def test_a_pending_member_with_a_new_password_is_active(community: Community, ann: Member) -> None:
@@ -354,8 +354,8 @@ def test_a_code_is_valid_for_ten_minutes(community: Community, ann: Member, late
 
 def test_a_code_sent_to_an_address_that_is_another_now_proves_nothing(community: Community, ann: Member) -> None:
     codes = {purpose: fresh_code(community, purpose) for purpose in Purpose}
-    wish = ProfileWish({"email": "new@example.org"}, {})
-    community.use_cases.edit_profile(ann.id, wish, caller=LIBRARIAN, accept=any_version)
+    update = ProfileUpdate({"email": "new@example.org"}, {})
+    community.use_cases.edit_profile(ann.id, update, caller=LIBRARIAN, accept=any_version)
 
     refused(verify, community, codes[VERIFY], "new@example.org")
     refused(confirm, community, codes[RESET], "new@example.org")
@@ -368,9 +368,9 @@ def test_an_address_changed_at_the_last_moment_proves_nothing(
     community: Community, ann: Member, purpose: Purpose
 ) -> None:
     digits = fresh_code(community, purpose)
-    wish = ProfileWish({"email": "new@example.org"}, {})
+    update = ProfileUpdate({"email": "new@example.org"}, {})
     community.members.meanwhile.append(
-        lambda: community.use_cases.edit_profile(ann.id, wish, caller=LIBRARIAN, accept=any_version)
+        lambda: community.use_cases.edit_profile(ann.id, update, caller=LIBRARIAN, accept=any_version)
     )
 
     refused(confirm if purpose is RESET else verify, community, digits)
@@ -379,9 +379,9 @@ def test_an_address_changed_at_the_last_moment_proves_nothing(
 
 def test_an_account_edited_meanwhile_keeps_the_edit(community: Community, ann: Member) -> None:
     digits = fresh_code(community)
-    wish = ProfileWish({"name": "Ann Young"}, {})
+    update = ProfileUpdate({"name": "Ann Young"}, {})
     community.members.meanwhile.append(
-        lambda: community.use_cases.edit_profile(ann.id, wish, caller=LIBRARIAN, accept=any_version)
+        lambda: community.use_cases.edit_profile(ann.id, update, caller=LIBRARIAN, accept=any_version)
     )
 
     confirm(community, digits)
@@ -472,7 +472,7 @@ def test_another_address_is_to_be_proved_anew(community: Community, ann: Member)
     community.members.accounts[ann.id] = replace(ann, email_verified_at=NOON)
 
     def edit(**fields: str) -> None:
-        community.use_cases.edit_profile(ann.id, ProfileWish(fields, {}), caller=LIBRARIAN, accept=any_version)
+        community.use_cases.edit_profile(ann.id, ProfileUpdate(fields, {}), caller=LIBRARIAN, accept=any_version)
 
     edit(name="Ann Young")
     edit(email="ANN@example.org")
@@ -495,7 +495,7 @@ def test_nobody_fills_the_mailbox_of_another_by_giving_their_address(community: 
     for number in range(5):
         for email in ("victim@example.org", f"own{number}@example.org"):
             community.use_cases.edit_profile(
-                ann.id, ProfileWish({"email": email}, {}), caller=LIBRARIAN, accept=any_version
+                ann.id, ProfileUpdate({"email": email}, {}), caller=LIBRARIAN, accept=any_version
             )
 
     asked = [request.email_key for request in community.code_requests.waiting]
@@ -623,7 +623,7 @@ def test_whatever_is_done_a_code_is_compared_five_times_and_works_once(steps: li
         assert not worked or stored == f"hash of {digits}"
 
     for step in steps:
-        sent = [message.digits for message in community.messenger.sent]
+        sent = [message.digits for message in community.sent_messages.sent]
         if step.startswith("ask"):
             community.use_cases.ask_for_code(RESET, EMAIL)
             asked += community.code_requests.waiting
@@ -635,8 +635,8 @@ def test_whatever_is_done_a_code_is_compared_five_times_and_works_once(steps: li
         elif step == "wait":
             community.clock.advance(timedelta(minutes=4))
         elif step == "edit":
-            wish = ProfileWish({"name": f"Ann {len(asked)}"}, {})
-            community.use_cases.edit_profile(ann.id, wish, caller=LIBRARIAN, accept=any_version)
+            update = ProfileUpdate({"name": f"Ann {len(asked)}"}, {})
+            community.use_cases.edit_profile(ann.id, update, caller=LIBRARIAN, accept=any_version)
         else:
             hand_in({"wrong": "000000", "right": [*sent, "000001"][-1], "oldest": [*sent, "000001"][0]}[step])
 
@@ -698,8 +698,8 @@ def guessed_out(community: Community) -> tuple[str, str]:
 def code_of_another_address(community: Community) -> tuple[str, str]:
     digits = fresh_code(community)
     (user_id,) = community.members.accounts
-    wish = ProfileWish({"email": "new@example.org"}, {})
-    community.use_cases.edit_profile(user_id, wish, caller=LIBRARIAN, accept=any_version)
+    update = ProfileUpdate({"email": "new@example.org"}, {})
+    community.use_cases.edit_profile(user_id, update, caller=LIBRARIAN, accept=any_version)
     return "new@example.org", digits
 
 
@@ -727,7 +727,7 @@ def test_every_failure_is_the_same_refusal_after_the_same_work(community: Commun
         seen[failure.__name__] = (f"{refusal.value.code} {refusal.value}", calls)
 
     expected = (
-        "code_invalid The code is not right, or no longer valid. Ask for a new one.",
+        "code_invalid The code is wrong or no longer valid. Ask for a new one.",
         ["take", "holder_of", "count_try", "matches", "get"],
     )
     assert seen == dict.fromkeys(seen, expected)
@@ -747,8 +747,8 @@ def test_messages_hold_nothing_of_whoever_asked_or_is_asked_for(community: Commu
     fresh_code(community)
     fresh_code(community, VERIFY)
 
-    for message in community.messenger.sent:
+    for message in community.sent_messages.sent:
         assert "evil" not in message.subject + message.body
         assert "\n" not in message.subject
     sender: SendCode = community.send_code
-    assert sender.wording == Wording("Town Library")
+    assert sender.templates == MessageTemplates("Town Library")

@@ -57,7 +57,7 @@ def test_an_administrator_who_is_there_already_is_left_alone(community: Communit
     community.ensure_administrator(HEAD)
 
     assert (community.members.accounts[member.id], community.code_requests.waiting) == (member, [])
-    assert community.deployments.ensured == {HEAD: NOON}
+    assert community.first_administrators.ensured == {HEAD: NOON}
 
 
 @pytest.mark.parametrize("role", [Role.PATRON, Role.STUDENT, Role.FACULTY, Role.LIBRARIAN])
@@ -68,7 +68,7 @@ def test_nobody_becomes_an_administrator_by_having_had_the_address_first(communi
         community.ensure_administrator(HEAD)
 
     assert (community.members.accounts, community.code_requests.waiting) == ({member.id: member}, [])
-    assert community.deployments.ensured == {}
+    assert community.first_administrators.ensured == {}
 
 
 def test_somebody_registering_the_address_at_the_same_moment_is_not_promoted(community: Community) -> None:
@@ -76,14 +76,14 @@ def test_somebody_registering_the_address_at_the_same_moment_is_not_promoted(com
 
     with pytest.raises(AddressOfAnother):
         community.ensure_administrator(HEAD)
-    assert community.deployments.ensured == {}
+    assert community.first_administrators.ensured == {}
 
 
 def test_the_same_deployment_asking_twice_at_once_makes_one_account(community: Community) -> None:
     community.members.meanwhile.append(lambda: community.ensure_administrator(HEAD))
     community.ensure_administrator(HEAD)
     assert len(community.members.accounts) == 1
-    assert community.deployments.ensured == {HEAD: NOON}
+    assert community.first_administrators.ensured == {HEAD: NOON}
 
 
 # -- an address that was ensured before -------------------------------------------------------------
@@ -179,7 +179,7 @@ def ensuring(community: Community, mortality: Mortality) -> None:
     replace(
         usual,
         members=mortal(usual.members),
-        deployments=mortal(usual.deployments),
+        ensured=mortal(usual.ensured),
         ask=replace(usual.ask, requests=mortal(usual.ask.requests)),
     )(HEAD)
 
@@ -192,7 +192,7 @@ def steps() -> list[str]:
 
 
 def test_first_comes_the_account_then_that_it_was_ensured_then_the_code() -> None:
-    assert [step for step in steps() if step in {"add", "mark_ensured", "put"}] == ["add", "mark_ensured", "put"]
+    assert [step for step in steps() if step in {"add", "record", "put"}] == ["add", "record", "put"]
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -207,7 +207,7 @@ def test_a_process_that_dies_anywhere_leaves_nothing_that_doing_it_again_does_no
 
     (member,) = community.members.accounts.values()
     assert member.role is Role.ADMIN
-    assert community.deployments.ensured == {HEAD: NOON}
+    assert community.first_administrators.ensured == {HEAD: NOON}
     assert [kind for kind, _ in community.told] == ["MemberRegistered"]
     assert Outcome.SENT in community.deliver_codes()
     community.use_cases.reset_password(HEAD, community.mail_to(HEAD)[-1].digits, "a long passphrase")

@@ -14,7 +14,7 @@ from tests.support.lambda_events import Answer, api_event, call, person, service
 from users_service.domain.membership import Status
 from users_service.domain.model import Member
 from users_service.domain.roles import Role
-from users_service.shapes import RegisterBody
+from users_service.schemas.requests import RegisterBody
 
 pytestmark = pytest.mark.unit
 
@@ -36,7 +36,7 @@ def ask(api: ServiceApi) -> Ask:
 
 
 def _as(member: Member) -> Mapping[str, str]:
-    return person(member.id, member.role.value)
+    return person(member.id, member.role)
 
 
 def _assert_problem(answer: Answer, status: int, code: str) -> None:
@@ -649,8 +649,8 @@ def test_a_bad_query_is_refused(ask: Ask, community: Community, query: str) -> N
 @pytest.mark.parametrize(
     ("sent", "sentence"),
     [
-        ({}, "is needed"),
-        ({"current_password": None}, "is needed"),
+        ({}, "is required"),
+        ({"current_password": None}, "is required"),
         ({"current_password": "wrong horse"}, "is not your password"),
         ({"current_password": "short"}, "is not your password"),
         ({"current_password": ""}, "is not your password"),
@@ -691,6 +691,32 @@ def test_a_password_shorter_than_new_ones_may_be_is_right_where_it_is_the_one(as
 
 
 # -- the document ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "value"), [("role", "archivist"), ("stored_status", "frozen")])
+def test_a_value_of_a_newer_version_is_answered_as_it_is_and_keeps_the_account_from_changes(
+    ask: Ask, community: Community, name: str, value: str
+) -> None:
+    member = community.join(password="correct horse", **{name: value})
+    community.employ(ADMIN)
+    url = f"/api/users/{member.id}"
+
+    shown = ask("GET", url, caller=AS_LIBRARIAN)
+    listed = ask("GET", f"/api/users?email={member.email}", caller=AS_LIBRARIAN).json["items"]
+    refused = [
+        ask("PUT", url, body={"name": "New"}, caller=AS_ADMIN),
+        ask("PUT", f"{url}/status", body={"status": "expired"}, caller=AS_ADMIN),
+        ask("POST", f"{url}/promote", body={"role": "faculty"}, caller=AS_ADMIN),
+        ask("DELETE", url, caller=AS_ADMIN),
+        ask("POST", "/api/auth/login", body={"email": member.email, "password": "correct horse"}),
+    ]
+
+    assert shown.json[name.removeprefix("stored_")] == value
+    assert listed == [shown.json]
+    for answer in refused:
+        _assert_problem(answer, 503, "service_unavailable")
+        assert answer.headers["retry-after"] == "30"
+    assert community.members.accounts[member.id] == member
 
 
 def test_the_document_names_every_route_with_its_access_and_refusals(ask: Ask) -> None:

@@ -5,7 +5,8 @@ from statistics import median
 
 import pytest
 
-from tests.fakes.users import FakeMembers, FakeSessions, a_member, session_cases
+from tests.fakes.codes import FakeCodes
+from tests.fakes.users import FakeMembers, FakeSessions, a_member, use_cases_on
 from users_service.adapters.passwords import BcryptPasswords
 from users_service.domain.errors import InvalidCredentials
 
@@ -24,7 +25,7 @@ def test_a_login_without_an_account_takes_as_long_as_one_with_a_wrong_password()
         members.holders[member.email_key] = member.id
         if stored is not None:
             members.hashes[member.id] = stored
-    login = session_cases(members, FakeSessions(members), passwords=passwords).login
+    login = use_cases_on(members, FakeSessions(members), FakeCodes(members), passwords=passwords).login
     attempts = {
         "wrong password": ("ann@example.com", "wrong horse"),
         "longer than 72 bytes": ("ann@example.com", "x" * 200),

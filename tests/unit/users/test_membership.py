@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from library_common.access import Role as PlumbingRole
 from tests.fakes.users import a_member
 from tests.support.clock import NOON
-from users_service.domain.decisions import StatusWish, change_role, change_status
+from users_service.domain.account_changes import StatusUpdate, change_role, change_status
 from users_service.domain.errors import (
     AdminOnly,
     InvalidFields,
@@ -47,18 +47,18 @@ members = st.builds(
     moments,
     moments,
 )
-wishes = st.sampled_from(
+updates = st.sampled_from(
     [
-        StatusWish(Status.ACTIVE),
-        StatusWish(Status.EXPIRED),
-        StatusWish(Status.SUSPENDED, "noise"),
-        StatusWish(Status.SUSPENDED, "damage", NOON + timedelta(days=3)),
+        StatusUpdate(Status.ACTIVE),
+        StatusUpdate(Status.EXPIRED),
+        StatusUpdate(Status.SUSPENDED, "noise"),
+        StatusUpdate(Status.SUSPENDED, "damage", NOON + timedelta(days=3)),
     ]
 )
 
 
-def _status(member: Member, wish: StatusWish, by: Actor = LIBRARIAN) -> tuple[Member, tuple[object, ...]]:
-    change = change_status(member, wish, by, TERMS, NOON)
+def _status(member: Member, update: StatusUpdate, by: Actor = LIBRARIAN) -> tuple[Member, tuple[object, ...]]:
+    change = change_status(member, update, by, TERMS, NOON)
     return change.member, change.happened
 
 
@@ -108,13 +108,13 @@ def test_time_ends_suspensions_and_memberships(
 )
 def test_the_lifecycle_has_these_steps_and_no_others(old: Status, new: Status, allowed: bool) -> None:
     member = a_member(stored_status=old)
-    wish = StatusWish(new, "noise" if new is Status.SUSPENDED else None)
+    update = StatusUpdate(new, "noise" if new is Status.SUSPENDED else None)
 
     if not allowed:
         with pytest.raises(StatusTransition):
-            _status(member, wish)
+            _status(member, update)
         return
-    changed, happened = _status(member, wish)
+    changed, happened = _status(member, update)
     assert changed.status(NOON) is new
     told = (MemberStatusChanged(user_id=member.id, old=old, new=new),)
     if new is Status.SUSPENDED:
@@ -123,42 +123,42 @@ def test_the_lifecycle_has_these_steps_and_no_others(old: Status, new: Status, a
         assert happened == told
 
 
-@given(member=members, wish=wishes)
+@given(member=members, update=updates)
 def test_a_granted_status_is_what_the_member_then_has_and_granting_it_again_changes_nothing(
-    member: Member, wish: StatusWish
+    member: Member, update: StatusUpdate
 ) -> None:
     try:
-        changed, happened = _status(member, wish, ADMIN)
+        changed, happened = _status(member, update, ADMIN)
     except StatusTransition:
         return
 
-    assert changed.status(NOON) is wish.status
-    assert _status(changed, wish, ADMIN) == (changed, ())
-    assert bool(happened) == (member.status(NOON) is not wish.status or _end(member) != _end(changed))
+    assert changed.status(NOON) is update.status
+    assert _status(changed, update, ADMIN) == (changed, ())
+    assert bool(happened) == (member.status(NOON) is not update.status or _end(member) != _end(changed))
 
 
 def _end(member: Member) -> datetime | None:
     return member.suspended_until if member.status(NOON) is Status.SUSPENDED else None
 
 
-@given(member=members, first=wishes, second=wishes)
+@given(member=members, first=updates, second=updates)
 def test_no_sequence_of_wishes_leaves_a_reason_or_an_end_that_is_not_the_last_one(
-    member: Member, first: StatusWish, second: StatusWish
+    member: Member, first: StatusUpdate, second: StatusUpdate
 ) -> None:
-    for wish in (first, second):
+    for update in (first, second):
         before = member
         try:
-            member, _ = _status(member, wish, ADMIN)
+            member, _ = _status(member, update, ADMIN)
         except StatusTransition:
             continue
         if member != before:
-            assert (member.status_reason, member.suspended_until) == (wish.reason, wish.until)
+            assert (member.status_reason, member.suspended_until) == (update.reason, update.until)
 
 
 def test_reactivating_an_expired_membership_renews_it() -> None:
-    by_calendar, _ = _status(a_member(expires_at=NOON), StatusWish(Status.ACTIVE))
+    by_calendar, _ = _status(a_member(expires_at=NOON), StatusUpdate(Status.ACTIVE))
     by_decision, _ = _status(
-        a_member(stored_status=Status.EXPIRED, expires_at=NOON + SECOND), StatusWish(Status.ACTIVE)
+        a_member(stored_status=Status.EXPIRED, expires_at=NOON + SECOND), StatusUpdate(Status.ACTIVE)
     )
 
     assert by_calendar.expires_at == A_YEAR_FROM_NOON
@@ -167,8 +167,8 @@ def test_reactivating_an_expired_membership_renews_it() -> None:
 
 def test_lifting_a_suspension_keeps_the_end_of_the_membership_unless_it_has_passed() -> None:
     end = NOON + timedelta(days=20)
-    lasting, _ = _status(a_member(stored_status=Status.SUSPENDED, expires_at=end), StatusWish(Status.ACTIVE))
-    over, _ = _status(a_member(stored_status=Status.SUSPENDED, expires_at=NOON), StatusWish(Status.ACTIVE))
+    lasting, _ = _status(a_member(stored_status=Status.SUSPENDED, expires_at=end), StatusUpdate(Status.ACTIVE))
+    over, _ = _status(a_member(stored_status=Status.SUSPENDED, expires_at=NOON), StatusUpdate(Status.ACTIVE))
 
     assert lasting.expires_at == end
     assert over.expires_at == A_YEAR_FROM_NOON
@@ -177,14 +177,14 @@ def test_lifting_a_suspension_keeps_the_end_of_the_membership_unless_it_has_pass
 def test_an_active_membership_is_not_prolonged_by_activating_it_again() -> None:
     member = a_member(expires_at=NOON + SECOND)
 
-    assert _status(member, StatusWish(Status.ACTIVE, "again")) == (member, ())
+    assert _status(member, StatusUpdate(Status.ACTIVE, "again")) == (member, ())
 
 
 def test_a_running_suspension_can_be_given_another_end_which_is_told() -> None:
     member = a_member(stored_status=Status.SUSPENDED, status_reason="noise", suspended_until=NOON + SECOND)
     later = NOON + timedelta(days=5)
 
-    changed, happened = _status(member, StatusWish(Status.SUSPENDED, "more noise", later))
+    changed, happened = _status(member, StatusUpdate(Status.SUSPENDED, "more noise", later))
 
     assert (changed.status_reason, changed.suspended_until) == ("more noise", later)
     assert happened == (
@@ -195,31 +195,31 @@ def test_a_running_suspension_can_be_given_another_end_which_is_told() -> None:
 def test_another_reason_for_the_same_suspension_is_kept_but_nobody_is_told() -> None:
     member = a_member(stored_status=Status.SUSPENDED, status_reason="noise")
 
-    changed, happened = _status(member, StatusWish(Status.SUSPENDED, "damage"))
+    changed, happened = _status(member, StatusUpdate(Status.SUSPENDED, "damage"))
 
     assert changed.status_reason == "damage"
     assert happened == ()
 
 
 def test_the_reason_is_not_in_the_event() -> None:
-    _, happened = _status(a_member(), StatusWish(Status.SUSPENDED, "Shouted at Ann"))
+    _, happened = _status(a_member(), StatusUpdate(Status.SUSPENDED, "Shouted at Ann"))
 
     assert "Ann" not in str(happened)
 
 
 @pytest.mark.parametrize(
-    ("wish", "fields"),
+    ("update", "fields"),
     [
-        (StatusWish(Status.SUSPENDED), ["reason"]),
-        (StatusWish(Status.SUSPENDED, "noise", NOON), ["until"]),
-        (StatusWish(Status.SUSPENDED, None, NOON - SECOND), ["reason", "until"]),
-        (StatusWish(Status.ACTIVE, None, NOON + SECOND), ["until"]),
-        (StatusWish(Status.EXPIRED, "moved", NOON + SECOND), ["until"]),
+        (StatusUpdate(Status.SUSPENDED), ["reason"]),
+        (StatusUpdate(Status.SUSPENDED, "noise", NOON), ["until"]),
+        (StatusUpdate(Status.SUSPENDED, None, NOON - SECOND), ["reason", "until"]),
+        (StatusUpdate(Status.ACTIVE, None, NOON + SECOND), ["until"]),
+        (StatusUpdate(Status.EXPIRED, "moved", NOON + SECOND), ["until"]),
     ],
 )
-def test_a_wish_that_makes_no_sense_names_its_fields(wish: StatusWish, fields: list[str]) -> None:
+def test_a_wish_that_makes_no_sense_names_its_fields(update: StatusUpdate, fields: list[str]) -> None:
     with pytest.raises(InvalidFields) as refused:
-        _status(a_member(), wish)
+        _status(a_member(), update)
 
     assert [name for name, _ in refused.value.errors] == fields
 
@@ -230,15 +230,15 @@ def test_nobody_decides_about_their_own_status(role: Role, status: Status) -> No
     member = a_member(role=role, stored_status=Status.SUSPENDED)
 
     with pytest.raises(OwnStatus):
-        _status(member, StatusWish(status, "because"), Actor(id=member.id, role=role))
+        _status(member, StatusUpdate(status, "because"), Actor(id=member.id, role=role))
 
 
 def test_a_librarian_does_not_decide_about_an_administrator() -> None:
     admin = a_member(role=Role.ADMIN)
 
     with pytest.raises(AdminOnly):
-        _status(admin, StatusWish(Status.EXPIRED))
-    assert _status(admin, StatusWish(Status.EXPIRED), ADMIN)[0].status(NOON) is Status.EXPIRED
+        _status(admin, StatusUpdate(Status.EXPIRED))
+    assert _status(admin, StatusUpdate(Status.EXPIRED), ADMIN)[0].status(NOON) is Status.EXPIRED
 
 
 def test_an_account_that_becomes_staffs_no_longer_ends() -> None:
@@ -314,7 +314,7 @@ def test_a_membership_lasts_to_the_end_of_its_last_day(starts: datetime, days: i
 @pytest.mark.parametrize(("role", "ended"), [(Role.LIBRARIAN, True), (Role.PATRON, False)])
 def test_expired_staff_lose_their_sessions_and_expired_members_do_not(role: Role, ended: bool) -> None:
     """Members whose time is over look at their loans; staff whose time is over look at nobody's."""
-    change = change_status(a_member(role=role), StatusWish(Status.EXPIRED), ADMIN, TERMS, NOON)
+    change = change_status(a_member(role=role), StatusUpdate(Status.EXPIRED), ADMIN, TERMS, NOON)
 
     assert [type(event) for event in change.happened] == [MemberStatusChanged, *([SessionsRevoked] if ended else [])]
     assert change.member.session_epoch == ended

@@ -37,10 +37,10 @@ class Sessions(RuleBasedStateMachine):
         session = token.partition(".")[0]
         if self.good[session] != token:
             with pytest.raises(RefreshTokenInvalid):
-                self.community.use_cases.sessions.refresh(token)
+                self.community.use_cases.refresh(token)
             self.good[session] = None
             return token
-        following = self.community.use_cases.sessions.refresh(token).refresh_token
+        following = self.community.use_cases.refresh(token).refresh_token
         assert following not in self.handed_out
         self.good[session] = following
         self.handed_out.append(following)
@@ -48,7 +48,7 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(target=tokens)
     def log_in(self) -> str:
-        token = self.community.use_cases.sessions.login(EMAIL, PASSWORD).refresh_token
+        token = self.community.use_cases.login(EMAIL, PASSWORD).refresh_token
         self.good[token.split(".")[0]] = token
         self.handed_out.append(token)
         return token
@@ -64,7 +64,7 @@ class Sessions(RuleBasedStateMachine):
         if self.good[session] != token:
             return self._present(token)
         winners: list[str] = []
-        refresh = self.community.use_cases.sessions.refresh
+        refresh = self.community.use_cases.refresh
         self.community.members.meanwhile.append(lambda: winners.append(refresh(token).refresh_token))
         with pytest.raises(RefreshTokenInvalid):
             refresh(token)
@@ -77,7 +77,7 @@ class Sessions(RuleBasedStateMachine):
     def log_out(self, token: str) -> None:
         session = token.partition(".")[0]
         caller = Caller(kind="person", id=self.ann.id, role=CallerRole.PATRON, session=session)
-        self.community.use_cases.sessions.logout(caller)
+        self.community.use_cases.logout(caller)
         self.good[session] = None
 
     @rule()

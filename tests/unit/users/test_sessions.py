@@ -14,11 +14,10 @@ from library_common.access import Role as CallerRole
 from library_common.ids import is_id, new_id
 from library_common.problems import ServiceUnavailable, TooManyRequests
 from library_common.tokens import SigningKey, TokenVerifier, VerifiedToken
-from tests.fakes.users import ADMIN, Community, any_version, session_cases, signing_key
+from tests.fakes.users import ADMIN, Community, any_version, signing_key, use_cases_on
 from tests.support.clock import NOON
 from users_service.adapters.token_keys import SignedAccessTokens
-from users_service.application.session_views import SessionView
-from users_service.domain.decisions import ProfileWish, StatusWish
+from users_service.domain.account_changes import ProfileUpdate, StatusUpdate
 from users_service.domain.errors import (
     AccountExpired,
     AccountSuspended,
@@ -31,6 +30,7 @@ from users_service.domain.errors import (
 from users_service.domain.membership import Status
 from users_service.domain.model import NOBODY, Member
 from users_service.domain.roles import Role
+from users_service.schemas.responses import SessionView
 
 pytestmark = pytest.mark.unit
 
@@ -45,12 +45,12 @@ def ann(community: Community) -> Member:
 
 
 def _log_in(community: Community, email: str = EMAIL, password: str = PASSWORD) -> SessionView:
-    return community.use_cases.sessions.login(email, password)
+    return community.use_cases.login(email, password)
 
 
 def _refresh(community: Community, session: SessionView | str) -> SessionView:
     token = session if isinstance(session, str) else session.refresh_token
-    return community.use_cases.sessions.refresh(token)
+    return community.use_cases.refresh(token)
 
 
 def _lasts(community: Community, session: SessionView) -> bool:
@@ -70,7 +70,7 @@ def _proves(community: Community, session: SessionView) -> VerifiedToken:
 def _log_out(community: Community, session: SessionView) -> None:
     proven = _proves(community, session)
     caller = Caller(kind="person", id=proven.subject, role=CallerRole.PATRON, session=proven.session)
-    community.use_cases.sessions.logout(caller)
+    community.use_cases.logout(caller)
 
 
 def _change(community: Community, member: Member, **changes: Any) -> None:
@@ -451,11 +451,11 @@ def test_a_session_ends_after_its_days_however_much_it_is_used(community: Commun
 def test_a_suspension_ends_sessions_and_says_so(community: Community, ann: Member) -> None:
     session = _log_in(community)
     cases = community.use_cases
-    cases.change_status(ann.id, StatusWish(Status.SUSPENDED, "noise"), caller=ADMIN, accept=any_version)
+    cases.change_status(ann.id, StatusUpdate(Status.SUSPENDED, "noise"), caller=ADMIN, accept=any_version)
 
     with pytest.raises(AccountSuspended):
         _refresh(community, session)
-    cases.change_status(ann.id, StatusWish(Status.ACTIVE), caller=ADMIN, accept=any_version)
+    cases.change_status(ann.id, StatusUpdate(Status.ACTIVE), caller=ADMIN, accept=any_version)
     with pytest.raises(RefreshTokenInvalid):
         _refresh(community, session)
     assert _lasts(community, _log_in(community)), "a new login is of the new epoch"
@@ -475,8 +475,8 @@ def test_another_role_takes_a_new_login(community: Community, ann: Member) -> No
 def test_an_edit_of_the_profile_does_not(community: Community, ann: Member) -> None:
     session = _log_in(community)
     caller = Caller(kind="person", id=ann.id, role=CallerRole.PATRON)
-    wish = ProfileWish({"name": "Ann Young"}, {})
-    community.use_cases.edit_profile(ann.id, wish, caller=caller, accept=any_version)
+    update = ProfileUpdate({"name": "Ann Young"}, {})
+    community.use_cases.edit_profile(ann.id, update, caller=caller, accept=any_version)
 
     assert _refresh(community, session).user.name == "Ann Young"
 
@@ -518,7 +518,7 @@ def test_a_token_of_no_session_logs_nobody_out(community: Community, ann: Member
     lasting = _log_in(community)
     caller = Caller(kind="person", id=ann.id, role=CallerRole.PATRON, session=session)
 
-    community.use_cases.sessions.logout(caller)
+    community.use_cases.logout(caller)
 
     assert _lasts(community, lasting)
 
@@ -528,7 +528,7 @@ def test_nobody_ends_the_session_of_another(community: Community, ann: Member) -
     other = community.join()
     session_id = lasting.refresh_token.split(".")[0]
 
-    community.use_cases.sessions.logout(Caller(kind="person", id=other.id, role=CallerRole.PATRON, session=session_id))
+    community.use_cases.logout(Caller(kind="person", id=other.id, role=CallerRole.PATRON, session=session_id))
 
     assert _lasts(community, lasting)
 
@@ -539,9 +539,10 @@ def test_nobody_ends_the_session_of_another(community: Community, ann: Member) -
 @pytest.mark.parametrize("secret", ["{}", '{"keys": []}'])
 def test_without_a_key_nothing_is_used_up(community: Community, ann: Member, secret: str) -> None:
     session = _log_in(community)
-    keyless = session_cases(
+    keyless = use_cases_on(
         community.members,
         community.sessions,
+        community.codes,
         passwords=community.passwords,
         access_tokens=SignedAccessTokens(lambda: secret),
     )

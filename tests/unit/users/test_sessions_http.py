@@ -129,7 +129,7 @@ def test_a_private_part_that_got_into_the_parameter_is_not_answered(
     ask: Ask, community: Community, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = {"keys": [json.loads(signing_key().to_json())["current"]]}
-    monkeypatch.setattr(community.use_cases.sessions.keys.verification_keys, "jwks", lambda: whole)
+    monkeypatch.setattr(community.use_cases.verification_keys, "jwks", lambda: whole)
 
     (key,) = ask("GET", "/.well-known/jwks.json").json["keys"]
 

@@ -3,19 +3,25 @@
 from functools import cache
 
 from admin_service.adapters.publishers import LambdaPublishers
-from admin_service.adapters.registry import DeclaredQueues
+from admin_service.adapters.registry import RegisteredQueues
 from admin_service.adapters.sqs import SqsQueues
 from admin_service.application.dead_letters import DeadLetters
 from admin_service.settings import AdminSettings
-from library_common.configuration import parameter
+from library_common.configuration import PARAMETER_SECONDS, parameters_under
+from library_common.ttl_cache import TtlCache
 
 
 @cache
 def dead_letters() -> DeadLetters:
-    """What the HTTP API uses."""
+    """What the HTTP API and the watch use."""
     settings = AdminSettings()
     return DeadLetters(
-        declared=DeclaredQueues(parameter(settings.dead_letters_parameter).get),
+        declared=RegisteredQueues(_kept(settings.dead_letters_path).get),
         queues=SqsQueues(),
-        publishers=LambdaPublishers(parameter(settings.publishers_parameter).get),
+        publishers=LambdaPublishers(_kept(settings.publishers_path).get),
     )
+
+
+def _kept(path: str) -> TtlCache[list[tuple[str, str]]]:
+    """The parameters under a path, at most a minute old."""
+    return TtlCache(lambda: list(parameters_under(path)), seconds=PARAMETER_SECONDS)

@@ -1,10 +1,10 @@
-"""Environment of the admin function."""
+"""Environment of the admin functions."""
 
 from library_common.settings import ServiceSettings
 
 
 class AdminSettings(ServiceSettings):
-    """Names of parameters: the list of dead-letter queues, and that of the publishers."""
+    """Paths under which every stack has a parameter: its dead-letter queues, and its publisher."""
 
-    dead_letters_parameter: str = ""
-    publishers_parameter: str = ""
+    dead_letters_path: str = ""
+    publishers_path: str = ""

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from functools import cache
 
 from books_service.adapters.dynamodb import DynamoCatalogue
-from books_service.application.barcoding import Barcoding
-from books_service.application.cataloguing import Cataloguing
-from books_service.application.lending import Lending
+from books_service.application.copies import CopyManagement
+from books_service.application.optimistic_retries import OptimisticRetries
 from books_service.application.ports import Catalogue
-from books_service.application.racing import RetryPolicy
-from books_service.application.searching import Searching
-from books_service.application.shelving import Shelving
-from books_service.domain.barcodes import RandomBelow
+from books_service.application.reservations import CopyReservations
+from books_service.application.title_search import TitleSearch
+from books_service.application.titles import TitleManagement
+from books_service.domain.barcodes import BarcodeGenerator, RandomBelow
 from books_service.settings import BooksSettings
 from library_common import aws
 from library_common.clock import Clock, SystemClock
@@ -28,10 +27,10 @@ from library_common.publisher import StreamPublisher
 class UseCases:
     """Everything the service can do."""
 
-    cataloguing: Cataloguing
-    shelving: Shelving
-    lending: Lending
-    searching: Searching
+    titles: TitleManagement
+    copies: CopyManagement
+    reservations: CopyReservations
+    title_search: TitleSearch
 
 
 def compose(
@@ -43,14 +42,14 @@ def compose(
     new_book_id: Callable[[], str] = new_id,
     institution: str = "0001",
 ) -> UseCases:
-    """The use cases on a catalogue, with whatever else of the world they need."""
-    retries = RetryPolicy(sleep=sleep, jitter=random.random)
-    barcoding = Barcoding(institution, random_below)
+    """The use cases on a catalogue. institution: the four digits in generated barcodes."""
+    retries = OptimisticRetries(sleep=sleep, jitter=random.random)
+    barcodes = BarcodeGenerator(institution, random_below)
     return UseCases(
-        cataloguing=Cataloguing(catalogue, clock, barcoding, retries, new_book_id),
-        shelving=Shelving(catalogue, clock, barcoding, retries),
-        lending=Lending(catalogue, clock, random_below, retries),
-        searching=Searching(catalogue),
+        titles=TitleManagement(catalogue, clock, barcodes, retries, new_book_id),
+        copies=CopyManagement(catalogue, clock, barcodes, retries),
+        reservations=CopyReservations(catalogue, clock, random_below, retries),
+        title_search=TitleSearch(catalogue),
     )
 
 
@@ -66,6 +65,4 @@ def use_cases() -> UseCases:
 def publisher() -> StreamPublisher:
     """The publisher of this service's stream."""
     settings = BooksSettings()
-    return StreamPublisher(
-        source="books", bus=settings.event_bus_name, dead_letters_url=settings.publish_dead_letters_url
-    )
+    return StreamPublisher(source="books", bus=settings.event_bus_name, dead_letters=settings.publish_dead_letters)

@@ -1,8 +1,8 @@
 """The Lambda REQUEST authorizer of the API.
 
-Answers with the caller (kind, subject, role, scopes), which API Gateway hands to the function behind
-the route. The policy allows the whole stage: *who* is decided here, *what they may do* beside each
-route in the services. That is also why a cached answer can be reused for any route by the same token.
+Answers with the caller (kind, subject, role, scopes), which API Gateway passes to the function behind the route. The
+policy allows the whole stage: this function decides *who* calls, each route in the services decides *what they may do*.
+So an answer cached for a token can be used for every route.
 """
 
 import time
@@ -23,13 +23,13 @@ from library_common.tokens import TokenRefused, VerifiedToken
 
 
 class Revocations(Protocol):
-    """Which good tokens are not to be accepted all the same: `gateway_service.revoked_epochs.RevocationView`."""
+    """Which tokens were revoked: `gateway_service.revoked_epochs.RevocationView`."""
 
     def revokes(self, token: VerifiedToken) -> bool: ...
 
 
 class Unauthorized(Exception):
-    """API Gateway turns an authorizer error with exactly this message into its 401 answer."""
+    """API Gateway turns an authorizer error with exactly this message into a 401 response."""
 
     def __init__(self) -> None:
         super().__init__("Unauthorized")
@@ -42,11 +42,11 @@ def _keyring() -> Keyring:
 
 @cache
 def _revocations() -> RevocationView:
-    return RevocationView(Table(GatewaySettings().table_name, aws.impatient_dynamodb))
+    return RevocationView(Table(GatewaySettings().table_name, aws.dynamodb_without_retries))
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-    """Lambda entry. Raises Unauthorized for a token that proves nothing."""
+    """Lambda entry. Raises Unauthorized for a token that is not valid."""
     started = time.perf_counter()
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     with invocation(headers.get("x-correlation-id")) as record:
@@ -69,10 +69,10 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
 def authorize(
     authorization: str | None, method_arn: str, keyring: Keyring, revocations: Revocations, clock: Clock
 ) -> dict[str, Any]:
-    """The authorizer's answer for an Authorization header; without one the caller is nobody.
+    """The authorizer's answer for an Authorization header. Without the header the caller is anonymous.
 
-    A route that needs somebody names the header as identity source, so API Gateway refuses a request
-    without it before this code runs, and the services check once more.
+    For a route that needs a token, the header is the identity source: API Gateway refuses a request without it before
+    this code runs, and the service checks again. Raises Unauthorized.
     """
     if authorization is None:
         return _answer("anonymous", method_arn, {"kind": "anonymous"})
@@ -84,7 +84,7 @@ def authorize(
         verified = keyring.verify(token.strip(), clock.now())
     except TokenRefused as refused:
         count("TokenRefused", reason=str(refused))
-        # Nothing about why reaches the client: an attacker learns nothing from a 401.
+        # The client does not learn the reason: it would help an attacker.
         raise Unauthorized from None
     if revocations.revokes(verified):
         count("TokenRefused", reason="revoked")

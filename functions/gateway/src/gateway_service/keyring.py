@@ -1,5 +1,5 @@
-"""The keys tokens are checked with, fetched when a token first needs them and remembered, so that a warm check needs
-no call: a process that only ever sees people's tokens reads no service's secret."""
+"""The keys tokens are checked with. They are fetched when a token first needs them and cached, so a warm check needs no
+call. A process that sees only people's tokens reads no service's key."""
 
 import json
 import time
@@ -10,124 +10,116 @@ from typing import Protocol
 
 from gateway_service.overlap import VERIFIER_SECONDS
 from gateway_service.settings import GatewaySettings
-from library_common.configuration import parameter, secret
-from library_common.key_rings import secret_ring
+from library_common.configuration import parameter, secrets_under
+from library_common.key_rings import granted_scopes, secret_ring
 from library_common.telemetry import count, logger
-from library_common.tokens import SignerUnknown, TokenRefused, TokenVerifier, VerifiedToken, claimed_service
+from library_common.tokens import SignerUnknown, TokenVerifier, VerifiedToken, claimed_service
 
-LOOK_AGAIN_SECONDS = 10.0
-"""Tokens of unknown signers make this process look for newer keys at most this often: they may be made up. And so
-often it tries to read a secret that could not be read: each try may be seconds of somebody else's request."""
+REFRESH_PAUSE_SECONDS = 10.0
+"""How often at most a token of an unknown signer makes this process fetch the keys again: anybody can make up such
+tokens. Services' keys that could not be read are not tried more often either: a try may take seconds of a request."""
 
 
-class Source(Protocol):
-    """Where keys come from: `library_common.ttl_cache.TtlCache`."""
+class Source[Value](Protocol):
+    """A cached value: `library_common.ttl_cache.TtlCache`."""
 
-    def get(self) -> str: ...
+    def get(self) -> Value: ...
 
-    def get_fresh(self, *, pause: float) -> str: ...
+    def get_fresh(self, *, pause: float) -> Value: ...
 
 
 @dataclass
 class Keyring:
-    """Checks people's tokens with the published public keys, a service's with every key of its secret's ring.
+    """Checks people's tokens with the published keys, and a service's tokens with the keys of its ring.
 
-    A service whose secret cannot be read, or holds no ring, has no keys until it can: its tokens are refused, and
-    nobody else's. Without the published keys no person's token is checked at all.
+    While a service's ring cannot be read, its tokens are refused, and only its. While the published keys cannot be
+    read, no person's token can be checked.
 
-    jwks: the published keys. services: service name -> (its secret, the scopes its tokens may claim).
+    jwks: the published keys. services: service name -> its parameter's text, with ring and scopes.
     """
 
-    jwks: Source
-    services: Mapping[str, tuple[Source, frozenset[str]]]
+    jwks: Source[str]
+    services: Source[Mapping[str, str]]
     monotonic: Callable[[], float] = time.monotonic
-    _verifiers: dict[str | None, tuple[str | None, TokenVerifier]] = field(default_factory=dict, init=False)
-    """Signer -> what its keys were read from, and the verifier with them."""
-    _unread_until: dict[str, float] = field(default_factory=dict, init=False)
+    _verifiers: dict[str | None, tuple[str, TokenVerifier]] = field(default_factory=dict, init=False)
+    """Signer -> the text its keys were read from, and the verifier with these keys."""
+    _retry_at: float | None = field(default=None, init=False)
 
     @classmethod
     def from_settings(cls, settings: GatewaySettings) -> "Keyring":
-        services = {
-            name: (secret(identity.secret_arn, seconds=VERIFIER_SECONDS), frozenset(identity.scopes.split()))
-            for name, identity in settings.service_identities.items()
-        }
-        return cls(jwks=parameter(settings.verification_keys_parameter, seconds=VERIFIER_SECONDS), services=services)
+        return cls(
+            jwks=parameter(settings.verification_keys_parameter, seconds=VERIFIER_SECONDS),
+            services=secrets_under(settings.service_keys_path, seconds=VERIFIER_SECONDS),
+        )
 
     def verify(self, token: str, now: datetime) -> VerifiedToken:
-        """Raises TokenRefused, and what reading the published keys raised when there are none to go on with.
+        """The caller a token proves. Raises TokenRefused, and what reading the published keys raised.
 
-        A signer that is not known here may be newer than the keys remembered here: after a forced rotation
-        nothing was published beforehand. So they are fetched once more before its token is refused.
+        An unknown signer may be newer than the cached keys: its service was deployed just now, or its key was made by
+        a forced rotation. So the keys are fetched once more before the token is refused.
         """
         service = claimed_service(token)
-        verifier = self.verifier(service)
         try:
+            verifier = self.verifier(service)
             return verifier.verify_from(service, token, now)
         except SignerUnknown:
-            self._look_again(service)
-            newer = self.verifier(service)
-            if newer is verifier:
-                raise
-        return newer.verify_from(service, token, now)
+            self._refresh(service)
+            return self.verifier(service).verify_from(service, token, now)
 
     def verifier(self, service: str | None) -> TokenVerifier:
-        """The verifier for the tokens of a service, or of people (None), with the keys as they are now; built anew
-        only when they changed. Raises TokenRefused when there is no such service."""
+        """The verifier for a service's tokens, or for people's (None). It is rebuilt only when the keys changed.
+
+        Raises SignerUnknown when there is no such service.
+        """
         if service is None:
-            stored: str | None = self.jwks.get()
-        elif service in self.services:
-            stored = self._secret(service)
+            stored = self.jwks.get()
         else:
-            raise TokenRefused("unknown service")
+            found = self._service_texts().get(service)
+            if found is None:
+                raise SignerUnknown("unknown service", service)
+            stored = found
         known = self._verifiers.get(service)
         if known is not None and known[0] == stored:
             return known[1]
-        verifier = self._built(service, stored)
+        verifier = _verifier(service, stored)
         self._verifiers[service] = (stored, verifier)
         return verifier
 
-    def _built(self, service: str | None, stored: str | None) -> TokenVerifier:
-        if service is None:
-            return TokenVerifier(json.loads(stored or ""), {})
-        return TokenVerifier({}, {service: (_accepted(service, stored), self.services[service][1])})
-
-    def _secret(self, name: str) -> str | None:
-        """None while it cannot be read."""
-        if self._is_unread(name):
-            return None
+    def _service_texts(self) -> Mapping[str, str]:
+        """The parameter of each service; empty while they cannot be read."""
+        if self._is_unreadable():
+            return {}
         try:
-            return self.services[name][0].get()
-        except Exception:  # noqa: BLE001 - whatever it was: this service has no keys, and everybody else has theirs
-            self._unread_until[name] = self.monotonic() + LOOK_AGAIN_SECONDS
-            _report_unread(name)
-            return None
+            return self.services.get()
+        except Exception:  # noqa: BLE001 - whatever it was, people's tokens can still be checked
+            self._retry_at = self.monotonic() + REFRESH_PAUSE_SECONDS
+            logger().warning("service keys cannot be read")
+            count("KeysUnread")
+            return {}
 
-    def _look_again(self, service: str | None) -> None:
-        if service is not None and self._is_unread(service):
+    def _refresh(self, service: str | None) -> None:
+        if service is not None and self._is_unreadable():
             return
-        source = self.jwks if service is None else self.services[service][0]
         try:
-            source.get_fresh(pause=LOOK_AGAIN_SECONDS)
-        except Exception:  # noqa: BLE001 - whatever it was: the token is refused with the keys there are
+            if service is None:
+                self.jwks.get_fresh(pause=REFRESH_PAUSE_SECONDS)
+            else:
+                self.services.get_fresh(pause=REFRESH_PAUSE_SECONDS)
+        except Exception:  # noqa: BLE001 - whatever it was, the token is checked with the cached keys
             count("KeysUnread")
 
-    def _is_unread(self, service: str) -> bool:
-        """Whether its secret could not be read a moment ago."""
-        return service in self._unread_until and self.monotonic() < self._unread_until[service]
+    def _is_unreadable(self) -> bool:
+        """Whether the services' keys could not be read a moment ago and should not be tried again yet."""
+        return self._retry_at is not None and self.monotonic() < self._retry_at
 
 
-def _accepted(service: str, stored: str | None) -> tuple[str, ...]:
-    if stored is None:
-        return ()
+def _verifier(service: str | None, stored: str) -> TokenVerifier:
+    if service is None:
+        return TokenVerifier(json.loads(stored), {})
     try:
-        ring = secret_ring(stored)
-    except Exception:  # noqa: BLE001 - text of any kind may be in it
-        _report_unread(service)
-        return ()
-    return ring.keys if ring is not None else ()
-
-
-def _report_unread(service: str) -> None:
-    """The name and nothing else: what is wrong with a secret may say what is in it."""
-    logger().warning("service secret unread", extra={"secret_of": service})
-    count("KeysUnread")
+        ring, scopes = secret_ring(stored), granted_scopes(stored)
+    except Exception:  # noqa: BLE001 - any text may be in it; the error is not logged, since it may quote a key
+        logger().warning("service key cannot be read", extra={"key_of": service})
+        count("KeysUnread")
+        ring, scopes = None, frozenset[str]()
+    return TokenVerifier({}, {service: (ring.keys if ring is not None else (), scopes)})

@@ -1,21 +1,20 @@
-"""How long keys overlap in a rotation, added up from everything that may be out of date meanwhile.
+"""The shortest time between two rotations of a ring, added up from everything that may be out of date meanwhile.
 
-A rotation moves every key of a ring by one place: the next one begins to sign, the current one becomes the
-previous one, and the previous one is forgotten. Nobody notices when two things hold at that moment.
+A rotation moves every key of a ring by one place: the next key begins to sign, the current key becomes the previous
+one, and the previous key is dropped. Nobody notices it when two things are true at that moment.
 
-1. Whoever checks tokens knows the next key. It has been there since the rotation before, so this takes as
-   long as an authorizer remembers keys: VERIFIER_SECONDS.
-2. No token that the previous key signed is still good. It stopped signing at the rotation before; but a
-   process that signs may remember the ring as it was then for SIGNER_SECONDS, and what it signs with it in the
-   last of these lives for a token's lifetime, and by the verifier's patience with clocks a little longer.
+1. Every verifier knows the next key. It has been published since the last rotation, and an authorizer caches keys for
+   VERIFIER_SECONDS.
+2. No valid token is signed with the previous key. That key stopped signing at the last rotation. But a process that
+   signs caches the ring for SIGNER_SECONDS, and the last token it signs from the cache is valid for a token's lifetime,
+   and for the verifier's clock skew on top.
 
-Both began at the rotation before, so the longer of the two counts; it is the second. VERIFIER_SECONDS is added
-all the same: for a process that began to fetch just before the keys changed, and for stores that are read a
-moment before all of their copies know. Others who check people's tokens, with the keys that users publishes at
-/.well-known/jwks.json, have all of the sum for the first of the two.
+Both periods begin at the last rotation, so the longer one counts: the second. VERIFIER_SECONDS is added to it, for a
+process that fetched just before the keys changed and for stores with copies that lag. Others that check people's
+tokens with /.well-known/jwks.json have the whole sum to fetch the next key.
 
-Caches also serve on, for up to an hour, while their store does not answer. That is not in the sum: they try
-again every 15 seconds then, and a rotation itself needs the same stores to answer.
+While a store does not answer, caches serve for up to an hour more. That is not in the sum: they try again every 15
+seconds, and a rotation itself needs the same stores.
 """
 
 from datetime import timedelta
@@ -24,10 +23,10 @@ from library_common.configuration import SECRET_SECONDS
 from library_common.tokens import ACCESS_LIFETIME, CLOCK_SKEW_SECONDS, SERVICE_LIFETIME
 
 VERIFIER_SECONDS = 60.0
-"""How long an authorizer process remembers published keys and service secrets."""
+"""How long an authorizer caches published keys and services' keys."""
 
 SIGNER_SECONDS = SECRET_SECONDS
-"""How long a process that signs remembers its secret: users the library's key, loans its own."""
+"""How long a process that signs caches its key: users the library's, other services their own."""
 
 SIGNING_KEY_OVERLAP = ACCESS_LIFETIME + timedelta(seconds=SIGNER_SECONDS + VERIFIER_SECONDS + CLOCK_SKEW_SECONDS)
 """15 min + 5 min + 1 min + 5 s."""

@@ -1,7 +1,7 @@
-"""The consumer of SessionsRevoked: from the bus, by way of a queue, into the gateway's table.
+"""The consumer of SessionsRevoked: from the bus through a queue into the gateway's table.
 
-Events may come twice, late or in any order: what is kept is the highest epoch of each member, so nothing has
-to be remembered about the events themselves.
+Events may come twice, late or in any order: only the highest epoch of each member is stored, so the events themselves
+need not be remembered.
 """
 
 from collections.abc import Mapping
@@ -19,26 +19,26 @@ from library_common.settings import ConsumerSettings
 
 
 class Epochs(Protocol):
-    """Where revocations are noted: `gateway_service.revoked_epochs.RevokedEpochs`."""
+    """Where revocations are stored: `gateway_service.revoked_epochs.RevokedEpochs`."""
 
     def revoke_before(self, user_id: str, epoch: int) -> bool: ...
 
 
 class Revocation(BaseModel):
-    """What the gateway needs of SessionsRevoked, whatever the reason: tokens of an epoch before `epoch` are over."""
+    """What the gateway needs of SessionsRevoked: tokens of an epoch before `epoch` are no longer good."""
 
     user_id: str = Field(min_length=1)
     epoch: int = Field(ge=0)
 
 
 def consumer(revoked: Epochs, queue: Queue) -> Consumer[Delivery]:
-    """Notes revocations in `revoked`."""
+    """Stores revocations in `revoked`."""
 
-    def note(delivery: Delivery) -> str:
+    def store(delivery: Delivery) -> str:
         revocation = data_of(delivery, Revocation)
         return "revoked" if revoked.revoke_before(revocation.user_id, revocation.epoch) else "known already"
 
-    return Consumer("revocations", service="gateway", queue=queue, read=read_delivery, handle=note)
+    return Consumer("revocations", service="gateway", queue=queue, read=read_delivery, handle=store)
 
 
 @cache
@@ -49,5 +49,5 @@ def _consumer() -> Consumer[Delivery]:
 
 
 def handler(event: Mapping[str, Any], context: object) -> Any:
-    """Lambda entry for SQS batches; answers which messages failed and are to come again."""
+    """Lambda entry for SQS batches. Answers which messages failed and should be delivered again."""
     return _consumer()(event, context)

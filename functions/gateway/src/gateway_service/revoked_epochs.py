@@ -1,7 +1,7 @@
-"""Whose tokens are not to be accepted any more: kept in the gateway's table, and looked up without a call.
+"""Whose tokens are no longer accepted: stored in the gateway's table, checked without a call per request.
 
-Tokens carry the session epoch of the account at login. Ending all of somebody's sessions begins a new epoch;
-what is kept here is the first epoch whose tokens are good, for as long as older tokens could live.
+A token carries the account's session epoch at login. Ending all sessions of an account begins a new epoch. This table
+stores the first epoch whose tokens are good, for as long as older tokens could be valid.
 
 Item: pk `REVOKED`, sk the user id, `epoch`, `expires_at_epoch` (the table's time to live). One partition,
 written once per suspension, change of role or password, or erasure, and read whole by every warm authorizer
@@ -26,12 +26,12 @@ from library_common.tokens import ACCESS_LIFETIME, VerifiedToken
 from library_common.ttl_cache import TtlCache
 
 VIEW_SECONDS = 15.0
-KEPT = ACCESS_LIFETIME + timedelta(minutes=5)
-"""No access token is older than its lifetime; the rest is for clocks, and for logins that were on their way."""
+RETENTION = ACCESS_LIFETIME + timedelta(minutes=5)
+"""A token's lifetime, and some minutes for clocks and for logins in progress."""
 
 _PARTITION = "REVOKED"
 _ATTEMPTS = 2
-"""A failure that passes must not cost the minute; two that do not, of two seconds each, are what a request can bear."""
+"""One retry, so that a brief failure does no harm. Two time-outs of two seconds are all a request can wait for."""
 
 
 class RevokedEpochs:
@@ -42,15 +42,15 @@ class RevokedEpochs:
         self._clock = clock
 
     def revoke_before(self, user_id: str, epoch: int) -> bool:
-        """From now on only tokens of this epoch or a later one are good. Answers whether that is news.
+        """From now on only tokens of this epoch or a later one are good. False when that was known already.
 
-        The order and number of calls make no difference: the highest epoch stays.
+        Calls may be repeated and come in any order: the highest epoch stays.
         """
         item = {
             "pk": _PARTITION,
             "sk": user_id,
             "epoch": epoch,
-            "expires_at_epoch": int((self._clock.now() + KEPT).timestamp()),
+            "expires_at_epoch": int((self._clock.now() + RETENTION).timestamp()),
         }
         newer = Expression(
             "attribute_not_exists(#pk) OR #epoch < :epoch",
@@ -65,15 +65,14 @@ class RevokedEpochs:
 
 
 class RevocationView:
-    """The reading side: what is in the table, at most VIEW_SECONDS old while the table answers.
+    """The reading side: the table's content, at most VIEW_SECONDS old while the table answers.
 
-    While it does not, the last view serves on, without limit, and every failure is counted
-    (`RevocationsUnread`, with an alarm): somebody who was suspended meanwhile may go on until their token
-    ends by itself, at most a quarter of an hour. The other way round nobody could do anything because one
-    table cannot be read; and what matters, lending, asks users for the membership anyway.
+    While it does not answer, the last view is used without limit, and every failure is counted (`RevocationsUnread`,
+    with an alarm). Somebody suspended meanwhile may go on until their token expires, at most a quarter of an hour.
+    Refusing everybody because of one table would be worse, and a checkout asks users for the membership anyway.
 
-    The request that finds the view too old waits for the new one: a frozen Lambda process does nothing in
-    the background, so a view fetched there would be as old as the process has been idle.
+    The request that finds the view too old waits for a new one. A background refresh would not run while the Lambda
+    process is frozen.
     """
 
     def __init__(self, table: Table, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -82,7 +81,7 @@ class RevocationView:
         self._view = TtlCache(self._read, seconds=VIEW_SECONDS, monotonic=monotonic)
 
     def revokes(self, token: VerifiedToken) -> bool:
-        """Whether this good token is not to be accepted all the same."""
+        """Whether this token, good otherwise, was revoked."""
         return token.kind == "person" and token.epoch < self._view.get().get(token.subject, 0)
 
     def _read(self) -> Mapping[str, int]:
@@ -91,7 +90,7 @@ class RevocationView:
             try:
                 self._last = {item["sk"]: item["epoch"] for item in self._table.query_all(whole)}
                 break
-            except Exception as failure:  # noqa: BLE001 - whatever it was, see above
+            except Exception as failure:  # noqa: BLE001 - whatever it was, the last view is used
                 logger().warning("revocations unread", extra={"failure": type(failure).__name__})
         else:
             count("RevocationsUnread")

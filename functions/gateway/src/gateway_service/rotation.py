@@ -1,33 +1,34 @@
 """The function that makes, publishes and rotates keys.
 
-Called by a deployment (as a CloudFormation custom resource) it sees to it that every ring has its keys; once a
-day it repairs what is missing and rotates what is old; on command, with
+* A deployment calls it as a CloudFormation custom resource. It makes the keys that are missing: the library's own for
+  `Custom::TokenKeys`, a service's for the `Custom::ServiceIdentity` in that service's stack.
+* Once a day it makes what is missing and rotates keys that are old enough.
+* With the event `{"rotate": ["signing-key", "service:loans"], "force": false}` it rotates these rings now. `force` is
+  for keys that somebody else may know; docs/operations.md says what it breaks.
 
-    {"rotate": ["signing-key", "service:loans"], "force": false}
-
-it rotates at once. Its answer lists what became of each ring. `force` is for keys that somebody else may know:
-see docs/operations.md for what it breaks.
+It answers the result for each ring.
 """
 
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gateway_service.key_stores import PublishedKeys, SecretStore, TableTurns
+from gateway_service.key_rotation import KeyRotation, ManagedRing, Outcome, RotationFailed
+from gateway_service.key_stores import PublishedKeys, RingParameter, ServiceKeys, TableLocks
 from gateway_service.overlap import SERVICE_SECRET_OVERLAP, SIGNING_KEY_OVERLAP
-from gateway_service.rotating import KeepingFailed, KeyKeeping, Outcome, RingKeeper
 from gateway_service.settings import RotationSettings
 from library_common import aws
 from library_common.clock import SystemClock
 from library_common.context import current, invocation
-from library_common.custom_resource import answer
+from library_common.custom_resource import Refused, answer
 from library_common.dynamodb import Table
-from library_common.key_rings import secret_ring, secret_ring_json, signing_ring, signing_ring_json
+from library_common.key_rings import signing_ring, signing_ring_json
 from library_common.telemetry import log_invocation
 from library_common.tokens import SigningKey
 
@@ -36,8 +37,8 @@ _SECRET_BYTES = 48
 """64 characters: more than the 256 bits that HS256 can use."""
 
 
-class Command(BaseModel):
-    """What somebody asks for. rotate: names of rings."""
+class RotationCommand(BaseModel):
+    """An event that asks for a rotation. rotate: names of rings."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,67 +46,114 @@ class Command(BaseModel):
     force: bool = False
 
 
+class ServiceIdentity(BaseModel):
+    """The properties of a `Custom::ServiceIdentity`. scopes: what its tokens may claim, separated by spaces."""
+
+    service: str = Field(alias="Service", pattern="^[a-z][a-z0-9-]{0,30}$")
+    scopes: str = Field(alias="Scopes", pattern="^[a-z]+:[a-z]+( [a-z]+:[a-z]+)*$", max_length=500)
+
+
 @cache
-def _keeping() -> KeyKeeping:
-    return keeping(RotationSettings())
+def _settings() -> RotationSettings:
+    return RotationSettings()
 
 
-def keeping(settings: RotationSettings) -> KeyKeeping:
-    """Every ring the settings name."""
-    clock = SystemClock()
-    signing = RingKeeper(
+def _service_keys() -> ServiceKeys:
+    return ServiceKeys(_settings().service_keys_path)
+
+
+def key_rotation(settings: RotationSettings) -> KeyRotation:
+    """The library's own ring, and one for each registered service."""
+    signing = ManagedRing(
         name=SIGNING_KEY,
-        store=SecretStore(settings.signing_key_secret_arn, decode=signing_ring, encode=signing_ring_json),
+        store=RingParameter(settings.signing_key_parameter, decode=signing_ring, encode=signing_ring_json),
         generate=SigningKey.generate,
         overlap=SIGNING_KEY_OVERLAP,
         publish=PublishedKeys(settings.verification_keys_parameter).publish,
     )
+    keys = ServiceKeys(settings.service_keys_path)
     services = [
-        RingKeeper(
-            name=f"service:{name}",
-            store=SecretStore(identity.secret_arn, decode=secret_ring, encode=secret_ring_json),
+        ManagedRing(
+            name=ring_of(name),
+            store=keys.store(name),
             generate=lambda: secrets.token_urlsafe(_SECRET_BYTES),
             overlap=SERVICE_SECRET_OVERLAP,
         )
-        for name, identity in settings.service_identities.items()
+        for name in keys.names()
     ]
-    return KeyKeeping(
+    return KeyRotation(
         rings={signing.name: signing, **{ring.name: ring for ring in services}},
-        turns=TableTurns(Table(settings.table_name, aws.dynamodb), clock),
-        clock=clock,
+        locks=locks(settings),
+        clock=SystemClock(),
         lifetime=timedelta(days=settings.key_days),
     )
 
 
+def locks(settings: RotationSettings) -> TableLocks:
+    """One run at a time per ring."""
+    return TableLocks(Table(settings.table_name, aws.dynamodb), SystemClock())
+
+
+def ring_of(service: str) -> str:
+    """The name of a service's ring."""
+    return f"service:{service}"
+
+
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-    """Lambda entry. Raises pydantic's ValidationError for a command that is none, KeepingFailed by the daily run."""
+    """Lambda entry. Raises ValidationError for a malformed command, and RotationFailed in the daily run."""
     started = time.perf_counter()
     with invocation():
         status: str = "failed"
         try:
-            outcomes = _carry_out(event)
+            outcomes = _run(event)
             status = "ok"
-            current().notes.update({outcome.ring: outcome.code or outcome.result for outcome in outcomes})
+            current().log_fields.update({outcome.ring: outcome.code or outcome.result for outcome in outcomes})
         finally:
             log_invocation("rotation", status=status, duration_ms=(time.perf_counter() - started) * 1000)
     return {"outcomes": [outcome.as_json() for outcome in outcomes]}
 
 
-def _carry_out(event: Mapping[str, Any]) -> list[Outcome]:
+def _run(event: Mapping[str, Any]) -> list[Outcome]:
     if "RequestType" in event:
-        answer(event, lambda _: _complete())
+        answer(event, _create_or_update, undo=_delete)
         return []
     if "rotate" in event:
-        command = Command.model_validate(event)
-        return _keeping().rotate(command.rotate, force=command.force)
-    return _keeping().daily()
+        command = RotationCommand.model_validate(event)
+        return key_rotation(_settings()).rotate(command.rotate, force=command.force)
+    return key_rotation(_settings()).daily()
 
 
-def _complete() -> None:
+def _create_or_update(properties: Mapping[str, Any]) -> None:
+    """Makes the missing keys of the service that the properties name, or the library's own."""
+    if "Service" not in properties:
+        _complete(SIGNING_KEY)
+        return
     try:
-        outcomes = _keeping().complete()
-    except KeepingFailed:
-        # CloudFormation hears of it, and Lambda does not: our own line is to say so, too.
-        current().error_code = "keeping_failed"
+        identity = ServiceIdentity.model_validate(properties)
+    except ValidationError as invalid:
+        fields = ", ".join(str(error["loc"][0]) for error in invalid.errors())
+        raise Refused(f"Custom::ServiceIdentity has missing or invalid properties: {fields}.") from None
+    with locks(_settings()).hold(ring_of(identity.service)):
+        _service_keys().register(identity.service, identity.scopes)
+    _complete(ring_of(identity.service))
+
+
+def _delete(properties: Mapping[str, Any]) -> None:
+    """Removes a service's keys. The library's own keys stay: a new stack on the same tables finds its people logged in.
+
+    An identity that was refused has no keys. Nothing is done for it, so that its stack can be rolled back.
+    """
+    with suppress(ValidationError):
+        identity = ServiceIdentity.model_validate(properties)
+        with locks(_settings()).hold(ring_of(identity.service)):
+            _service_keys().remove(identity.service)
+
+
+def _complete(ring: str) -> None:
+    try:
+        outcomes = key_rotation(_settings()).complete([ring])
+    except RotationFailed:
+        # The error is reported to CloudFormation, not to Lambda. Our own log line must show it, too.
+        current().error_code = "rotation_failed"
         raise
-    current().notes.update({outcome.ring: outcome.result for outcome in outcomes})
+    current().log_fields.update({outcome.ring: outcome.result for outcome in outcomes})

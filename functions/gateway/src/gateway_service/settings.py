@@ -1,30 +1,20 @@
 """Environment of the gateway's functions."""
 
-from pydantic import BaseModel, ConfigDict, Json
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class ServiceIdentity(BaseModel):
-    """A service that may call others: where its secret is and which scopes its tokens may claim."""
-
-    model_config = ConfigDict(frozen=True)
-
-    secret_arn: str
-    scopes: str
-
-
 class GatewaySettings(BaseSettings):
-    """Of the authorizer. `SERVICE_IDENTITIES` is a JSON object: service name -> ServiceIdentity."""
+    """Of the authorizer. service_keys_path: it holds one parameter for each service that calls others."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     table_name: str
     verification_keys_parameter: str
-    service_identities: Json[dict[str, ServiceIdentity]]
+    service_keys_path: str
 
 
 class RotationSettings(GatewaySettings):
-    """Of the rotation. `KEY_DAYS`: how many days a key signs before the daily run rotates it."""
+    """Of the rotation. key_days: how many days a key signs before the daily run rotates it."""
 
-    signing_key_secret_arn: str
+    signing_key_parameter: str
     key_days: int

@@ -1,4 +1,4 @@
-"""The consumer of the bus: members who were erased, whose closed loans then name nobody."""
+"""The consumer of MemberErased: anonymises the closed loans of erased members."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from library_common.consumers import Consumer, Delivery, Poison, Queue, data_of, read_delivery
+from library_common.consumers import Consumer, Delivery, PoisonMessage, Queue, data_of, read_delivery
 from library_common.context import current
 from library_common.ids import ID_PATTERN
 from library_common.settings import ConsumerSettings
 from loans_service import bootstrap
 
 if TYPE_CHECKING:
-    from loans_service.application.erasing import Erasing
+    from loans_service.application.account_erasure import AccountErasure
 
 SOURCE = "library.users"
-"""Nobody else says who is erased: what follows cannot be undone."""
+"""No other service may say who is erased, because the effect cannot be undone."""
 
 SECONDS = 40.0
-"""Of the function's 60 s, for one member. Some thousand loans fit in; with more it takes several deliveries."""
+"""Of the function's 60 s, for one member. That is enough for some thousand loans; more take several deliveries."""
 
 
 class MemberErased(BaseModel):
-    """What of the event matters here."""
+    """The part of the event that is needed here."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -32,32 +32,32 @@ class MemberErased(BaseModel):
 
 
 class LoansLeft(Exception):
-    """Some loans still name the member; they are the next delivery's."""
+    """Some loans still name the member. The next delivery of the message continues."""
 
 
 def erased_member(delivery: Delivery) -> MemberErased:
-    """Who was erased. A replay from the archive says it once more, which does no harm. Raises Poison."""
+    """The member who was erased. A replay from the archive is handled like the first delivery. Raises PoisonMessage."""
     if delivery.source != SOURCE:
-        raise Poison("it comes from another service than such events do")
+        raise PoisonMessage("MemberErased is accepted from users only")
     return data_of(delivery, MemberErased)
 
 
 def consumer(
-    erasing: "Callable[[], Erasing]", queue: Queue, monotonic: Callable[[], float] = time.monotonic
+    account_erasure: "Callable[[], AccountErasure]", queue: Queue, monotonic: Callable[[], float] = time.monotonic
 ) -> Consumer[Delivery]:
-    """Forgets every member it hears of with what `erasing` answers."""
+    """Erases members with the use case that `account_erasure` returns."""
 
     def handle(delivery: Delivery) -> str:
         member = erased_member(delivery)
-        done = erasing().erase(member.user_id, until=monotonic() + SECONDS)
-        current().notes |= {
-            "forgotten": str(done.forgotten),
-            "still_open": str(done.open),
+        done = account_erasure().erase(member.user_id, until=monotonic() + SECONDS)
+        current().log_fields |= {
+            "anonymised": str(done.anonymised),
+            "still_open": str(done.still_open),
             "failed": str(done.failed),
         }
         if done.timed_out or done.failed:
             raise LoansLeft
-        return "open loans left" if done.open else "member forgotten"
+        return "open loans left" if done.still_open else "member erased"
 
     return Consumer("erasures", service="loans", queue=queue, read=read_delivery, handle=handle)
 
@@ -65,7 +65,7 @@ def consumer(
 @cache
 def _consumer() -> Consumer[Delivery]:
     settings = ConsumerSettings()
-    return consumer(bootstrap.erasing, Queue(settings.queue_url, settings.dead_letters_url))
+    return consumer(bootstrap.account_erasure, Queue(settings.queue_url, settings.dead_letters_url))
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The stream of the loans table: events to the bus, unfinished loans to the recovery queue."""
+"""The stream of the loans table: puts events on the bus and unfinished loans on the recovery queue."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -7,12 +7,12 @@ from typing import Any
 from library_common.dynamodb import Item
 from library_common.publisher import StreamPublisher
 from loans_service import bootstrap
-from loans_service.adapters.dynamodb import unfinished_loan_id
+from loans_service.adapters.loan_items import unfinished_loan_id
 from loans_service.adapters.recoveries import QueuedRecoveries
 
 
 def queue_unfinished(images: Sequence[Item]) -> None:
-    """Puts every loan whose last image in this batch is unfinished on the recovery queue."""
+    """Queues every loan whose last image in this batch is unfinished."""
     unfinished: dict[str, bool] = {}
     for image in images:
         if (loan := unfinished_loan_id(image)) is not None:
@@ -30,7 +30,7 @@ def _publisher() -> StreamPublisher:
     return StreamPublisher(
         source="loans",
         bus=settings.event_bus_name,
-        dead_letters_url=settings.publish_dead_letters_url,
+        dead_letters=settings.publish_dead_letters,
         on_images=queue_unfinished,
     )
 

@@ -1,4 +1,4 @@
-"""The recovery queue: loans that were left unfinished, looked at a little later."""
+"""The consumer of the recovery queue: loans that were left unfinished."""
 
 import json
 from collections.abc import Mapping
@@ -6,45 +6,47 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from library_common.consumers import Consumer, Queue, Read
+from library_common.consumers import Consumer, ParsedMessage, Queue
 from library_common.settings import ConsumerSettings
 from loans_service import bootstrap
-from loans_service.application.recovering import Recovering
+from loans_service.application.recovery import Recovery
 
-PAUSES = (30.0, 120.0, 300.0, 900.0)
-"""What fails here is loans' own table or queue, since a loan that cannot be finished yet is queued anew: so long an
-outage may last before somebody has to redrive.
+RETRY_DELAYS = (30.0, 120.0, 300.0, 900.0)
+"""A loan that cannot be finished yet is queued again, so a failure here means that the table or the queue of loans is
+down. After an outage that is longer than these pauses somebody has to redrive the messages.
 """
 
 
 @dataclass(frozen=True)
-class Look:
-    """A loan to look at. attempt: how often that was to no avail."""
+class RecoveryRequest:
+    """A loan to look at. attempt: how many attempts failed."""
 
     loan_id: str
     attempt: int
 
 
-def read_look(body: str) -> Read[Look]:
-    """What a message asks for (`adapters.recoveries`)."""
+def read_request(body: str) -> ParsedMessage[RecoveryRequest]:
+    """The content of a message (`adapters.recoveries`)."""
     found = json.loads(body)
-    look = Look(str(found["loan_id"]), int(found["attempt"]))
-    return Read(look, notes={"loan_id": look.loan_id})
+    request = RecoveryRequest(str(found["loan_id"]), int(found["attempt"]))
+    return ParsedMessage(request, log_fields={"loan_id": request.loan_id})
 
 
-def consumer(recovering: Recovering, queue: Queue) -> Consumer[Look]:
-    """Finishes loans with `recovering`. The outcome `later` is what LoanRecoveryAgeAlarm counts."""
+def consumer(use_case: Recovery, queue: Queue) -> Consumer[RecoveryRequest]:
+    """Finishes loans with `use_case`. The outcome `later` is what LoanRecoveryAgeAlarm counts."""
 
-    def handle(look: Look) -> str:
-        return "finished" if recovering.recover(look.loan_id, look.attempt) else "later"
+    def handle(request: RecoveryRequest) -> str:
+        return "finished" if use_case.recover(request.loan_id, request.attempt) else "later"
 
-    return Consumer("recovery", service="loans", queue=queue, read=read_look, handle=handle)
+    return Consumer("recovery", service="loans", queue=queue, read=read_request, handle=handle)
 
 
 @cache
-def _consumer() -> Consumer[Look]:
+def _consumer() -> Consumer[RecoveryRequest]:
     settings = ConsumerSettings()
-    return consumer(bootstrap.recovering(), Queue(settings.queue_url, settings.dead_letters_url, pauses=PAUSES))
+    return consumer(
+        bootstrap.recovery(), Queue(settings.queue_url, settings.dead_letters_url, retry_delays=RETRY_DELAYS)
+    )
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:

@@ -1,37 +1,54 @@
 """Puts the service together, once, when it is first called."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
 from library_common import aws
-from library_common.clock import SystemClock
+from library_common.clock import Clock, SystemClock
 from library_common.configuration import parameter, secret
 from library_common.dynamodb import Table
 from library_common.limits import limiter
 from library_common.telemetry import count
 from users_service.adapters.code_queue import QueuedCodeRequests
 from users_service.adapters.codes import DynamoCodes
-from users_service.adapters.common_passwords import is_common
 from users_service.adapters.contacts import email_key
-from users_service.adapters.deployments import DynamoDeployments
 from users_service.adapters.dynamodb import DynamoMembers
-from users_service.adapters.loans import HttpMembersLoans
-from users_service.adapters.messenger import AwsMessenger
-from users_service.adapters.passwords import BcryptPasswords
-from users_service.adapters.records import HttpMembersRecords
-from users_service.adapters.round_queue import QueuedRounds
+from users_service.adapters.expiry_queue import ExpiryQueue
+from users_service.adapters.first_administrators import DynamoFirstAdministrators
+from users_service.adapters.message_sender import AwsMessageSender
+from users_service.adapters.other_services import HttpMembersLoans, HttpMembersRecords
+from users_service.adapters.passwords import BcryptPasswords, is_common
 from users_service.adapters.sessions import DynamoSessions
 from users_service.adapters.token_keys import PublishedVerificationKeys, SignedAccessTokens
+from users_service.application.account_changes import AccountEditor, ChangeStatus, EditProfile, Promote
+from users_service.application.account_erasure import Erase
+from users_service.application.account_search import FindUsers, ReadUser
+from users_service.application.code_redemption import CheckCode, ResetPassword, VerifyEmail
 from users_service.application.code_requests import AskForCode
 from users_service.application.code_sending import SendCode, SendNotice
-from users_service.application.editing import Editing
+from users_service.application.data_export import Export
 from users_service.application.first_administrator import EnsureFirstAdministrator
-from users_service.application.lapsing import LapseMemberships
+from users_service.application.membership_expiry import ExpireMemberships
+from users_service.application.message_templates import MessageTemplates
 from users_service.application.password_policy import PasswordPolicy
-from users_service.application.session_cases import SessionCases
-from users_service.application.use_cases import UseCases
-from users_service.application.wording import Wording
+from users_service.application.ports import (
+    AccessTokens,
+    Attempts,
+    CodeRequests,
+    Codes,
+    Count,
+    Members,
+    MembersLoans,
+    MembersRecords,
+    Passwords,
+    Sessions,
+    VerificationKeys,
+)
+from users_service.application.registration import Register
+from users_service.application.sessions import Login, Logout, Refresh, TokenIssuer
+from users_service.domain.membership import Terms
 from users_service.settings import UsersSettings
 
 if TYPE_CHECKING:
@@ -39,52 +56,105 @@ if TYPE_CHECKING:
 
 _SCOPES = frozenset({"loans:read", "notifications:read", "analytics:read"})
 SIGNING_KEY_SECONDS = 60.0
-"""A key that somebody else may know is replaced by force; what the old one signs is refused from then on."""
+"""A leaked key is replaced by force; what the old one signs is refused from then on."""
+
+
+@dataclass(frozen=True)
+class UseCases:
+    """What the HTTP API can be asked."""
+
+    register: Register
+    read: ReadUser
+    find: FindUsers
+    edit_profile: EditProfile
+    change_status: ChangeStatus
+    promote: Promote
+    export: Export
+    erase: Erase
+    login: Login
+    refresh: Refresh
+    logout: Logout
+    verification_keys: VerificationKeys
+    ask_for_code: AskForCode
+    reset_password: ResetPassword
+    verify_email: VerifyEmail
+
+
+def compose(
+    *,
+    members: Members,
+    sessions: Sessions,
+    codes: Codes,
+    passwords: Passwords,
+    loans: MembersLoans,
+    records: MembersRecords,
+    code_requests: CodeRequests,
+    attempts: Attempts,
+    access_tokens: AccessTokens,
+    verification_keys: VerificationKeys,
+    policy: PasswordPolicy,
+    terms: Terms,
+    lifetime: timedelta,
+    clock: Clock,
+    count: Count,
+) -> UseCases:
+    """The use cases on these parts. lifetime: of a session."""
+    editor = AccountEditor(members, clock)
+    ask = AskForCode(code_requests, attempts, email_key, clock)
+    check = CheckCode(members, codes, passwords, attempts, email_key, clock)
+    tokens = TokenIssuer(access_tokens)
+    return UseCases(
+        register=Register(members, passwords, policy, email_key, terms, clock, ask),
+        read=ReadUser(members, clock),
+        find=FindUsers(members, email_key, clock),
+        edit_profile=EditProfile(editor, email_key, ask, passwords, attempts),
+        change_status=ChangeStatus(editor, terms),
+        promote=Promote(editor, terms),
+        export=Export(members, loans, records, clock),
+        erase=Erase(editor, members, loans, clock),
+        login=Login(members, passwords, sessions, attempts, tokens, email_key, lifetime, clock, count),
+        refresh=Refresh(members, sessions, tokens, clock, count),
+        logout=Logout(sessions, clock, count),
+        verification_keys=verification_keys,
+        ask_for_code=ask,
+        reset_password=ResetPassword(check, policy, terms),
+        verify_email=VerifyEmail(check, terms),
+    )
 
 
 @cache
 def use_cases() -> UseCases:
-    """The use cases on the real table, keys, neighbours, clock and password hashing."""
+    """The HTTP API's use cases on the real table, keys, services, clock and password hashing."""
     settings = UsersSettings()
     table = _table()
-    members, passwords, clock = DynamoMembers(table), BcryptPasswords(settings.bcrypt_rounds), SystemClock()
-    return UseCases.of(
-        members=members,
-        passwords=passwords,
-        loans=HttpMembersLoans(_loans),
-        records=HttpMembersRecords(_notifications, _analytics),
-        policy=PasswordPolicy(is_common, settings.password_min_characters),
-        email_key=email_key,
-        terms=settings.terms,
-        clock=clock,
-        sessions=SessionCases.of(
-            members=members,
-            passwords=passwords,
-            sessions=DynamoSessions(table),
-            attempts=limiter(),
-            access_tokens=SignedAccessTokens(secret(settings.signing_key_secret_arn, seconds=SIGNING_KEY_SECONDS).get),
-            verification_keys=PublishedVerificationKeys(parameter(settings.verification_keys_parameter).get),
-            email_key=email_key,
-            lifetime=timedelta(days=settings.refresh_days),
-            clock=clock,
-            count=count,
-        ),
+    return compose(
+        members=DynamoMembers(table),
+        sessions=DynamoSessions(table),
         codes=DynamoCodes(table),
+        passwords=BcryptPasswords(settings.bcrypt_rounds),
+        loans=HttpMembersLoans(lambda: _service("loans")),
+        records=HttpMembersRecords(lambda: _service("notifications"), lambda: _service("analytics")),
         code_requests=code_requests(),
         attempts=limiter(),
+        access_tokens=SignedAccessTokens(secret(settings.signing_key_parameter, seconds=SIGNING_KEY_SECONDS).get),
+        verification_keys=PublishedVerificationKeys(parameter(settings.verification_keys_parameter).get),
+        policy=PasswordPolicy(is_common, settings.password_min_characters),
+        terms=settings.terms,
+        lifetime=timedelta(days=settings.refresh_days),
+        clock=SystemClock(),
+        count=count,
     )
 
 
 @cache
 def send_code() -> SendCode:
-    """What the code sender uses."""
-    settings = UsersSettings()
+    """The code sender's use case for codes."""
     return SendCode(
         members=DynamoMembers(_table()),
         codes=DynamoCodes(_table()),
-        passwords=BcryptPasswords(settings.bcrypt_rounds),
-        messenger=_messenger(),
-        wording=_wording(),
+        passwords=BcryptPasswords(UsersSettings().bcrypt_rounds),
+        sender=_message_sender(),
+        templates=_templates(),
         attempts=limiter(),
         clock=SystemClock(),
     )
@@ -92,33 +162,33 @@ def send_code() -> SendCode:
 
 @cache
 def send_notice() -> SendNotice:
-    """What the code sender uses for what is no code."""
-    return SendNotice(_messenger(), _wording(), SystemClock())
+    """The code sender's use case for notices."""
+    return SendNotice(_message_sender(), _templates())
 
 
-def _messenger() -> AwsMessenger:
+def _message_sender() -> AwsMessageSender:
     settings = UsersSettings()
-    return AwsMessenger(mail_from=settings.mail_from, library=settings.library_name)
+    return AwsMessageSender(mail_from=settings.mail_from, library=settings.library_name)
 
 
-def _wording() -> Wording:
-    return Wording(UsersSettings().library_name)
+def _templates() -> MessageTemplates:
+    return MessageTemplates(UsersSettings().library_name)
 
 
 @cache
-def lapse_memberships() -> LapseMemberships:
-    """What the nightly round uses."""
+def expire_memberships() -> ExpireMemberships:
+    """The nightly round's use case."""
     members, clock = DynamoMembers(_table()), SystemClock()
-    return LapseMemberships(members, Editing(members, clock), clock)
+    return ExpireMemberships(members, AccountEditor(members, clock), clock)
 
 
 @cache
 def first_administrator() -> EnsureFirstAdministrator:
-    """What the deployment's custom resource uses."""
+    """The use case of the deployment's custom resource."""
     clock = SystemClock()
     return EnsureFirstAdministrator(
         members=DynamoMembers(_table()),
-        deployments=DynamoDeployments(_table()),
+        ensured=DynamoFirstAdministrators(_table()),
         ask=AskForCode(code_requests(), limiter(), email_key, clock),
         email_key=email_key,
         clock=clock,
@@ -132,9 +202,9 @@ def code_requests() -> QueuedCodeRequests:
 
 
 @cache
-def rounds() -> QueuedRounds:
+def rounds() -> ExpiryQueue:
     """The queue of the nightly round."""
-    return QueuedRounds(UsersSettings().rounds_url)
+    return ExpiryQueue(UsersSettings().rounds_url)
 
 
 def _table() -> Table:
@@ -142,20 +212,6 @@ def _table() -> Table:
 
 
 @cache
-def _loans() -> "ServiceClient":
-    return _service("loans")
-
-
-@cache
-def _notifications() -> "ServiceClient":
-    return _service("notifications")
-
-
-@cache
-def _analytics() -> "ServiceClient":
-    return _service("analytics")
-
-
 def _service(name: str) -> "ServiceClient":
     from library_common.service_calls import service_client  # noqa: PLC0415 - seldom needed
     from library_common.service_client import Timeouts  # noqa: PLC0415 - seldom needed

@@ -11,9 +11,7 @@ from users_service.settings import UsersSettings
 @cache
 def _publisher() -> StreamPublisher:
     settings = UsersSettings()
-    return StreamPublisher(
-        source="users", bus=settings.event_bus_name, dead_letters_url=settings.publish_dead_letters_url
-    )
+    return StreamPublisher(source="users", bus=settings.event_bus_name, dead_letters=settings.publish_dead_letters)
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # Any: Lambda's context object

@@ -6,16 +6,15 @@ from pydantic import Field
 
 from library_common.settings import CallerSettings
 from library_common.text import Line
-from users_service.domain.identity import PASSWORD_MIN_CHARACTERS
+from users_service.domain.credentials import LARGEST_MINIMUM, PASSWORD_MIN_CHARACTERS
 from users_service.domain.membership import Status, Terms
-from users_service.domain.passwords import LARGEST_MINIMUM
 
 
 class UsersSettings(CallerSettings):
     """membership_starts_as: the status of those who register themselves. membership_days: how long a membership lasts.
 
     bcrypt_rounds: log2 of the work that hashing a password takes. password_min_characters: of a new password.
-    refresh_days: how long a login lasts, however much it is used. signing_key_secret_arn: where the private key of
+    refresh_days: how long a login lasts, however much it is used. signing_key_parameter: where the private key of
     access tokens is; verification_keys_parameter: where the public ones are.
     mail_from: the sender of e-mails, verified with SES. library_name: how the library calls itself in messages.
     code_requests_url, rounds_url: SQS queues.
@@ -26,7 +25,7 @@ class UsersSettings(CallerSettings):
     bcrypt_rounds: Annotated[int, Field(ge=4, le=16)] = 12
     password_min_characters: Annotated[int, Field(ge=PASSWORD_MIN_CHARACTERS, le=LARGEST_MINIMUM)] = 8
     refresh_days: Annotated[int, Field(ge=1, le=365)] = 30
-    signing_key_secret_arn: str = ""
+    signing_key_parameter: str = ""
     verification_keys_parameter: str = ""
     mail_from: str = "library@example.org"
     # One line: it stands in subjects.

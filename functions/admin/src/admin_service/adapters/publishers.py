@@ -7,11 +7,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from admin_service.application.ports import NoSuchPublisher, PublishingFailed, RecordsGone
 from admin_service.domain.dead_letters import StreamBatch
 from library_common import aws
+from library_common.events import SOURCE_PREFIX
 
 _GONE = frozenset({"TrimmedDataAccessException", "ResourceNotFoundException", "ExpiredIteratorException"})
 _MAX_REQUEST_BYTES = 4 * 1024 * 1024
@@ -26,25 +27,26 @@ class _Publisher(BaseModel):
     table: str
 
 
-_LIST = TypeAdapter(dict[str, _Publisher])
-
-
 class LambdaPublishers:
-    """Implements `application.ports.Publishers`. read: what publishers there are, a JSON document: source -> function
-    and table.
+    """Implements `application.ports.Publishers`. read: service, and a JSON document with function and table, of each
+    publisher there is.
     """
 
-    def __init__(self, read: Callable[[], str]) -> None:
+    def __init__(self, read: Callable[[], Iterable[tuple[str, str]]]) -> None:
         self._read = read
 
+    def _publishers(self) -> dict[str, _Publisher]:
+        """By the source of their events."""
+        return {SOURCE_PREFIX + service: _Publisher.model_validate_json(text) for service, text in self._read()}
+
     def publish_again(self, source: str, record: Mapping[str, Any]) -> None:
-        publisher = _LIST.validate_json(self._read()).get(source)
+        publisher = self._publishers().get(source)
         if publisher is None:
             raise NoSuchPublisher(source)
         self._invoke(publisher.function, record)
 
     def publish_batch_again(self, batch: StreamBatch) -> None:
-        known = [each for each in _LIST.validate_json(self._read()).values() if each.table == batch.table]
+        known = [each for each in self._publishers().values() if each.table == batch.table]
         if not known:
             raise NoSuchPublisher(batch.table)
         for records in _requests(_records(batch)):

@@ -1,38 +1,46 @@
-"""The declared list of dead-letter queues: a parameter that the template fills with the addresses of its queues."""
+"""The dead-letter queues there are: each stack lists its own in a parameter."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from pydantic import BaseModel, TypeAdapter
 
 from admin_service.domain.dead_letters import DeadLetterQueue, Kind
 
 
-class _Declared(BaseModel):
+class _Registered(BaseModel):
     url: str
     about: str
     source: str | None = None
     personal: bool = False
+    jobs: bool = False
 
 
-_LIST = TypeAdapter(dict[str, _Declared])
+_LIST = TypeAdapter(dict[str, _Registered])
 
 
-class DeclaredQueues:
-    """Implements `application.ports.Registry`. read: the parameter's value, a JSON document."""
+class RegisteredQueues:
+    """Implements `application.ports.Registry`. read: service and JSON document of each parameter."""
 
-    def __init__(self, read: Callable[[], str]) -> None:
+    def __init__(self, read: Callable[[], Iterable[tuple[str, str]]]) -> None:
         self._read = read
 
     def queues(self) -> Sequence[DeadLetterQueue]:
-        """Without a source queue it holds publications."""
+        """All of them, by name."""
+        found = {name: queue for _, text in self._read() for name, queue in _LIST.validate_json(text).items()}
         return [
             DeadLetterQueue(
                 name=name,
-                url=declared.url,
-                kind=Kind.MESSAGES if declared.source else Kind.PUBLICATIONS,
-                about=declared.about,
-                personal=declared.personal,
-                source_url=declared.source,
+                url=registered.url,
+                kind=_kind(registered),
+                about=registered.about,
+                personal=registered.personal,
+                source_url=registered.source,
             )
-            for name, declared in sorted(_LIST.validate_json(self._read()).items())
+            for name, registered in sorted(found.items())
         ]
+
+
+def _kind(registered: _Registered) -> Kind:
+    if registered.source:
+        return Kind.MESSAGES
+    return Kind.JOBS if registered.jobs else Kind.PUBLICATIONS

@@ -1,16 +1,17 @@
-"""Composing an update of single fields with the conditions it stands under."""
+"""Composes an update of named attributes, together with its conditions."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from library_common.dynamodb import Expression
 
 type Path = tuple[str, ...]
-"""An attribute, or a way into nested maps. Its parts are data (barcodes, loan ids), so they travel as names."""
+"""An attribute, or a path into nested maps. Its parts are data (barcodes, loan ids), so they are sent as names."""
 
 
 class FieldUpdate:
-    """Collects what to set, add, remove and require; every name and value is mentioned exactly as often as used,
-    because DynamoDB refuses expressions with unused ones."""
+    """Collects what to set, add, remove and require. It declares only the names and values that are used, because
+    DynamoDB refuses others."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
@@ -21,8 +22,16 @@ class FieldUpdate:
     def set(self, path: Path, value: object) -> None:
         self._clauses["SET"].append(f"{self._path(path)} = {self._value(value)}")
 
+    def set_all(self, attributes: Mapping[str, object]) -> None:
+        """Sets each attribute; removes those that are None."""
+        for name, value in attributes.items():
+            if value is None:
+                self.remove((name,))
+            else:
+                self.set((name,), value)
+
     def add(self, attribute: str, number: int) -> None:
-        """To a number, whatever it is by then; nothing for 0."""
+        """Adds to a number as it is when the update is done; nothing for 0."""
         if number:
             self._clauses["ADD"].append(f"{self._path((attribute,))} {self._value(number)}")
 

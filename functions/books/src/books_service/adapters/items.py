@@ -1,10 +1,14 @@
-"""How titles and stocks are written down as items, and read back. The layout is explained in `dynamodb`."""
+"""How titles and stocks are stored as items, and read back. The layout is explained in `dynamodb`.
+
+Writers name the attributes they set, and readers ignore the others. So an item that a newer version of
+the service wrote keeps its further attributes.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
-from books_service.application.criteria import sort_key, terms_of
-from books_service.domain.stock import Copy, CopyStatus, Held, Stock
+from books_service.application.criteria import is_known_term, sort_key, terms_of
+from books_service.domain.stock import Copy, Held, Stock
 from books_service.domain.title import Metadata, Price, Title
 from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import Item
@@ -13,6 +17,8 @@ from library_common.events import OUTBOX_ATTRIBUTE, Envelope, to_outbox
 META = "META"
 STOCK = "STOCK"
 BARCODE = "BARCODE"
+
+_COPY_ATTRIBUTES = {"status", "shelf", "loan", "since"}
 
 
 def book_pk(book_id: str) -> str:
@@ -37,23 +43,36 @@ def entry_key(term: str, key: str) -> dict[str, str]:
 
 
 def entries_of(title: Title) -> set[tuple[str, str]]:
-    """The entries (term, sort key) the index should have for a title."""
-    key = sort_key(title.metadata.title, title.id)
-    return {(term, key) for term in terms_of(title.metadata)}
+    """The entries (term, sort key) that the index should have for a title."""
+    return _entries(title, terms_of(title.metadata))
 
 
 def entries_in(meta: Item) -> set[tuple[str, str]]:
-    """The entries the index has for a stored title, which older rules of folding may have made."""
+    """The entries that the index has for a stored title. Older rules of folding may have made them."""
     return {(term, meta["sort"]) for term in meta["terms"]}
+
+
+def entries_after(title: Title, meta: Item) -> set[tuple[str, str]]:
+    """The entries that the index should have once `title` is written over `meta`.
+
+    Terms of a kind that only a newer version of the service knows are kept.
+    """
+    return _entries(title, terms_of(title.metadata) | {term for term in meta["terms"] if not is_known_term(term)})
+
+
+def _entries(title: Title, terms: frozenset[str]) -> set[tuple[str, str]]:
+    key = sort_key(title.metadata.title, title.id)
+    return {(term, key) for term in terms}
 
 
 # -- META -----------------------------------------------------------------------------------------
 
 
-def title_to_item(title: Title, events: Sequence[Envelope]) -> Item:
+def title_attributes(title: Title, entries: set[tuple[str, str]], events: Sequence[Envelope]) -> Item:
+    """The attributes of META that this version sets; None removes one."""
     described = title.metadata
     price = described.replacement_price
-    return meta_key(title.id) | {
+    return {
         "title": described.title,
         "author": described.author,
         "isbn": described.isbn,
@@ -72,7 +91,7 @@ def title_to_item(title: Title, events: Sequence[Envelope]) -> Item:
         "created_at": to_rfc3339(title.created_at),
         "updated_at": to_rfc3339(title.updated_at),
         "sort": sort_key(described.title, title.id),
-        "terms": terms_of(described),
+        "terms": {term for term, _ in entries},
         OUTBOX_ATTRIBUTE: to_outbox(events),
     }
 
@@ -104,18 +123,20 @@ def title_from_item(item: Item) -> Title:
 # -- STOCK ----------------------------------------------------------------------------------------
 
 
-def stock_to_item(stock: Stock, events: Sequence[Envelope]) -> Item:
+def stock_attributes(stock: Stock, events: Sequence[Envelope]) -> Item:
+    """The attributes of STOCK that this version sets; None removes one."""
     copies: dict[str, dict[str, Any]] = {
-        copy.barcode: {"status": copy.status.value, "shelf": copy.shelf} for copy in stock.copies.values()
+        copy.barcode: {**copy.extra, "status": copy.status, "shelf": copy.shelf} for copy in stock.copies.values()
     }
     for loan_id, held in stock.held.items():
         copies[held.barcode] |= {"loan": loan_id, "since": held.since}
-    return stock_key(stock.book_id) | {
+    return {
         "title": stock.title,
         "genre": stock.genre,
         "copies": copies,
         "held": {loan_id: held.barcode for loan_id, held in stock.held.items()},
-        "gone": dict(stock.gone),
+        "released": dict(stock.released),
+        _RELEASED_BEFORE: None,
         "total": stock.total,
         "available": stock.available,
         "out": stock.out,
@@ -131,12 +152,21 @@ def stock_from_item(item: Item) -> Stock:
         book_id=item["pk"].removeprefix("BOOK#"),
         title=item["title"],
         copies={
-            barcode: Copy(barcode, CopyStatus(stored["status"]), stored.get("shelf"))
+            barcode: Copy(
+                barcode,
+                stored["status"],
+                stored.get("shelf"),
+                extra={name: value for name, value in stored.items() if name not in _COPY_ATTRIBUTES},
+            )
             for barcode, stored in copies.items()
         },
         held={loan_id: Held(barcode, copies[barcode]["since"]) for loan_id, barcode in item["held"].items()},
-        gone=item["gone"],
+        released=item["released"] if "released" in item else item[_RELEASED_BEFORE],
         archived=item["archived"],
         version=item["version"],
         genre=item.get("genre"),
     )
+
+
+_RELEASED_BEFORE = "gone"
+"""What `released` was called. A stock that was not written since then still has it."""

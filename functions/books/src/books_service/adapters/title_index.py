@@ -1,8 +1,8 @@
-"""Reading the search index: titles that carry all of some terms, in order, with bounded work.
+"""Reads the search index: titles that have all of some terms, in order, with limited work.
 
-Every term has its own sorted list of entries. Their intersection is found by leapfrogging (Veldhuizen,
-"Leapfrog Triejoin", ICDT 2014, for one attribute): whichever list is furthest ahead says where the
-others may jump to. A list that agrees is advanced in memory, a jump beyond what is in memory is one query.
+Every term has its own sorted list of entries. The intersection is found with a leapfrog join (Veldhuizen,
+"Leapfrog Triejoin", ICDT 2014, for one attribute): the list that is furthest ahead says where the others
+jump to. A jump within the entries in memory is free; one beyond them is a query.
 """
 
 from collections import deque
@@ -17,15 +17,15 @@ MAX_QUERIES = 25
 _ENTRIES_PER_QUERY = 100
 
 
-class _Spent(Exception):
+class _QueryLimitReached(Exception):
     """The request has made all the queries it may."""
 
 
 class Intersection:
-    """The sort keys all terms have in common, from a position on.
+    """The sort keys that all terms have in common, from a position on.
 
-    Call `next` for one after the other. Afterwards `position` is where to go on: nothing before it is
-    left to find, whether the last call found a key, came to the end (`ended`), or had to stop (`stopped`).
+    Each call of `next` returns one. Afterwards `position` is where to go on, whether the last call found a key, came
+    to the end (`ended`) or reached the query limit (`stopped`).
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Intersection:
         self.stopped = False
         self.ended = False
         self._descending = descending
-        # One list alone is at first read only as far as it is wanted; several are mostly skipped over.
+        # A single list is read only as far as needed at first; of several, most entries are skipped.
         size = first if len(terms) == 1 else _ENTRIES_PER_QUERY
         self._queries_left = MAX_QUERIES
         self._lists = [_Entries(self, table, term, size) for term in terms]
@@ -44,7 +44,7 @@ class Intersection:
         """The next key, or None at the end or when `stopped`."""
         try:
             key = self._agree()
-        except _Spent:
+        except _QueryLimitReached:
             self.stopped = True
             return None
         if key is None:
@@ -77,9 +77,9 @@ class Intersection:
         return key > position.key if self._descending else key < position.key
 
     def query(self, table: Table, term: str, position: Position | None, size: int) -> tuple[list[str], bool]:
-        """Up to `size` entries from a position on, and whether there are more. Raises _Spent."""
+        """Up to `size` entries from a position on, and whether there are more. Raises _QueryLimitReached."""
         if self._queries_left == 0:
-            raise _Spent
+            raise _QueryLimitReached
         self._queries_left -= 1
         condition = Expression("#pk = :pk", names={"pk": "pk"}, values={"pk": f"TERM#{term}"})
         if position is not None:
@@ -94,7 +94,7 @@ class Intersection:
 
 
 class _Entries:
-    """One term's list, of which a stretch is in memory."""
+    """One term's list, part of which is in memory."""
 
     def __init__(self, intersection: Intersection, table: Table, term: str, size: int) -> None:
         self._intersection = intersection

@@ -1,7 +1,6 @@
-"""The plain search of the catalogue: which words a title is found by, and what a list query asks for.
+"""The plain search of the catalogue: the words that a title is found by, and the criteria of a list query.
 
-This is the desk's search, right to the last write. Ranking, spelling and facets are the search
-service's.
+It sees every finished write, as the desk needs it. Ranking, spelling and facets are in the search service.
 """
 
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ from books_service.domain.title import Metadata
 from library_common.text import fold, words
 
 MAX_INDEXED_WORDS = 40
-"""Per title. A change of the title's name rewrites every entry, removing and adding, and has to fit with all
-the rest into one transaction of 100 operations."""
+"""Per title. A new name removes and adds every entry, which must fit with the rest into one transaction of 100
+operations."""
 
 MAX_QUERY_WORDS = 8
-"""Words a query is answered by. Further ones are verified on what those find."""
+"""Words that are looked up. Further words of a query are checked on the titles that these find."""
 
 _TITLE_WORDS_FIRST = 28
 _AUTHOR_WORDS_FIRST = 8
@@ -36,9 +35,9 @@ type Sort = Literal["title", "-title"]
 
 
 def sort_key(title: str, book_id: str) -> str:
-    """Where a title stands in the list: its folded words without a leading article, cut, then its id.
+    """A title's place in the list: its folded words without a leading article, cut, then its id.
 
-    Two spaces part the two, so that `Emma` comes before `Emma in love`.
+    Two spaces separate the two, so that `Emma` comes before `Emma in love`.
     """
     plain = " ".join("".join(c if c.isalnum() else " " for c in fold(title)).split())
     for article in _ARTICLES:
@@ -54,10 +53,10 @@ def id_in(key: str) -> str:
 
 
 def indexed_words(metadata: Metadata) -> list[str]:
-    """The words a title is found by: at most MAX_INDEXED_WORDS, the most telling ones first."""
+    """The words that a title is found by: at most MAX_INDEXED_WORDS, the most important ones first."""
     title, author = _words(metadata.title), _words(metadata.author)
     subjects = _words(" / ".join(metadata.subjects))
-    # A sprawling title must not push its author out of the index.
+    # A long title must not push its author out of the index.
     ranked = [
         *title[:_TITLE_WORDS_FIRST],
         *author[:_AUTHOR_WORDS_FIRST],
@@ -80,9 +79,14 @@ def terms_of(metadata: Metadata) -> frozenset[str]:
     return frozenset(terms)
 
 
+def is_known_term(term: str) -> bool:
+    """Whether `terms_of` could make the term. False for a kind of term that a newer version of the service added."""
+    return term[0] in _KINDS
+
+
 @dataclass(frozen=True)
 class Criteria:
-    """What a list is asked for. All given conditions have to hold.
+    """The criteria of a list query. A title must meet all that are given.
 
     search: words of title, author or subjects, or an ISBN. title, author: words of that field.
     available: True for titles with a copy on the shelf, False for those without.
@@ -104,7 +108,7 @@ class Criteria:
 
     @property
     def impossible(self) -> bool:
-        """Words were asked for, but what was given has none in it: nothing can match."""
+        """A text was given that has no words in it, so nothing can match."""
         return any(text and not _search_terms(text) for text in (self.search, self.title, self.author))
 
     def terms(self) -> frozenset[str]:
@@ -125,7 +129,7 @@ class Criteria:
         return rarest_first[:MAX_QUERY_WORDS]
 
     def matches(self, book: Book) -> bool:
-        """Whether a title, as it is now, is what was asked for."""
+        """Whether a title, as it is now, meets the criteria."""
         metadata = book.title.metadata
         return (
             (self.include_archived or not book.title.archived)
@@ -137,12 +141,12 @@ class Criteria:
 
 
 def _words(text: str) -> list[str]:
-    # Cut, because a stored key has an end; a query's words are cut alike.
+    # Cut, because stored keys have a limited length. A query's words are cut the same way.
     return list(dict.fromkeys(word[:_MAX_WORD] for word in words(text)))
 
 
 def _search_terms(text: str) -> set[str]:
-    """An ISBN anywhere in the text is looked for as one, hyphens or not; all else as words."""
+    """ISBNs in the text, with or without hyphens, become ISBN terms; everything else becomes words."""
     whole = isbn13_or_none(text)
     if whole:
         return {f"i:{whole}"}

@@ -1,6 +1,6 @@
 """What the use cases need from outside."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -13,8 +13,21 @@ from library_common.idempotency import Ticket
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The answer of an idempotent request, to be kept with its effect. `json` is the response body."""
+class IdempotentRequest[T]:
+    """A request whose answer is stored with its effect. render: writes the response body for what was done."""
+
+    ticket: Ticket
+    render: Callable[[T], str]
+
+    @classmethod
+    def of(cls, ticket: Ticket | None, render: Callable[[T], str]) -> "IdempotentRequest[T] | None":
+        """None for a request without a ticket."""
+        return cls(ticket, render) if ticket else None
+
+
+@dataclass(frozen=True)
+class StoredAnswer:
+    """The answer of an idempotent request. json: the response body."""
 
     ticket: Ticket
     json: str
@@ -22,7 +35,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Happened:
+class BookEvents:
     """The events of one write: those about the title, those about its copies."""
 
     title: Sequence[Envelope] = ()
@@ -37,14 +50,6 @@ class Position:
     past: bool
 
 
-class LostRace(Exception):
-    """Somebody else's write came first; nothing was written. `stock` is how it is now, when the store told."""
-
-    def __init__(self, stock: Stock | None = None) -> None:
-        super().__init__("another write came first")
-        self.stock = stock
-
-
 class BarcodeExists(Exception):
     """Another copy has this barcode; nothing was written."""
 
@@ -53,16 +58,16 @@ class BarcodeExists(Exception):
         self.barcode = barcode
 
 
-class AnsweredBefore(Exception):
-    """The idempotent request was carried out meanwhile; nothing was written. `json` is its answer."""
+class AlreadyAnswered(Exception):
+    """The idempotent request was carried out before; nothing was written. json: its answer."""
 
     def __init__(self, json: str) -> None:
-        super().__init__("answered before")
+        super().__init__("already answered")
         self.json = json
 
 
 class Catalogue(Protocol):
-    """Where titles and copies are kept. Reads see every write that was finished before them."""
+    """The store of titles and copies. Reads see every write that was finished before them."""
 
     def book(self, book_id: str) -> Book | None: ...
 
@@ -71,35 +76,36 @@ class Catalogue(Protocol):
     def book_id_of(self, barcode: str) -> str | None: ...
 
     def find(self, criteria: Criteria, *, limit: int, start: Position | None) -> tuple[list[Book], Position | None]:
-        """Matching titles in order from `start` on, and where to go on; None at the end."""
+        """Matching titles in order from `start` on, and where the next page starts; None at the end."""
         ...
 
-    def earlier_answer(self, ticket: Ticket, now: datetime) -> str | None:
-        """Raises IdempotencyKeyReused."""
+    def require_unanswered(self, ticket: Ticket, now: datetime) -> None:
+        """Raises AlreadyAnswered, IdempotencyKeyReused."""
         ...
 
-    def add(self, book: Book, happened: Happened, answer: Answer | None) -> None:
-        """All of a new title at once. Raises BarcodeExists, AnsweredBefore."""
+    def add(self, book: Book, events: BookEvents, answer: StoredAnswer | None) -> None:
+        """Writes all of a new title at once. Raises BarcodeExists, AlreadyAnswered, IdempotencyKeyReused."""
         ...
 
-    def save(self, before: Book, after: Book, happened: Happened, answer: Answer | None = None) -> None:
-        """All differences at once, if neither title nor stock was written since `before` was read.
+    def save(self, before: Book, after: Book, events: BookEvents, answer: StoredAnswer | None = None) -> None:
+        """Writes all differences at once, if neither title nor stock was written since `before` was read.
 
-        Raises LostRace, BarcodeExists, AnsweredBefore, and ChangeTooLarge when it cannot be done at once.
+        Raises VersionConflict, BarcodeExists, AlreadyAnswered, IdempotencyKeyReused, and ChangeTooLarge when it does
+        not fit into one write.
         """
         ...
 
     def save_stock(self, before: Stock, after: Stock, events: Sequence[Envelope]) -> None:
-        """The stock, its copies being the same ones. Raises LostRace."""
+        """Writes a stock with the same barcodes. Raises VersionConflict with the stock as it is now."""
         ...
 
-    def reserve(self, book_id: str, reservation: Reservation, events: Sequence[Envelope]) -> None:
-        """Lends the copy if it is still available and the loan has neither a copy nor been released.
+    def reserve(self, reservation: Reservation, events: Sequence[Envelope]) -> None:
+        """Lends the copy if it is still available and the loan neither holds a copy nor was released.
 
-        Raises LostRace with the stock as it is now.
+        Raises VersionConflict with the stock as it is now.
         """
         ...
 
-    def release(self, book_id: str, release: Release, events: Sequence[Envelope]) -> None:
-        """Ends the loan's claim, if that is still as it was read. Raises LostRace with the stock as it is now."""
+    def release(self, release: Release, events: Sequence[Envelope]) -> None:
+        """Ends the loan's claim if it is still as it was read. Raises VersionConflict with the stock as it is now."""
         ...

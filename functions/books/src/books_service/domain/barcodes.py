@@ -6,10 +6,10 @@ patron), four digits for the institution, eight for the item, and a Luhn mod-10 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 type RandomBelow = Callable[[int], int]
-"""A whole number from 0 up to, not including, the argument; every one as likely."""
+"""A random whole number from 0 up to, not including, the argument."""
 
 MIN_BARCODE = 3
 MAX_BARCODE = 30
@@ -20,7 +20,7 @@ _ITEM_DIGITS = 8
 
 
 def is_barcode(text: str) -> bool:
-    """Whether `text` has the form of a barcode (no copy may carry it)."""
+    """Whether `text` has the form of a barcode (a copy need not have it)."""
     return _BARCODE.fullmatch(text) is not None
 
 
@@ -36,6 +36,26 @@ def luhn_digit(digits: str) -> str:
 
 def new_barcode(institution: str, random_below: RandomBelow) -> str:
     """A random item barcode of `institution` (four digits). Random, so that labels tell nothing about the size
-    of the collection and two desks need not agree on a counter; the store refuses the rare double."""
+    of the collection and two desks need not agree on a counter. The store refuses the rare duplicate."""
     digits = f"{_ITEM}{institution}{random_below(10**_ITEM_DIGITS):0{_ITEM_DIGITS}d}"
     return digits + luhn_digit(digits)
+
+
+class BarcodeGenerator:
+    """Generates barcodes of one institution (four digits)."""
+
+    def __init__(self, institution: str, random_below: RandomBelow) -> None:
+        self._institution = institution
+        self._random_below = random_below
+
+    def generate(self, number: int, *, taken: Container[str] = ()) -> list[str]:
+        """`number` different barcodes that are not among `taken`.
+
+        Other titles may have them: only the store can tell. Then generate again.
+        """
+        made: list[str] = []
+        while len(made) < number:
+            barcode = new_barcode(self._institution, self._random_below)
+            if barcode not in taken and barcode not in made:
+                made.append(barcode)
+        return made

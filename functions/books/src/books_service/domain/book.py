@@ -8,7 +8,11 @@ from books_service.domain.title import Title
 
 @dataclass(frozen=True)
 class Book:
-    """Two things of one id that change independently: the description, and the copies."""
+    """Two things with one id that change independently: the description, and the copies."""
 
     title: Title
     stock: Stock
+
+    @property
+    def id(self) -> str:
+        return self.title.id

@@ -1,4 +1,4 @@
-"""Why the books service refuses. Each type has a stable `code`; `extra` are further facts for the client."""
+"""The refusals of the books service. Each has a stable `code`; `extra` holds further facts for the client."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -29,17 +29,17 @@ class CopyNotFound(BooksError):
 
 
 class BookFieldsRefused(BooksError):
-    """Fields that are well formed and still not acceptable: a sequence of (field, message)."""
+    """Fields that have the right form but not a valid value: a sequence of (field, message)."""
 
     code = "invalid_request"
 
     def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
-        super().__init__("Some fields are not acceptable.")
+        super().__init__("Some fields are not valid.")
         self.errors = tuple(errors)
 
 
 class BookArchived(BooksError):
-    """The title was taken out of the catalogue: nothing is lent from it or added to it."""
+    """The title is archived: none of its copies is lent, and none is added."""
 
     code = "book_archived"
 
@@ -64,7 +64,7 @@ class CopyNotAvailable(BooksError):
 
 
 class LoanAlreadyReleased(BooksError):
-    """The loan was released or refused before, so its reservation is void."""
+    """The loan was released or refused before, so it gets no copy."""
 
     code = "loan_already_released"
 
@@ -73,12 +73,12 @@ class LoanAlreadyReleased(BooksError):
 
 
 class ReservationExpired(BooksError):
-    """The reservation arrived after the moment until which it was valid."""
+    """The reservation arrived after its `valid_until`."""
 
     code = "reservation_expired"
 
     def __init__(self) -> None:
-        super().__init__("This reservation is not valid any more.")
+        super().__init__("The reservation has expired: its valid_until is in the past.")
 
 
 class LoanHoldsAnotherCopy(BooksError):
@@ -98,12 +98,16 @@ class BarcodeTaken(BooksError):
 
 
 class CopyOnLoan(BooksError):
-    """A lent or promised copy changes its state through its loan, never by hand."""
+    """The status of a lent or promised copy changes through its loan, never by hand.
+
+    The same holds for a status that this version does not know: a newer version set it.
+    """
 
     code = "copy_on_loan"
 
     def __init__(self, status: str) -> None:
-        super().__init__("The copy is lent or promised; its loan decides its state.", {"copy_status": status})
+        shown = status.replace("_", " ")
+        super().__init__(f"The status of this copy ({shown}) cannot be changed by hand now.", {"copy_status": status})
 
 
 class CopiesInUse(BooksError):
@@ -112,7 +116,7 @@ class CopiesInUse(BooksError):
     code = "copies_in_use"
 
     def __init__(self, in_use: int) -> None:
-        super().__init__(f"Lent or promised copies cannot be taken away: {in_use}.", {"in_use": in_use})
+        super().__init__(f"{in_use} copies are lent or promised and cannot be removed.", {"in_use": in_use})
 
 
 class ExceedsStock(BooksError):
@@ -121,7 +125,7 @@ class ExceedsStock(BooksError):
     code = "exceeds_stock"
 
     def __init__(self, at_most: int) -> None:
-        super().__init__(f"That many copies cannot be on the shelf; at most {at_most}.", {"at_most": at_most})
+        super().__init__(f"At most {at_most} copies can be available.", {"at_most": at_most})
 
 
 class CopiesOut(BooksError):
@@ -130,11 +134,11 @@ class CopiesOut(BooksError):
     code = "copies_out"
 
     def __init__(self, in_use: int) -> None:
-        super().__init__(f"Copies of it are still lent or promised: {in_use}.", {"in_use": in_use})
+        super().__init__(f"{in_use} copies are still lent or promised.", {"in_use": in_use})
 
 
 class TooManyCopies(BooksError):
-    """A title has a bounded number of copies, because all of them live in one stored item."""
+    """The number of copies of a title is limited, because all of them are in one stored item."""
 
     code = "too_many_copies"
 
@@ -143,11 +147,12 @@ class TooManyCopies(BooksError):
 
 
 class ChangeTooLarge(BooksError):
-    """The change does not fit into one transaction, and half of it is not an option."""
+    """The change does not fit into one transaction."""
 
     code = "change_too_large"
 
     def __init__(self) -> None:
         super().__init__(
-            "This is too much for one request: at most 50 copies more or fewer, and a new description separately."
+            "The change is too large for one request. Add or remove at most 50 copies at a time, and change the "
+            "description separately."
         )

@@ -1,7 +1,7 @@
-"""What happens to titles and copies, as other services hear of it.
+"""The events of the books service.
 
 The events are small because they live inside the stored item until its next write. They say what
-changed, not all there is: a consumer that shows a title reads it anew, which is also right when two
+changed, not everything: a consumer that shows a title reads it again, which is also right when two
 events arrive in the wrong order.
 """
 
@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from books_service.domain.shortening import shortened
-from books_service.domain.stock import Change, CopyStatus, Stock
+from books_service.domain.stock import CopyStatus, CopyStatusChange, Stock
 from books_service.domain.title import Metadata, Title
+from books_service.domain.truncation import truncate
 
 EVENT_TEXT = 120
 """Characters of a title or author that travel with an event."""
@@ -80,8 +80,8 @@ class BookUpdated(_Described):
 def _described(title: Title) -> dict[str, Any]:
     described = title.metadata
     return {
-        "title": shortened(described.title, EVENT_TEXT),
-        "author": shortened(described.author, EVENT_TEXT),
+        "title": truncate(described.title, EVENT_TEXT),
+        "author": truncate(described.author, EVENT_TEXT),
         "genre": described.genre[:EVENT_GENRE] if described.genre else None,
     }
 
@@ -123,9 +123,9 @@ class CopyStatusChanged(_Event):
     loan_id: str | None = None
 
     @classmethod
-    def of(cls, book_id: str, changes: list[Change], loan_id: str | None = None) -> "CopyStatusChanged":
+    def of(cls, book_id: str, changes: list[CopyStatusChange], loan_id: str | None = None) -> "CopyStatusChanged":
         return cls(
             book_id=book_id,
-            copies=[CopyChange(barcode=c.barcode, previous=c.previous, status=c.status) for c in changes],
+            copies=[CopyChange.model_validate(change, from_attributes=True) for change in changes],
             loan_id=loan_id,
         )

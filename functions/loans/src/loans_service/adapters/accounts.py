@@ -1,4 +1,4 @@
-"""Members' accounts in the loans table, as the list of those who may have loans to forget (index by_since)."""
+"""Members' accounts in the loans table, as the list of those who may have loans to anonymise (index by_since)."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,29 +6,37 @@ from typing import Any
 
 from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import ConditionFailed, Expression, Table
-from loans_service.adapters.dynamodb import ACCOUNTS, account_key
-from loans_service.application.forgetting_ports import LONG_AGO, Listed, WalkPlace
+from loans_service.adapters.dynamodb import ACCOUNTS
+from loans_service.adapters.loan_items import account_key
+from loans_service.adapters.stored_items import set_only
+from loans_service.application.retention_ports import ALWAYS_DUE, ListedMember, WalkPlace
 
 BY_SINCE = "by_since"
 
 
 class DynamoAccounts:
-    """Implements `application.forgetting_ports.Accounts`."""
+    """Implements `application.retention_ports.Accounts`."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def mark_erased(self, user_id: str, at: datetime) -> None:
         mark = Expression(
-            "SET #erased = :at, #listed = :accounts, #since = :long_ago, #open = if_not_exists(#open, :none)",
+            "SET #erased = :at, #listed = :accounts, #since = :always_due, #open = if_not_exists(#open, :none)",
             {"erased": "erased", "listed": "listed", "since": "since", "open": "open"},
-            {"at": to_rfc3339(at), "accounts": ACCOUNTS, "long_ago": to_rfc3339(LONG_AGO), "none": {}},
+            {"at": to_rfc3339(at), "accounts": ACCOUNTS, "always_due": to_rfc3339(ALWAYS_DUE), "none": {}},
         )
-        # Also where there is no account: a checkout that asked users in time would make one.
-        self._unless_so_already(user_id, mark, Expression("attribute_not_exists(#erased)", {"erased": "erased"}))
+        # Also where there is no account: a checkout that asked users before the erasure would make one.
+        self._update_if(user_id, mark, Expression("attribute_not_exists(#erased)", {"erased": "erased"}))
 
-    def due(self, until: datetime, limit: int, after: Listed | None) -> tuple[list[Listed], Listed | None]:
-        start = {"listed": ACCOUNTS, "since": to_rfc3339(after.since), **account_key(after.user_id)} if after else None
+    def due(
+        self, until: datetime, limit: int, after: ListedMember | None
+    ) -> tuple[list[ListedMember], ListedMember | None]:
+        start = (
+            {"listed": ACCOUNTS, "since": to_rfc3339(after.closed_loans_since), **account_key(after.user_id)}
+            if after
+            else None
+        )
         found, last = self._table.query(
             Expression(
                 "#listed = :accounts AND #since <= :until",
@@ -41,11 +49,11 @@ class DynamoAccounts:
         )
         return [_listed(entry) for entry in found], _listed(last) if last else None
 
-    def move_on(self, user_id: str, *, was: datetime, since: datetime) -> None:
-        self._unless_so_already(
+    def advance(self, user_id: str, *, was: datetime, to: datetime) -> None:
+        self._update_if(
             user_id,
-            Expression("SET #since = :since", {"since": "since"}, {"since": to_rfc3339(since)}),
-            # An erased member is looked at until nothing is left.
+            set_only({"since": to_rfc3339(to)}),
+            # Every run looks at an erased member until nothing is left.
             Expression(
                 "#since = :was AND attribute_not_exists(#erased)", {"erased": "erased"}, {"was": to_rfc3339(was)}
             ),
@@ -62,7 +70,7 @@ class DynamoAccounts:
                 ),
             )
         except ConditionFailed:
-            return  # gone already, or a loan of theirs is open
+            return  # removed already, or a loan is still open
 
     def unlisted(self, after: WalkPlace | None) -> tuple[list[str], WalkPlace | None]:
         found, last = self._table.walk(
@@ -75,26 +83,22 @@ class DynamoAccounts:
         )
         return [_user_id(entry) for entry in found], last
 
-    def enlist(self, user_id: str) -> None:
-        self._unless_so_already(
+    def add_to_list(self, user_id: str) -> None:
+        self._update_if(
             user_id,
-            Expression(
-                "SET #listed = :accounts, #since = :long_ago",
-                {"listed": "listed", "since": "since"},
-                {"accounts": ACCOUNTS, "long_ago": to_rfc3339(LONG_AGO)},
-            ),
+            set_only({"listed": ACCOUNTS, "since": to_rfc3339(ALWAYS_DUE)}),
             Expression("attribute_exists(#pk) AND attribute_not_exists(#listed)", {"pk": "pk", "listed": "listed"}),
         )
 
-    def _unless_so_already(self, user_id: str, update: Expression, condition: Expression) -> None:
+    def _update_if(self, user_id: str, update: Expression, condition: Expression) -> None:
         try:
             self._table.update(account_key(user_id), update, condition)
         except ConditionFailed:
             return
 
 
-def _listed(entry: Mapping[str, Any]) -> Listed:
-    return Listed(_user_id(entry), from_rfc3339(entry["since"]))
+def _listed(entry: Mapping[str, Any]) -> ListedMember:
+    return ListedMember(_user_id(entry), from_rfc3339(entry["since"]))
 
 
 def _user_id(entry: Mapping[str, Any]) -> str:

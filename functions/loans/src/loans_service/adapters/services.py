@@ -13,14 +13,14 @@ from library_common.service_client import (
     UnknownOutcome,
     path_segment,
 )
-from loans_service.application.ports import Located, ShelfUnavailable, ShelfUnknown
+from loans_service.application.ports import BooksOutcomeUnknown, BooksUnavailable, CopyLocation
 from loans_service.domain import errors
 from loans_service.domain.loan import Copy, Loan, Member
 
-_SHELF_REFUSALS: dict[str, tuple[type[errors.RefusedByBooks], str]] = {
+_BOOKS_REFUSALS: dict[str, tuple[type[errors.RefusedByBooks], str]] = {
     "no_copies_available": (errors.NoCopiesAvailable, "No copy of this title is available."),
     "copy_not_available": (errors.CopyNotAvailable, "This copy is not available."),
-    "book_archived": (errors.BookArchived, "This title is archived and not lent any more."),
+    "book_archived": (errors.BookArchived, "This title is archived and no longer lent."),
     "loan_already_released": (errors.CheckoutCancelled, "The checkout was undone before it was completed."),
     "reservation_expired": (errors.CheckoutCancelled, "The checkout took too long and was undone."),
 }
@@ -37,23 +37,23 @@ class HttpMembers:
             case Answered(body=body):
                 return _member(body)
             case NotFound():
-                raise errors.MemberNotFound("There is no such member.")
+                raise errors.MemberNotFound
             case Refused() | Unavailable() | UnknownOutcome():
-                raise errors.DependencyUnavailable("The members' accounts cannot be reached; nothing was done.")
+                raise errors.DependencyUnavailable("The users service is unavailable. Nothing was done.")
 
 
-class HttpShelf:
-    """Implements `application.ports.Shelf`."""
+class HttpBooks:
+    """Implements `application.ports.BooksGateway`."""
 
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
 
-    def take(self, loan: Loan, deadline: float) -> Copy:
+    def reserve(self, loan: Loan, deadline: float) -> Copy:
         body: dict[str, Any] = {"loan_id": loan.id}
         if loan.wanted_barcode is not None:
             body["barcode"] = loan.wanted_barcode
         if loan.lease_until is not None:
-            # Arriving later than this it must not take a copy: somebody else may have the loan by then.
+            # After this it must not reserve a copy: another process may have taken the loan over.
             body["valid_until"] = to_rfc3339(loan.lease_until)
         path = f"/api/books/{path_segment(loan.book_id)}/reserve"
         match self._client.post(path, body, idempotent=True, deadline=deadline):
@@ -62,19 +62,19 @@ class HttpShelf:
             case NotFound(code="copy_not_found"):
                 raise errors.CopyNotFound("There is no such copy of this title.")
             case NotFound():
-                raise errors.BookNotFound("There is no such title.")
-            case Refused(code=code) if code in _SHELF_REFUSALS:
-                error, sentence = _SHELF_REFUSALS[code]
+                raise errors.BookNotFound
+            case Refused(code=code) if code in _BOOKS_REFUSALS:
+                error, sentence = _BOOKS_REFUSALS[code]
                 raise error(sentence)
             case Refused(code=code):
-                # Not an answer of books about copies: what became of the attempts before it, it does not say.
-                raise ShelfUnknown(code)
+                # This refusal says nothing about copies, nor what became of earlier attempts.
+                raise BooksOutcomeUnknown(code)
             case Unavailable(why=why):
-                raise ShelfUnavailable(why)
+                raise BooksUnavailable(why)
             case UnknownOutcome(why=why):
-                raise ShelfUnknown(why)
+                raise BooksOutcomeUnknown(why)
 
-    def give_back(self, loan: Loan, deadline: float) -> None:
+    def release(self, loan: Loan, deadline: float) -> None:
         body: dict[str, Any] = {"loan_id": loan.id}
         if loan.damaged:
             body["condition"] = "damaged"
@@ -82,19 +82,19 @@ class HttpShelf:
             f"/api/books/{path_segment(loan.book_id)}/release", body, idempotent=True, deadline=deadline
         ):
             case Answered() | NotFound():
-                # A title that is not there holds no copy.
+                # A title that does not exist holds no copy.
                 return
             case Refused(code=code) | Unavailable(why=code) | UnknownOutcome(why=code):
-                raise ShelfUnavailable(code)
+                raise BooksUnavailable(code)
 
-    def locate(self, barcode: str, deadline: float) -> Located:
+    def find_copy(self, barcode: str, deadline: float) -> CopyLocation:
         match self._client.get(f"/api/books/copies/{path_segment(barcode)}", deadline=deadline):
             case Answered(body=answer):
-                return Located(book_id=answer["book_id"], loan_id=answer.get("loan_id"))
+                return CopyLocation(book_id=answer["book_id"], loan_id=answer.get("loan_id"))
             case NotFound():
                 raise errors.CopyNotFound("There is no copy with this barcode.")
             case Refused() | Unavailable() | UnknownOutcome():
-                raise errors.DependencyUnavailable("The catalogue cannot be reached; nothing was done.")
+                raise errors.DependencyUnavailable("The books service is unavailable. Nothing was done.")
 
 
 def _member(body: Mapping[str, Any]) -> Member:
@@ -104,10 +104,9 @@ def _member(body: Mapping[str, Any]) -> Member:
         role=body["role"],
         status=body["status"],
         expires_at=from_rfc3339(expires_at) if expires_at else None,
-        keeps_history=_said((body.get("preferences") or {}).get("keep_history")),
+        keeps_history=_yes_or_no((body.get("preferences") or {}).get("keep_history")),
     )
 
 
-def _said(wish: object) -> bool | None:
-    """What is neither yes nor no was not said."""
-    return wish if isinstance(wish, bool) else None
+def _yes_or_no(preference: object) -> bool | None:
+    return preference if isinstance(preference, bool) else None

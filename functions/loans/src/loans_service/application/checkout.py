@@ -2,13 +2,20 @@
 
     1  users    who is the member, may they borrow
     2  loans    one transaction: the loan as PENDING, and a place under the member's limit
-    3  books    take one available copy for this loan
+    3  books    reserve one available copy for this loan
     4  loans    PENDING -> ACTIVE, with the due date and the LoanCreated event
 
-A definite refusal by books cancels the loan and gives the place back. When books could not be asked the
-loan is withdrawn as if it had never been. When it is not known whether a copy was taken the loan stays
-PENDING, and `recovery` finishes or cancels it. The process may die between any two lines of this file:
-what is in the table then is PENDING or settling, and that is what the recovery looks for.
+A refusal by books cancels the loan and gives the place back. If books could not be asked, the loan is removed again. If
+it is not known whether a copy was reserved, the loan stays PENDING, and `recovery` finishes or cancels it. The process
+may die between any two lines of this file. Then the loan in the table is PENDING or has its release pending, and that
+is what the recovery looks for.
+
+Invariants (why they hold: docs/loan-saga.md):
+
+* A copy is never lent twice: books reserves one available copy per loan, in one conditional write.
+* The member's limit is never exceeded: taking a place is part of the write that opens the loan.
+* No copy is lost: whatever books may have reserved belongs to a loan that is not finished yet.
+* One loan per idempotency key: the loan's id is derived from the key.
 """
 
 import time
@@ -17,21 +24,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from library_common.clock import Clock, to_rfc3339
-from library_common.events import happened
+from library_common.events import envelope_for
 from library_common.ids import derived_id, new_id
+from library_common.problems import IdempotencyKeyReused
+from library_common.versions import VersionConflict
 from loans_service.application.ports import (
+    AccountErased,
+    BooksGateway,
+    BooksOutcomeUnknown,
+    BooksUnavailable,
     LimitReached,
     LoanExists,
     Loans,
-    MemberGone,
     Members,
     Policies,
-    Shelf,
-    ShelfUnavailable,
-    ShelfUnknown,
-    Stale,
+    current_loan,
 )
-from loans_service.application.settling import Settling
+from loans_service.application.release_copy import CopyRelease
 from loans_service.domain import errors
 from loans_service.domain.events import EVENT_GENRE, LoanCreated
 from loans_service.domain.loan import LEASE, Account, Copy, Loan, LoanStatus, Member
@@ -41,16 +50,16 @@ DEADLINE_SECONDS = 10.0
 """For the whole checkout, well below API Gateway's 29 s and the function's timeout."""
 
 REPEATABLE_FOR = timedelta(hours=24)
-"""How long an idempotency key gives the same answer, as everywhere in the system."""
+"""How long an idempotency key gives the same answer, as in every service."""
 
 _POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class CheckoutRequest:
-    """Who wants what: a title (`book_id`) or one very copy (`barcode`).
+    """Who wants what: a title (`book_id`) or one particular copy (`barcode`).
 
-    key: the caller's idempotency key made unique per caller; digest: of what the request asked for.
+    key: the idempotency key, made unique per caller. digest: of the request's content.
     """
 
     user_id: str
@@ -62,16 +71,10 @@ class CheckoutRequest:
 
 @dataclass(frozen=True)
 class CheckedOut:
-    """The loan as it was issued. replayed: by an earlier request with the same idempotency key."""
+    """The loan as it was issued. replayed: an earlier request with the same idempotency key issued it."""
 
     loan: Loan
     replayed: bool = False
-
-
-class IdempotencyMismatch(errors.LendingError):
-    """The key was used for a different checkout."""
-
-    code = "idempotency_key_reused"
 
 
 @dataclass
@@ -80,15 +83,15 @@ class Checkout:
 
     members: Members
     loans: Loans
-    shelf: Shelf
+    books: BooksGateway
     policies: Policies
-    settling: Settling
+    copy_release: CopyRelease
     clock: Clock
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
     def lend(self, request: CheckoutRequest) -> CheckedOut:
-        """Lends one copy. Raises PolicyRefused and the other refusals of `domain.errors`."""
+        """Lends one copy. Raises PolicyRefused, IdempotencyKeyReused and the other refusals of `domain.errors`."""
         deadline = self.monotonic() + DEADLINE_SECONDS
         loan_id = derived_id("loan", request.key) if request.key else new_id()
 
@@ -104,18 +107,18 @@ class Checkout:
             return self._repeat(exists.loan, request, deadline)
         try:
             return CheckedOut(self._finish(pending, deadline))
-        except Stale as stale:
-            # We were so slow that the recovery took over: what became of it is the answer.
-            return self._repeat(stale.loan, request, deadline)
+        except VersionConflict as conflict:
+            # This process was so slow that the recovery took over. The answer is what the loan is now.
+            return self._repeat(current_loan(conflict), request, deadline)
 
     def resume(self, loan: Loan, deadline: float) -> Loan:
-        """Finishes or cancels a PENDING loan whose process is gone.
+        """Finishes or cancels a PENDING loan whose process died.
 
-        Raises Stale when somebody else did or does, and what `lend` raises.
+        Raises VersionConflict when another process has it or finished it, and what `lend` raises.
         """
         now = self.clock.now()
         if loan.is_leased(now):
-            raise Stale(loan)
+            raise VersionConflict(loan)
         leased = loan.leased(now)
         self.loans.take_over(loan, leased)
         if leased.is_given_up(now):
@@ -130,16 +133,16 @@ class Checkout:
             raise errors.PolicyRefused("The member may not borrow now.", reasons)
 
     def _locate(self, request: CheckoutRequest, deadline: float) -> str:
-        assert request.barcode is not None  # noqa: S101 - the edge lets one of the two through
+        assert request.barcode is not None  # noqa: S101 - the request has one of the two
         open_loan = self.loans.open_loan_of_copy(request.barcode)
         if open_loan is not None and open_loan.user_id == request.user_id:
             raise _already_borrowed(open_loan)
-        located = self.shelf.locate(request.barcode, deadline)
-        # Issued a moment ago, perhaps: the index lags, books does not.
-        holding = self.loans.get(located.loan_id) if located.loan_id else None
+        location = self.books.find_copy(request.barcode, deadline)
+        # The index may not show a new loan yet; books knows it.
+        holding = self.loans.get(location.loan_id) if location.loan_id else None
         if holding is not None and holding.is_open and holding.user_id == request.user_id:
             raise _already_borrowed(holding)
-        return located.book_id
+        return location.book_id
 
     def _open_pending(
         self, loan_id: str, member: Member, book_id: str, request: CheckoutRequest, policy: LoanPolicy
@@ -162,25 +165,25 @@ class Checkout:
             self.loans.open_pending(pending, limit)
         except LimitReached as full:
             raise errors.PolicyRefused("The member may not borrow now.", [limit_reached(limit)]) from full
-        except MemberGone as gone:
-            # Erased since users was asked. Were the loan opened now, nobody would forget it.
-            raise errors.MemberNotFound("There is no such member.") from gone
+        except AccountErased as erased:
+            # Erased after users answered. If the loan were opened now, nothing would ever anonymise it.
+            raise errors.MemberNotFound from erased
         return pending
 
     def _finish(self, pending: Loan, deadline: float, *, resumed: bool = False) -> Loan:
         try:
-            copy = self.shelf.take(pending, deadline)
+            copy = self.books.reserve(pending, deadline)
         except errors.RefusedByBooks as refusal:
             self.loans.cancel(pending.cancelled((refusal.code, str(refusal)), copy_in_doubt=False))
             raise
-        except ShelfUnavailable as down:
+        except BooksUnavailable as down:
             if not resumed:
                 self._withdraw(pending)
-            raise errors.DependencyUnavailable("The catalogue cannot be reached; nothing was lent.") from down
-        except ShelfUnknown as unknown:
+            raise errors.DependencyUnavailable("The books service is unavailable. Nothing was lent.") from down
+        except BooksOutcomeUnknown as unknown:
             raise errors.CheckoutUnresolved(
                 "It is not known yet whether the copy was lent. Repeat the request with the same Idempotency-Key; "
-                "without one, look at the member's loans in a minute."
+                "if you sent none, read the member's loans in a minute."
             ) from unknown
         return self._activate(pending, copy, deadline)
 
@@ -199,59 +202,66 @@ class Checkout:
             due_date=to_rfc3339(active.due_at),
         )
         try:
-            self.loans.activate(active, [happened(event, subject=f"loan:{active.id}", at=now)])
-        except Stale as stale:
-            if stale.loan is not None and stale.loan.issued_at is not None:
-                # Our own write, whose acknowledgement was lost; the copy may be back already.
-                return stale.loan.as_issued()
-            if stale.loan is not None and stale.loan.status is LoanStatus.PENDING:
-                raise  # taken over by another process, and the copy with it
-            # Cancelled under us. The copy we took must not stay behind.
-            self.settling.settle(pending, deadline)
-            raise errors.CheckoutCancelled("The checkout took too long and was undone.") from stale
+            self.loans.activate(active, [envelope_for(event, subject=f"loan:{active.id}", at=now)])
+        except VersionConflict as conflict:
+            stored = current_loan(conflict)
+            if stored is not None:
+                stored.require_known_status()
+                if stored.issued_at is not None:
+                    # Our own write, whose answer was lost. The copy may be back already.
+                    return stored.as_issued()
+                if stored.status is LoanStatus.PENDING:
+                    raise  # another process took the loan over, and the copy with it
+            # Another process cancelled the loan. The copy we reserved must go back.
+            self.copy_release.release(pending, deadline)
+            raise errors.CheckoutCancelled("The checkout took too long and was undone.") from conflict
         return active
 
     def _give_up(self, pending: Loan, deadline: float) -> errors.CheckoutCancelled:
         gave_up = errors.CheckoutCancelled("The checkout could not be completed in time and was undone.")
         cancelled = pending.cancelled((gave_up.code, str(gave_up)), copy_in_doubt=True)
         self.loans.cancel(cancelled)
-        self.settling.settle(cancelled, deadline)
+        self.copy_release.release(cancelled, deadline)
         return gave_up
 
     def _withdraw(self, pending: Loan) -> None:
         try:
             self.loans.withdraw(pending)
-        except Stale:
-            return  # the recovery was faster
+        except VersionConflict:
+            return  # the recovery has it now
 
     # -- repeated requests --------------------------------------------------------------------
 
     def _repeat(self, earlier: Loan | None, request: CheckoutRequest, deadline: float) -> CheckedOut:
-        """The answer an earlier request with the same key got, or will get."""
-        is_over = earlier is not None and self.clock.now() > earlier.requested_at + REPEATABLE_FOR
-        if earlier is not None and earlier.anonymised_at is None and earlier.request_digest != request.digest:
-            raise IdempotencyMismatch("This Idempotency-Key was used for a different checkout.")
-        if earlier is not None and (is_over or earlier.anonymised_at is not None):
-            # An old loan must not pass for a new one; what an anonymised one was asked for nobody knows any more.
-            raise IdempotencyMismatch("This Idempotency-Key was used for an earlier checkout; take a new one.")
+        """Returns the answer that an earlier request with the same key got or will get."""
+        if earlier is not None:
+            self._require_same_request(earlier, request)
         loan = earlier
         while loan is not None and loan.status is LoanStatus.PENDING:
             if not loan.is_leased(self.clock.now()):
                 try:
                     return CheckedOut(self.resume(loan, deadline), replayed=True)
-                except Stale as stale:
-                    loan = stale.loan
+                except VersionConflict as conflict:
+                    loan = current_loan(conflict)
                     continue
             if self.monotonic() >= deadline:
-                raise errors.StillInProgress("The same checkout is being worked on; ask again.")
+                raise errors.StillInProgress("The same checkout is still running. Try again.")
             self.sleep(_POLL_SECONDS)
             loan = self.loans.get(loan.id)
         if loan is None:
-            raise errors.DependencyUnavailable("The checkout was not carried out; try again.")
+            raise errors.DependencyUnavailable("The checkout was not carried out. Try again.")
+        loan.require_known_status()
         if loan.status is LoanStatus.CANCELLED:
             code, detail = loan.refusal or (errors.CheckoutCancelled.code, "The checkout was undone.")
             raise errors.REPEATABLE_REFUSALS.get(code, errors.CheckoutCancelled)(detail)
         return CheckedOut(loan.as_issued(), replayed=True)
+
+    def _require_same_request(self, earlier: Loan, request: CheckoutRequest) -> None:
+        is_anonymous = earlier.anonymised_at is not None  # then nothing tells what its request was
+        if not is_anonymous and earlier.request_digest != request.digest:
+            raise IdempotencyKeyReused("This Idempotency-Key was used for a different checkout.")
+        if is_anonymous or self.clock.now() > earlier.requested_at + REPEATABLE_FOR:
+            raise IdempotencyKeyReused("This Idempotency-Key was used for an earlier checkout. Use a new one.")
 
 
 def _already_borrowed(loan: Loan) -> errors.AlreadyBorrowed:

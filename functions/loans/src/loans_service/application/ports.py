@@ -1,4 +1,4 @@
-"""What the use cases need from outside, as Protocols. Deadlines are moments on the monotonic clock."""
+"""What the use cases need from outside, as Protocols. Deadlines are times on the monotonic clock."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from library_common.events import Envelope
+from library_common.versions import VersionConflict
 from loans_service.domain.loan import Account, Copy, Loan, Member
 from loans_service.domain.policy import LoanPolicy
 
@@ -14,51 +15,47 @@ class Members(Protocol):
     """The users service."""
 
     def find(self, user_id: str, deadline: float) -> Member:
-        """Fresh. Raises MemberNotFound, DependencyUnavailable."""
-        ...
+        """A fresh read. Raises MemberNotFound, DependencyUnavailable."""
 
 
-class ShelfUnavailable(Exception):
-    """Books could not be asked; certainly nothing was changed there."""
+class BooksUnavailable(Exception):
+    """Books could not be asked. Nothing was changed there."""
 
 
-class ShelfUnknown(Exception):
-    """Books was asked and did not answer; the copy may or may not have been taken."""
+class BooksOutcomeUnknown(Exception):
+    """Books was asked and did not answer. The copy may have been reserved or not."""
 
 
 @dataclass(frozen=True)
-class Located:
-    """Where a barcode belongs, and for which loan the copy is out (None when it is not)."""
+class CopyLocation:
+    """The title that a barcode belongs to, and the loan that has the copy; None if no loan has."""
 
     book_id: str
     loan_id: str | None
 
 
-class Shelf(Protocol):
+class BooksGateway(Protocol):
     """The books service, as far as lending needs it."""
 
-    def take(self, loan: Loan, deadline: float) -> Copy:
-        """Takes one available copy for a leased loan. Idempotent per loan, refusals included: what was
-        refused once is never taken by a late or doubled delivery of the same request.
+    def reserve(self, loan: Loan, deadline: float) -> Copy:
+        """Reserves one available copy for a leased loan. Idempotent per loan, and so are refusals: after a refusal
+        no late or repeated delivery of the same request reserves a copy.
 
-        Raises RefusedByBooks, ShelfUnavailable, ShelfUnknown.
+        Raises RefusedByBooks, BooksUnavailable, BooksOutcomeUnknown.
         """
-        ...
 
-    def give_back(self, loan: Loan, deadline: float) -> None:
-        """Gives the loan's copy back, or makes sure none is ever taken for it. Idempotent.
+    def release(self, loan: Loan, deadline: float) -> None:
+        """Releases the loan's copy and makes sure that none is reserved for it later. Idempotent.
 
-        Raises ShelfUnavailable when that is not certain.
+        Raises BooksUnavailable when that is not certain.
         """
-        ...
 
-    def locate(self, barcode: str, deadline: float) -> Located:
+    def find_copy(self, barcode: str, deadline: float) -> CopyLocation:
         """Raises CopyNotFound, DependencyUnavailable."""
-        ...
 
 
 class LoanExists(Exception):
-    """There is a loan with this id already: an earlier request with the same idempotency key."""
+    """There is already a loan with this id, from an earlier request with the same idempotency key."""
 
     def __init__(self, loan: Loan) -> None:
         super().__init__(loan.id)
@@ -66,96 +63,83 @@ class LoanExists(Exception):
 
 
 class LimitReached(Exception):
-    """The member's places are all taken; found out by the write itself."""
+    """All places of the member are taken, as the write itself found out."""
 
 
-class MemberGone(Exception):
-    """The member was erased meanwhile: nothing is lent to them any more."""
+class AccountErased(Exception):
+    """The member was erased in the meantime. Nothing is lent to them any more."""
 
 
 @dataclass(frozen=True)
-class Issued:
-    """A loan that came about, as the index of a member's loans has it; also a place in that list."""
+class IssuedLoan:
+    """An entry in the index of a member's loans. Also a position in that list."""
 
     loan_id: str
     issued_at: datetime
 
 
-class Stale(Exception):
-    """The loan is not in the state the write expected. `loan`: what it is now, None when gone."""
-
-    def __init__(self, loan: Loan | None) -> None:
-        super().__init__("stale")
-        self.loan = loan
+def current_loan(conflict: VersionConflict) -> Loan | None:
+    """What the loan is now, after a write to it was refused; None if it was removed."""
+    return conflict.current if isinstance(conflict.current, Loan) else None
 
 
 class Loans(Protocol):
-    """The loans table. Every write is conditional on the state it starts from."""
+    """The loans table. Every write depends on the state it starts from.
+
+    A refused write raises VersionConflict with the loan as it is now (`current_loan`).
+    """
 
     def get(self, loan_id: str) -> Loan | None: ...
 
     def account(self, user_id: str) -> Account: ...
 
     def open_loan_of_copy(self, barcode: str) -> Loan | None:
-        """The open loan of a copy; may miss one that was issued within the last moments."""
-        ...
+        """The open loan of a copy. May miss a loan that was issued a few seconds ago."""
 
     def open_pending(self, loan: Loan, limit: int) -> None:
         """Writes the PENDING loan and takes a place, in one transaction.
 
-        Raises LoanExists, LimitReached, MemberGone.
+        Raises LoanExists, LimitReached, AccountErased.
         """
-        ...
 
     def take_over(self, loan: Loan, leased: Loan) -> None:
-        """Leases a PENDING loan whose lease has run out. Raises Stale."""
-        ...
+        """Leases a PENDING loan whose lease has expired. Raises VersionConflict."""
 
     def activate(self, loan: Loan, events: Sequence[Envelope]) -> None:
-        """PENDING -> ACTIVE. Raises Stale."""
-        ...
+        """PENDING -> ACTIVE. Raises VersionConflict."""
 
     def cancel(self, loan: Loan) -> None:
-        """PENDING -> CANCELLED and the place given back, in one transaction. Raises Stale."""
-        ...
+        """PENDING -> CANCELLED, and gives the place back, in one transaction. Raises VersionConflict."""
 
     def withdraw(self, loan: Loan) -> None:
-        """Removes a PENDING loan of which nothing came, and its place, in one transaction. Raises Stale."""
-        ...
+        """Removes a PENDING loan that did nothing, and its place, in one transaction. Raises VersionConflict."""
 
     def close(self, loan: Loan, events: Sequence[Envelope]) -> None:
-        """ACTIVE -> RETURNED (settling), on the version before. Raises Stale."""
-        ...
+        """ACTIVE -> RETURNED, with the release pending. Raises VersionConflict."""
 
     def give_back_place(self, loan: Loan) -> bool:
-        """Whether the member was erased meanwhile. Idempotent."""
-        ...
+        """Returns whether the member was erased in the meantime. Idempotent."""
 
-    def settled(self, loan: Loan) -> None:
+    def mark_released(self, loan: Loan) -> None:
         """Nothing is left to give back. Idempotent."""
-        ...
 
     def extend(self, loan: Loan, events: Sequence[Envelope]) -> None:
-        """Moves the due date of an ACTIVE loan, on the version before, and in the account. Raises Stale."""
-        ...
+        """Moves the due date of an ACTIVE loan, in the loan and in the account. Raises VersionConflict."""
 
     def history(
         self, user_id: str, limit: int, after: dict[str, object] | None
     ) -> tuple[list[Loan], dict[str, object] | None]:
-        """A member's loans, newest first; without PENDING and CANCELLED ones."""
-        ...
+        """A page of a member's loans, newest first, without PENDING and CANCELLED ones."""
 
     def get_all(self, loan_ids: Sequence[str]) -> list[Loan]: ...
 
-    def issued_to(self, user_id: str, limit: int, after: Issued | None) -> tuple[list[Issued], Issued | None]:
-        """A page of the loans that name a member, oldest first; may miss one of the last moments, or show one that
-        was anonymised in them.
-        """
-        ...
+    def issued_to(
+        self, user_id: str, limit: int, after: IssuedLoan | None
+    ) -> tuple[list[IssuedLoan], IssuedLoan | None]:
+        """A page of the loans that name a member, oldest first. The index may be some seconds behind."""
 
     def anonymise(self, loan: Loan) -> None:
-        """A closed and settled loan becomes what it is without its member, on the version before. Raises Stale."""
-        ...
+        """Removes the member from a closed and released loan. Raises VersionConflict."""
 
 
 class Policies(Protocol):
@@ -163,10 +147,9 @@ class Policies(Protocol):
 
     def current(self) -> LoanPolicy:
         """Raises PolicyMissing when there is no usable document."""
-        ...
 
 
 class Recoveries(Protocol):
-    """The queue of loans to look at again."""
+    """The queue of loans that the recovery looks at."""
 
     def look_again(self, loan_id: str, *, in_seconds: int, attempt: int) -> None: ...

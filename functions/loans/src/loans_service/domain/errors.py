@@ -1,10 +1,10 @@
-"""What lending refuses, each with its stable code. Texts are for people; codes are for programs."""
+"""The refusals of lending, each with its stable code. Sentences are for people, codes are for programs."""
 
 from collections.abc import Sequence
 
 
 class LendingError(Exception):
-    """Base of all refusals. `reasons`: (code, sentence) of every rule that refused."""
+    """Base of all refusals. `extra`: further members of the problem document."""
 
     code = "lending_refused"
 
@@ -23,15 +23,21 @@ class LoanNotFound(LendingError):
 class MemberNotFound(LendingError):
     code = "user_not_found"
 
+    def __init__(self, detail: str = "There is no such member.") -> None:
+        super().__init__(detail)
+
 
 class RefusedByBooks(LendingError):
-    """Base of what books answers to a reservation; final for the loan it was made for."""
+    """Base of the refusals that books answers to a reservation. Each is final for its loan."""
 
     code = "refused_by_books"
 
 
 class BookNotFound(RefusedByBooks):
     code = "book_not_found"
+
+    def __init__(self, detail: str = "There is no such title.") -> None:
+        super().__init__(detail)
 
 
 class CopyNotFound(RefusedByBooks):
@@ -51,13 +57,13 @@ class BookArchived(RefusedByBooks):
 
 
 class AlreadyBorrowed(LendingError):
-    """The same member scans a copy they already hold."""
+    """The member already has this copy."""
 
     code = "already_borrowed"
 
 
 class CheckoutCancelled(RefusedByBooks):
-    """An earlier attempt with this idempotency key could not be completed in time and was undone."""
+    """The checkout could not be completed in time and was undone."""
 
     code = "checkout_cancelled"
 
@@ -71,17 +77,30 @@ class LoanNotOpen(LendingError):
 
 
 class LoanChanged(LendingError):
-    """Somebody else changed the loan at the same moment."""
+    """Somebody else changed the loan at the same time."""
 
     code = "loan_changed"
 
 
-class OnlyStaffMay(LendingError):
+class LoanStatusUnknown(LendingError):
+    """The loan has a status that this version of the code does not know, so it is not changed.
+
+    It happens while a new version is being deployed, and after a roll-back.
+    """
+
+    code = "loan_status_unknown"
+    retry_after = 30
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"This version cannot change a loan with the status {status}. Try again later.")
+
+
+class StaffOnly(LendingError):
     code = "staff_only"
 
 
 class PolicyRefused(LendingError):
-    """One or more policy rules refuse; `reasons` names all of them."""
+    """One or more policy rules refuse. `reasons`: code and sentence of each."""
 
     code = "policy_refused"
 
@@ -93,12 +112,12 @@ class PolicyRefused(LendingError):
             self.code = self.reasons[0][0]
 
 
-class InvalidMoment(LendingError):
+class InvalidReturnDate(LendingError):
     code = "invalid_moment"
 
 
 class PolicyMissing(LendingError):
-    """The library's policy document has no usable rule: an error of configuration, not a free pass."""
+    """The library's policy document has no usable rule. Nothing is lent until it has one."""
 
     code = "policy_missing"
 
@@ -118,7 +137,7 @@ class CheckoutUnresolved(LendingError):
 
 
 class StillInProgress(LendingError):
-    """Another request with the same idempotency key is being worked on."""
+    """Another request with the same idempotency key is still running."""
 
     code = "checkout_in_progress"
     retry_after = 2
@@ -128,4 +147,4 @@ REPEATABLE_REFUSALS: dict[str, type[LendingError]] = {
     error.code: error
     for error in (BookNotFound, CopyNotFound, NoCopiesAvailable, CopyNotAvailable, BookArchived, CheckoutCancelled)
 }
-"""Refusals a CANCELLED loan remembers, so that a repeated request gets the same answer."""
+"""Refusals that a CANCELLED loan stores, so that a repeated request gets the same answer."""

@@ -1,31 +1,34 @@
-"""A loan and its life: PENDING -> ACTIVE -> RETURNED, or PENDING -> CANCELLED; closed, it is anonymised some day.
+"""A loan and its life: PENDING -> ACTIVE -> RETURNED, or PENDING -> CANCELLED. A closed loan is anonymised later.
 
 Invariants, kept by conditional writes on exactly these states:
 
 * A loan holds a place under its member's limit from PENDING until it is closed.
-* A loan that is closed while its copy or place is still to be given back is `settling`; the recovery
-  finishes what the closing process did not.
-* Only one process works on a PENDING loan: the holder of the lease. Taking a lease over is a new version,
-  so whoever held it before fails at its next write.
-* A loan names its member for as long as anything of it is still to be done. Once closed and settled nothing changes
-  it any more but being anonymised, which cannot be undone.
+* A loan that is closed before its copy and place are given back has `release_pending` set. The recovery finishes
+  what the closing process did not.
+* Only one process works on a PENDING loan: the holder of the lease. Taking over a lease makes a new version, so the
+  next write of the previous holder fails.
+* A loan names its member until nothing is left to do for it. After that the only change is anonymisation, which
+  cannot be undone.
+* A loan with a status that this version does not know is shown as it is and never changed.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-LEASE = timedelta(seconds=30)
-"""How long a process owns a PENDING loan. Longer than the checkout function (15 s) and a books call it
-sent off (10 s) can live together, so when a lease has run out nothing of its holder's is under way."""
+from loans_service.domain.errors import LoanStatusUnknown
 
-PATIENCE = timedelta(minutes=2)
-"""An unfinished checkout is completed only this long after it was asked for; later it is cancelled,
-because whoever stood at the desk has left without the book."""
+LEASE = timedelta(seconds=30)
+"""How long a process owns a PENDING loan. Longer than the checkout function (15 s) plus a call it sent to books (10 s)
+can last, so when a lease has run out, nothing that its holder started is still running."""
+
+GIVE_UP_AFTER = timedelta(minutes=2)
+"""An unfinished checkout is completed within this time after the request. Later it is cancelled, because the person at
+the desk has left without the book."""
 
 
 class LoanStatus(StrEnum):
-    """OVERDUE is never stored: it is what an ACTIVE loan is called after its due instant."""
+    """OVERDUE is never stored: an ACTIVE loan is shown as OVERDUE after its due time."""
 
     PENDING = "PENDING"
     ACTIVE = "ACTIVE"
@@ -34,8 +37,11 @@ class LoanStatus(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+STORED_STATUSES = frozenset(LoanStatus) - {LoanStatus.OVERDUE}
+
+
 class Condition(StrEnum):
-    """What state a copy comes back in."""
+    """The state in which a copy is returned."""
 
     GOOD = "good"
     DAMAGED = "damaged"
@@ -43,7 +49,7 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True)
 class Copy:
-    """The copy taken from the shelf for a loan. genre: of its title, where books says one."""
+    """The copy reserved for a loan. genre: of its title; None where books has none."""
 
     barcode: str
     title: str
@@ -52,20 +58,20 @@ class Copy:
 
 @dataclass(frozen=True)
 class Loan:
-    """One loan. Moments are aware UTC datetimes.
+    """One loan. Timestamps are aware UTC datetimes.
 
-    user_id: None once it is anonymised. role: the member's role when it was issued (renewals go by the role at that
-    time). wanted_barcode: the copy the member asked for, when they asked for one. returned_at: when the copy came
-    back, which a librarian may date back; closed_at: when that was written down. request_digest: what an idempotent
-    request asked for. refusal: code and sentence with which a CANCELLED checkout was answered. anonymised_at: when the
-    member was taken out of it.
+    user_id: None once it is anonymised. role: the member's role at checkout. status: a LoanStatus, or the stored text
+    where this version does not know it. wanted_barcode: the copy the member asked for, if any. returned_at: when the
+    copy came back, which a librarian may set to the past; closed_at: when the return was recorded. release_pending: the
+    loan is closed, its copy or place is still to be given back. request_digest: of an idempotent request. refusal: code
+    and sentence that answered a CANCELLED checkout. anonymised_at: when the member was removed.
     """
 
     id: str
     user_id: str | None
     role: str
     book_id: str
-    status: LoanStatus
+    status: LoanStatus | str
     requested_at: datetime
     due_at: datetime
     version: int = 1
@@ -78,7 +84,7 @@ class Loan:
     returned_at: datetime | None = None
     closed_at: datetime | None = None
     extensions: int = 0
-    settling: bool = False
+    release_pending: bool = False
     damaged: bool = False
     lease_until: datetime | None = None
     request_digest: str | None = None
@@ -93,26 +99,36 @@ class Loan:
         return self.status is LoanStatus.ACTIVE
 
     @property
+    def has_known_status(self) -> bool:
+        """Whether the rules of this version apply to the loan."""
+        return self.status in STORED_STATUSES
+
+    def require_known_status(self) -> None:
+        """Call it before a change. Raises LoanStatusUnknown."""
+        if not self.has_known_status:
+            raise LoanStatusUnknown(self.status)
+
+    @property
     def borrower(self) -> str:
-        """Whose it is; of loans that are not anonymised, which open and unfinished ones never are."""
+        """The member's id. Only for loans that are not anonymised; open and unfinished ones never are."""
         assert self.user_id is not None  # noqa: S101 - see above
         return self.user_id
 
     @property
     def is_done(self) -> bool:
-        """Closed, and nothing of it is still to be given back: it may be anonymised."""
-        return self.status in (LoanStatus.RETURNED, LoanStatus.CANCELLED) and not self.settling
+        """Closed, with nothing left to give back: it may be anonymised."""
+        return self.status in (LoanStatus.RETURNED, LoanStatus.CANCELLED) and not self.release_pending
 
     @property
     def is_unfinished(self) -> bool:
-        """Some process still has to do something about it."""
-        return self.status is LoanStatus.PENDING or self.settling
+        """The recovery has to look at it. An unknown status may be an unfinished one, so it counts as such."""
+        return self.status is LoanStatus.PENDING or self.release_pending or not self.has_known_status
 
     def is_overdue(self, now: datetime) -> bool:
-        """Strict: at the due instant it is not overdue, a second later it is."""
+        """Strict: at the due time it is not overdue, a second later it is."""
         return self.is_open and now > self.due_at
 
-    def status_at(self, now: datetime) -> LoanStatus:
+    def status_at(self, now: datetime) -> LoanStatus | str:
         """The status as people see it."""
         return LoanStatus.OVERDUE if self.is_overdue(now) else self.status
 
@@ -121,12 +137,12 @@ class Loan:
 
     def is_given_up(self, now: datetime) -> bool:
         """Too old to be completed."""
-        return now > self.requested_at + PATIENCE
+        return now > self.requested_at + GIVE_UP_AFTER
 
     # -- transitions --------------------------------------------------------------------------
 
     def leased(self, now: datetime) -> "Loan":
-        """Taken over by the process that asks. A new version: what the one before still tries to write fails."""
+        """Taken over by the calling process. A new version, so that later writes of the previous holder fail."""
         return replace(self, lease_until=now + LEASE, version=self.version + 1)
 
     def activated(self, copy: Copy, now: datetime) -> "Loan":
@@ -142,30 +158,30 @@ class Loan:
         )
 
     def cancelled(self, refusal: tuple[str, str], *, copy_in_doubt: bool) -> "Loan":
-        """`copy_in_doubt`: books may hold a copy for it, so books has to be told."""
+        """copy_in_doubt: books may hold a copy for the loan, which has to be released."""
         return replace(
             self,
             status=LoanStatus.CANCELLED,
             refusal=refusal,
-            settling=copy_in_doubt,
+            release_pending=copy_in_doubt,
             lease_until=None,
             version=self.version + 1,
         )
 
     def returned(self, at: datetime, condition: Condition, now: datetime | None = None) -> "Loan":
-        """now: when that is said, if not at that very moment."""
+        """at: when the copy came back. now: when the return is recorded; `at` if left out."""
         return replace(
             self,
             status=LoanStatus.RETURNED,
             returned_at=at,
             closed_at=now or at,
             damaged=condition is Condition.DAMAGED,
-            settling=True,
+            release_pending=True,
             version=self.version + 1,
         )
 
-    def settled(self) -> "Loan":
-        return replace(self, settling=False)
+    def released(self) -> "Loan":
+        return replace(self, release_pending=False)
 
     def extended(self, due_at: datetime) -> "Loan":
         return replace(
@@ -177,11 +193,11 @@ class Loan:
         )
 
     def anonymised(self, now: datetime) -> "Loan":
-        """Without its member, and without what was made of who they are; what was lent and when it was stays."""
+        """Without the member and everything derived from them. What was lent and when stays."""
         return replace(self, user_id=None, request_digest=None, anonymised_at=now, version=self.version + 1)
 
     def as_issued(self) -> "Loan":
-        """The loan as its checkout answered it, for repeating that answer later."""
+        """The loan as its checkout answered it, to repeat that answer later."""
         return replace(
             self,
             status=LoanStatus.ACTIVE,
@@ -190,10 +206,10 @@ class Loan:
             returned_at=None,
             closed_at=None,
             extensions=0,
-            settling=False,
+            release_pending=False,
             damaged=False,
             anonymised_at=None,
-            # Each renewal was one version since then, the return one, and being anonymised one.
+            # Since then each renewal, the return and the anonymisation made one version.
             version=self.version
             - self.extensions
             - (self.status is LoanStatus.RETURNED)
@@ -203,15 +219,15 @@ class Loan:
 
 @dataclass(frozen=True)
 class Account:
-    """A member's open loans: the places taken under their limit. loan id -> due moment.
+    """A member's open loans, each with its due date. Every entry takes a place under the member's limit.
 
-    Set-like on purpose: taking or giving back the same place twice changes nothing.
-    since: no loan of the member that still names them was closed before; None in accounts that the round over closed
-    loans has not met yet. erased_at: when the member was erased; nothing is lent to them any more.
+    A map of loan ids, not a counter: taking or giving back the same place twice changes nothing.
+    closed_loans_since: no closed loan that still names the member was closed before this. None in accounts of before
+    the retention job, until it finds them. erased_at: when the member was erased; nothing is lent to them any more.
     """
 
     open: dict[str, datetime]
-    since: datetime | None = None
+    closed_loans_since: datetime | None = None
     erased_at: datetime | None = None
 
     @property
@@ -219,7 +235,7 @@ class Account:
         return len(self.open)
 
     def longest_overdue(self, now: datetime) -> timedelta:
-        """How long the most overdue open loan is overdue; zero when none is."""
+        """How long the most overdue open loan is overdue; zero if none is."""
         return max((now - due for due in self.open.values() if now > due), default=timedelta())
 
 
@@ -230,7 +246,7 @@ EMPTY_ACCOUNT = Account(open={})
 class Member:
     """What loans needs to know of a member, as the users service answers it.
 
-    keeps_history: whether they want closed loans to stay theirs; None where users did not say.
+    keeps_history: whether they want to keep closed loans in their history; None if users did not say.
     """
 
     id: str

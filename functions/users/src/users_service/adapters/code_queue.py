@@ -1,6 +1,6 @@
-"""The queue on which requests for one-time codes, and notices, wait for the sender.
+"""The queue of requests for one-time codes and notices.
 
-A message holds the address it is about, so the queue is encrypted and forgets within an hour.
+A message holds an e-mail address, so the queue is encrypted and keeps messages for an hour.
 """
 
 import json
@@ -9,8 +9,7 @@ from typing import Any
 
 from library_common import aws
 from library_common.clock import from_rfc3339, to_rfc3339
-from users_service.domain.codes import Channel, CodeRequest, Purpose
-from users_service.domain.notices import AddressNotice
+from users_service.domain.codes import AddressNotice, Channel, CodeRequest, Purpose
 
 ADDRESS_CHANGED = "address_changed"
 
@@ -56,7 +55,7 @@ def notice_message(notice: AddressNotice) -> str:
 
 
 def from_message(body: str) -> CodeRequest | AddressNotice:
-    """What is in a body. Raises ValueError, KeyError, TypeError or AttributeError for anything else."""
+    """The request in a body. Raises ValueError, KeyError, TypeError or AttributeError if there is none."""
     found: Mapping[str, Any] = json.loads(body)
     if found.get("notice") == ADDRESS_CHANGED:
         return AddressNotice(

@@ -4,9 +4,9 @@
 |---|---|---|---|
 | code | `USER#<id>` | `CODE#<purpose>` | `code_hash` (bcrypt; absent once used), `request_id`, `channel`, `sent_to`, `tries`, `sent`, `expires_at_epoch` |
 
-One item per account and purpose: a new code takes the place of the one before. A used one stays without its hash,
-so that its request, delivered once more, is known to be answered. Age counts, not presence: TTL on
-`expires_at_epoch` deletes late, up to two days on AWS. `sent_to` is an address or a number and goes with the rest.
+One item per account and purpose: a new code replaces the one before. A used code stays without its hash, so that a
+second delivery of its request is not answered again. TTL on `expires_at_epoch` deletes up to two days late, so the time
+counts, not whether the item is there. `sent_to` is an address or a number and is deleted with the rest.
 
 | access pattern | how | units |
 |---|---|---|
@@ -15,8 +15,8 @@ so that its request, delivered once more, is known to be answered. Age counts, n
 | use it up | TransactWriteItems: code, account (of the version read), credentials | 2 write each, index 1 |
 | use it up without a change | the same transaction with the code alone | 2 write |
 
-Guessing: the try is counted by the write that also looks whether one is left, so guesses at the same time cannot be
-more than `TRIES` together. Hot keys: none; the item of one account.
+Guessing: one conditional write counts the try and checks that one is left, so simultaneous guesses are at most `TRIES`
+together. Hot keys: none; the item of one account.
 """  # noqa: E501 - a table's row is one line
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from library_common.clock import to_rfc3339
-from library_common.dynamodb import ConditionFailed, Expression, Put, Table, Update, Write
+from library_common.dynamodb import ConditionFailed, Expression, Table, Update, Write
 from library_common.events import Envelope
-from users_service.adapters.dynamodb import credentials, replacement, still_as_read
-from users_service.application.ports import ChangedMeanwhile, CodeSpent, Superseded
-from users_service.domain.codes import TRIES, Channel, Code, Purpose
+from library_common.versions import VersionConflict
+from users_service.adapters.account_items import account_change, credentials, credentials_key, setting, still_as_read
+from users_service.application.ports import CodeSpent, Superseded
+from users_service.domain.codes import TRIES, Code, Purpose
 from users_service.domain.model import Member
 
 
@@ -39,16 +40,16 @@ class DynamoCodes:
         self._table = table
 
     def keep(self, code: Code, member: Member) -> None:
-        item = {
-            **_key(code.user_id, code.purpose),
+        stored = {
             "code_hash": code.code_hash,
             "request_id": code.request_id,
-            "channel": code.channel.value,
+            "channel": str(code.channel),
             "sent_to": code.sent_to,
             "tries": code.tries,
             "sent": False,
             "expires_at_epoch": int(code.expires_at.timestamp()),
         }
+        write = setting(([name], value) for name, value in stored.items())
         # ULIDs compare as text in the order they were made.
         not_answered = Expression(
             "attribute_not_exists(#pk) OR #request_id < :mine OR (#request_id = :mine AND #sent = :no)",
@@ -56,9 +57,9 @@ class DynamoCodes:
             values={"mine": code.request_id, "no": False},
         )
         try:
-            self._table.transact([Put(item, not_answered), still_as_read(member)])
+            self._table.transact([Update(_key(code.user_id, code.purpose), write, not_answered), still_as_read(member)])
         except ConditionFailed as exc:
-            raise (Superseded if exc.index == 0 else ChangedMeanwhile) from exc
+            raise (Superseded if exc.index == 0 else VersionConflict) from exc
 
     def mark_sent(self, code: Code) -> None:
         answered = Expression("SET #sent = :yes", names={"sent": "sent"}, values={"yes": True})
@@ -91,7 +92,7 @@ class DynamoCodes:
         happened: Sequence[Envelope],
         now: datetime,
     ) -> None:
-        # A hash has a salt of its own: equal ones are the same code.
+        # Every hash has its own salt: equal hashes are the same code.
         used = Update(
             _key(code.user_id, code.purpose),
             Expression("REMOVE #code_hash", names={"code_hash": "code_hash"}),
@@ -99,20 +100,21 @@ class DynamoCodes:
         )
         writes: list[Write] = [used]
         if member != before:
-            writes.append(replacement(member, before, happened))
+            writes.append(account_change(member, before, happened))
         if password_hash is not None:
-            # Whoever changes credentials changes the account too, so its version keeps others out; that no
-            # newer password is replaced by an older one is made sure of all the same.
+            # The account's version already keeps others out, because every new password changes the account. The
+            # condition makes sure once more that no newer password is replaced.
             not_newer = Expression(
                 "attribute_not_exists(#changed_at) OR #changed_at <= :now",
                 names={"changed_at": "changed_at"},
                 values={"now": to_rfc3339(now)},
             )
-            writes.append(Put(credentials(member.id, password_hash, now), not_newer))
+            new = setting(([name], value) for name, value in credentials(password_hash, now).items())
+            writes.append(Update(credentials_key(member.id), new, not_newer))
         try:
             self._table.transact(writes)
         except ConditionFailed as exc:
-            raise (CodeSpent if exc.index == 0 else ChangedMeanwhile) from exc
+            raise (CodeSpent if exc.index == 0 else VersionConflict) from exc
 
 
 def _key(user_id: str, purpose: Purpose) -> dict[str, str]:
@@ -125,7 +127,7 @@ def _code(user_id: str, purpose: Purpose, item: Mapping[str, Any]) -> Code:
         purpose=purpose,
         code_hash=item["code_hash"],
         request_id=item["request_id"],
-        channel=Channel(item["channel"]),
+        channel=item["channel"],
         sent_to=item["sent_to"],
         expires_at=datetime.fromtimestamp(item["expires_at_epoch"], UTC),
         tries=item["tries"],

@@ -1,4 +1,4 @@
-"""The formats of e-mail addresses and phone numbers, as two well-kept libraries know them.
+"""The formats of e-mail addresses and phone numbers, checked by two libraries.
 
 Both are imported when first needed: reading an account needs neither.
 """
@@ -6,7 +6,7 @@ Both are imported when first needed: reading an account needs neither.
 import re
 from typing import TYPE_CHECKING
 
-from users_service.domain.identity import caseless
+from users_service.domain.credentials import caseless
 
 if TYPE_CHECKING:
     from email_validator import ValidatedEmail
@@ -19,23 +19,23 @@ def checked_email(text: str) -> str:
     """The address as typed. Raises ValueError, with a sentence for people, when it cannot be one."""
     local = _validated(text).local_part
     if not local.isascii() and caseless(local).isascii():
-        # It would count as an address it is not: mail to it reaches somebody else, or nobody, and the owner of the
-        # plainly written one could not have an account.
+        # `email_key` would take it for another, plain address. Mail to it reaches nobody, or somebody else, and the
+        # owner of the plain address could not register.
         raise ValueError("must be written in plain letters before the @")
     return text
 
 
 def email_key(text: str) -> str:
-    """Equal for addresses that differ only in case, Unicode form or the writing of an international domain.
+    """Equal for addresses that differ only in case, Unicode form or the spelling of an international domain.
 
-    Raises ValueError when it is no address.
+    Raises ValueError when it is not an address.
     """
     address = _validated(text)
     return f"{caseless(address.local_part)}@{address.ascii_domain.lower()}"
 
 
 def deliverable(text: str) -> str:
-    """The address as mail servers of today take it: an international domain in its ASCII form.
+    """The address as mail servers take it: an international domain in its ASCII form.
 
     Raises ValueError when the part before the @ is not ASCII, which SES delivers to nobody.
     """
@@ -48,16 +48,16 @@ def deliverable(text: str) -> str:
 def _validated(text: str) -> "ValidatedEmail":
     from email_validator import validate_email  # noqa: PLC0415 - see above
 
-    # strict: also the lengths that mail servers insist on. test_environment: names under .test belong to nobody,
-    # so mail to them hurts nobody: good for trials and demonstrations.
+    # strict: also the lengths that mail servers insist on. test_environment: allow .test, which nobody owns, for
+    # demonstrations.
     return validate_email(text, check_deliverability=False, strict=True, test_environment=True)
 
 
 def e164(text: str) -> str:
     """`+441632960001` for any usual writing with a country code.
 
-    Numbers are checked for a length their country could have, not for being assigned: ranges open faster than
-    we deploy. Raises ValueError, with a sentence for people.
+    Checks whether the length is possible in the country, not whether the number is assigned: new ranges open often.
+    Raises ValueError, with a sentence for people.
     """
     import phonenumbers  # noqa: PLC0415 - see above
 

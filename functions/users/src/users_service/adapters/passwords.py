@@ -1,12 +1,16 @@
-"""Password hashing with bcrypt."""
+"""Password hashing with bcrypt, and the list of common passwords."""
 
-# Of nothing anybody knows: made from random bytes that were thrown away. Compared with when there is no account,
-# so that an answer takes as long as with one; the cost is put in to be that of the real ones.
+from functools import cache
+
+from users_service.domain.credentials import PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARACTERS, caseless
+
+# Made from random bytes that were thrown away. Compared with when there is no account, so that the answer takes as long
+# as with one; the cost of the real hashes is put in front.
 _DECOY_SALT_AND_DIGEST = "Cl/mxiF2M822D7j72k99VeFvYVTiX6SyiaKYq6nNgvVi0dvUgpGr2"
 
 
 class BcryptPasswords:
-    """Hashes with a salt of its own per password. rounds: log2 of the work, 12 takes about a quarter of a second."""
+    """Every hash has its own salt. rounds: log2 of the work; 12 takes about a quarter of a second."""
 
     def __init__(self, rounds: int) -> None:
         self._rounds = rounds
@@ -23,5 +27,18 @@ class BcryptPasswords:
 
         decoy = f"$2b${self._rounds:02}${_DECOY_SALT_AND_DIGEST}"
         # bcrypt refuses what it would have to cut; such a password was never accepted either.
-        fits = bcrypt.checkpw(password.encode()[:72], (stored or decoy).encode())
-        return fits and stored is not None and len(password.encode()) <= 72
+        fits = bcrypt.checkpw(password.encode()[:PASSWORD_MAX_BYTES], (stored or decoy).encode())
+        return fits and stored is not None and len(password.encode()) <= PASSWORD_MAX_BYTES
+
+
+def is_common(password: str) -> bool:
+    """Whether it is one of the 30,000 most common passwords that zxcvbn counted in leaks, whatever its case."""
+    return caseless(password) in _common()
+
+
+@cache
+def _common() -> frozenset[str]:
+    # Imported and kept when first needed: few requests set a password.
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415
+
+    return frozenset(caseless(word) for word in FREQUENCY_LISTS["passwords"] if len(word) >= PASSWORD_MIN_CHARACTERS)

@@ -1,4 +1,4 @@
-"""Sessions in DynamoDB, in the accounts' table: a session begins and goes on only with its account as it was read.
+"""Sessions in the users table. A session begins and continues only if its account is as it was read.
 
 | item | pk | sk | what else | size |
 |---|---|---|---|---|
@@ -14,20 +14,20 @@ early, `ended_at, ended_by`. The id is 128 random bits.
 | rotate | transaction: session (this token current, not ended), account (of the version read) | 4 write |
 | end | UpdateItem: session (this member's, not ended) | 1 write |
 
-One login is three reads and four writes, one refresh two reads and four writes. Nobody lists somebody's sessions:
-ending all of them is a new session epoch of the account, one write.
+A login takes three reads and four write units, a refresh two reads and four. No query lists the sessions of an account:
+a new session epoch of the account ends all of them, in one write.
 
-Hot keys: none, sessions spread over their ids, and each is used a few times an hour. Retention: TTL on
-`expires_at_epoch` removes a session after its last moment, ended early or not. TTL is late by up to days, so the moment
-counts, not the item's presence.
+Hot keys: none; sessions spread over their ids, and each is used a few times an hour. Retention: TTL on
+`expires_at_epoch` removes a session after its end, also if it ended early. TTL may be days late, so the time counts,
+not whether the item is there.
 """
 
 from datetime import UTC, datetime
 
 from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import ABSENT, ConditionFailed, Expression, Item, Put, Table, Update
-from users_service.adapters.dynamodb import still_as_read
-from users_service.application.ports import ChangedMeanwhile, SessionMoved
+from library_common.versions import VersionConflict
+from users_service.adapters.account_items import still_as_read
 from users_service.domain.model import Member
 from users_service.domain.sessions import EndedBy, Session
 
@@ -47,7 +47,7 @@ class DynamoSessions:
             self._table.transact([Put(_item(session), ABSENT), still_as_read(member)])
         except ConditionFailed as exc:
             if exc.index == 1:
-                raise ChangedMeanwhile from exc
+                raise VersionConflict from exc
             raise
 
     def rotate(self, session: Session, *, before: Session, member: Member) -> None:
@@ -68,7 +68,7 @@ class DynamoSessions:
         try:
             self._table.transact([Update(_key(session.id), update, current), still_as_read(member)])
         except ConditionFailed as exc:
-            raise (SessionMoved if exc.index == 0 else ChangedMeanwhile) from exc
+            raise VersionConflict from exc
 
     def end(self, session_id: str, user_id: str, *, by: EndedBy, at: datetime) -> None:
         update = Expression(
@@ -84,7 +84,7 @@ class DynamoSessions:
         try:
             self._table.update(_key(session_id), update, lasting)
         except ConditionFailed:
-            return  # ended before, somebody else's, or gone: it is not to be used, which is what was wanted
+            return  # ended before, somebody else's, or not there: in any case it is not in use
 
 
 def _key(session_id: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The keys of access tokens: the private one in Secrets Manager, the public ones in the parameter store.
 
-What signs and parses is imported when first needed: reading an account needs none of it.
+The code that signs and parses is imported when first needed: reading an account does not need it.
 """
 
 import json
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from library_common.tokens import SigningKey
 
 NOT_THERE_YET = frozenset({"ResourceNotFoundException", "ParameterNotFound"})
-"""A secret without any value, a parameter that nobody has written: a stack whose first key is still being made."""
+"""A secret without a value, or a missing parameter: the stack's first key is still being made."""
 
 RETRY_SECONDS = 30
 
 
 class SignedAccessTokens:
-    """`AccessTokens` signed with the key in a secret. `secret` answers the secret as it is now; it remembers itself."""
+    """`AccessTokens` signed with the key in a secret. `secret` answers the current secret and does its own caching."""
 
     def __init__(self, secret: Callable[[], str]) -> None:
         self._secret = secret
@@ -33,7 +33,7 @@ class SignedAccessTokens:
         token = mint_access_token(
             self._key(),
             subject=member.id,
-            role=member.role.value,
+            role=member.role,
             now=now,
             session=session_id,
             epoch=member.session_epoch,
@@ -53,7 +53,7 @@ class SignedAccessTokens:
 
 
 class PublishedVerificationKeys:
-    """`VerificationKeys` as a parameter holds them. `parameter` answers it as it is now; it remembers itself."""
+    """`VerificationKeys` in a parameter. `parameter` answers the current value and does its own caching."""
 
     def __init__(self, parameter: Callable[[], str]) -> None:
         self._parameter = parameter

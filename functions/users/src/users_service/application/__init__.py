@@ -1,1 +1,1 @@
-"""What can be done with members, and the ports it takes to do it."""
+"""The use cases of the users service, and the ports they need."""

@@ -1,7 +1,6 @@
-"""Asking for a one-time code: counted and put on a queue, and nothing else.
+"""Requests for one-time codes: counted and put on a queue, and nothing else.
 
-Whether there is an account is found out later and elsewhere (`code_sending`), so that an answer cannot tell it:
-neither by what it says nor by how long it takes.
+Whether there is an account is looked up later (`code_sending`), so neither the answer nor its time can tell.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,13 +12,12 @@ from library_common.context import current
 from library_common.ids import new_id
 from library_common.telemetry import count, logger
 from users_service.application.ports import Attempts, CodeRequests, EmailKey
-from users_service.domain.codes import Channel, CodeRequest, Purpose
-from users_service.domain.notices import AddressNotice
+from users_service.domain.codes import AddressNotice, Channel, CodeRequest, Purpose
 
-ASKING = "reset_account"
-"""The limit on codes that are asked for, by address; verification counts with resets, both fill the same mailbox."""
+CODE_LIMIT = "reset_account"
+"""The limit on requests for codes, by address. Both purposes count together: they fill the same mailbox."""
 
-TELLING = "notice_account"
+NOTICE_LIMIT = "notice_account"
 """The limit on notices, by the address they go to."""
 
 
@@ -34,13 +32,13 @@ class AskForCode:
     ids: Callable[[], str] = new_id
 
     def __call__(self, purpose: Purpose, email: str, channel: Channel = Channel.EMAIL) -> None:
-        """Raises TooManyRequests. Does the same whether or not there is an account."""
+        """Raises TooManyRequests. Does the same with and without an account."""
         key = self.email_key(email)
-        self.attempts.take(ASKING, key)
+        self.attempts.take(CODE_LIMIT, key)
         self.put(purpose, key, channel)
 
     def put(self, purpose: Purpose, email_key: str, channel: Channel = Channel.EMAIL) -> None:
-        """The library itself asks, for an account that is there; nobody's attempts are counted."""
+        """A request of the library itself, for an account that exists; it does not count as an attempt."""
         self.requests.put(
             CodeRequest(
                 id=self.ids(),
@@ -52,12 +50,12 @@ class AskForCode:
             )
         )
 
-    def after_a_move(self, old_email: str, old_key: str, new_key: str) -> None:
-        """Another address was set: the new one is to be proved, and whoever reads the old one hears of it."""
+    def after_email_change(self, old_email: str, old_key: str, new_key: str) -> None:
+        """Asks for a code that proves the new address, and for a notice to the old one."""
         self.verification_if_possible(new_key)
         with _if_possible("AddressNoticeNotSent"):
-            # Not the limit on codes: whoever asks for some first must not keep the old address from hearing of it.
-            self.attempts.take(TELLING, old_key)
+            # A limit of its own: requests for codes must not use up the notice to the old address.
+            self.attempts.take(NOTICE_LIMIT, old_key)
             self.requests.put_notice(
                 AddressNotice(
                     id=self.ids(),
@@ -72,17 +70,17 @@ class AskForCode:
         (`/api/auth/verify-email/resend`).
         """
         with _if_possible("VerificationNotRequested"):
-            self.attempts.take(ASKING, email_key)
+            self.attempts.take(CODE_LIMIT, email_key)
             self.put(Purpose.VERIFY_EMAIL, email_key)
 
 
 @contextmanager
 def _if_possible(metric: str) -> Iterator[None]:
-    """For messages: what led to them has happened, and stands if they cannot be asked for. Within the limit, too:
-    whose address is given again and again, by whomever, is not written to without end.
+    """For messages after a change that has been made: it stands even if they cannot be requested or are over the
+    limit.
     """
     try:
         yield
-    except Exception as exc:  # noqa: BLE001 - whatever it was, it is the message that is missing and nothing else
-        logger().warning("no message was asked for", extra={"error": type(exc).__name__})
+    except Exception as exc:  # noqa: BLE001 - whatever it was, only the message is missing
+        logger().warning("a message could not be requested", extra={"error": type(exc).__name__})
         count(metric, service="users")

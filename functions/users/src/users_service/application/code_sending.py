@@ -1,8 +1,8 @@
-"""Sending a one-time code to whoever it was asked for, if there is such an account.
+"""Sending a one-time code to the account with the given address, if there is one.
 
-A request may be delivered more than once, late, or after a newer one. What was sent is not sent again: the code
-that is kept knows its request. A process that dies between keeping and sending leaves a code nobody has; the
-request comes again and a new code takes its place.
+A request may be delivered more than once, late, or after a newer one. A code that was sent is not sent again: the
+stored code names its request. If the process dies between storing and sending, nobody has the code; the request comes
+again and a new code takes its place.
 """
 
 import secrets
@@ -13,28 +13,37 @@ from enum import StrEnum
 
 from library_common.clock import Clock
 from library_common.problems import TooManyRequests
+from library_common.versions import VersionConflict
+from users_service.application.message_templates import MessageTemplates
 from users_service.application.ports import (
     Attempts,
-    ChangedMeanwhile,
     Codes,
     Members,
-    Messenger,
+    MessageSender,
     Passwords,
     Superseded,
     Undeliverable,
 )
-from users_service.application.wording import Wording
-from users_service.domain.codes import DIGITS, LIFETIME, Channel, Code, CodeRequest, Purpose, channel_for, reached_at
+from users_service.domain.codes import (
+    DIGITS,
+    LIFETIME,
+    AddressNotice,
+    Channel,
+    Code,
+    CodeRequest,
+    Purpose,
+    channel_for,
+    reached_at,
+)
 from users_service.domain.model import Member
-from users_service.domain.notices import AddressNotice
 
 ATTEMPTS = 3
-TEXTING = "text_number"
+TEXT_LIMIT = "text_number"
 """The limit on text messages, by number."""
 
 
 class Outcome(StrEnum):
-    """What became of a request. None of these comes again."""
+    """The result of a request. After any of these it does not come again."""
 
     SENT = "sent"
     NO_ACCOUNT = "no_account"
@@ -45,7 +54,7 @@ class Outcome(StrEnum):
 
 
 def random_digits() -> str:
-    """A code nobody can foresee."""
+    """A random code."""
     return f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
 
 
@@ -56,25 +65,25 @@ class SendCode:
     members: Members
     codes: Codes
     passwords: Passwords
-    messenger: Messenger
-    wording: Wording
+    sender: MessageSender
+    templates: MessageTemplates
     attempts: Attempts
     clock: Clock
     digits: Callable[[], str] = random_digits
 
     def __call__(self, request: CodeRequest) -> Outcome:
-        """Raises what the messenger raises when the message could not be handed over, and ChangedMeanwhile for an
-        account that others keep changing: then try again later.
+        """Raises what the message sender raises, and VersionConflict for an account that others keep changing: then try
+        again later.
         """
         for _ in range(ATTEMPTS - 1):
-            with suppress(ChangedMeanwhile):
+            with suppress(VersionConflict):
                 return self._once(request)
         return self._once(request)
 
     def _once(self, request: CodeRequest) -> Outcome:
         now = self.clock.now().replace(microsecond=0)
         if now - request.requested_at >= LIFETIME:
-            # Whoever asked has given up, or asked again.
+            # The member has given up, or asked again.
             return Outcome.TOO_LATE
         user_id = self.members.holder_of(request.email_key)
         member = self.members.get(user_id) if user_id is not None else None
@@ -104,36 +113,35 @@ class SendCode:
         return Outcome.SENT
 
     def _affordable(self, member: Member, channel: Channel) -> Channel:
-        """Several accounts may share a number; nobody's is rung without end, and texts cost money."""
+        """E-mail instead of a text message for a number over its limit: accounts may share it, and texts cost money."""
         if channel is Channel.SMS:
             try:
-                self.attempts.take(TEXTING, member.phone or "")
+                self.attempts.take(TEXT_LIMIT, member.phone or "")
             except TooManyRequests:
                 return Channel.EMAIL
         return channel
 
     def _send(self, member: Member, channel: Channel, purpose: Purpose, digits: str) -> None:
         if channel is Channel.SMS:
-            assert member.phone is not None  # noqa: S101 - or the channel would be another
-            self.messenger.text(member.phone, self.wording.text(digits))
+            assert member.phone is not None  # noqa: S101 - or `channel_for` had answered another channel
+            self.sender.text(member.phone, self.templates.text(digits))
         else:
-            message = self.wording.email(purpose, digits)
-            self.messenger.email(member.email, message.subject, message.body)
+            message = self.templates.email(purpose, digits)
+            self.sender.email(member.email, message.subject, message.body)
 
 
 @dataclass(frozen=True)
 class SendNotice:
-    """Tells the old address that another one was set. Delivered twice it says so twice."""
+    """Tells the old address that the account has another one. A request that is delivered twice is sent twice."""
 
-    messenger: Messenger
-    wording: Wording
-    clock: Clock
+    sender: MessageSender
+    templates: MessageTemplates
 
     def __call__(self, notice: AddressNotice) -> Outcome:
-        """Raises what the messenger raises when the message could not be handed over: then try again later."""
-        message = self.wording.address_changed(notice.changed_at)
+        """Raises what the message sender raises: then try again later."""
+        message = self.templates.address_changed(notice.changed_at)
         try:
-            self.messenger.email(notice.email, message.subject, message.body)
+            self.sender.email(notice.email, message.subject, message.body)
         except Undeliverable:
             return Outcome.UNDELIVERABLE
         return Outcome.SENT

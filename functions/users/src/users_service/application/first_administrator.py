@@ -1,9 +1,9 @@
-"""The first administrator of a library: an account for an address that whoever deploys it names.
+"""The first administrator of a library: an account for the e-mail address that the deployment names.
 
-Nobody sets a password for it: a code goes to the address, and whoever reads it there sets one.
+The account has no password: a code goes to the address, and whoever reads it there sets one.
 
-An address is ensured once. What became of its account since (another address, another role, nothing at all) is the
-library's own affair: a later deployment, or the rollback of one, that names the address again changes none of it.
+This happens once for each address. If a later deployment, or its roll-back, names the address again, the account stays
+as it is: it may have another address or role by now, or be erased.
 """
 
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from library_common.clock import Clock
 from library_common.ids import new_id
 from users_service.application.code_requests import AskForCode
-from users_service.application.ports import Deployments, EmailKey, Members
-from users_service.application.telling import envelopes
+from users_service.application.envelopes import envelopes
+from users_service.application.ports import EmailKey, FirstAdministrators, Members
+from users_service.domain.account_changes import registered
 from users_service.domain.codes import Purpose
-from users_service.domain.decisions import registered
 from users_service.domain.errors import EmailTaken
 from users_service.domain.membership import Status
 from users_service.domain.model import Member
@@ -23,9 +23,9 @@ from users_service.domain.roles import Role
 
 
 class AddressOfAnother(Exception):
-    """The address belongs to an account that is no administrator's, and did not become a first administrator's before.
+    """The address belongs to an account that is not an administrator's, and it was never a first administrator's.
 
-    It is not made one: whoever registered it first, and knows its password, would own the library.
+    The account is not promoted: whoever registered it, and knows its password, would own the library.
     """
 
     def __init__(self) -> None:
@@ -40,36 +40,36 @@ class EnsureFirstAdministrator:
     """The use case. `ids` makes the id of a new account."""
 
     members: Members
-    deployments: Deployments
+    ensured: FirstAdministrators
     ask: AskForCode
     email_key: EmailKey
     clock: Clock
     ids: Callable[[], str] = new_id
 
     def __call__(self, email: str) -> None:
-        """Doing it again changes nothing; the code is sent again as long as an administrator has the address and
-        no password was set.
+        """Running it again changes nothing, but sends the code again while an administrator has the address and no
+        password is set.
 
-        The account comes first, then that it was ensured, then the code: whatever it ends in between, doing it again
-        finishes what is missing. Raises AddressOfAnother; ValueError for what is no address.
+        Order: the account, the record that it was made, the code. So running it again after a crash finishes the
+        rest. Raises AddressOfAnother; ValueError for what is not an address.
         """
         key = self.email_key(email)
-        ensured = self.deployments.has_ensured(key)
+        ensured = self.ensured.contains(key)
         if not ensured and self.members.holder_of(key) is None:
             self._add(email, key)
         administrator = self._administrator(key)
         if not ensured:
             if administrator is None:
                 raise AddressOfAnother
-            self.deployments.mark_ensured(key, self.clock.now())
+            self.ensured.record(key, self.clock.now())
         if administrator is not None and self.members.password_hash(administrator.id) is None:
             self.ask.put(Purpose.PASSWORD_RESET, key)
 
     def _administrator(self, key: str) -> Member | None:
-        """Whoever has the address, if it is an administrator."""
+        """The account with the address, if it is an administrator's."""
         user_id = self.members.holder_of(key)
         member = self.members.get(user_id) if user_id is not None else None
-        return member if member is not None and member.role is Role.ADMIN else None
+        return member if member is not None and member.role == Role.ADMIN else None
 
     def _add(self, email: str, key: str) -> None:
         now = self.clock.now().replace(microsecond=0)
@@ -84,8 +84,8 @@ class EnsureFirstAdministrator:
                 created_at=now,
             )
         )
-        told = envelopes(change.happened, now)
+        happened = envelopes(change.happened, now)
         try:
-            self.members.add(change.member, password_hash=None, happened=told, ticket=None, answer="", now=now)
+            self.members.add(change.member, password_hash=None, happened=happened, ticket=None, answer="", now=now)
         except EmailTaken:
-            return  # by the same deployment, asked twice, or by somebody registering: what it is now is looked at next
+            return  # by the same deployment, asked twice, or by a registration: the caller looks at the account next

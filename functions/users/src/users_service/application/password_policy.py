@@ -1,10 +1,10 @@
-"""Which passwords are accepted: for registration, and for whoever sets a new one."""
+"""Which passwords are accepted, at registration and after a reset."""
 
 from dataclasses import dataclass
 
 from users_service.application.ports import IsCommon
+from users_service.domain.credentials import is_own, password_to_hash
 from users_service.domain.errors import InvalidFields
-from users_service.domain.passwords import is_own, sound_password
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class PasswordPolicy:
         Raises InvalidFields with a sentence for people.
         """
         try:
-            sound = sound_password(password, min_characters=self.min_characters)
+            accepted = password_to_hash(password, min_characters=self.min_characters)
         except ValueError as exc:
             raise InvalidFields((field, str(exc))) from exc
-        if is_own(sound, name=name, email=email):
+        if is_own(accepted, name=name, email=email):
             raise InvalidFields((field, "must not be your own name or e-mail address"))
-        if self.is_common(sound):
-            raise InvalidFields((field, "is among the passwords that are tried first; choose another one"))
-        return sound
+        if self.is_common(accepted):
+            raise InvalidFields((field, "is one of the most common passwords; choose another one"))
+        return accepted

@@ -1,4 +1,4 @@
-"""What the use cases need from outside."""
+"""What the use cases need from outside. A lost race raises library_common.versions.VersionConflict."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -6,40 +6,34 @@ from typing import Any, Protocol
 
 from library_common.events import Envelope
 from library_common.idempotency import Ticket
-from users_service.domain.codes import Code, CodeRequest, Purpose
-from users_service.domain.directory import Filters, Place
+from users_service.domain.codes import AddressNotice, Code, CodeRequest, Purpose
 from users_service.domain.model import Member
-from users_service.domain.notices import AddressNotice
+from users_service.domain.search import Filters, Position
 from users_service.domain.sessions import EndedBy, Session
 
 type EmailKey = Callable[[str], str]
-"""What makes an e-mail address unique. Raises ValueError for what is no address."""
+"""What makes an e-mail address unique. Raises ValueError for what is not an address."""
 
 type VersionCheck = Callable[[int], None]
-"""Raises when the client did not mean this version of the thing."""
+"""Raises when the client asked for another version."""
+
+OTHER_SERVICES_SECONDS = 8.0
+"""How long the other services may take in one request, all together."""
 
 
 class AlreadyAnswered(Exception):
-    """The same request, by its idempotency key, had its effect before. `answer`: what it was answered, as JSON."""
+    """A request with the same idempotency key was carried out before. `answer`: its answer, as JSON."""
 
     def __init__(self, answer: str) -> None:
         super().__init__("answered before")
         self.answer = answer
 
 
-class ChangedMeanwhile(Exception):
-    """Somebody else changed a member after it was read; nothing was written."""
-
-
-class SessionMoved(Exception):
-    """Somebody else used or ended the session after it was read; nothing was written."""
-
-
 class Members(Protocol):
-    """The members, and which e-mail address belongs to whom."""
+    """The accounts, and which e-mail address belongs to which."""
 
     def get(self, user_id: str) -> Member | None:
-        """As of now: never an older state."""
+        """The account as of now."""
         ...
 
     def holder_of(self, email_key: str) -> str | None:
@@ -47,7 +41,7 @@ class Members(Protocol):
         ...
 
     def answer_to(self, ticket: Ticket, now: datetime) -> str | None:
-        """What the same request was answered before, as JSON. Raises IdempotencyKeyReused."""
+        """The answer to the same request before, as JSON. Raises IdempotencyKeyReused."""
         ...
 
     def add(
@@ -59,99 +53,99 @@ class Members(Protocol):
         ticket: Ticket | None,
         answer: str,
         now: datetime,
-        voucher: Member | None = None,
+        acting_staff: Member | None = None,
     ) -> None:
         """Writes account, address, credentials, events and the answer to `ticket` together or not at all.
 
-        voucher: an account that must still be as it was read. Raises EmailTaken, AlreadyAnswered,
-        IdempotencyKeyReused, and ChangedMeanwhile when the voucher is not.
+        acting_staff: another account that must still be of the version that was read. Raises EmailTaken,
+        AlreadyAnswered, IdempotencyKeyReused, and VersionConflict when it is not.
         """
         ...
 
     def save(
-        self, member: Member, *, before: Member, happened: Sequence[Envelope], voucher: Member | None = None
+        self, member: Member, *, before: Member, happened: Sequence[Envelope], acting_staff: Member | None = None
     ) -> None:
-        """Replaces `before` by `member`, of the next version, and moves the hold on the address with it.
+        """Writes what differs between `before` and `member`, which is of the next version, and the reserved address.
 
-        voucher: another account that must still be as it was read. Raises ChangedMeanwhile, EmailTaken.
+        acting_staff: another account that must still be of the version read. Raises VersionConflict, EmailTaken.
         """
         ...
 
     def erase(self, member: Member, *, happened: Sequence[Envelope], now: datetime) -> None:
         """Removes the account of this version, its address, its credentials and whatever else is kept of it, together.
 
-        What stays for some days is that there was an account of this id, with the events. Raises ChangedMeanwhile.
+        A tombstone with the events stays for some days. Raises VersionConflict.
         """
         ...
 
     def password_hash(self, user_id: str) -> str | None:
-        """What was stored of the account's password, as of now; None without one."""
+        """The stored hash of the account's password, as of now; None without a password."""
         ...
 
     def page(
-        self, filters: Filters, *, after: Place | None, limit: int, now: datetime
-    ) -> tuple[list[Member], Place | None]:
+        self, filters: Filters, *, after: Position | None, limit: int, now: datetime
+    ) -> tuple[list[Member], Position | None]:
         """Up to `limit` members by name, and where to go on; None at the end.
 
-        May lag a moment behind, and may stop early with a place to go on when few of many are looked for.
+        May lag a moment behind. When few accounts match, it may stop early with a position to go on.
         """
         ...
 
-    def lapsed(self, *, after: Place | None, now: datetime) -> tuple[list[Member], Place | None]:
-        """Members whose membership or suspension has ended by `now` and still stands otherwise, by name.
+    def ended(self, *, after: Position | None, now: datetime) -> tuple[list[Member], Position | None]:
+        """Members whose membership or suspension has ended by `now`, but whose stored status does not say so, by name.
 
-        Some of them, and where to go on; None at the end. May lag a moment behind, and may answer none with a
-        place to go on.
+        Some of them, and where to go on; None at the end. May lag a moment behind, and may answer no members with a
+        position to go on.
         """
         ...
 
 
 class MembersLoans(Protocol):
-    """The loans service, as far as leaving the library needs it. Deadlines are moments on the monotonic clock."""
+    """What loans knows about a member. Deadlines are times of the monotonic clock, in seconds."""
 
     def open_loans(self, user_id: str, deadline: float) -> int:
-        """Copies the member has, and checkouts under way. Raises NeighbourUnavailable."""
+        """The number of copies the member has, checkouts under way included. Raises OtherServiceUnavailable."""
         ...
 
     def history(self, user_id: str, deadline: float) -> list[Mapping[str, Any]]:
-        """All of the member's loans as the loans API writes them, newest first. Raises NeighbourUnavailable."""
+        """All of the member's loans as the loans API writes them, newest first. Raises OtherServiceUnavailable."""
         ...
 
 
 class MembersRecords(Protocol):
-    """What other services keep about a member besides loans. Deadlines as above."""
+    """What notifications and analytics know about a member. Deadlines as above."""
 
     def notifications(self, user_id: str, deadline: float) -> Mapping[str, Any]:
-        """Preferences, devices and all notices, as the notifications API writes them. Raises NeighbourUnavailable."""
+        """Preferences, devices and all notices, as notifications answers them. Raises OtherServiceUnavailable."""
         ...
 
     def activity(self, user_id: str, deadline: float) -> list[Mapping[str, Any]]:
-        """The months of the statistics, as the analytics API writes them. Raises NeighbourUnavailable."""
+        """The months of the statistics, as analytics answers them. Raises OtherServiceUnavailable."""
         ...
 
 
 class Passwords(Protocol):
-    """Turns passwords, and one-time codes, into what may be stored, and compares."""
+    """Hashes passwords and one-time codes, and compares them with hashes."""
 
     def hash(self, password: str) -> str: ...
 
     def matches(self, password: str, stored: str | None) -> bool:
-        """Whether `password` is what was stored. Takes as long when nothing is (None), and is False then."""
+        """Whether `stored` is the hash of `password`. False for None, after the same work."""
         ...
 
 
 type IsCommon = Callable[[str], bool]
-"""Whether a password is among those that everybody tries first, whatever its case."""
+"""Whether a password is one of the most common ones, whatever its case."""
 
 
 class Count(Protocol):
-    """Adds one to a metric. Dimensions are few-valued: reasons, never ids."""
+    """Adds to a metric. Dimensions have few values: reasons, never ids."""
 
     def __call__(self, name: str, value: float = 1, **dimensions: str) -> None: ...
 
 
 class Attempts(Protocol):
-    """How often something may be tried."""
+    """Limits on how often something may be tried."""
 
     def take(self, limit: str, key: str, /) -> None:
         """Uses up one attempt of the named limit for `key`. Raises library_common.problems.TooManyRequests."""
@@ -159,24 +153,23 @@ class Attempts(Protocol):
 
 
 class Sessions(Protocol):
-    """The sessions. Reading one is as of now."""
+    """The sessions. Reads are as of now."""
 
     def get(self, session_id: str) -> Session | None: ...
 
     def begin(self, session: Session, *, member: Member) -> None:
-        """Writes a new one. Raises ChangedMeanwhile when `member` is no longer as it was read."""
+        """Writes a new session. Raises VersionConflict when `member` has changed since it was read."""
         ...
 
     def rotate(self, session: Session, *, before: Session, member: Member) -> None:
         """Makes another token the current one, once per token.
 
-        Raises SessionMoved when `before` is not its state any more, ChangedMeanwhile when `member` is no longer as it
-        was read.
+        Raises VersionConflict when session or member have changed since they were read.
         """
         ...
 
     def end(self, session_id: str, user_id: str, *, by: EndedBy, at: datetime) -> None:
-        """Ends the session if it is this member's and lasts; else nothing happens."""
+        """Ends the session if it is this member's and has not ended; else does nothing."""
         ...
 
 
@@ -197,7 +190,7 @@ class VerificationKeys(Protocol):
 
 
 class CodeRequests(Protocol):
-    """Where requests for codes, and notices, wait to be worked on."""
+    """The queue of requests for codes and notices."""
 
     def put(self, request: CodeRequest) -> None: ...
 
@@ -205,28 +198,28 @@ class CodeRequests(Protocol):
 
 
 class Superseded(Exception):
-    """A newer request has been answered for the same account and purpose, or this very one."""
+    """A code was sent for a newer request of the same account and purpose, or for this very one."""
 
 
 class CodeSpent(Exception):
-    """The code has been used, or another one took its place; nothing was written."""
+    """The code was used, or replaced by another one; nothing was written."""
 
 
 class Codes(Protocol):
-    """The codes that are valid: one for each account and purpose."""
+    """The codes: at most one for each account and purpose."""
 
     def keep(self, code: Code, member: Member) -> None:
-        """Takes the place of any code before it. Raises Superseded, ChangedMeanwhile when `member` is no longer as it
-        was read: erased, say.
+        """Stores the code in place of an earlier one. Raises Superseded, and VersionConflict when `member` has changed
+        since it was read.
         """
         ...
 
     def mark_sent(self, code: Code) -> None:
-        """So that its request is answered, however often it comes. Nothing happens when a newer one is there."""
+        """Marks the request as answered, however often it comes. Does nothing when there is a newer code."""
         ...
 
     def count_try(self, user_id: str, purpose: Purpose, now: datetime) -> Code | None:
-        """One try less of the code. None when there is none that could still be right; then nothing is written."""
+        """Counts one try and returns the code. None, without a write, when there is no valid code or no try left."""
         ...
 
     def spend(
@@ -239,32 +232,30 @@ class Codes(Protocol):
         happened: Sequence[Envelope],
         now: datetime,
     ) -> None:
-        """Uses up the code, and replaces `before` by `member` (unless they are the same) and the password, if
-        one is given: together or not at all.
+        """Uses up the code, writes what differs between `before` and `member`, and the password if one is given:
+        together or not at all.
 
-        Raises CodeSpent, ChangedMeanwhile.
+        Raises CodeSpent, VersionConflict.
         """
         ...
 
 
-class Deployments(Protocol):
-    """What deployments have done, so that no later one, or its rollback, does it again."""
+class FirstAdministrators(Protocol):
+    """The addresses that had the account of a first administrator, so that no later deployment makes it again."""
 
-    def has_ensured(self, email_key: str) -> bool:
-        """Whether the first administrator of this address was ever there, as of now."""
-        ...
+    def contains(self, email_key: str) -> bool: ...
 
-    def mark_ensured(self, email_key: str, at: datetime) -> None:
-        """From now on it was. Nothing happens when it was before."""
+    def record(self, email_key: str, at: datetime) -> None:
+        """Does nothing when the address is there already."""
         ...
 
 
 class Undeliverable(Exception):
-    """No message can ever reach this address."""
+    """No message can reach this address, however often it is tried."""
 
 
-class Messenger(Protocol):
-    """Sends messages to people. Raises Undeliverable, and errors of its own when trying again may help."""
+class MessageSender(Protocol):
+    """Sends messages to people. Raises Undeliverable, and other errors when trying again may help."""
 
     def email(self, to: str, subject: str, body: str) -> None: ...
 

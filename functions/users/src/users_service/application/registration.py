@@ -1,4 +1,4 @@
-"""Registering: an account, its address and its password come into being together, once."""
+"""Registering: the account, its address and its password are created together, once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,26 +7,26 @@ from library_common.access import Caller
 from library_common.clock import Clock
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
-from users_service.application.acting import Vouching
-from users_service.application.actors import actor_of
+from library_common.versions import VersionConflict
+from users_service.application.authorization import StaffRecheck, actor_of
 from users_service.application.code_requests import AskForCode
+from users_service.application.envelopes import envelopes
 from users_service.application.password_policy import PasswordPolicy
-from users_service.application.ports import AlreadyAnswered, ChangedMeanwhile, EmailKey, Members, Passwords
-from users_service.application.telling import envelopes
-from users_service.application.views import UserView
-from users_service.domain.decisions import registered, require_may_register
+from users_service.application.ports import AlreadyAnswered, EmailKey, Members, Passwords
+from users_service.domain.account_changes import registered, require_may_register
 from users_service.domain.errors import EmailTaken, StillChanging
 from users_service.domain.membership import Terms
 from users_service.domain.model import Member, Preferences
 from users_service.domain.roles import Role
+from users_service.schemas.responses import UserView
 
 ATTEMPTS = 5
-"""How often an account is written anew because the one that vouches for it changed meanwhile."""
+"""How often to write the account when the acting staff account changes meanwhile."""
 
 
 @dataclass(frozen=True)
 class Registration:
-    """Who wants to become a member. Without a password the account cannot be logged into yet."""
+    """A new account as requested. Without a password nobody can log in to it yet."""
 
     name: str
     email: str
@@ -48,7 +48,7 @@ class Registered:
 class Register:
     """The use case. `ids` makes the id of a new account.
 
-    Whoever registers themselves is sent a code that proves their address.
+    People who register themselves are sent a code that proves their address.
     """
 
     members: Members
@@ -66,9 +66,9 @@ class Register:
         require_may_register(wanted.role, by)
         now = self.clock.now().replace(microsecond=0)
         email_key = self.email_key(wanted.email)
-        # A password takes a quarter of a second to hash, so what is known to fail fails before. The address
-        # is looked up first: were it the ticket, the same request running at the same time could finish in
-        # between and its own account would look like somebody else's.
+        # Hashing a password takes a quarter of a second, so check everything else before. Look up the address before
+        # the ticket: otherwise the same request, running at the same time, could finish in between, and its own
+        # account would look like somebody else's.
         taken = self.members.holder_of(email_key) is not None
         if ticket is not None and (earlier := self.members.answer_to(ticket, now)) is not None:
             return _replayed(earlier)
@@ -85,7 +85,7 @@ class Register:
                 email=wanted.email,
                 email_key=email_key,
                 role=wanted.role,
-                stored_status=self.terms.start(vouched_for=by.is_staff),
+                stored_status=self.terms.start(by_staff=by.is_staff),
                 phone=wanted.phone,
                 preferences=wanted.preferences,
                 expires_at=self.terms.end_for(wanted.role, now),
@@ -94,25 +94,25 @@ class Register:
         )
         member = change.member
         user = UserView.of(member, now)
-        vouching = Vouching(self.members)
-        voucher = vouching.voucher(None, member, by, now)
+        recheck = StaffRecheck(self.members)
+        acting_staff = recheck(None, member, by, now)
         password_hash = self.passwords.hash(password) if password is not None else None
-        told = envelopes(change.happened, now)
+        happened = envelopes(change.happened, now)
         for _ in range(ATTEMPTS):
             try:
                 self.members.add(
                     member,
                     password_hash=password_hash,
-                    happened=told,
+                    happened=happened,
                     ticket=ticket,
                     answer=user.model_dump_json(),
                     now=now,
-                    voucher=voucher,
+                    acting_staff=acting_staff,
                 )
             except AlreadyAnswered as exc:
                 return _replayed(exc.answer)
-            except ChangedMeanwhile:
-                voucher = vouching.voucher(None, member, by, now)
+            except VersionConflict:
+                acting_staff = recheck(None, member, by, now)
                 continue
             if not by.is_staff:
                 self.ask.verification_if_possible(email_key)

@@ -1,1 +1,1 @@
-"""The rules of membership: plain Python, no clock, no storage."""
+"""The rules of accounts, memberships, sessions and codes: plain Python, no clock, no storage."""

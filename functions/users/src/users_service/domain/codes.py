@@ -1,4 +1,4 @@
-"""One-time codes: what they prove, how long they live, and how often they may be guessed."""
+"""One-time codes: what they prove, how long they are valid, how often they may be tried. Notices to old addresses."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,13 +8,13 @@ from users_service.domain.model import Member
 
 DIGITS = 6
 LIFETIME = timedelta(minutes=10)
-"""From being asked for to being sent, and from being sent to being handed in: each at most this long."""
+"""The longest time from request to sending, and from sending to redemption."""
 TRIES = 5
 """Five guesses of a million numbers; the limits on asking for codes keep the number of codes small."""
 
 
 class Purpose(StrEnum):
-    """What a code is good for. A code for one is none for the other."""
+    """What a code is for. A code for one purpose is not valid for the other."""
 
     PASSWORD_RESET = "password_reset"  # noqa: S105 - no password
     VERIFY_EMAIL = "verify_email"
@@ -29,7 +29,7 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class CodeRequest:
-    """Somebody wants a code.
+    """A request for a code.
 
     id: a ULID, so that later requests have greater ones. email_key: of the account, if there is one.
     correlation_id: of the request or event that led to this one.
@@ -45,17 +45,18 @@ class CodeRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
-    """A code as it is kept: never itself, only its hash, and none once it was used.
+    """A code as it is stored: only its hash, and not even that once it was used.
 
-    request_id: the request it answers. sent_to: where it went, as `reached_at` says; a code that went elsewhere
-    proves nothing about the account as it is now. tries: how often it was guessed. expires_at: whole seconds.
+    request_id: the request it answers. channel: as stored, also one that this version does not know.
+    sent_to: the address or number it went to, as `reached_at` writes it; once the account has another one, the code
+    proves nothing. tries: how often it was tried. expires_at: whole seconds.
     """
 
     user_id: str
     purpose: Purpose
     code_hash: str | None = field(repr=False)
     request_id: str
-    channel: Channel
+    channel: str
     sent_to: str = field(repr=False)
     expires_at: datetime
     tries: int = 0
@@ -75,6 +76,19 @@ def channel_for(member: Member, purpose: Purpose, wanted: Channel) -> Channel:
     return Channel.EMAIL
 
 
-def reached_at(member: Member, channel: Channel) -> str | None:
-    """What stands for the address or number of an account: equal as long as it is the same."""
-    return member.phone if channel is Channel.SMS else member.email_key
+def reached_at(member: Member, channel: str) -> str | None:
+    """The account's address or number, in one way of writing. None for a channel that this version does not know."""
+    return {Channel.EMAIL.value: member.email_key, Channel.SMS.value: member.phone}.get(channel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddressNotice:
+    """Tells the old e-mail address that the account has another one. id: a ULID.
+
+    correlation_id: of the request that changed it.
+    """
+
+    id: str
+    email: str = field(repr=False)
+    changed_at: datetime
+    correlation_id: str

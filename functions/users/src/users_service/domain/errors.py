@@ -6,9 +6,13 @@ from typing import ClassVar
 
 
 class UsersError(Exception):
-    """Base of the service's refusals."""
+    """Base of the service's refusals. sentence: for people, where the one who raises it gives no other."""
 
     code: ClassVar[str]
+    sentence: ClassVar[str] = ""
+
+    def __init__(self, sentence: str | None = None) -> None:
+        super().__init__(sentence or self.sentence)
 
 
 class InvalidFields(UsersError):
@@ -17,7 +21,7 @@ class InvalidFields(UsersError):
     code = "invalid_request"
 
     def __init__(self, *errors: tuple[str, str]) -> None:
-        super().__init__("Some fields are not acceptable.")
+        super().__init__("Some fields are invalid.")
         self.errors: Sequence[tuple[str, str]] = errors
 
 
@@ -25,18 +29,14 @@ class UserNotFound(UsersError):
     """No account has this id."""
 
     code = "user_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("There is no such account.")
+    sentence = "There is no such account."
 
 
 class EmailTaken(UsersError):
     """Another account has this address, perhaps written differently."""
 
     code = "email_taken"
-
-    def __init__(self) -> None:
-        super().__init__("An account with this e-mail address exists already.")
+    sentence = "An account with this e-mail address exists already."
 
 
 class RoleNotAllowed(UsersError):
@@ -49,27 +49,21 @@ class NoLongerAllowed(UsersError):
     """The account that acts no longer has the role its token claims, or is not active."""
 
     code = "no_longer_allowed"
-
-    def __init__(self) -> None:
-        super().__init__("Your account does not have this role any more, or is not active. Log in again.")
+    sentence = "Your account does not have this role any more, or is not active. Log in again."
 
 
 class InvalidCredentials(UsersError):
     """No account has this e-mail address together with this password. Which of the two is wrong is not said."""
 
     code = "invalid_credentials"
-
-    def __init__(self) -> None:
-        super().__init__("The e-mail address or the password is wrong.")
+    sentence = "The e-mail address or the password is wrong."
 
 
 class RefreshTokenInvalid(UsersError):
-    """The refresh token is no longer good: used before, revoked, too old, or none of ours."""
+    """The refresh token is not valid: used before, revoked, too old, or not one of this service's."""
 
     code = "refresh_token_invalid"
-
-    def __init__(self) -> None:
-        super().__init__("This refresh token is not good any more. Log in again.")
+    sentence = "This refresh token is no longer valid. Log in again."
 
 
 class AccountSuspended(UsersError):
@@ -79,7 +73,7 @@ class AccountSuspended(UsersError):
 
     def __init__(self, reason: str | None, until: datetime | None) -> None:
         super().__init__("The account is suspended.")
-        # As in an account's own document.
+        # Written as in an account's own document.
         moment = until.isoformat().replace("+00:00", "Z") if until is not None else None
         self.extra: Mapping[str, str | None] = {"status_reason": reason, "suspended_until": moment}
 
@@ -88,77 +82,74 @@ class AccountExpired(UsersError):
     """A staff account that has expired. An administrator makes it active again."""
 
     code = "account_expired"
-
-    def __init__(self) -> None:
-        super().__init__("This staff account has expired.")
+    sentence = "This staff account has expired."
 
 
 class EmailNotVerified(UsersError):
     """The account waits for its e-mail address to be verified."""
 
     code = "email_not_verified"
-
-    def __init__(self) -> None:
-        super().__init__("Verify your e-mail address first.")
+    sentence = "Verify your e-mail address first."
 
 
 class AdminOnly(UsersError):
     """Only administrators change the accounts of other staff."""
 
     code = "admin_only"
-
-    def __init__(self) -> None:
-        super().__init__("Only an administrator may change the account of somebody else on the staff.")
+    sentence = "Only an administrator may change the account of another member of staff."
 
 
 class StatusTransition(UsersError):
-    """The lifecycle has no step from the present status to the wanted one."""
+    """The lifecycle has no step from the present status to the requested one."""
 
     code = "status_transition"
 
 
 class OwnStatus(UsersError):
-    """Nobody decides about their own membership: not to lock themselves out, not to lift a suspension."""
+    """Nobody changes their own status, neither to lock themselves out nor to lift a suspension."""
 
     code = "own_status"
-
-    def __init__(self) -> None:
-        super().__init__("Your own status is changed by somebody else.")
+    sentence = "You cannot change your own status. Ask somebody else on the staff."
 
 
 class OwnRole(UsersError):
     """Nobody changes their own role, so the last administrator cannot vanish by accident."""
 
     code = "own_role"
-
-    def __init__(self) -> None:
-        super().__init__("Your own role is changed by somebody else.")
+    sentence = "You cannot change your own role. Ask another administrator."
 
 
 class CodeInvalid(UsersError):
-    """A one-time code that is not the right one, is too old, was used or guessed at too often, or never was.
+    """A one-time code that is wrong, too old, used, or tried too often.
 
-    Which of these is not said: it would tell who has an account.
+    The answer does not say which: it would tell who has an account.
     """
 
     code = "code_invalid"
-
-    def __init__(self) -> None:
-        super().__init__("The code is not right, or no longer valid. Ask for a new one.")
+    sentence = "The code is wrong or no longer valid. Ask for a new one."
 
 
 class StillChanging(UsersError):
-    """Others kept changing the same account for as long as we were willing to try again."""
+    """Others kept changing the same account during every attempt."""
 
     code = "service_unavailable"
     retry_after = 1
+    sentence = "The account is being changed by others. Try again shortly."
 
-    def __init__(self) -> None:
-        super().__init__("The account is being changed by others. Try again shortly.")
+
+class UnknownValue(UsersError):
+    """A newer version of the service stored a role or status that this version does not know. Nothing was done.
+
+    Happens only while a new version is being deployed, or after a roll-back.
+    """
+
+    code = "service_unavailable"
+    retry_after = 30
+    sentence = "The account was changed by a newer version of this service. Try again shortly."
 
 
 class StillObliged(UsersError):
-    """The member cannot leave yet. `reasons`: (code, sentence) pairs."""
+    """The account cannot be erased yet. `reasons`: (code, sentence) pairs."""
 
     code = "still_obliged"
 
@@ -167,29 +158,32 @@ class StillObliged(UsersError):
         self.reasons: Sequence[tuple[str, str]] = reasons
 
 
-class NeighbourUnavailable(UsersError):
-    """Another service, whose word is needed, does not answer. Nothing was done."""
+class OtherServiceUnavailable(UsersError):
+    """Another service, whose answer is needed, does not answer. Nothing was done."""
 
     code = "service_unavailable"
     retry_after = 5
 
     def __init__(self) -> None:
-        super().__init__("What other services know of the member cannot be looked up at the moment; nothing was done.")
+        super().__init__(
+            "Another service with data of the member does not answer; nothing was done. Try again shortly."
+        )
 
 
 class PasswordNeeded(UsersError):
-    """Where codes for the account go is changed with its password, not with a token alone: tokens get stolen. `errors`
-    say of `current_password` whether it is missing or wrong.
+    """Changing one's own e-mail address or phone number takes the password: a token alone may be stolen.
+
+    `errors` say whether `current_password` is missing or wrong.
     """
 
     code = "password_needed"
 
     def __init__(self, *, wrong: bool = False) -> None:
-        """wrong: one was sent. The account is the caller's own, so this tells nobody what they could not find out."""
+        """wrong: a password was sent, but a wrong one. The account is the caller's, so strangers learn nothing."""
         self.errors: Sequence[tuple[str, str]]
         if wrong:
             super().__init__("What you sent as current_password is not your password.")
             self.errors = [("current_password", "is not your password")]
         else:
             super().__init__("To change your e-mail address or phone number, send your password as current_password.")
-            self.errors = [("current_password", "is needed")]
+            self.errors = [("current_password", "is required")]

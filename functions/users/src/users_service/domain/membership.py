@@ -1,10 +1,11 @@
 """The lifecycle of a membership: pending → active → expired or suspended → active, and how long it lasts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 
-from users_service.domain.roles import Role
+from users_service.domain.roles import STAFF
 
 
 class Status(StrEnum):
@@ -16,7 +17,7 @@ class Status(StrEnum):
     EXPIRED = "expired"
 
 
-STEPS: dict[Status, frozenset[Status]] = {
+STEPS: Mapping[str, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.ACTIVE}),
     Status.ACTIVE: frozenset({Status.SUSPENDED, Status.EXPIRED}),
     Status.SUSPENDED: frozenset({Status.ACTIVE}),
@@ -28,32 +29,35 @@ STEPS: dict[Status, frozenset[Status]] = {
 class Terms:
     """What a new membership is like.
 
-    starts_as: the status of those who register themselves; whom staff register is active at once.
-    days: how many days it lasts for those it ends for.
+    starts_as: the status of those who register themselves; accounts that staff register are active at once.
+    days: how many days a membership lasts.
     """
 
     starts_as: Status
     days: int
 
-    def start(self, *, vouched_for: bool) -> Status:
-        """The first status. vouched_for: staff registered the account."""
-        return Status.ACTIVE if vouched_for else self.starts_as
+    def start(self, *, by_staff: bool) -> Status:
+        """The first status. by_staff: whether staff registered the account."""
+        return Status.ACTIVE if by_staff else self.starts_as
 
-    def end_for(self, role: Role, now: datetime) -> datetime | None:
-        """The last second of a membership that begins `now`; None for staff, whose account does not end."""
-        if role.is_staff:
+    def end_for(self, role: str, now: datetime) -> datetime | None:
+        """The last second of a membership that begins `now`; None for staff, whose accounts do not end."""
+        if role in STAFF:
             return None
         last_day = now.astimezone(UTC).date() + timedelta(days=self.days)
         return datetime.combine(last_day, time(23, 59, 59), tzinfo=UTC)
 
 
 def effective_status(
-    stored: Status, *, suspended_until: datetime | None, expires_at: datetime | None, now: datetime
-) -> Status:
-    """The status as it reads at `now`: time ends suspensions and memberships without anybody writing it down."""
+    stored: str, *, suspended_until: datetime | None, expires_at: datetime | None, now: datetime
+) -> str:
+    """The status at `now`: suspensions and memberships end on time, before anybody writes it down.
+
+    A status that this version does not know stays as it is.
+    """
     status = stored
-    if status is Status.SUSPENDED and suspended_until is not None and suspended_until <= now:
+    if status == Status.SUSPENDED and suspended_until is not None and suspended_until <= now:
         status = Status.ACTIVE
-    if status is Status.ACTIVE and expires_at is not None and expires_at <= now:
+    if status == Status.ACTIVE and expires_at is not None and expires_at <= now:
         status = Status.EXPIRED
     return status

@@ -3,23 +3,22 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from users_service.domain.errors import UnknownValue
 from users_service.domain.events import MemberEvent
 from users_service.domain.membership import Status, effective_status
-from users_service.domain.roles import Role
+from users_service.domain.roles import STAFF, Role
 
 NOBODY = "0" * 26
-"""An id of the right form that no account ever gets: its moment is the year 1970. Looked up where there is no account,
-so that the same calls are made."""
+"""A well-formed id that no account ever gets. Looked up where there is no account, so that the same calls are made."""
 
 
 @dataclass(frozen=True)
 class Preferences:
     """What members decide about themselves.
 
-    language: ISO 639 code for messages, None for the library's own. notification_email and
-    notification_sms: where messages may go. keep_history: closed loans stay in the member's history
-    instead of being anonymised. share_for_recommendations: loans may count, unnamed, towards what
-    others are recommended. Both of the last are off unless asked for.
+    language: ISO 639 code for messages, None for the library's own. notification_email, notification_sms: where
+    messages may go. keep_history: closed loans stay in the member's history instead of being anonymised.
+    share_for_recommendations: loans may count, without a name, towards recommendations for others.
     """
 
     language: str | None = None
@@ -31,22 +30,21 @@ class Preferences:
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One account, staff's too. Credentials are no part of it.
+    """One account, of a member or of staff. Credentials are not part of it.
 
-    email: as typed. email_key: what makes it unique, whatever the writing. phone: E.164. phone_confirmed: the member
-    set it with their password, so codes for a new password may go there; what was given at registration or set by
-    staff is just a number. stored_status:
-    as last written; `status` says what it means now. email_verified_at: when the member proved that the address is
-    theirs. session_epoch: how often all sessions of the account were revoked; those of earlier epochs do not count.
-    version: one more with every change.
+    email: as typed. email_key: what makes it unique, however it is written. role, stored_status: as last written, also
+    values that this version does not know (see `require_known_values`); `status` is what the status means now.
+    phone: E.164. phone_confirmed: the member set it with their password, so codes for a new password may go there.
+    email_verified_at: when the member proved that the address is theirs. session_epoch: how often all sessions of the
+    account were revoked; sessions of earlier epochs are over. version: one more with every change.
     """
 
     id: str
     name: str
     email: str
     email_key: str
-    role: Role
-    stored_status: Status
+    role: str
+    stored_status: str
     status_reason: str | None = None
     suspended_until: datetime | None = None
     phone: str | None = None
@@ -58,16 +56,29 @@ class Member:
     created_at: datetime
     version: int = 1
 
-    def status(self, now: datetime) -> Status:
-        """The status as it reads at `now`."""
+    @property
+    def is_staff(self) -> bool:
+        return self.role in STAFF
+
+    def status(self, now: datetime) -> str:
+        """The status at `now`."""
         return effective_status(
             self.stored_status, suspended_until=self.suspended_until, expires_at=self.expires_at, now=now
         )
 
+    def require_known_values(self) -> None:
+        """Raises UnknownValue if a newer version of the service stored a role or status that this one does not know.
+
+        Such an account can be read, but nobody can log in to it and nothing changes it: this version cannot judge
+        what the value allows.
+        """
+        if self.role not in set(Role) or self.stored_status not in set(Status):
+            raise UnknownValue
+
 
 @dataclass(frozen=True)
 class Change:
-    """A member as a decision leaves them, and what is to be told about it."""
+    """A member after a decision, and the events it causes."""
 
     member: Member
     happened: tuple[MemberEvent, ...] = ()

@@ -1,4 +1,8 @@
-"""Who a member can be, and who may make them that."""
+"""The roles of accounts, and who may register which.
+
+An account is read with its role as stored, as text: a newer version of the service may have stored a role that this
+version does not know. Such a role is in none of the sets below, so it gives no rights.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,10 +16,6 @@ class Role(StrEnum):
     PATRON = "patron"
     LIBRARIAN = "librarian"
     ADMIN = "admin"
-
-    @property
-    def is_staff(self) -> bool:
-        return self in STAFF
 
 
 STAFF = frozenset({Role.LIBRARIAN, Role.ADMIN})
@@ -38,9 +38,7 @@ class Actor:
         return self.role in STAFF
 
     def may_register(self, role: Role) -> bool:
-        """Students and patrons register themselves; staff vouch for faculty and librarians, admins for admins."""
+        """Students and patrons register themselves; staff register faculty and librarians, administrators admins."""
         if role in OPEN_TO_ANYBODY:
             return True
-        if role is Role.ADMIN:
-            return self.is_admin
-        return self.is_staff
+        return self.is_admin if role is Role.ADMIN else self.is_staff

@@ -22,6 +22,7 @@ _TOKEN = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})")
 """16 and 32 bytes in URL-safe base64 without padding."""
 
 type EndedBy = Literal["logout", "reuse"]
+"""What this version ends sessions with; a newer one may have stored another reason."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Session:
     used_at: datetime
     expires_at: datetime
     ended_at: datetime | None = None
-    ended_by: EndedBy | None = None
+    ended_by: str | None = None
 
     def accepts(self, token: RefreshToken) -> bool:
         """Whether this is the current token. Any other one of the session was used before, or made up by somebody
@@ -85,16 +86,18 @@ class Session:
 def require_may_log_in(member: Member, now: datetime) -> None:
     """Who may have a session, judged by the status as it reads now.
 
-    Members whose membership has expired may: they see their loans, and pay. Expired staff may not: what their role
-    allows does not ask for a membership.
-    Raises AccountSuspended, EmailNotVerified, AccountExpired.
+    Members whose membership has expired may: they see their loans, and pay. Expired staff may not, because what their
+    role allows does not depend on a membership.
+    Raises AccountSuspended, EmailNotVerified, AccountExpired; UnknownValue for a role or status that this version does
+    not know.
     """
+    member.require_known_values()
     match member.status(now):
         case Status.SUSPENDED:
             raise AccountSuspended(member.status_reason, member.suspended_until)
         case Status.PENDING:
             raise EmailNotVerified
-        case Status.EXPIRED if member.role.is_staff:
+        case Status.EXPIRED if member.is_staff:
             raise AccountExpired
         case _:
             return

@@ -19,11 +19,10 @@ from library_common.http import (
 from library_common.idempotency import Ticket
 from library_common.paging import Page
 from library_common.problems import IdempotencyKeyReused, StaleVersion
-from users_service.application.reading import UserSearch
+from users_service.application.account_search import UserSearch
 from users_service.application.registration import Registration
-from users_service.application.use_cases import UseCases
-from users_service.application.views import UserView
-from users_service.domain.decisions import StatusWish
+from users_service.bootstrap import UseCases
+from users_service.domain.account_changes import StatusUpdate
 from users_service.domain.errors import (
     AdminOnly,
     EmailTaken,
@@ -35,10 +34,12 @@ from users_service.domain.errors import (
     RoleNotAllowed,
     StatusTransition,
     StillChanging,
+    UnknownValue,
     UserNotFound,
 )
 from users_service.domain.membership import Status
-from users_service.shapes import ProfileBody, PromoteBody, RegisterBody, StatusBody, UsersQuery
+from users_service.schemas.requests import ProfileBody, PromoteBody, RegisterBody, StatusBody, UsersQuery
+from users_service.schemas.responses import UserView
 
 
 def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
@@ -85,7 +86,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     def edited(user_id: str, body: ProfileBody, caller: Caller, versions: frozenset[int] | None) -> UserView:
         return provide().edit_profile(
             user_id,
-            body.wish(),
+            body.update(),
             caller=caller,
             accept=partial(require_version, versions),
             current_password=body.current_password,
@@ -94,7 +95,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     @api.put(
         "/api/users/me",
         access=Access(member=True, own=CALLERS_OWN),
-        raises=[UserNotFound, PasswordNeeded, EmailTaken, StaleVersion, StillChanging],
+        raises=[UserNotFound, PasswordNeeded, EmailTaken, StaleVersion, StillChanging, UnknownValue],
     )
     def update_me(body: ProfileBody, caller: CurrentCaller, if_match: IfMatch, response: Response) -> UserView:
         """Update the caller's own account. What is missing from the body stays as it is."""
@@ -112,7 +113,16 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     @api.put(
         "/api/users/{user_id}",
         access=Access(member=True, own="path:user_id", librarian=True),
-        raises=[UserNotFound, AdminOnly, NoLongerAllowed, PasswordNeeded, EmailTaken, StaleVersion, StillChanging],
+        raises=[
+            UserNotFound,
+            AdminOnly,
+            NoLongerAllowed,
+            PasswordNeeded,
+            EmailTaken,
+            StaleVersion,
+            StillChanging,
+            UnknownValue,
+        ],
     )
     def update_user(
         user_id: str, body: ProfileBody, caller: CurrentCaller, if_match: IfMatch, response: Response
@@ -132,6 +142,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
             InvalidFields,
             StaleVersion,
             StillChanging,
+            UnknownValue,
         ],
     )
     def change_user_status(
@@ -139,14 +150,14 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     ) -> UserView:
         """Activate, suspend or expire a membership. A suspension can be given another reason or end; any other
         status it has already changes nothing."""
-        wish = StatusWish(Status(body.status), reason=body.reason, until=body.until)
-        changed = provide().change_status(user_id, wish, caller=caller, accept=partial(require_version, if_match))
+        update = StatusUpdate(Status(body.status), reason=body.reason, until=body.until)
+        changed = provide().change_status(user_id, update, caller=caller, accept=partial(require_version, if_match))
         return _tagged(changed, response)
 
     @api.post(
         "/api/users/{user_id}/promote",
         access=Access(admin=True),
-        raises=[UserNotFound, OwnRole, NoLongerAllowed, StaleVersion, StillChanging],
+        raises=[UserNotFound, OwnRole, NoLongerAllowed, StaleVersion, StillChanging, UnknownValue],
     )
     def promote_user(
         user_id: str, body: PromoteBody, caller: CurrentCaller, if_match: IfMatch, response: Response

@@ -2,20 +2,13 @@
 
 from collections.abc import Callable
 
-from pydantic import BaseModel
-
 from library_common.access import Access
 from library_common.http import ServiceApi
-from users_service.application.use_cases import UseCases
+from users_service.bootstrap import UseCases
 from users_service.domain.codes import Purpose
-from users_service.domain.errors import CodeInvalid, InvalidFields, StillChanging
-from users_service.shapes import PasswordResetBody, PasswordResetConfirmBody, ResendBody, VerifyEmailBody
-
-
-class Asked(BaseModel):
-    """The same for everybody."""
-
-    detail: str = "If there is an account for which this can be done, a code is on its way. It is valid for 10 minutes."
+from users_service.domain.errors import CodeInvalid, InvalidFields, StillChanging, UnknownValue
+from users_service.schemas.requests import PasswordResetBody, PasswordResetConfirmBody, ResendBody, VerifyEmailBody
+from users_service.schemas.responses import Asked
 
 
 def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
@@ -31,7 +24,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
         "/api/auth/password-reset/confirm",
         access=Access(public=True),
         limit="confirm",
-        raises=[CodeInvalid, InvalidFields, StillChanging],
+        raises=[CodeInvalid, InvalidFields, StillChanging, UnknownValue],
         status=204,
     )
     def confirm_password_reset(body: PasswordResetConfirmBody) -> None:
@@ -42,7 +35,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
         "/api/auth/verify-email",
         access=Access(public=True),
         limit="confirm",
-        raises=[CodeInvalid, StillChanging],
+        raises=[CodeInvalid, StillChanging, UnknownValue],
         status=204,
     )
     def verify_email(body: VerifyEmailBody) -> None:

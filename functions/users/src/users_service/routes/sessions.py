@@ -6,8 +6,7 @@ from fastapi import Response
 
 from library_common.access import CALLERS_OWN, Access
 from library_common.http import CurrentCaller, ServiceApi
-from users_service.application.session_views import KeysView, SessionView
-from users_service.application.use_cases import UseCases
+from users_service.bootstrap import UseCases
 from users_service.domain.errors import (
     AccountExpired,
     AccountSuspended,
@@ -15,13 +14,15 @@ from users_service.domain.errors import (
     InvalidCredentials,
     RefreshTokenInvalid,
     StillChanging,
+    UnknownValue,
 )
-from users_service.shapes import LoginBody, RefreshBody
+from users_service.schemas.requests import LoginBody, RefreshBody
+from users_service.schemas.responses import KeysView, SessionView
 
 KEYS_SECONDS = 300
-"""How long others may keep the public keys: less than a new key is published before it signs."""
+"""How long clients may cache the public keys: shorter than a new key is published before it signs."""
 
-MAY_NOT = [AccountSuspended, AccountExpired, EmailNotVerified]
+MAY_NOT = [AccountSuspended, AccountExpired, EmailNotVerified, UnknownValue]
 
 
 def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
@@ -35,7 +36,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     )
     def log_in(body: LoginBody, response: Response) -> SessionView:
         """Begin a session. An address that nobody has is answered as a wrong password is."""
-        return _unstored(provide().sessions.login(body.email, body.password), response)
+        return _unstored(provide().login(body.email, body.password), response)
 
     @api.post(
         "/api/auth/refresh",
@@ -46,17 +47,17 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     def refresh_session(body: RefreshBody, response: Response) -> SessionView:
         """Continue a session with the next pair of tokens. A refresh token is good once: using one again ends the
         session, so a client sends one request at a time and keeps the newest token."""
-        return _unstored(provide().sessions.refresh(body.refresh_token), response)
+        return _unstored(provide().refresh(body.refresh_token), response)
 
     @api.post("/api/auth/logout", access=Access(member=True, own=CALLERS_OWN), status=204)
     def log_out(caller: CurrentCaller) -> None:
         """End the session that the access token belongs to: its refresh token is no good any more."""
-        provide().sessions.logout(caller)
+        provide().logout(caller)
 
     @api.get("/.well-known/jwks.json", access=Access(public=True))
     def read_keys(response: Response) -> KeysView:
         """The public keys that access tokens are checked with (RFC 7517)."""
-        keys = provide().sessions.keys()
+        keys = KeysView.model_validate(provide().verification_keys.jwks())
         response.headers["Cache-Control"] = f"public, max-age={KEYS_SECONDS}"
         return keys
 

@@ -1,0 +1,28 @@
+"""Counts what is in the dead-letter queues, every five minutes, for the one alarm that covers all of them.
+
+The metric is sent only when there is something: CloudWatch charges for metrics by the hour in which they are sent.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from admin_service import bootstrap
+from library_common.context import invocation
+from library_common.telemetry import count, log_invocation, logger
+
+
+def handler(_event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """Lambda entry. Answers the queues that are not empty. Raises what SSM or SQS raise: another alarm counts that."""
+    started = time.perf_counter()
+    with invocation():
+        status = "failed"
+        try:
+            waiting = bootstrap.dead_letters().waiting()
+            if waiting:
+                count("DeadLetters", sum(waiting.values()), service="admin")
+                logger().error("dead letters", extra={"queues": waiting})
+            status = "ok"
+        finally:
+            log_invocation("dead letters watch", status=status, duration_ms=(time.perf_counter() - started) * 1000)
+    return {"waiting": waiting}

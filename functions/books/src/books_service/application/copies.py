@@ -1,0 +1,151 @@
+"""The copies of a title as librarians handle them: add, find, correct."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from books_service.application.lookups import copy_events, get_book, get_stock
+from books_service.application.optimistic_retries import OptimisticRetries
+from books_service.application.ports import BarcodeExists, BookEvents, Catalogue, IdempotentRequest, StoredAnswer
+from books_service.application.title_search import bad_cursor
+from books_service.application.titles import VersionCheck
+from books_service.domain.barcodes import BarcodeGenerator, is_barcode
+from books_service.domain.book import Book
+from books_service.domain.errors import BarcodeTaken, CopyNotFound
+from books_service.domain.stock import Copy, CopyStatus, Stock
+from library_common.clock import Clock
+from library_common.events import Envelope
+from library_common.versions import VersionConflict
+
+type AddedCopies = tuple[list[Copy], Stock]
+"""The new copies, and the stock that has them."""
+
+
+class CopyManagement:
+    """Adds, finds and corrects copies."""
+
+    def __init__(
+        self, catalogue: Catalogue, clock: Clock, barcodes: BarcodeGenerator, retries: OptimisticRetries
+    ) -> None:
+        self._catalogue = catalogue
+        self._clock = clock
+        self._barcodes = barcodes
+        self._retries = retries
+
+    def page(
+        self, book_id: str, *, status: CopyStatus | None, limit: int, position: Mapping[str, object] | None
+    ) -> tuple[Stock, list[Copy], dict[str, str] | None]:
+        """The stock, a page of its copies in the order of their barcodes, and where the next page starts (None at
+        the end).
+
+        Raises BookNotFound, InvalidRequest for a position that this service did not make.
+        """
+        after = _barcode_in(position)
+        stock = get_stock(self._catalogue, book_id)
+        wanted = [
+            copy
+            for barcode, copy in sorted(stock.copies.items())
+            if barcode > after and (status is None or copy.status == status)
+        ]
+        page = wanted[:limit]
+        return stock, page, {"after": page[-1].barcode} if len(wanted) > limit else None
+
+    def availability(self, book_id: str) -> Stock:
+        """Raises BookNotFound."""
+        return get_stock(self._catalogue, book_id)
+
+    def find(self, barcode: str) -> tuple[Copy, Book]:
+        """The copy with a barcode, and its title. Raises CopyNotFound."""
+        book_id = self._catalogue.book_id_of(barcode) if is_barcode(barcode) else None
+        book = self._catalogue.book(book_id) if book_id else None
+        if book is None:
+            raise CopyNotFound
+        return book.stock.copy(barcode), book
+
+    def add(
+        self,
+        book_id: str,
+        *,
+        count: int = 1,
+        barcode: str | None = None,
+        shelf: str | None = None,
+        request: IdempotentRequest[AddedCopies] | None = None,
+    ) -> AddedCopies:
+        """Adds copies with generated barcodes, or one with the given barcode.
+
+        Raises BookNotFound, BookArchived, BarcodeTaken, TooManyCopies, AlreadyAnswered, IdempotencyKeyReused.
+        """
+        attempts = self._retries.attempts()
+        while True:
+            now = self._clock.now()
+            if request is not None:
+                self._catalogue.require_unanswered(request.ticket, now)
+            before = get_book(self._catalogue, book_id)
+            if barcode is not None and barcode in before.stock.copies:
+                raise BarcodeTaken(barcode)
+            barcodes = [barcode] if barcode else self._barcodes.generate(count, taken=before.stock.copies)
+            added = [Copy(new, shelf=shelf) for new in barcodes]
+            stock = before.stock.add(added)
+            answer = StoredAnswer(request.ticket, request.render((added, stock)), now) if request else None
+            events = BookEvents(stock=self._events(before.stock, stock))
+            try:
+                self._catalogue.save(before, Book(before.title, stock), events, answer)
+            except BarcodeExists as exists:
+                if barcode is not None:
+                    raise BarcodeTaken(exists.barcode) from exists
+                attempts.again()
+            except VersionConflict:
+                attempts.again()
+            else:
+                return added, stock
+
+    def edit(self, book_id: str, barcode: str, changes: Mapping[str, Any], check: VersionCheck) -> tuple[Copy, Stock]:
+        """Sets a copy's `status` or `shelf`. `check` gets the version of the stock.
+
+        Raises BookNotFound, CopyNotFound, CopyOnLoan, and what `check` raises.
+        """
+        attempts = self._retries.attempts()
+        while True:
+            before = get_stock(self._catalogue, book_id)
+            check(before.version)
+            copy = replace(before.copy(barcode), **changes)
+            after = before.with_copy(copy)
+            if after == before:
+                return copy, after
+            try:
+                self._catalogue.save_stock(before, after, self._events(before, after))
+            except VersionConflict:
+                attempts.again()
+            else:
+                return copy, after
+
+    def correct_availability(self, book_id: str, number: int, check: VersionCheck) -> Book:
+        """Makes `number` copies available. Raises BookNotFound, ExceedsStock, and what `check` raises."""
+        attempts = self._retries.attempts()
+        while True:
+            book = get_book(self._catalogue, book_id)
+            check(book.title.version)
+            stock = book.stock.with_available(number)
+            if stock == book.stock:
+                return book
+            after = Book(book.title.recounted(self._clock.now()), stock)
+            try:
+                self._catalogue.save(book, after, BookEvents(stock=self._events(book.stock, stock)))
+            except VersionConflict:
+                attempts.again()
+            else:
+                return after
+
+    def _events(self, before: Stock, after: Stock) -> list[Envelope]:
+        return copy_events(after.book_id, after.changes_since(before), self._clock)
+
+
+def _barcode_in(position: Mapping[str, object] | None) -> str:
+    """The barcode a page starts after; before all others when there is no position."""
+    if position is None:
+        return ""
+    after = position.get("after")
+    # Cursors are not signed, so a client may send anything.
+    if not isinstance(after, str):
+        raise bad_cursor()
+    return after

@@ -1,0 +1,166 @@
+"""Adds, describes, archives and restores titles."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from books_service.application.lookups import book_event, copy_events, get_book
+from books_service.application.optimistic_retries import OptimisticRetries
+from books_service.application.ports import BarcodeExists, BookEvents, Catalogue, IdempotentRequest, StoredAnswer
+from books_service.domain.barcodes import BarcodeGenerator
+from books_service.domain.book import Book
+from books_service.domain.errors import ChangeTooLarge
+from books_service.domain.events import BookAdded, BookRemoved, BookRestored, BookUpdated
+from books_service.domain.stock import MAX_SHORT_TITLE, Copy, Stock
+from books_service.domain.title import Metadata, Title
+from books_service.domain.truncation import truncate
+from library_common.clock import Clock
+from library_common.events import DomainEvent
+from library_common.versions import VersionConflict
+
+MAX_COPIES_AT_ONCE = 50
+"""Copies added or removed by one request: each is an operation of the one transaction."""
+
+type VersionCheck = Callable[[int], None]
+"""Raises when the client asked for another version than this one."""
+
+
+@dataclass(frozen=True)
+class TitleChange:
+    """A change of a title. describe: returns the new description for the old one. copies: the new number of copies,
+    None to keep it."""
+
+    describe: Callable[[Metadata], Metadata]
+    copies: int | None = None
+
+    @classmethod
+    def whole(cls, metadata: Metadata, copies: int | None) -> "TitleChange":
+        """Replaces the description."""
+        return cls(lambda _: metadata, copies)
+
+    @classmethod
+    def some(cls, fields: Mapping[str, Any], copies: int | None) -> "TitleChange":
+        """Replaces the named fields of the description."""
+        return cls(lambda old: replace(old, **fields), copies)
+
+
+class TitleManagement:
+    """Adds titles, and changes their description, their number of copies and whether they are archived."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        clock: Clock,
+        barcodes: BarcodeGenerator,
+        retries: OptimisticRetries,
+        new_book_id: Callable[[], str],
+    ) -> None:
+        self._catalogue = catalogue
+        self._clock = clock
+        self._barcodes = barcodes
+        self._retries = retries
+        self._new_book_id = new_book_id
+
+    def read(self, book_id: str) -> Book:
+        """Raises BookNotFound."""
+        return get_book(self._catalogue, book_id)
+
+    def add(self, metadata: Metadata, copies: int, request: IdempotentRequest[Book] | None = None) -> Book:
+        """Adds a title with that many new copies.
+
+        Raises BookFieldsRefused, AlreadyAnswered, IdempotencyKeyReused.
+        """
+        now = self._clock.now()
+        metadata.require_plausible(now)
+        if request is not None:
+            self._catalogue.require_unanswered(request.ticket, now)
+        title = Title(id=self._new_book_id(), metadata=metadata, created_at=now, updated_at=now)
+        short_title = truncate(metadata.title, MAX_SHORT_TITLE)
+        attempts = self._retries.attempts()
+        while True:
+            new = {barcode: Copy(barcode) for barcode in self._barcodes.generate(copies)}
+            book = Book(title, Stock(title.id, short_title, new, genre=metadata.genre))
+            answer = StoredAnswer(request.ticket, request.render(book), now) if request else None
+            events = BookEvents(title=book_event(BookAdded.of(title, book.stock), title.id, self._clock))
+            try:
+                self._catalogue.add(book, events, answer)
+            except BarcodeExists:
+                attempts.again()
+            else:
+                return book
+
+    def change(self, book_id: str, change: TitleChange, check: VersionCheck) -> Book:
+        """Changes the description of a title and the number of its copies. `check` gets the version of the title.
+
+        Raises BookNotFound, BookFieldsRefused, CopiesInUse, TooManyCopies, BookArchived, ChangeTooLarge, and what
+        `check` raises.
+        """
+        attempts = self._retries.attempts()
+        while True:
+            before = get_book(self._catalogue, book_id)
+            check(before.title.version)
+            now = self._clock.now()
+            title = before.title.described_as(change.describe(before.title.metadata), now)
+            title.metadata.require_plausible(now)
+            stock = before.stock.titled(title.metadata.title, title.metadata.genre)
+            if change.copies is not None:
+                stock = self._with_count(stock, change.copies)
+            if stock.total != before.stock.total and title.version == before.title.version:
+                title = title.recounted(now)
+            after = Book(title, stock)
+            try:
+                self._save(before, after)
+            except (VersionConflict, BarcodeExists):
+                attempts.again()
+            else:
+                return after
+
+    def archive(self, book_id: str) -> Book:
+        """Takes a title out of lists and lending. Raises BookNotFound, CopiesOut."""
+        return self._update(book_id, lambda book: Book(book.title.archive(self._clock.now()), book.stock.archive()))
+
+    def restore(self, book_id: str) -> Book:
+        """Undoes `archive`. Raises BookNotFound."""
+        return self._update(book_id, lambda book: Book(book.title.restore(self._clock.now()), book.stock.restore()))
+
+    def _update(self, book_id: str, update: Callable[[Book], Book]) -> Book:
+        attempts = self._retries.attempts()
+        while True:
+            before = get_book(self._catalogue, book_id)
+            after = update(before)
+            try:
+                self._save(before, after)
+            except VersionConflict:
+                attempts.again()
+            else:
+                return after
+
+    def _with_count(self, stock: Stock, count: int) -> Stock:
+        more = count - stock.total
+        if more == 0:
+            return stock
+        # The rules about stock come first: a number that they refuse is refused the same way, however large it is.
+        if more > 0:
+            after = stock.add(Copy(barcode) for barcode in self._barcodes.generate(more, taken=stock.copies))
+        else:
+            after = stock.remove(-more)
+        if abs(more) > MAX_COPIES_AT_ONCE:
+            raise ChangeTooLarge
+        return after
+
+    def _save(self, before: Book, after: Book) -> None:
+        if after == before:
+            return
+        book_id, version = after.id, after.title.version
+        event: DomainEvent | None = None
+        if after.title.archived != before.title.archived:
+            archived_or_restored = BookRemoved if after.title.archived else BookRestored
+            event = archived_or_restored(book_id=book_id, book_version=version)
+        elif after.title.metadata != before.title.metadata:
+            event = BookUpdated.of(after.title, before.title.metadata)
+        changes = after.stock.changes_since(before.stock)
+        events = BookEvents(
+            title=book_event(event, book_id, self._clock) if event else [],
+            stock=copy_events(book_id, changes, self._clock),
+        )
+        self._catalogue.save(before, after, events)

@@ -1,0 +1,1 @@
+"""The routes of loans, one module per subject."""
