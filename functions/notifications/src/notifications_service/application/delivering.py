@@ -29,7 +29,7 @@ from zoneinfo import ZoneInfo
 from library_common.clock import Clock
 from library_common.ids import new_id, time_of_id
 from library_common.problems import TooManyRequests
-from library_common.telemetry import count, logger
+from library_common.telemetry import count, emit_metric, logger
 from notifications_service.application.api_ports import Entry
 from notifications_service.application.brake import Brake
 from notifications_service.application.ports import (
@@ -473,7 +473,7 @@ class Delivering:
                 "reason": code,
             },
         )
-        count("NoticeFailed")
+        emit_metric("NoticeFailed", service="notifications")
 
     def _pause(self, attempts: int) -> timedelta:
         return pause_after(attempts, self.first_pause, self.jitter())
