@@ -111,8 +111,8 @@ sam-local: venv ## functions in containers on the stack of `make run` (ARGS="sta
 	@$(MAKE) --no-print-directory sam-cli
 	@$(PY) -m localstack.embedded sam-local $(ARGS)
 
-deploy: sam-build ## deploy to the AWS account of the current credentials
-	$(WITH_VENV) $(SAM) deploy $(ARGS)
+deploy: sam-build ## deploy to the AWS account of the current credentials (PARAMETERS="AdminEmail=... MailFrom=...", SERVICE=loans: only this stack)
+	@$(WITH_VENV) $(PY) -m tools.deploy -- $(ARGS)
 
 clean: ## remove environments, caches and builds; local state stays (see reset)
 	rm -rf $(VENV) .venv-sam .aws-sam .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis

@@ -1,8 +1,8 @@
 """Writes events/schemas: one JSON Schema per event type and version, from the models in `domain/events.py`.
 
-A schema describes the whole envelope, so that what a rule delivers as `detail` is validated as it comes. It is
-strict about what producers send: nothing but the declared fields, and no nulls, because envelopes leave out what
-is not known (`library_common.events.happened`).
+A schema describes the whole envelope, so it can validate the `detail` that a rule delivers. It is strict about
+what producers send: only declared fields, and no nulls, because envelopes leave out unknown values
+(`library_common.events.envelope_for`).
 """
 
 from collections.abc import Iterator
@@ -48,18 +48,18 @@ ENVELOPE: dict[str, dict[str, Any]] = {
     },
     "data": {},
 }
-"""The fields of `library_common.events.Envelope`, tighter than the model itself has to be."""
+"""The fields of `library_common.events.Envelope`, stricter than the model."""
 
 
 class _WithoutFieldTitles(GenerateJsonSchema):
-    """A field's title would be its name once more."""
+    """Leaves out titles of fields: they only repeat the names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
         return False
 
 
 def event_types(events: ModuleType) -> Iterator[type[BaseModel]]:
-    """The event models a module declares: those that name their `type`."""
+    """The event models that a module declares: those with a `type`."""
     for value in vars(events).values():
         declared_here = isinstance(value, type) and value.__module__ == events.__name__
         if declared_here and issubclass(value, BaseModel) and isinstance(getattr(value, "type", None), str):
@@ -91,7 +91,7 @@ def schema_of(source: str, event: type[BaseModel]) -> dict[str, Any]:
 
 
 def generate() -> Files:
-    """Every schema of every service; those of a type's earlier versions stay as they are."""
+    """The schemas of all services. Schemas of earlier versions are kept unchanged."""
     files: dict[Path, str] = {}
     for source in services.with_module("domain.events"):
         for event in event_types(services.module(source, "domain.events")):
@@ -100,13 +100,13 @@ def generate() -> Files:
             files[SCHEMAS / source / f"{kind}.v{version}.json"] = as_json(schema)
             for earlier in range(1, version):
                 path = SCHEMAS / source / f"{kind}.v{earlier}.json"
-                # Without its model it cannot be made again: if it is gone, this says so and git has it.
+                # Its model is gone, so it cannot be generated again. If the file is missing, restore it from git.
                 files[path] = path.read_text(encoding="utf-8")
     return files
 
 
 def _close(described: dict[str, Any]) -> None:
-    """Nothing but the declared fields, and a field that may be None is left out instead."""
+    """Allows only the declared fields. A field that may be None becomes optional instead."""
     if described.get("type") != "object" or "properties" not in described:
         return
     described["additionalProperties"] = False

@@ -1,4 +1,4 @@
-"""Files that are generated and kept: written by a command, compared by `--check`."""
+"""Generated files that are committed: a command writes them, `--check` compares them."""
 
 import argparse
 import json
@@ -10,29 +10,30 @@ from typing import Any
 from tools.services import ROOT
 
 type Files = Mapping[Path, str]
-"""What is to lie where, whole."""
+"""Path -> content."""
 
 
 def as_json(document: Any) -> str:
-    """JSON as it is kept: readable in a diff, every character as it is."""
+    """JSON as committed: readable in a diff, without escapes for non-ASCII characters."""
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def differences(wanted: Files, folders: Sequence[Path]) -> list[str]:
-    """What `command` would change: files missing, out of date, or not generated any more under `folders`."""
+    """What `command` would change: files that are missing or out of date, and files under `folders` that are no longer
+    generated."""
     found = [f"{_name(path)} is missing" for path in wanted if not path.is_file()]
     found += [
         f"{_name(path)} is out of date"
         for path, text in wanted.items()
         if path.is_file() and path.read_text(encoding="utf-8") != text
     ]
-    return found + [f"{_name(path)} is not generated any more" for path in _left_over(wanted, folders)]
+    return found + [f"{_name(path)} is no longer generated" for path in _left_over(wanted, folders)]
 
 
 def command(description: str, generate: Callable[[], Files], folders: Sequence[Path], again: str) -> int:
-    """The command line of a generator: writes, or with `--check` compares and answers 1 for any difference.
+    """The command line of a generator. Writes the files; with `--check` only compares and returns 1 for a difference.
 
-    folders: where nothing but generated JSON lies, so that what is left over is removed.
+    folders: they hold only generated JSON, so other JSON files in them are removed.
     again: the command that brings everything up to date.
     """
     parser = argparse.ArgumentParser(description=description)

@@ -1,4 +1,4 @@
-"""Writes docs/openapi: the OpenAPI document of every service, as the service itself answers it."""
+"""Writes docs/openapi: the OpenAPI document of every service, as the service itself serves it."""
 
 from pathlib import Path
 

@@ -1,9 +1,9 @@
 """Writes docs/problems.md: every code a problem document of the API can carry.
 
-`type` of a problem document points here (`/docs/problems#<code>`). The codes come from where they are used: the
-table from error type to HTTP status in each service's `http.py`, the plumbing's own errors, the reasons the rules
-give, and the gateway responses of the template. The meaning is the error's docstring; where it has none, the
-sentence it is raised with.
+The `type` of a problem document links to this page (`/docs/problems#<code>`). The codes come from the table from
+error type to HTTP status in each service's `http.py`, the errors of library_common, the reasons that rules return,
+and the gateway responses of the template. The meaning is the error's docstring or, without one, the text it is
+raised with.
 """
 
 import ast
@@ -26,10 +26,11 @@ EVERY_SERVICE = "all"
 _INTRODUCTION = """\
 # Problems
 
-Whatever the API refuses, it answers with an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) document of type
-`application/problem+json`. Programs go by `code`, which does not change; `detail` is a sentence for people. When
-several rules refuse at once, `reasons` names each with its own code. `services` says who answers it: *all* is every
-service, *gateway* is API Gateway before any service is asked.
+All errors that the API can answer. Each error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)
+document of type `application/problem+json`. Programs should use `code`, which does not change;
+`detail` is a sentence for people. When several rules refuse at once, `reasons` lists each with its
+own code. The column *services* says who answers it: *all* is every service, *gateway* is API
+Gateway before it calls a service.
 
 This page is generated: `make openapi`.
 """
@@ -37,7 +38,7 @@ This page is generated: `make openapi`.
 
 @dataclass
 class Problem:
-    """What is known of one code."""
+    """One code and where it comes from."""
 
     code: str
     statuses: set[int] = field(default_factory=set)
@@ -45,7 +46,7 @@ class Problem:
     services: set[str] = field(default_factory=set)
 
     def add(self, status: int, meaning: str, service: str) -> None:
-        """One more place this code comes from. The first to say what it means is right."""
+        """Adds a place this code comes from. The first meaning is kept."""
         self.statuses.add(status)
         self.meaning = self.meaning or meaning
         if EVERY_SERVICE not in self.services or service == GATEWAY:
@@ -63,10 +64,10 @@ class Catalogue:
 
 
 def collect() -> Catalogue:
-    """Every code of every service, of the plumbing and of the gateway."""
+    """The codes of all services, of library_common and of the gateway."""
     services.make_importable()
     catalogue = Catalogue()
-    _add_plumbing(catalogue)
+    _add_common(catalogue)
     for service in services.with_module("http"):
         _add_service(catalogue, service)
     _add_gateway(catalogue)
@@ -82,7 +83,7 @@ def generate() -> Files:
 
 def _row(problem: Problem) -> str:
     statuses = ", ".join(f"{status} {HTTPStatus(status).phrase}" for status in sorted(problem.statuses))
-    # The anchor is what `type` points to, whichever program shows the page.
+    # `type` links to this anchor.
     cells = (
         f'<a id="{problem.code}"></a>`{problem.code}`',
         statuses,
@@ -95,7 +96,7 @@ def _row(problem: Problem) -> str:
 # -- where codes come from ------------------------------------------------------------------------
 
 
-def _add_plumbing(catalogue: Catalogue) -> None:
+def _add_common(catalogue: Catalogue) -> None:
     from library_common import access, problems  # noqa: PLC0415 - importable only once the path is set
 
     sentences = _sentences(COMMON_LAYER.rglob("*.py"))
@@ -139,9 +140,9 @@ def _plain(text: str) -> str:
 
 
 def _sentences(paths: Iterable[Path]) -> dict[str, str]:
-    """Error type -> the sentence it says: its default, or all it is raised with.
+    """Error type -> its text: the default, or all texts it is raised with.
 
-    Where an answer is written out with `code="…", detail="…"` instead of raised, the code stands for the type.
+    For an answer written with `code="…", detail="…"` instead of an exception, the code stands for the type.
     """
     defaults: dict[str, str] = {}
     raised: dict[str, list[str]] = {}
@@ -180,7 +181,7 @@ def _default(declared: ast.ClassDef) -> str | None:
 
 
 def _reasons(paths: Iterable[Path]) -> dict[str, str]:
-    """Code -> sentences of the `(code, sentence)` pairs that the rules of a domain yield or return."""
+    """Code -> texts of the `(code, text)` pairs that the rules of a domain yield or return."""
     found: dict[str, list[str]] = {}
     for path in sorted(paths):
         if path.parent.name != "domain":
@@ -194,7 +195,7 @@ def _reasons(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def _text(node: ast.expr) -> str | None:
-    """A string in the source; `…` where values are put in."""
+    """A string in the source, with `…` for inserted values."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):

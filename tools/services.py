@@ -10,14 +10,14 @@ FUNCTIONS = ROOT / "functions"
 
 
 def make_importable() -> None:
-    """Puts the packages of all services and library_common on the import path, as their layers and folders do."""
+    """Puts the packages of all services and library_common on the import path."""
     for folder in (ROOT / "layers" / "common", *sorted(FUNCTIONS.glob("*/src"))):
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
 
 
 def with_module(path: str) -> list[str]:
-    """The services that have a module, like `http` or `domain.events`, in the order of their names."""
+    """The names of the services that have a module such as `http` or `domain.events`, sorted."""
     file = Path(*path.split(".")).with_suffix(".py")
     return sorted(folder.name for folder in FUNCTIONS.iterdir() if (package_folder(folder.name) / file).is_file())
 
@@ -34,7 +34,7 @@ def module(service: str, path: str) -> ModuleType:
 
 
 def package_folder(service: str) -> Path:
-    """Where a service's package lies."""
+    """The folder of a service's package."""
     return FUNCTIONS / service / "src" / _package(service)
 
 

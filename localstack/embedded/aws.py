@@ -49,18 +49,21 @@ class Aws:
     def client(self, service: str) -> Any:
         """A boto3 client for ``service``, e.g. "dynamodb"; the same one for every call."""
         if service not in self._clients:
-            self._clients[service] = _session().client(  # type: ignore[call-overload]
-                service,
-                endpoint_url=self.endpoint_url,
-                config=Config(
-                    connect_timeout=5,
-                    read_timeout=60,
-                    retries={"mode": "standard", "max_attempts": 3},
-                    s3={"addressing_style": "path"},
-                    max_pool_connections=32,
-                ),
-            )
+            self._clients[service] = self._new(service)
         return self._clients[service]
+
+    def _new(self, service: str) -> Any:
+        return _session().client(  # type: ignore[call-overload]
+            service,
+            endpoint_url=self.endpoint_url,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=60,
+                retries={"mode": "standard", "max_attempts": 3},
+                s3={"addressing_style": "path"},
+                max_pool_connections=32,
+            ),
+        )
 
     @property
     def apigateway(self) -> APIGatewayClient:
@@ -96,3 +99,13 @@ class Aws:
     def ssm(self) -> SSMClient:
         """Parameters."""
         return self.client("ssm")  # type: ignore[no-any-return]
+
+
+class AccountAws(Aws):
+    """The clients of the AWS account whose credentials the environment holds. Made only on an operator's command."""
+
+    def __init__(self) -> None:
+        super().__init__(endpoint_url="")
+
+    def _new(self, service: str) -> Any:
+        return boto3.client(service)  # type: ignore[call-overload]

@@ -12,8 +12,8 @@ from library_common import aws
 from library_common.consumers import MAX_RECEIVES
 from notifications_service.adapters.services import DEADLINE_SECONDS
 from notifications_service.adapters.sns import SECONDS
-from notifications_service.application.announcing import LOOK_AGAIN
-from notifications_service.domain.deliveries import BEGIN_WITHIN, JUDGE_WITHIN, LEASE, LONGEST_MESSAGE
+from notifications_service.application.announcements import LOOK_AGAIN
+from notifications_service.domain.deliveries import BEGIN_WITHIN, CHECK_WITHIN, LEASE, LONGEST_MESSAGE
 from tests.architecture.deployment import Function, arn, function_named, functions, listed, load, of_type, referred
 
 pytestmark = pytest.mark.architecture
@@ -88,7 +88,7 @@ def test_the_sender_has_time_to_end_what_it_begins(monkeypatch: pytest.MonkeyPat
 
     assert source["BatchSize"] == 1, "a second one would begin later than it thinks"
     assert timedelta(seconds=2 * DEADLINE_SECONDS) < BEGIN_WITHIN, "an account and a loan can be asked for"
-    assert JUDGE_WITHIN + timedelta(seconds=DEADLINE_SECONDS) < BEGIN_WITHIN
+    assert CHECK_WITHIN + timedelta(seconds=DEADLINE_SECONDS) < BEGIN_WITHIN
     assert timedelta(seconds=SECONDS) + longest_answer < LONGEST_MESSAGE
     assert BEGIN_WITHIN + LONGEST_MESSAGE < timeout < LEASE
     assert timeout < LOOK_AGAIN

@@ -15,9 +15,9 @@ from gateway_service.revocations import Revocation
 from library_common.consumers import data_of, read_delivery
 from library_common.events import SOURCE_PREFIX
 from loans_service.erasure import erased_member
-from notifications_service.consumer import read_happening
-from notifications_service.domain.notices import LENDING, notice_of
-from notifications_service.domain.template_fields import own_fields
+from notifications_service.consumer import read_event
+from notifications_service.domain.notices import DUE_DATE_EVENTS, notice_of
+from notifications_service.domain.templates import own_fields
 from tests.architecture.deployment import of_type
 
 
@@ -39,14 +39,14 @@ def counted(body: str) -> object:
 
 def told(body: str) -> object:
     """As notifications understands it. It hears of every end of sessions and tells of changed passwords only."""
-    event = read_happening(body).message
+    event = read_event(body).message
     notice = notice_of(event, (1, 7, 14))
     if notice is None:
         if event.type not in {"MemberErased", "SessionsRevoked"}:
             raise Overheard(event.type)
         return None
     needed = {field.name for field in own_fields(notice.kind) if not field.optional}
-    needed |= {"loan_id", "due_date"} if event.type in LENDING else set()
+    needed |= {"loan_id", "due_date"} if event.type in DUE_DATE_EVENTS else set()
     if missing := needed - notice.data.keys():
         raise Overheard(f"{event.type} without {', '.join(sorted(missing))}")
     return notice

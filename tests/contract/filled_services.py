@@ -35,11 +35,9 @@ from library_common.http import ServiceApi
 from library_common.ids import new_id
 from library_common.limits import Unlimited
 from loans_service.adapters.dynamodb import DynamoLoans
-from notifications_service.adapters.account_languages import DynamoAccountLanguages
-from notifications_service.application.api_ports import Wish
-from notifications_service.application.use_cases import NoticeCases
+from notifications_service.application.announcements import AnnouncementRequest
 from notifications_service.domain.kinds import Kind
-from notifications_service.domain.template_fields import samples_of
+from notifications_service.domain.templates import samples_of
 from tests.contract import strict_dynamodb
 from tests.contract.in_process import SYSTEM, InProcess
 from tests.fakes.analytics import Counting, created, naming
@@ -175,15 +173,14 @@ def analytics(stack: InProcess) -> Running:
 def notifications(stack: InProcess) -> Running:
     """The notifications service with a member who was told something, and a message that did not get through."""
     notices, member = FakeNotices(SystemClock()), new_id()
-    table = Table(stack.refs["NotificationsTable"], aws.dynamodb)
-    cases = notifications_service.bootstrap.compose_members(table)
-    cases = replace(cases, devices=replace(cases.devices, push=FakePush()))
-    templates = notifications_service.bootstrap.templates_on(table)
-    about = NoticeCases.of(notices.ports, templates, cases.wishes, DynamoAccountLanguages(table), SystemClock())
-    told = notices.inbox.tell(member, Kind.LOAN_ISSUED, samples_of(Kind.LOAN_ISSUED))
-    notices.failures.add(member, delivery_id=told.id)
+    cases = notifications_service.bootstrap.compose(Table(stack.refs["NotificationsTable"], aws.dynamodb))
+    about_notices = notices.use_cases(cases.inbox.templates, cases.inbox.preferences, cases.inbox.languages)
+    cases = replace(cases, devices=replace(cases.devices, push=FakePush()), **about_notices)
+    told = notices.inbox.add(member, Kind.LOAN_ISSUED, samples_of(Kind.LOAN_ISSUED))
+    notices.failed.add(member, delivery_id=told.id)
     closed = {"subject": "Closed on Friday", "message": "We are back on Saturday."}
-    announcement, _ = notices.announce.announce(Wish(Kind.ANNOUNCEMENT, closed, by=f"user:{new_id()}"), None)
+    request = AnnouncementRequest(Kind.ANNOUNCEMENT, closed, by=f"user:{new_id()}")
+    announcement, _ = cases.announcements.send(request, None)
     known = {
         "user_id": member,
         "notification_id": told.id,
@@ -191,7 +188,7 @@ def notifications(stack: InProcess) -> Running:
         "device_id": "phone-1",
         "name": Kind.LOAN_ISSUED.value,
     }
-    return Running(notifications_service.http.build(lambda: cases, lambda: about), known, (("user_ids", "audience"),))
+    return Running(notifications_service.http.build(lambda: cases), known, (("user_ids", "audience"),))
 
 
 SERVICES: dict[str, Callable[[InProcess], Running]] = {

@@ -25,9 +25,9 @@ from loans_service.adapters.dynamodb import DynamoLoans
 from loans_service.domain.loan import Copy, Loan, LoanStatus
 from localstack.embedded import template
 from localstack.embedded.invocations import as_of
-from notifications_service.adapters.broadcasts import DynamoBroadcasts
-from notifications_service.adapters.lists import DynamoEntries
-from notifications_service.domain.broadcasts import Audience, Broadcast
+from notifications_service.adapters.announcements import DynamoAnnouncements
+from notifications_service.adapters.inbox import DynamoInbox
+from notifications_service.domain.announcements import Announcement, Audience
 from notifications_service.domain.kinds import Kind
 from tests.architecture.deployment import of_type
 from tests.contract.in_process import SYSTEM, InProcess
@@ -268,7 +268,7 @@ def fill(stack: InProcess) -> None:
     )
     loans.open_pending(pending, limit=5)
     loans.activate(pending.activated(Copy(samples.BARCODE, "The Left Hand of Darkness"), now), ())
-    closed = Broadcast(
+    closed = Announcement(
         id=samples.ANNOUNCEMENT,
         kind=Kind.ANNOUNCEMENT,
         to=Audience("patron"),
@@ -279,7 +279,7 @@ def fill(stack: InProcess) -> None:
         data={"subject": "Closed on Friday", "message": "We are back on Saturday."},
         by=f"user:{samples.LIBRARIAN}",
     )
-    DynamoBroadcasts(stack.refs["NotificationsTable"], aws.dynamodb).create(closed, None, now)
+    DynamoAnnouncements(Table(stack.refs["NotificationsTable"], aws.dynamodb)).create(closed, None, now)
 
 
 # -- the files ------------------------------------------------------------------------------------
@@ -405,7 +405,7 @@ def test_a_loan_is_told_of_as_long_as_it_is_news(stack: InProcess, days_ago: int
         answer = handler(json.loads(as_of(path.read_text(encoding="utf-8"), now)), None)
 
     assert answer == {"batchItemFailures": []}
-    listed = DynamoEntries(stack.refs["NotificationsTable"], aws.dynamodb).page(
+    listed = DynamoInbox(Table(stack.refs["NotificationsTable"], aws.dynamodb)).page(
         samples.MEMBER, 10, None, unread_only=False
     )
     assert [entry.data["loan_id"] for entry in listed[0]] == [samples.LOAN] * told
@@ -434,7 +434,7 @@ def test_published_events_reach_the_bus(stack: InProcess) -> None:
         ("RevocationsFunction", "one_misunderstood", "RevocationDeadLetters", "detail.id (missing)"),
         ("CodeSender", "one_unreadable", "CodeRequestDeadLetters", "JSONDecodeError: not JSON"),
         ("LoansRecovery", "one_unreadable", "LoanRecoveryDeadLetters", "JSONDecodeError: not JSON"),
-        ("LoansErasure", "not_from_users", "LoanErasureDeadLetters", "it comes from another service"),
+        ("LoansErasure", "not_from_users", "LoanErasureDeadLetters", "MemberErased is accepted from users only"),
     ],
 )
 def test_what_no_consumer_understands_is_set_aside_with_its_reason(

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from library_common.events import SOURCE_PREFIX
-from notifications_service.consumer import read_happening
-from notifications_service.domain.notices import FORGOTTEN, TOLD, notice_of
-from notifications_service.domain.template_fields import own_fields
+from notifications_service.consumer import read_event
+from notifications_service.domain.notices import EVENT_RULES, MEMBER_ERASED, notice_of
+from notifications_service.domain.templates import own_fields
 from tests.architecture.deployment import of_type
 from tests.contract.event_schemas import read, sample_files
 
 pytestmark = pytest.mark.contract
 
-UNDERSTOOD = {(telling.source, type_) for type_, telling in TOLD.items()} | {FORGOTTEN}
+UNDERSTOOD = {(rule.source, type_) for type_, rule in EVENT_RULES.items()} | {MEMBER_ERASED}
 
 
 def pattern() -> dict[str, Any]:
@@ -38,10 +38,10 @@ def test_the_rule_delivers_exactly_what_the_code_understands() -> None:
 def test_a_sample_is_understood_with_everything_that_the_wording_can_show(path: Path) -> None:
     sample = read(path)
 
-    happening = read_happening(json.dumps({"detail": sample})).message
+    incoming = read_event(json.dumps({"detail": sample})).message
 
-    assert happening.user_id == sample["data"]["user_id"]
-    notice = notice_of(happening, (1, 7, 14))
+    assert incoming.user_id == sample["data"]["user_id"]
+    notice = notice_of(incoming, (1, 7, 14))
     if notice is not None:
         shown = {field.name for field in own_fields(notice.kind)} & sample["data"].keys()
         assert shown <= notice.data.keys()

@@ -12,6 +12,7 @@ WORK = "https://sqs.test/work"
 DEAD = "https://sqs.test/dead"
 PRIVATE = "https://sqs.test/private"
 UNPUBLISHED = "https://sqs.test/unpublished"
+JOBS = "https://sqs.test/jobs"
 
 
 @dataclass
@@ -33,6 +34,7 @@ class FakeQueues:
         return [letter.body for letter in self.messages.get(url, [])]
 
     def waiting(self, url: str) -> int:
+        self._require("waiting")
         return len(self.messages.get(url, []))
 
     def receive(self, url: str, at_most: int, *, hidden_seconds: int) -> list[Letter]:
@@ -86,6 +88,7 @@ class FakeRegistry:
     def queues(self) -> list[DeadLetterQueue]:
         return [
             DeadLetterQueue("Dead", DEAD, Kind.MESSAGES, "Something is wrong.", source_url=WORK),
+            DeadLetterQueue("Jobs", JOBS, Kind.JOBS, "A job failed."),
             DeadLetterQueue("Private", PRIVATE, Kind.MESSAGES, "It is.", personal=True, source_url=WORK),
             DeadLetterQueue("Unpublished", UNPUBLISHED, Kind.PUBLICATIONS, "Not on the bus."),
         ]

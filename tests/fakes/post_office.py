@@ -1,8 +1,8 @@
-"""Everything around notifications' table, in memory: neighbours, providers, the queue, wording, wishes; and the use
-cases assembled on top of it."""
+"""Notifications' use cases on its real table, with other services, providers, the queue, templates and preferences in
+memory."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -11,33 +11,41 @@ from zoneinfo import ZoneInfo
 from library_common.dynamodb import Table
 from library_common.ids import new_id
 from notifications_service.adapters.account_languages import DynamoAccountLanguages
-from notifications_service.adapters.broadcasts import DynamoBroadcasts
-from notifications_service.adapters.dynamodb import DynamoAgenda, DynamoDeliveries, DynamoPlans, DynamoReminders
-from notifications_service.adapters.lists import DynamoEntries, DynamoFailed
-from notifications_service.application.announcing import Announce, TellEverybody
-from notifications_service.application.brake import Brake
-from notifications_service.application.delivering import Delivering
+from notifications_service.adapters.announcements import DynamoAnnouncements
+from notifications_service.adapters.deliveries import DynamoDeliveries, DynamoFailedDeliveries
+from notifications_service.adapters.due_tasks import DynamoDueTasks
+from notifications_service.adapters.inbox import DynamoInbox
+from notifications_service.adapters.notice_plans import DynamoNoticePlans
+from notifications_service.adapters.reminders import DynamoReminders
+from notifications_service.application.announcements import Announcements, DeliverAnnouncement
+from notifications_service.application.circuit_breaker import CircuitBreaker
+from notifications_service.application.daily_limits import DailyLimits
+from notifications_service.application.delivery_outcomes import DeliveryOutcomes
+from notifications_service.application.eligibility import Eligibility
+from notifications_service.application.event_handling import EventHandling
 from notifications_service.application.failures import Failures
-from notifications_service.application.hearing import Hear
 from notifications_service.application.inbox import Inbox
+from notifications_service.application.message_sending import MessageSending
 from notifications_service.application.planning import Planning
 from notifications_service.application.ports import (
     Account,
     Due,
-    DueBroadcast,
+    DueAnnouncement,
     DueDelivery,
     DueReminder,
-    NeighbourUnavailable,
+    InboxEntry,
     Rendered,
+    ServiceUnavailable,
 )
-from notifications_service.application.reading import Reading
-from notifications_service.application.reminding import Remind
-from notifications_service.application.sweeping import Sweep
+from notifications_service.application.reminders import FireReminder
+from notifications_service.application.sending import SendDue
+from notifications_service.application.sweep import Sweep
 from notifications_service.domain.kinds import Channel, Kind, Urgency
-from notifications_service.domain.notices import FORGOTTEN, TOLD, Happening
+from notifications_service.domain.notices import EVENT_RULES, MEMBER_ERASED, IncomingEvent
 from notifications_service.domain.preferences import DigestRhythm, Preferences
-from notifications_service.domain.reminders import Rhythm
+from notifications_service.domain.reminders import ReminderSchedule
 from tests.fakes.attempts import FakeAttempts
+from tests.fakes.notifications import FakeDevices, FakePreferences, FakePush, FakeTaskQueue
 from tests.support.clock import NOON, FixedClock
 from tests.support.mortality import Mortal, Mortality
 
@@ -48,26 +56,16 @@ NAIROBI = ZoneInfo("Africa/Nairobi")
 TABLE = "notifications"
 
 
-@dataclass
-class Wishes:
-    """`StoredPreferences` in memory."""
+class FakeTemplates:
+    """`Templates` that shows which notices are in a message. broken: titles that cannot be rendered.
 
-    stored: dict[str, Preferences] = field(default_factory=dict)
-
-    def of(self, user_id: str) -> Preferences:
-        return self.stored.get(user_id, Preferences())
-
-
-class Wording:
-    """`Templates` that shows which notices are in a message. broken: titles that cannot be put into words.
-
-    told: what was put into words.
+    rendered: the notices, in order.
     """
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
         self.asked: list[tuple[Channel, str | None]] = []
-        self.told: list[tuple[Kind, Mapping[str, Any]]] = []
+        self.rendered: list[tuple[Kind, Mapping[str, Any]]] = []
         self.names: list[str] = []
 
     def render(self, kind: Kind, channel: Channel, language: str | None, data: Mapping[str, Any]) -> Rendered:
@@ -80,14 +78,14 @@ class Wording:
         self.names.append(notices[0][1]["member_name"])
         if any(data.get("title") in self.broken for _, data in notices):
             raise KeyError("a field that is not there")
-        self.told += notices
+        self.rendered += notices
         lines = [f"{kind.value} {data.get('title') or data.get('subject') or '-'}" for kind, data in notices]
         return Rendered(subject=lines[0], text="\n".join(lines), html="<p>")
 
 
 @dataclass
-class Neighbours:
-    """`Accounts` and `Loans` in memory. odd: loans about which nothing can be said. slow: passes while they answer."""
+class Services:
+    """`Accounts` and `Loans` in memory. odd: loans whose answer is broken. slow: called while they answer."""
 
     accounts: dict[str, Account] = field(default_factory=dict)
     due_dates: dict[str, str] = field(default_factory=dict)
@@ -99,20 +97,20 @@ class Neighbours:
 
     def join(self, **details: Any) -> Account:
         user_id = details.pop("id", None) or new_id()
-        told: dict[str, Any] = {"name": "Ann", "email": f"{user_id}@example.org", "phone": None, "language": None}
-        told |= {"has_proved_email": True, **details}
-        self.accounts[user_id] = Account(user_id, **told)
+        fields: dict[str, Any] = {"name": "Ann", "email": f"{user_id}@example.org", "phone": None, "language": None}
+        fields |= {"has_proved_email": True, **details}
+        self.accounts[user_id] = Account(user_id, **fields)
         return self.accounts[user_id]
 
     def find(self, user_id: str) -> Account | None:
         self.slow()
         if self.users_down:
-            raise NeighbourUnavailable
+            raise ServiceUnavailable
         return self.accounts.get(user_id)
 
     def ids(self, role: str | None, status: str | None, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
         if self.users_down:
-            raise NeighbourUnavailable
+            raise ServiceUnavailable
         listed = sorted(self.accounts)
         start = int(cursor or 0)
         rest = start + min(limit, self.page)
@@ -121,34 +119,10 @@ class Neighbours:
     def still_out(self, loan_id: str, due_date: str) -> bool:
         self.slow()
         if self.loans_down:
-            raise NeighbourUnavailable
+            raise ServiceUnavailable
         if loan_id in self.odd:
             raise KeyError(loan_id)
         return self.due_dates.get(loan_id) == due_date
-
-
-@dataclass
-class Endpoints:
-    """`Devices` in memory."""
-
-    registered: dict[str, list[str]] = field(default_factory=dict)
-
-    def of(self, user_id: str) -> list[str]:
-        return list(self.registered.get(user_id, ()))
-
-    def forget(self, user_id: str, endpoint: str) -> bool:
-        self.registered[user_id].remove(endpoint)
-        return not any(endpoint in endpoints for endpoints in self.registered.values())
-
-
-@dataclass
-class PushCentre:
-    """`PushService` in memory."""
-
-    forgotten: list[str] = field(default_factory=list)
-
-    def forget(self, endpoint: str) -> None:
-        self.forgotten.append(endpoint)
 
 
 @dataclass(frozen=True)
@@ -165,9 +139,9 @@ class Sent:
 
 @dataclass
 class Provider:
-    """A `Way`. trouble: what the next tries raise; `True` beside it: the message goes out all the same.
+    """A `MessageSender`. trouble: what the next tries raise; with `True` beside it, the message goes out all the same.
 
-    slow: passes while it answers.
+    slow: called while it answers.
     """
 
     channel: Channel
@@ -190,32 +164,9 @@ class Provider:
 
 
 @dataclass
-class Queue:
-    """`Outgoing` in memory: (from when, what)."""
-
-    clock: FixedClock
-    messages: list[tuple[datetime, Due]] = field(default_factory=list)
-    backlog: int = 0
-
-    def put(self, tasks: Sequence[Due], *, delay_seconds: int = 0) -> None:
-        assert 0 <= delay_seconds <= 900, "SQS takes no more"
-        at = self.clock.now() + timedelta(seconds=delay_seconds)
-        self.messages.extend((at, task) for task in tasks)
-
-    def waiting(self) -> int:
-        return self.backlog
-
-    def receive(self) -> Due | None:
-        for entry in self.messages:
-            if entry[0] <= self.clock.now():
-                self.messages.remove(entry)
-                return entry[1]
-        return None
-
-
-@dataclass
 class Hours:
-    """`FirstAllowed`, told by hand. quiet_until: nobody is disturbed before, from quiet_from on, if that is said.
+    """`FirstAllowed`, set by the test. Quiet hours last from quiet_from (None: always) until quiet_until.
+
     digest_at: when digests go out.
     """
 
@@ -235,52 +186,55 @@ class Hours:
 
 @dataclass
 class Post:
-    """The post office of the library: what notifications does, on a table that `client` answers."""
+    """What notifications does, on a table of `client`."""
 
     client: "Callable[[], DynamoDBClient]"
     table: str = TABLE
     clock: FixedClock = field(default_factory=FixedClock)
-    wishes: Wishes = field(default_factory=Wishes)
-    wording: Wording = field(default_factory=Wording)
-    neighbours: Neighbours = field(default_factory=Neighbours)
-    devices: Endpoints = field(default_factory=Endpoints)
-    push: PushCentre = field(default_factory=PushCentre)
+    preferences: FakePreferences = field(default_factory=FakePreferences)
+    templates: FakeTemplates = field(default_factory=FakeTemplates)
+    services: Services = field(default_factory=Services)
+    devices: FakeDevices = field(default_factory=FakeDevices)
+    push: FakePush = field(default_factory=FakePush)
     hours: Hours = field(default_factory=Hours)
-    caps: FakeAttempts = field(default_factory=FakeAttempts)
-    brake: Brake = field(default_factory=lambda: Brake(timedelta(minutes=1)))
-    queue: Queue = field(init=False)
+    limiter: FakeAttempts = field(default_factory=FakeAttempts)
+    breaker: CircuitBreaker = field(default_factory=lambda: CircuitBreaker(timedelta(minutes=1)))
+    queue: FakeTaskQueue = field(init=False)
     providers: dict[Channel, Provider] = field(init=False)
     visit: timedelta = timedelta(seconds=60)
     first_pause: timedelta = timedelta(seconds=30)
-    rhythm: Rhythm = field(default_factory=lambda: Rhythm(2, (1, 7, 14), NAIROBI))
+    schedule: ReminderSchedule = field(default_factory=lambda: ReminderSchedule(2, (1, 7, 14), NAIROBI))
     mortality: Mortality = field(default_factory=Mortality)
     step: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
-        self.queue = Queue(self.clock)
+        self.queue = FakeTaskQueue(self.clock)
         self.providers = {channel: Provider(channel) for channel in Channel if channel is not Channel.IN_APP}
 
     def dying(self, mortality: Mortality) -> "Post":
         """Another process on the same things."""
-        other = replace(self, mortality=mortality, brake=Brake(self.brake.pause))
+        other = replace(self, mortality=mortality, breaker=CircuitBreaker(self.breaker.pause))
         other.queue, other.providers = self.queue, self.providers
         return other
 
     def _port(self, port: Any, name: str) -> Any:
         return Mortal(_Stepping(port, self.step), self.mortality, name)
 
+    def _on_table[T](self, adapter: Callable[[Table], T], name: str) -> Any:
+        return self._port(adapter(Table(self.table, self.client)), name)
+
     # -- use cases ----------------------------------------------------------------------------
 
     @property
     def plans(self) -> Any:
-        return self._port(DynamoPlans(self.table, self.client), "plans")
+        return self._on_table(DynamoNoticePlans, "plans")
 
     @property
     def planning(self) -> Planning:
         return Planning(
             plans=self.plans,
-            preferences=self.wishes,
-            outgoing=self._port(self.queue, "queue"),
+            preferences=self.preferences,
+            queue=self._port(self.queue, "queue"),
             first_allowed=self.hours,
             zone=NAIROBI,
             visit=self.visit,
@@ -288,30 +242,38 @@ class Post:
         )
 
     @property
-    def hear(self) -> Hear:
-        loans = self._port(self.neighbours, "loans")
-        return Hear(self.planning, self.plans, self.devices, self.push, loans, self.rhythm, self.clock)
+    def event_handling(self) -> EventHandling:
+        loans = self._port(self.services, "loans")
+        return EventHandling(self.planning, self.plans, self.devices, self.push, loans, self.schedule, self.clock)
+
+    def handle_event(self, event: IncomingEvent, correlation_id: str) -> str:
+        return self.event_handling.handle_event(event, correlation_id)
 
     @property
-    def send(self) -> Delivering:
-        return Delivering(
-            deliveries=self._port(DynamoDeliveries(self.table, self.client), "deliveries"),
-            preferences=self.wishes,
+    def send(self) -> SendDue:
+        deliveries = self._on_table(DynamoDeliveries, "deliveries")
+        queue = self._port(self.queue, "queue")
+        outcomes = DeliveryOutcomes(deliveries, self.devices, queue, self.first_pause, self.clock, jitter=lambda: 0.5)
+        loans = self._port(self.services, "loans")
+        return SendDue(
+            deliveries=deliveries,
+            accounts=self._port(self.services, "users"),
+            preferences=self.preferences,
             languages=self._port(self.languages, "languages"),
-            accounts=self._port(self.neighbours, "users"),
-            loans=self._port(self.neighbours, "loans"),
-            templates=self.wording,
-            ways={channel: self._port(way, channel.value) for channel, way in self.providers.items()},
-            devices=self.devices,
-            outgoing=self._port(self.queue, "queue"),
-            caps=self._port(self.caps, "caps"),
-            first_allowed=self.hours,
-            zone=NAIROBI,
-            library_name="Test Library",
-            first_pause=self.first_pause,
-            brake=self.brake,
+            eligibility=Eligibility(deliveries, loans, outcomes, self.hours, NAIROBI, self.clock),
+            messages=MessageSending(
+                deliveries=deliveries,
+                outcomes=outcomes,
+                limits=DailyLimits(self._port(self.limiter, "limiter")),
+                templates=self.templates,
+                senders={channel: self._port(sender, channel.value) for channel, sender in self.providers.items()},
+                breaker=self.breaker,
+                library_name="Test Library",
+                zone=NAIROBI,
+                clock=self.clock,
+            ),
+            outcomes=outcomes,
             clock=self.clock,
-            jitter=lambda: 0.5,
         )
 
     @property
@@ -319,26 +281,26 @@ class Post:
         return DynamoAccountLanguages(Table(self.table, self.client))
 
     @property
-    def remind(self) -> Remind:
-        reminders = self._port(DynamoReminders(self.table, self.client), "reminders")
-        loans = self._port(self.neighbours, "loans")
-        return Remind(reminders, loans, self.planning, self.rhythm, self.clock, jitter=lambda: 0.5)
+    def fire_reminder(self) -> FireReminder:
+        reminders = self._on_table(DynamoReminders, "reminders")
+        loans = self._port(self.services, "loans")
+        return FireReminder(reminders, loans, self.planning, self.schedule, self.clock, jitter=lambda: 0.5)
 
     @property
-    def broadcasts(self) -> Any:
-        return self._port(DynamoBroadcasts(self.table, self.client), "broadcasts")
+    def announcement_store(self) -> Any:
+        return self._on_table(DynamoAnnouncements, "announcements")
 
     @property
-    def announce(self) -> Announce:
-        return Announce(self.broadcasts, self._port(self.queue, "queue"), self.clock)
+    def announcements(self) -> Announcements:
+        return Announcements(self.announcement_store, self._port(self.queue, "queue"), self.clock)
 
     @property
-    def tell_everybody(self) -> TellEverybody:
-        return TellEverybody(
-            broadcasts=self.broadcasts,
-            accounts=self._port(self.neighbours, "users"),
+    def deliver_announcement(self) -> DeliverAnnouncement:
+        return DeliverAnnouncement(
+            store=self.announcement_store,
+            accounts=self._port(self.services, "users"),
             planning=self.planning,
-            outgoing=self._port(self.queue, "queue"),
+            queue=self._port(self.queue, "queue"),
             clock=self.clock,
             first_pause=self.first_pause,
             jitter=lambda: 0.5,
@@ -346,19 +308,20 @@ class Post:
 
     @property
     def sweep(self) -> Sweep:
-        return Sweep(DynamoAgenda(self.table, self.client), self._port(self.queue, "queue"), self.clock)
+        due_tasks = DynamoDueTasks(Table(self.table, self.client))
+        return Sweep(due_tasks, self._port(self.queue, "queue"), self.clock)
+
+    @property
+    def inbox_store(self) -> DynamoInbox:
+        return DynamoInbox(Table(self.table, self.client))
 
     @property
     def inbox(self) -> Inbox:
-        return Inbox(DynamoEntries(self.table, self.client), self.clock)
-
-    @property
-    def reading(self) -> Reading:
-        return Reading(self.inbox, self.wording, self.wishes, self.languages)
+        return Inbox(self.inbox_store, self.templates, self.preferences, self.languages, self.clock)
 
     @property
     def failures(self) -> Failures:
-        failed = self._port(DynamoFailed(self.table, self.client), "failed")
+        failed = self._on_table(DynamoFailedDeliveries, "failed")
         return Failures(failed, self._port(self.queue, "queue"), self.clock)
 
     # -- time passes --------------------------------------------------------------------------
@@ -375,9 +338,9 @@ class Post:
             case DueDelivery(user_id=user_id, channel=channel):
                 return self.send(user_id, channel)
             case DueReminder(user_id=user_id, reminder_id=reminder_id):
-                return self.remind(user_id, reminder_id)
-            case DueBroadcast(broadcast_id=broadcast_id):
-                return self.tell_everybody(broadcast_id)
+                return self.fire_reminder(user_id, reminder_id)
+            case DueAnnouncement(announcement_id=announcement_id):
+                return self.deliver_announcement(announcement_id)
 
     def minute(self, number: int = 1) -> None:
         """So many minutes, each with its sweep."""
@@ -403,7 +366,11 @@ class Post:
 
     def listed(self, user_id: str) -> list[str]:
         """The kinds in a member's list, oldest first."""
-        return [entry.kind.value for entry in reversed(self.inbox.list(user_id, 100, None)[0])]
+        return [str(entry.kind) for entry in reversed(self.entries(user_id))]
+
+    def entries(self, user_id: str) -> list[InboxEntry]:
+        """The member's list, newest first."""
+        return self.inbox_store.page(user_id, 1_000, None, unread_only=False)[0]
 
     def items(self, user_id: str, prefix: str = "") -> list[dict[str, Any]]:
         """What the table holds about a member, as it goes over the wire."""
@@ -431,25 +398,27 @@ class _Stepping:
         return stepped
 
 
-def event(type_: str, user_id: str, *, at: datetime = NOON, **data: Any) -> Happening:
+def event(type_: str, user_id: str, *, at: datetime = NOON, **data: Any) -> IncomingEvent:
     """An event of the bus as notifications reads it."""
-    return Happening(
+    return IncomingEvent(
         id=new_id(),
         type=type_,
         occurred_at=at.isoformat().replace("+00:00", "Z"),
         user_id=user_id,
         data={"user_id": user_id, **data},
-        source=FORGOTTEN[0] if type_ == FORGOTTEN[1] else TOLD[type_].source,
+        source=MEMBER_ERASED[0] if type_ == MEMBER_ERASED[1] else EVENT_RULES[type_].source,
     )
 
 
-def lent(user_id: str, title: str = "Dune", *, loan_id: str = "L1", days: int = 14, at: datetime = NOON) -> Happening:
+def lent(
+    user_id: str, title: str = "Dune", *, loan_id: str = "L1", days: int = 14, at: datetime = NOON
+) -> IncomingEvent:
     """A loan that ends on an evening."""
     due = (at + timedelta(days=days)).replace(hour=20, minute=59, second=59)
     return event("LoanCreated", user_id, at=at, loan_id=loan_id, book_id="B", title=title, due_date=_text(due))
 
 
-def renewed(user_id: str, loan: Happening, *, days: int = 14, at: datetime = NOON) -> Happening:
+def renewed(user_id: str, loan: IncomingEvent, *, days: int = 14, at: datetime = NOON) -> IncomingEvent:
     due = datetime.fromisoformat(loan.data["due_date"]) + timedelta(days=days)
     kept = {name: loan.data[name] for name in ("loan_id", "book_id", "title")}
     return event("LoanRenewed", user_id, at=at, **kept, old_due_date=loan.data["due_date"], due_date=_text(due))

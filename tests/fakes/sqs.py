@@ -1,4 +1,3 @@
-# ruff: noqa: N803 - the names are the client's
 """SQS in memory, for consumers that are run in process: as unreliable as the real one allows itself to be.
 
 Messages come in no order, come again when they were not deleted in time, and go to the dead-letter queue when they

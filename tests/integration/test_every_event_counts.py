@@ -26,7 +26,7 @@ from library_common.clock import SystemClock
 from library_common.dynamodb import Table
 from library_common.ids import new_id
 from localstack.embedded.stack import LocalStack
-from notifications_service.adapters.outgoing_queue import to_message
+from notifications_service.adapters.task_queue import to_message
 from notifications_service.application.ports import DueDelivery
 from notifications_service.consumer import consumer as notifications_consumer
 from notifications_service.domain.kinds import Channel
@@ -258,7 +258,7 @@ def test_notifications_that_fail_now_and_then_tell_each_member_once(
     failures = Failures(FAILING, SEED)
     post = Post(lambda: real, name, clock=FixedClock(datetime.now(UTC)))
     for member in members:
-        post.neighbours.join(id=member)
+        post.services.join(id=member)
     flaky_queue: Any = Flaky(post.queue, failures, only={"put"})
     flaky_client: Any = Flaky(real, failures, only={"transact_write_items"})
     hearing = replace(post, client=lambda: flaky_client)
@@ -266,7 +266,7 @@ def test_notifications_that_fail_now_and_then_tell_each_member_once(
     theirs = [body for body in deliveries if json.loads(body)["detail"]["data"]["user_id"] in members]
 
     redriven = in_spite_of_all(
-        notifications_consumer(lambda: hearing.hear, queue()),
+        notifications_consumer(lambda: hearing.event_handling, queue()),
         sqs,
         doubled_and_shuffled(theirs, SEED),
     )
@@ -280,8 +280,8 @@ def test_notifications_that_fail_now_and_then_tell_each_member_once(
     for member in members:
         told_of = to_be_mentioned(truth, member)
         assert Counter(tuple(line.split(" ", 1)) for line in post.lines(member)) == told_of
-        entries = post.inbox.list(member, 1_000, None)[0]
-        assert Counter((entry.kind.value, entry.data["title"]) for entry in entries) == told_of
+        entries = post.entries(member)
+        assert Counter((str(entry.kind), entry.data["title"]) for entry in entries) == told_of
 
 
 # -- revocations ------------------------------------------------------------------------------

@@ -155,7 +155,7 @@ def goes_round(stack: LocalStack) -> None:
         noted = the_round(stack)
         return bool(noted["complete"]) and not noted["postponed"]
 
-    eventually(through, "a round in which nobody was put off")
+    eventually(through, "a round in which nobody was postponed")
 
 
 def the_round(stack: LocalStack) -> dict[str, Any]:

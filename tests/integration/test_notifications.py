@@ -292,7 +292,7 @@ def test_the_sweep_sends_a_due_reminder_and_none_for_a_book_that_is_back(post: P
 
     def ends() -> bool:
         post.sweep()
-        return due_soon(post, member) == {kept["id"]: "fired", back["id"]: "does not apply"}
+        return due_soon(post, member) == {kept["id"]: "fired", back["id"]: "not_applicable"}
 
     eventually(ends, "each reminder came to its end")
     eventually(lambda: post.stack.messages(member["email"])[before:], "the reminder by mail")

@@ -1,1 +1,1 @@
-"""What several test layers share: a clock that stands still, API Gateway events, fakes."""
+"""Shared by several test layers: a fixed clock, API Gateway events, queues, a client of the deployed library."""

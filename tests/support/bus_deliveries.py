@@ -1,5 +1,5 @@
-"""Events as EventBridge puts them into a consumer's queue, as Lambda hands them to its function, and as bad as it gets:
-doubled, out of order, and with a consumer that fails."""
+"""Events as they reach a consumer: EventBridge's messages on its queue and Lambda's batches, also duplicated, out of
+order, and with a consumer that fails."""
 
 import json
 import random
@@ -17,8 +17,8 @@ type Handler = Callable[[Mapping[str, Any], object], Mapping[str, Any]]
 
 
 def delivery(envelope: Envelope | Mapping[str, Any], source: str, *, replay: str | None = None) -> str:
-    """The body of the message that a rule makes of an event. source: e.g. "library.loans". replay: the name of the
-    replay that brings it out of the archive."""
+    """The message body that a rule makes from an event. source: such as "library.loans". replay: the name of the
+    archive replay it comes from."""
     detail = envelope.model_dump(mode="json") if isinstance(envelope, Envelope) else dict(envelope)
     body: dict[str, Any] = {
         "version": "0",
@@ -37,14 +37,14 @@ def delivery(envelope: Envelope | Mapping[str, Any], source: str, *, replay: str
 
 
 def doubled_and_shuffled[T](things: Iterable[T], seed: int, *, times: int = 2) -> list[T]:
-    """Each of them so many times, in an order that the seed decides."""
+    """Each thing `times` times, in an order that depends on the seed."""
     mixed = list(things) * times
     random.Random(seed).shuffle(mixed)
     return mixed
 
 
 def sqs_event(messages: Iterable[Mapping[str, Any] | str], queue: str = "queue") -> dict[str, Any]:
-    """What Lambda hands a function of received messages (`receive_message`'s form), or of mere bodies."""
+    """The event that Lambda passes to a function, from messages as `receive_message` returns them, or from bodies."""
     records = []
     for number, given in enumerate(messages):
         message: Mapping[str, Any] = (
@@ -71,7 +71,7 @@ def sqs_event(messages: Iterable[Mapping[str, Any] | str], queue: str = "queue")
 
 
 def put_on_queue(sqs: Any, url: str, bodies: Sequence[str]) -> None:
-    """Any number of messages, ten at a time, on a queue of an SQS client. All of them, or it fails."""
+    """Sends any number of messages, ten at a time. Fails if SQS refuses one."""
     for start in range(0, len(bodies), 10):
         entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies[start : start + 10])]
         answer = sqs.send_message_batch(QueueUrl=url, Entries=entries)
@@ -80,8 +80,8 @@ def put_on_queue(sqs: Any, url: str, bodies: Sequence[str]) -> None:
 
 @dataclass
 class Work:
-    """How a queue was worked off. batches: invocations; died: those that never answered; again: messages that the
-    function said had failed."""
+    """How a queue was drained. batches: invocations. died: invocations that did not return. again: messages that the
+    function reported as failed."""
 
     batches: int = 0
     died: int = 0
@@ -89,8 +89,7 @@ class Work:
 
 
 def work_off(handler: Handler, sqs: SqsInMemory, url: str, *, batch_size: int = 10, longest: int = 100_000) -> Work:
-    """Does what Lambda does with a queue until nothing is left on it: takes batches, invokes the handler, deletes
-    what has not failed. What was set aside lies in the dead-letter queue then."""
+    """Drains a queue as Lambda does: receives batches, invokes the handler, deletes the messages that succeeded."""
     work = Work()
     while sqs.waiting(url):
         assert work.batches < longest, f"{len(sqs.waiting(url))} messages still there after {longest} batches"
@@ -100,7 +99,7 @@ def work_off(handler: Handler, sqs: SqsInMemory, url: str, *, batch_size: int = 
         work.batches += 1
         try:
             answer = handler(sqs_event(received, url), None)
-        except (Exception, ProcessDied):  # noqa: BLE001 - whatever ended the invocation: it never answered
+        except (Exception, ProcessDied):  # noqa: BLE001 - the invocation did not return
             work.died += 1
             continue
         failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}

@@ -1,4 +1,4 @@
-"""Listening on the bus of a deployed stack."""
+"""Receives the events on the bus of a deployed stack."""
 
 import json
 import time
@@ -33,7 +33,7 @@ class EventTap:
         self._times: Counter[str] = Counter()
 
     def about(self, text: str, at_least: int) -> list[dict[str, Any]]:
-        """The envelopes that mention `text`, oldest first, doubles left out; empty below `at_least`."""
+        """Envelopes that contain `text`, oldest first, without duplicates. Empty if there are fewer than `at_least`."""
         while self._receive():
             pass
         envelopes = [json.loads(body)["detail"] for body in self._seen.values()]
@@ -42,7 +42,7 @@ class EventTap:
         return found if len(found) >= at_least else []
 
     def times(self, event_id: str) -> int:
-        """How often the bus delivered an event so far."""
+        """How often the bus has delivered an event."""
         while self._receive():
             pass
         return self._times[event_id]
@@ -64,7 +64,7 @@ class EventTap:
                 time.sleep(0.2)
 
     def _receive(self) -> int:
-        """Up to ten messages more; answers how many."""
+        """Receives up to ten more messages; returns how many."""
         batch = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", [])
         for message in batch:
             event_id = json.loads(message["Body"])["detail"]["id"]

@@ -1,4 +1,4 @@
-"""A proxy in front of what services call that misbehaves on request: the API of other services, or a provider.
+"""A proxy that injects faults, in front of something that services call: other services, or a provider.
 
 The deployed loans service finds users and books through a parameter; the tests put this proxy's address
 there. So requests and answers between services can be delayed, dropped, lost or doubled, and the moment
@@ -94,7 +94,7 @@ class FaultProxy:
 
     @contextmanager
     def broken(self, fault: Fault) -> Iterator[Fault]:
-        """The fault is in force while the block runs."""
+        """The fault is active while the block runs."""
         self.faults.append(fault)
         try:
             yield fault
@@ -102,7 +102,7 @@ class FaultProxy:
             self.faults.remove(fault)
 
     def calls(self, pattern: str) -> int:
-        """How many requests like "POST /api/books/…" came by so far."""
+        """The number of requests so far that match a pattern such as "POST /api/books/…"."""
         return sum(1 for line in self.seen if re.search(pattern, line))
 
     async def _handle(self, request: web.Request, session: aiohttp.ClientSession) -> web.StreamResponse:

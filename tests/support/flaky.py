@@ -1,5 +1,4 @@
-"""Calls that fail now and then, before or after their effect; some take the process with them. Always the same ones
-for the same seed."""
+"""Calls that sometimes fail, before or after their effect, or end the process. The same calls for the same seed."""
 
 import random
 from collections.abc import Callable, Collection
@@ -10,12 +9,12 @@ from tests.support.mortality import ProcessDied
 
 
 class InjectedFailure(ConnectionError):
-    """The outside did not answer: whoever called does not know whether it did what it was asked."""
+    """No answer: the caller does not know whether the call had its effect."""
 
 
 @dataclass
 class Failures:
-    """Fails a share of all calls. deaths: how many of the failures end the process in place of answering."""
+    """Fails a share of all calls. deaths: the share of the failures that end the process."""
 
     share: float
     seed: int = 0
@@ -26,7 +25,7 @@ class Failures:
         self._random = random.Random(self.seed)
 
     def around[T](self, name: str, call: Callable[[], T]) -> T:
-        """The call, or a failure before it, or one after it, which had its effect."""
+        """Makes the call, or fails before it, or fails after it had its effect."""
         if self._random.random() >= self.share:
             return call()
         failure = ProcessDied(name) if self._random.random() < self.deaths else InjectedFailure(name)

@@ -1,4 +1,4 @@
-"""Actions at the same time, without chance: who goes next is decided by a seeded random source.
+"""Concurrent actions, reproducible: a seeded random source decides which action runs next.
 
 Each action runs in a thread of its own, but only one of them moves at any moment, from one `step` to
 its next. The same seed gives the same order, so a failure can be run again.
@@ -23,7 +23,7 @@ class _Runner:
 
 
 class Interleaver:
-    """Runs actions interleaved. crash: how likely an action dies at a step, from 0 to 1."""
+    """Runs actions interleaved. crash: probability that an action dies at a step, from 0 to 1."""
 
     def __init__(self, dice: random.Random, *, crash: float = 0.0) -> None:
         self._dice = dice
@@ -51,7 +51,7 @@ class Interleaver:
                 raise runner.failure
 
     def step(self) -> None:
-        """Called by an action wherever others may come in between. Outside of `run` it does nothing."""
+        """Called by an action where others may run in between. Does nothing outside `run`."""
         runner: _Runner | None = getattr(self._running, "runner", None)
         if runner is None:
             return

@@ -10,12 +10,12 @@ ANONYMOUS: dict[str, str] = {"kind": "anonymous"}
 
 
 def person(user_id: str, role: str = "patron") -> dict[str, str]:
-    """What the authorizer says of a person."""
+    """The authorizer's result for a person."""
     return {"kind": "person", "subject": user_id, "role": role, "token_id": "T"}
 
 
 def service(name: str, scope: str) -> dict[str, str]:
-    """What the authorizer says of a service."""
+    """The authorizer's result for a service."""
     return {"kind": "service", "subject": name, "scope": scope, "token_id": "T"}
 
 
@@ -28,7 +28,7 @@ def api_event(
     headers: Mapping[str, str] | None = None,
     raw_body: str | None = None,
 ) -> dict[str, Any]:
-    """A REST API proxy event; `url` is path and query, percent-encoded. `raw_body` goes as it is."""
+    """A REST API proxy event; `url` is path and query, percent-encoded. `raw_body` is sent unchanged."""
     parts = urlsplit(url)
     query: dict[str, list[str]] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
@@ -63,7 +63,7 @@ def api_event(
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer. `json` is the parsed body (None when empty, or no JSON)."""
+    """An HTTP answer. `json` is the parsed body (None when it is empty or not JSON)."""
 
     status: int
     headers: dict[str, str]

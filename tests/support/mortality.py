@@ -1,4 +1,4 @@
-"""Processes that die: before or after any one call they make to the outside."""
+"""Processes that die before or after any one of their outside calls."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,12 +6,12 @@ from typing import Any
 
 
 class ProcessDied(BaseException):
-    """No `except Exception` survives the process."""
+    """The process died. Not an Exception, so that no `except Exception` catches it."""
 
 
 @dataclass
 class Mortality:
-    """Counts calls to the outside; the process dies at call `number`, before or after its effect."""
+    """Counts outside calls. The process dies at call `number`, before or after its effect."""
 
     number: int | None = None
     after: bool = False
@@ -31,7 +31,7 @@ class Mortality:
 
 
 class Mortal:
-    """A port whose every call may be the process's last. name: what its calls are counted under, before a dot."""
+    """A port whose calls `Mortality` counts. name: prefix of the counted names."""
 
     def __init__(self, port: Any, mortality: Mortality, name: str = "") -> None:
         self._port, self._mortality, self._prefix = port, mortality, f"{name}." if name else ""

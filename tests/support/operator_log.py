@@ -1,4 +1,4 @@
-"""What the services write into their log, as an operator would read it."""
+"""Reads the log lines that services write."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from library_common.telemetry import logger
 
 @dataclass(frozen=True)
 class OperatorLog:
-    """Everything logged since reading began."""
+    """The lines logged since reading began."""
 
     stream: io.StringIO
 
@@ -27,7 +27,7 @@ class OperatorLog:
 
     @property
     def invocations(self) -> list[dict[str, Any]]:
-        """The lines that invocations leave behind, one each."""
+        """The lines of invocations, one each."""
         return [line for line in self.lines if line["message"] == "invocation"]
 
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from library_common.clock import to_rfc3339
 from library_common.dynamodb import Expression, Table
 from localstack.embedded.stack import LocalStack
-from notifications_service.adapters.items import AT, delivery_key, delivery_prefix, member, to_delivery
+from notifications_service.adapters.deliveries import to_delivery
+from notifications_service.adapters.dynamodb import AT, delivery_key, delivery_prefix, member
 from notifications_service.domain.deliveries import Delivery, State
 from notifications_service.domain.kinds import Channel
 from tests.support.consumer_queues import BY_NAME, SENDER, ConsumerQueue
@@ -47,7 +48,7 @@ class Outgoing:
     def bring_forward(self, delivery: Delivery, moment: datetime) -> None:
         """As if the time until this one is sent had passed."""
         self._table.update(
-            delivery_key(delivery),
+            delivery_key(delivery.user_id, delivery.channel, delivery.notice_id),
             Expression(
                 "SET #not_before = :at, #send_at = :at, #at = :at",
                 {"not_before": "not_before", "send_at": "send_at", "at": AT},

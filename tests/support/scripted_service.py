@@ -13,9 +13,9 @@ from typing import Any
 class Does:
     """What the service does with one request.
 
-    status, body: its answer; bytes go as they are. headers: further ones. silent: no answer for as long as the
-    test runs. cut: close the connection after so many bytes of the answer's body; `cut=0` sends no body at all.
-    vanish: close the connection without an answer. leave: close it after the answer, without having said so.
+    status, body: the answer; bytes are sent unchanged. headers: additional ones. silent: no answer while the test
+    runs. cut: closes the connection after this many bytes of the body. vanish: closes the connection without an
+    answer. leave: closes it after the answer, without announcing it.
     """
 
     status: int = 200
@@ -38,7 +38,7 @@ class Asked:
 
 
 class ScriptedService:
-    """Follows its `script`, one entry per request, and repeats the last entry for ever."""
+    """Follows its `script`, one entry per request. Repeats the last entry."""
 
     def __init__(self) -> None:
         self.script: list[Does] = [Does()]

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.adapter
 
-PUBLISHERS = json.dumps({"library.loans": {"function": "LoansPublisher", "table": "loans"}})
+PUBLISHERS = [
+    ("users", json.dumps({"function": "UsersPublisher", "table": "users"})),
+    ("loans", json.dumps({"function": "LoansPublisher", "table": "loans"})),
+]
 
 
 @dataclass
@@ -31,7 +34,7 @@ class Functions:
     asked: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
     error: bool = False
 
-    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
         self.asked.append((FunctionName, json.loads(Payload)["Records"]))
         answer: dict[str, Any] = {"Payload": io.BytesIO(b"{}")}
         return {**answer, "FunctionError": "Unhandled"} if self.error else answer

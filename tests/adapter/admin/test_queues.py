@@ -1,11 +1,13 @@
 """The queues of dead letters: what holds for those in memory holds for those of SQS."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import boto3
 import pytest
 
-from admin_service.adapters.registry import DeclaredQueues
+from admin_service import bootstrap
+from admin_service.adapters.registry import RegisteredQueues
 from admin_service.adapters.sqs import SqsQueues
 from admin_service.application.ports import Queues
 from admin_service.domain.dead_letters import DeadLetterQueue, Kind
@@ -87,11 +89,37 @@ def test_nothing_is_given_back_without_a_call(filled: tuple[Queues, str, Put]) -
     queues.give_back(url, [])
 
 
-def test_the_declared_list_is_read() -> None:
-    text = """{"B": {"url": "b", "about": "Unpublished."},
-               "A": {"url": "a", "source": "w", "personal": true, "about": "Undone."}}"""
+def test_the_lists_of_all_stacks_are_one() -> None:
+    loans = """{"B": {"url": "b", "about": "Unpublished."},
+                "A": {"url": "a", "source": "w", "personal": true, "about": "Undone."}}"""
+    platform = """{"C": {"url": "c", "jobs": true, "about": "Failed jobs."}, "0": {"url": "0", "about": "Lost."}}"""
 
-    assert DeclaredQueues(lambda: text).queues() == [
+    assert RegisteredQueues(lambda: [("loans", loans), ("platform", platform)]).queues() == [
+        DeadLetterQueue("0", "0", Kind.PUBLICATIONS, "Lost."),
         DeadLetterQueue("A", "a", Kind.MESSAGES, "Undone.", personal=True, source_url="w"),
         DeadLetterQueue("B", "b", Kind.PUBLICATIONS, "Unpublished."),
+        DeadLetterQueue("C", "c", Kind.JOBS, "Failed jobs."),
     ]
+
+
+def test_what_stacks_register_is_read_from_their_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As deployed: a parameter of each stack under the path that admin is given."""
+    monkeypatch.setenv("DEAD_LETTERS_PATH", "/library/dead-letters")
+    monkeypatch.setenv("PUBLISHERS_PATH", "/library/publishers")
+    with dynamodb_in_moto(monkeypatch):
+        aws._client.cache_clear()
+        bootstrap.dead_letters.cache_clear()
+        sqs, ssm = boto3.client("sqs"), boto3.client("ssm")
+        for service in ("loans", "users"):
+            url = sqs.create_queue(QueueName=service)["QueueUrl"]
+            document = json.dumps({f"{service} letters": {"url": url, "source": url, "about": "Undone."}})
+            ssm.put_parameter(Name=f"/library/dead-letters/{service}", Value=document, Type="String")
+        ssm.put_parameter(Name="/another-library/dead-letters/books", Value="not this one", Type="String")
+        sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName="users")["QueueUrl"], MessageBody="a")
+
+        use_cases = bootstrap.dead_letters()
+
+        assert [queue.name for queue in use_cases.declared.queues()] == ["loans letters", "users letters"]
+        assert use_cases.waiting() == {"users letters": 1}
+    bootstrap.dead_letters.cache_clear()
+    aws._client.cache_clear()

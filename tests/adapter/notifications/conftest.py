@@ -5,22 +5,22 @@ from collections.abc import Callable, Iterator
 import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
-from notifications_service.adapters.dynamodb import DynamoPlans
+from library_common.dynamodb import Table
+from notifications_service.adapters.notice_plans import DynamoNoticePlans
 from notifications_service.adapters.preferences import DynamoPreferences
-from notifications_service.adapters.stored_wording import DynamoWording
-from notifications_service.application.wishes import PreferencesStore
-from notifications_service.application.wording_ports import StoredWording
-from tests.fakes.notifications import FakePreferences, FakeWording
+from notifications_service.adapters.stored_templates import DynamoTemplates
+from notifications_service.application.ports import PreferencesStore, TemplateStore
+from tests.fakes.notifications import FakePreferences, FakeTemplateStore
 from tests.fakes.post_office import TABLE, Post
 from tests.support.clock import NOON
 from tests.support.operator_log import OperatorLog, reading_the_log
 
 
 @pytest.fixture(params=["in memory", "on DynamoDB"])
-def wording(request: pytest.FixtureRequest) -> StoredWording:
+def templates(request: pytest.FixtureRequest) -> TemplateStore:
     if request.param == "in memory":
-        return FakeWording()
-    return DynamoWording(request.getfixturevalue("table"))
+        return FakeTemplateStore()
+    return DynamoTemplates(request.getfixturevalue("table"))
 
 
 @pytest.fixture(params=["in memory", "on DynamoDB"])
@@ -35,11 +35,11 @@ def erase(preferences: PreferencesStore, request: pytest.FixtureRequest) -> Call
     """What becomes of a member's preferences when the member is erased."""
     if isinstance(preferences, FakePreferences):
         return preferences.erase
-    plans = DynamoPlans(TABLE, lambda: request.getfixturevalue("dynamodb"))
+    plans = DynamoNoticePlans(Table(TABLE, lambda: request.getfixturevalue("dynamodb")))
 
     def forget(user_id: str) -> None:
         plans.close(user_id, NOON)
-        plans.forget(user_id)
+        plans.erase(user_id)
 
     return forget
 

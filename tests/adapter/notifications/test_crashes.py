@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from notifications_service.application.api_ports import Wish
+from notifications_service.application.announcements import AnnouncementRequest
 from notifications_service.application.ports import NotSent, Refused
 from notifications_service.domain.kinds import Channel, Kind
 from tests.fakes.post_office import TABLE, Post, event, lent
@@ -27,35 +27,37 @@ ANN = "01JD8Y3V5QWZ6X7R8T9B0C1D2E"
 LOAN = lent(ANN).model_copy(update={"id": "E-loan"})
 PASSWORD = event("SessionsRevoked", ANN, reason="password_changed", epoch=1).model_copy(update={"id": "E-password"})
 
+CLOSED = AnnouncementRequest(Kind.ANNOUNCEMENT, {"subject": "Closed", "message": "!"}, by="user:L", status="active")
+
 type Act = Callable[[Post], object]
 
 
 def ready(post: Post) -> None:
-    post.neighbours.join(id=ANN, phone="+254711222333", takes_sms=True)
-    post.neighbours.due_dates["L1"] = LOAN.data["due_date"]
+    post.services.join(id=ANN, phone="+254711222333", takes_sms=True)
+    post.services.due_dates["L1"] = LOAN.data["due_date"]
 
 
-def hearing(post: Post) -> None:
-    post.hear(LOAN, "c-1")
+def handling(post: Post) -> None:
+    post.handle_event(LOAN, "c-1")
 
 
-def hearing_and_sending(post: Post) -> None:
-    post.hear(PASSWORD, "c-1")
+def handling_and_sending(post: Post) -> None:
+    post.handle_event(PASSWORD, "c-1")
     post.work()
 
 
 def sending_after_a_failure(post: Post) -> None:
     post.providers[Channel.EMAIL].trouble = [(NotSent("Throttling"), False)]
-    hearing_and_sending(post)
+    handling_and_sending(post)
 
 
 def falling_back(post: Post) -> None:
     post.providers[Channel.EMAIL].down = Refused("MessageRejected")
-    hearing_and_sending(post)
+    handling_and_sending(post)
 
 
 def reminding(post: Post) -> None:
-    post.hear(LOAN, "c-1")
+    post.handle_event(LOAN, "c-1")
     post.minute(2)
     post.clock.moment = NOON + timedelta(days=12)
     post.sweep()
@@ -63,13 +65,13 @@ def reminding(post: Post) -> None:
 
 
 def announcing(post: Post) -> None:
-    post.announce.announce(Wish(Kind.ANNOUNCEMENT, {"subject": "Closed"}, by="user:L", status="active"), None)
+    post.announcements.send(CLOSED, None)
     post.work()
 
 
 EXPECTED: dict[Act, tuple[Channel, str, list[str]]] = {
-    hearing: (Channel.EMAIL, "loan_issued Dune", ["loan_issued"]),
-    hearing_and_sending: (Channel.EMAIL, "password_changed -", ["password_changed"]),
+    handling: (Channel.EMAIL, "loan_issued Dune", ["loan_issued"]),
+    handling_and_sending: (Channel.EMAIL, "password_changed -", ["password_changed"]),
     sending_after_a_failure: (Channel.EMAIL, "password_changed -", ["password_changed"]),
     falling_back: (Channel.SMS, "password_changed -", ["password_changed"]),
     reminding: (Channel.EMAIL, "loan_due_soon Dune", ["loan_issued", "loan_due_soon"]),
@@ -97,13 +99,13 @@ def deaths() -> Iterator[Any]:
 
 def come_again(post: Post, act: Act) -> None:
     """What queues and clients do with what nobody finished."""
-    if act in (hearing, reminding):
-        post.hear(LOAN, "c-1")
+    if act in (handling, reminding):
+        post.handle_event(LOAN, "c-1")
     elif act is announcing:
         if not post.client().scan(TableName=TABLE)["Items"]:
             act(post)
     else:
-        post.hear(PASSWORD, "c-1")
+        post.handle_event(PASSWORD, "c-1")
 
 
 def time_passes(post: Post, *, days: int) -> None:
@@ -163,7 +165,7 @@ def test_the_acts_pass_through_every_step() -> None:
         "loans.still_out",
         "email.send",
         "reminders.waiting",
-        "broadcasts.create",
-        "broadcasts.get",
-        "broadcasts.advance",
+        "announcements.create",
+        "announcements.get",
+        "announcements.advance",
     }

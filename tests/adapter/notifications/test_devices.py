@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import boto3
 import pytest
@@ -10,14 +10,14 @@ import pytest
 from library_common import aws
 from library_common.dynamodb import Table
 from library_common.ids import new_id
+from notifications_service import bootstrap
 from notifications_service.adapters.devices import DynamoDevices
-from notifications_service.adapters.dynamodb import DynamoPlans
+from notifications_service.adapters.notice_plans import DynamoNoticePlans
 from notifications_service.adapters.preferences import DynamoPreferences
 from notifications_service.adapters.push import SnsPush
-from notifications_service.application.devices import MAX_DEVICES, Device, MemberDevices, Platform
-from notifications_service.application.use_cases import MemberCases, NoticeCases
-from notifications_service.application.wishes import Wishes
-from notifications_service.application.wording import Templating
+from notifications_service.application.devices import MemberDevices
+from notifications_service.application.preferences import MemberPreferences
+from notifications_service.domain.devices import MAX_DEVICES, Device, Platform
 from notifications_service.domain.errors import DeviceRefused, PushNotConfigured, TooManyDevices, UserNotFound
 from notifications_service.http import build
 from tests.fakes.notifications import FakePush
@@ -29,6 +29,10 @@ from tests.support.tables import dynamodb_in_moto
 pytestmark = pytest.mark.adapter
 
 ANN = "01JD8Y3V5QWZ6X7R8T9B0C1D2E"
+
+
+def endpoints(devices: DynamoDevices, user_id: str) -> list[str]:
+    return [device.endpoint for device in devices.devices(user_id)]
 
 
 def device(number: int, *, token: str | None = None) -> Device:
@@ -47,15 +51,15 @@ def test_a_device_is_registered_once_however_often(devices: DynamoDevices) -> No
     devices.add("A", device(2))
 
     assert devices.devices("A") == [device(1), device(2)]
-    assert devices.of("A") == ["arn:token-1", "arn:token-2"]
-    assert devices.of("B") == []
+    assert endpoints(devices, "A") == ["arn:token-1", "arn:token-2"]
+    assert endpoints(devices, "B") == []
 
 
 def test_a_new_token_takes_the_place_of_the_old_one(devices: DynamoDevices, table: Table) -> None:
     devices.add("A", device(1))
     devices.add("A", replace(device(1), token_key="token-9", endpoint="arn:token-9"))
 
-    assert devices.of("A") == ["arn:token-9"]
+    assert endpoints(devices, "A") == ["arn:token-9"]
     assert table.get({"pk": "TOKEN#token-1", "sk": "OWNER"}) is None
 
 
@@ -63,8 +67,8 @@ def test_a_device_that_changes_hands_shows_nothing_of_its_former_owner(devices: 
     devices.add("A", device(1))
     devices.add("B", device(7, token="token-1"))
 
-    assert devices.of("A") == []
-    assert devices.of("B") == ["arn:token-1"]
+    assert endpoints(devices, "A") == []
+    assert endpoints(devices, "B") == ["arn:token-1"]
 
 
 def test_an_app_that_was_installed_anew_is_no_second_device(devices: DynamoDevices) -> None:
@@ -82,7 +86,7 @@ def test_ten_and_no_more_until_one_goes(devices: DynamoDevices) -> None:
 
     assert devices.remove("A", "phone-0") == device(0)
     devices.add("A", device(99))
-    assert len(devices.of("A")) == MAX_DEVICES
+    assert len(endpoints(devices, "A")) == MAX_DEVICES
 
 
 def test_removing_is_done_once_and_is_no_error_twice(devices: DynamoDevices, table: Table) -> None:
@@ -90,7 +94,7 @@ def test_removing_is_done_once_and_is_no_error_twice(devices: DynamoDevices, tab
 
     assert devices.remove("A", "phone-1") == device(1)
     assert devices.remove("A", "phone-1") is None
-    assert devices.of("A") == []
+    assert endpoints(devices, "A") == []
     assert table.get({"pk": "TOKEN#token-1", "sk": "OWNER"}) is None
 
 
@@ -100,7 +104,7 @@ def test_an_endpoint_nobody_is_at_is_forgotten(devices: DynamoDevices) -> None:
 
     assert devices.forget("A", "arn:token-1")
     assert not devices.forget("A", "arn:token-1")
-    assert devices.of("A") == ["arn:token-2"]
+    assert endpoints(devices, "A") == ["arn:token-2"]
 
 
 def test_an_endpoint_that_came_back_meanwhile_is_not_forgotten(
@@ -113,11 +117,11 @@ def test_an_endpoint_that_came_back_meanwhile_is_not_forgotten(
     with monkeypatch.context() as patched:
         patched.setattr(devices, "devices", lambda _: stale)
         assert not devices.forget("A", "arn:token-1")
-    assert devices.of("A") == ["arn:new"]
+    assert endpoints(devices, "A") == ["arn:new"]
 
     devices.add("B", replace(device(2), endpoint="arn:new", token_key="token-new"))
     assert not devices.forget("A", "arn:new")
-    assert (devices.of("A"), devices.of("B")) == ([], ["arn:new"])
+    assert (endpoints(devices, "A"), endpoints(devices, "B")) == ([], ["arn:new"])
 
 
 def test_an_endpoint_that_another_member_has_by_the_time_it_is_forgotten_is_not_nobodys(
@@ -133,7 +137,7 @@ def test_an_endpoint_that_another_member_has_by_the_time_it_is_forgotten_is_not_
 
     monkeypatch.setattr(devices, "remove", remove)
     assert not devices.forget("A", "arn:token-1")
-    assert devices.of("B") == ["arn:token-1"]
+    assert endpoints(devices, "B") == ["arn:token-1"]
 
 
 def test_the_token_is_kept_nowhere(devices: DynamoDevices, dynamodb: Any) -> None:
@@ -154,11 +158,13 @@ def test_a_removed_device_is_forgotten_by_the_push_service(devices: DynamoDevice
 
 
 @pytest.fixture
-def plans(dynamodb: Any) -> DynamoPlans:
-    return DynamoPlans("notifications", lambda: dynamodb)
+def plans(dynamodb: Any) -> DynamoNoticePlans:
+    return DynamoNoticePlans(Table("notifications", lambda: dynamodb))
 
 
-def test_an_erased_member_registers_nothing_and_takes_no_device(devices: DynamoDevices, plans: DynamoPlans) -> None:
+def test_an_erased_member_registers_nothing_and_takes_no_device(
+    devices: DynamoDevices, plans: DynamoNoticePlans
+) -> None:
     push = FakePush()
     cases = MemberDevices(devices, push, FixedClock())
     cases.register("B", "phone", Platform.IOS, "token-of-b")
@@ -168,12 +174,12 @@ def test_an_erased_member_registers_nothing_and_takes_no_device(devices: DynamoD
         with pytest.raises(UserNotFound):
             cases.register("A", "phone", Platform.IOS, token)
 
-    assert devices.of("A") == []
-    assert set(devices.of("B")) == push.endpoints
+    assert endpoints(devices, "A") == []
+    assert set(endpoints(devices, "B")) == push.endpoints
 
 
 def test_a_member_who_is_erased_while_registering_leaves_no_endpoint(
-    devices: DynamoDevices, plans: DynamoPlans, dynamodb: Any
+    devices: DynamoDevices, plans: DynamoNoticePlans, dynamodb: Any
 ) -> None:
     class ErasedMeanwhile(FakePush):
         def register(self, token: str) -> str:
@@ -196,7 +202,7 @@ def test_one_device_too_many_leaves_no_endpoint(devices: DynamoDevices) -> None:
     with pytest.raises(TooManyDevices):
         cases.register("A", "another", Platform.IOS, "another-token")
 
-    assert push.endpoints == set(devices.of("A"))
+    assert push.endpoints == set(endpoints(devices, "A"))
 
 
 def test_one_too_many_takes_no_device_from_anybody(devices: DynamoDevices) -> None:
@@ -208,8 +214,8 @@ def test_one_too_many_takes_no_device_from_anybody(devices: DynamoDevices) -> No
     with pytest.raises(TooManyDevices):
         cases.register("A", "another", Platform.IOS, "token-of-b")
 
-    assert len(devices.of("B")) == 1
-    assert push.endpoints == {*devices.of("A"), *devices.of("B")}
+    assert len(endpoints(devices, "B")) == 1
+    assert push.endpoints == {*endpoints(devices, "A"), *endpoints(devices, "B")}
 
 
 def test_one_too_many_meanwhile_leaves_no_endpoint(devices: DynamoDevices) -> None:
@@ -233,7 +239,7 @@ def test_an_app_installed_anew_needs_no_further_place(devices: DynamoDevices) ->
         cases.register("A", f"phone-{number}", Platform.IOS, f"token-{number}")
     cases.register("A", "anew", Platform.IOS, "token-3")
 
-    assert push.endpoints == set(devices.of("A"))
+    assert push.endpoints == set(endpoints(devices, "A"))
     assert len(push.endpoints) == MAX_DEVICES
 
 
@@ -244,7 +250,7 @@ def test_an_endpoint_that_was_replaced_is_forgotten(devices: DynamoDevices) -> N
         cases.register("A", "phone", Platform.IOS, token)
 
     assert len(push.endpoints) == 1
-    assert push.endpoints == set(devices.of("A"))
+    assert push.endpoints == set(endpoints(devices, "A"))
 
 
 @pytest.mark.parametrize("leaving", ["removed", "replaced"])
@@ -272,34 +278,34 @@ def test_an_endpoint_that_is_anothers_by_now_is_kept(devices: DynamoDevices, lea
     else:
         cases.register("A", "phone", Platform.IOS, "token-2")
 
-    assert len(devices.of("B")) == 1
-    assert push.endpoints == {*devices.of("A"), *devices.of("B")}
+    assert len(endpoints(devices, "B")) == 1
+    assert push.endpoints == {*endpoints(devices, "A"), *endpoints(devices, "B")}
 
 
 def test_after_an_erasure_nothing_is_stored_any_more(dynamodb: Any, devices: DynamoDevices) -> None:
     post = Post(lambda: dynamodb)
     me = person(ANN)
     push = FakePush()
-    members = MemberCases(
-        wishes=Wishes(DynamoPreferences(devices._table)),
+    cases = replace(
+        bootstrap.compose(devices._table),
+        preferences=MemberPreferences(DynamoPreferences(devices._table)),
         devices=MemberDevices(devices, push, FixedClock()),
-        templating=cast("Templating", None),
-        default_language="en",
-        library_time_zone="UTC",
     )
-    api = build(lambda: members, lambda: cast("NoticeCases", None))
+    api = build(lambda: cases)
 
     def put(path: str, body: object) -> Answer:
         return call(api, api_event("PUT", f"/api/notifications/{path}", body=body, caller=me))
 
-    wished = f"preferences/{ANN}", {"language": "fr"}
+    chosen = f"preferences/{ANN}", {"language": "fr"}
     phone = f"devices/{ANN}/phone", {"platform": "ios", "token": "a-long-token"}
-    assert (put(*wished).status, put(*phone).status) == (200, 200)
-    assert replace(post.hear, devices=devices)(event("MemberErased", ANN), "c-1") == "member forgotten"
+    assert (put(*chosen).status, put(*phone).status) == (200, 200)
+    assert (
+        replace(post.event_handling, devices=devices).handle_event(event("MemberErased", ANN), "c-1") == "member_erased"
+    )
     assert post.push.forgotten == sorted(push.endpoints)
     push.endpoints.clear()
 
-    for refused in (put(*wished), put(*phone)):
+    for refused in (put(*chosen), put(*phone)):
         assert (refused.status, refused.json["code"]) == (404, "user_not_found")
 
     assert push.endpoints == set()
@@ -312,9 +318,9 @@ def test_erasing_takes_every_device_away_there_and_here(dynamodb: Any, devices: 
     ann = new_id()
     devices.add(ann, device(1))
     devices.add(ann, device(2))
-    hear = replace(post.hear, devices=devices)
+    events = replace(post.event_handling, devices=devices)
 
-    assert hear(event("MemberErased", ann), "c-1") == "member forgotten"
+    assert events.handle_event(event("MemberErased", ann), "c-1") == "member_erased"
 
     assert sorted(post.push.forgotten) == ["arn:token-1", "arn:token-2"]
     assert [item["sk"]["S"] for item in dynamodb.scan(TableName="notifications")["Items"]] == ["ERASED"]

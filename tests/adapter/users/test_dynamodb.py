@@ -168,7 +168,7 @@ def test_an_account_that_others_keep_busy_is_unavailable_for_a_moment(
 def test_a_condition_nobody_expected_is_not_taken_for_another_one(
     members: DynamoMembers, dynamodb: DynamoDBClient
 ) -> None:
-    """The hold of an address is gone though its account is there: damage, not a conflict."""
+    """The reservation of an address is missing though its account is there: damage, not a conflict."""
     before = add(members)
     dynamodb.delete_item(TableName=TABLE, Key={"pk": {"S": f"EMAIL#{before.email_key}"}, "sk": {"S": "EMAIL"}})
 

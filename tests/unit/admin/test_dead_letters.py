@@ -10,7 +10,7 @@ from admin_service.application.dead_letters import DEADLINE_SECONDS
 from admin_service.application.ports import NoSuchPublisher, PublishingFailed, RecordsGone
 from admin_service.domain.dead_letters import StreamBatch
 from library_common.http import ServiceApi
-from tests.fakes.dead_letters import DEAD, PRIVATE, UNPUBLISHED, WORK, PostOffice
+from tests.fakes.dead_letters import DEAD, JOBS, PRIVATE, UNPUBLISHED, WORK, PostOffice
 from tests.support.lambda_events import Answer, api_event, call, person
 
 pytestmark = pytest.mark.unit
@@ -70,11 +70,12 @@ def test_every_queue_is_listed_with_how_much_is_in_it(api: ServiceApi, office: P
 
     assert [(queue["name"], queue["kind"], queue["waiting"], queue["personal"]) for queue in answer.json["items"]] == [
         ("Dead", "messages", 2, False),
+        ("Jobs", "jobs", 0, False),
         ("Private", "messages", 0, True),
         ("Unpublished", "publications", 0, False),
     ]
     assert answer.json["items"][0]["about"] == "Something is wrong."
-    assert [queue["oldest_sent_at"] for queue in answer.json["items"]] == ["2026-11-21T12:00:00Z", None, None]
+    assert [queue["oldest_sent_at"] for queue in answer.json["items"]] == ["2026-11-21T12:00:00Z"] + [None] * 3
     assert office.queues.hidden[DEAD] == set()
 
 
@@ -339,3 +340,28 @@ def test_what_holds_nothing_to_publish_stays(api: ServiceApi, office: PostOffice
 
     assert [result["outcome"] for result in redrive(api, "Unpublished")["results"]] == ["unreadable"]
     assert office.queues.bodies(UNPUBLISHED) == [body]
+
+
+# -- scheduled jobs -------------------------------------------------------------------------------
+
+
+def test_a_job_that_failed_is_cleared_and_started_by_nobody(api: ServiceApi, office: PostOffice) -> None:
+    """The next run does what was left."""
+    ids = [office.queues.put(JOBS, json.dumps({"requestPayload": {"run": run}})) for run in (1, 2)]
+
+    answer = redrive(api, "Jobs", message_ids=[ids[1]])
+
+    assert answer["moved"] == 1
+    assert [(result["id"], result["outcome"]) for result in answer["results"]] == [(ids[1], "moved")]
+    assert "the next run" in answer["results"][0]["detail"]
+    assert [letter.id for letter in office.queues.messages[JOBS]] == [ids[0]]
+    assert office.queues.bodies(WORK) == []
+    assert office.publishers.published == []
+
+
+def test_a_job_that_cannot_be_cleared_stays(api: ServiceApi, office: PostOffice) -> None:
+    office.queues.put(JOBS, "{}")
+    office.queues.failing.add("delete")
+
+    assert [result["outcome"] for result in redrive(api, "Jobs")["results"]] == ["failed"]
+    assert office.queues.bodies(JOBS) == ["{}"]

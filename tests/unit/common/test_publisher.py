@@ -28,7 +28,7 @@ class Bus:
         self.refuses: set[str] = set()
         self.down = False
 
-    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:
         if self.down:
             raise EndpointConnectionError(endpoint_url="https://events.test")
         self.requests.append(Entries)
@@ -52,8 +52,13 @@ class DeadLetters:
         self.messages: list[dict[str, Any]] = []
         self.queues: set[str] = set()
         self.reasons: list[str] = []
+        self.asked_for: list[str] = []
 
-    def send_message(self, *, QueueUrl: str, MessageBody: str, MessageAttributes: dict[str, Any]) -> None:  # noqa: N803 - as boto3 has it
+    def get_queue_url(self, *, QueueName: str) -> dict[str, str]:
+        self.asked_for.append(QueueName)
+        return {"QueueUrl": f"https://sqs.test/{QueueName}"}
+
+    def send_message(self, *, QueueUrl: str, MessageBody: str, MessageAttributes: dict[str, Any]) -> None:
         assert len(MessageBody.encode()) + len(json.dumps(MessageAttributes)) <= 256 * 1024
         self.queues.add(QueueUrl)
         self.messages.append(json.loads(MessageBody))
@@ -85,7 +90,7 @@ def publish(bus: Bus, dead_letters: DeadLetters, images: list[Item]) -> Callable
     def on_images(handed: Sequence[Item]) -> None:
         images.extend(handed)
 
-    working = StreamPublisher(source="loans", bus="library", dead_letters_url="https://dlq.test", on_images=on_images)
+    working = StreamPublisher(source="loans", bus="library", dead_letters="dlq", on_images=on_images)
     return lambda *records: working({"Records": list(records)}, None)
 
 
@@ -127,6 +132,14 @@ def test_an_event_reaches_the_bus_as_it_was_written(publish: Callable[..., Any],
     ((entry,),) = bus.requests
     assert (entry["Source"], entry["DetailType"], entry["EventBusName"]) == ("library.loans", "LoanCreated", "library")
     assert Envelope.model_validate_json(entry["Detail"]) == written
+
+
+def test_the_address_of_the_dead_letters_is_asked_for_only_when_it_is_needed(
+    publish: Callable[..., dict[str, Any]], dead_letters: DeadLetters
+) -> None:
+    publish(record(event("a"), event("b")))
+
+    assert dead_letters.asked_for == []
 
 
 def test_order_is_kept_over_records_and_requests(publish: Callable[..., Any], bus: Bus) -> None:
@@ -203,7 +216,7 @@ def test_what_hangs_on_the_stream_failing_brings_the_batch_again(bus: Bus, dead_
     def refuse(_: Sequence[Item]) -> None:
         raise ConnectionError("queue down")
 
-    failing = StreamPublisher(source="loans", bus="library", dead_letters_url="q", on_images=refuse)
+    failing = StreamPublisher(source="loans", bus="library", dead_letters="q", on_images=refuse)
 
     with pytest.raises(ConnectionError):
         failing({"Records": [record(event("E1"))]}, None)
@@ -247,7 +260,8 @@ def test_poison_is_set_aside_and_the_rest_goes_on(
         "outbox": image["events"],
     }
     assert dead_letters.reasons[0].startswith("unreadable outbox: ")
-    assert dead_letters.queues == {"https://dlq.test"}
+    assert dead_letters.queues == {"https://sqs.test/dlq"}
+    assert dead_letters.asked_for == ["dlq"] * len(dead_letters.messages)
 
 
 def test_a_record_of_unknown_shape_is_set_aside(publish: Callable[..., Any], dead_letters: DeadLetters) -> None:

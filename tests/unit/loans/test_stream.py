@@ -24,7 +24,7 @@ class Queue:
     def __init__(self) -> None:
         self.messages: list[tuple[str, int, Any]] = []
 
-    def send_message(self, *, QueueUrl: str, DelaySeconds: int, MessageBody: str) -> None:  # noqa: N803 - as boto3 has it
+    def send_message(self, *, QueueUrl: str, DelaySeconds: int, MessageBody: str) -> None:
         self.messages.append((QueueUrl, DelaySeconds, json.loads(MessageBody)))
 
     @property

@@ -23,7 +23,7 @@ class Client:
     def __init__(self, office: PostOffice) -> None:
         self._handler = http.build(lambda: office.dead_letters)
 
-    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
         assert FunctionName == "library-admin"
         answer = self._handler(json.loads(Payload), None)
         return {"Payload": io.BytesIO(json.dumps(answer).encode())}
@@ -55,6 +55,7 @@ def test_all_queues_are_listed_and_those_with_letters_say_what_it_means(office: 
 
     assert lines(known) == [
         "     1  Dead                         Something is wrong. (since 2026-11-21T12:00:00Z)",
+        "     0  Jobs",
         "     0  Private",
         "     0  Unpublished",
     ]

@@ -65,7 +65,7 @@ class Client:
         self._operation = operation
         return self
 
-    def paginate(self, *, logGroupName: str = "", logGroupNamePrefix: str = "") -> Iterator[dict[str, Any]]:  # noqa: N803 - boto3's names
+    def paginate(self, *, logGroupName: str = "", logGroupNamePrefix: str = "") -> Iterator[dict[str, Any]]:
         if self._operation == "describe_log_groups":
             yield {"logGroups": [{"logGroupName": name} for name in LOGGED if name.startswith(logGroupNamePrefix)]}
         else:

@@ -41,24 +41,24 @@ class Client:
         self.archives: list[str] = []
         self.forced = False
 
-    def invoke(self, *, Payload: bytes, **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's name
+    def invoke(self, *, Payload: bytes, **_: Any) -> dict[str, Any]:
         command = json.loads(Payload)
         self.asked.append(command["action"])
         self.forced = command["force"]
         return {"Payload": io.BytesIO(json.dumps(self.answers.pop(0)).encode())}
 
-    def list_archives(self, *, NamePrefix: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+    def list_archives(self, *, NamePrefix: str) -> dict[str, Any]:
         return {"Archives": [{"ArchiveName": name} for name in self.archives if name.startswith(NamePrefix)]}
 
     def start_replay(self, **asked: Any) -> None:
         self.replays.append({**asked, "State": "RUNNING"})
 
-    def list_replays(self, *, NamePrefix: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+    def list_replays(self, *, NamePrefix: str) -> dict[str, Any]:
         if not self.knows_replays:
             raise ClientError({"Error": {"Code": "InternalFailure"}}, "ListReplays")
         return {"Replays": [replay for replay in self.replays if replay["ReplayName"].startswith(NamePrefix)]}
 
-    def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:  # noqa: N803 - boto3's names
+    def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:
         assert QueueUrl == OUTPUTS["AnalyticsQueue"]
         numbers = {
             "ApproximateNumberOfMessages": str(self.waiting),

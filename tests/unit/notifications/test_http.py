@@ -10,18 +10,25 @@ import pytest
 from library_common.clock import to_rfc3339
 from library_common.http import ServiceApi
 from library_common.ids import new_id
-from notifications_service.adapters.built_in_wording import BuiltIn
-from notifications_service.adapters.templates import JinjaTemplates
-from notifications_service.application.api_ports import FailedBy
-from notifications_service.application.devices import Device, MemberDevices
-from notifications_service.application.use_cases import MemberCases, NoticeCases
-from notifications_service.application.wishes import Wishes
-from notifications_service.application.wording import Templating
-from notifications_service.domain.errors import UserNotFound
+from notifications_service.adapters import template_renderer
+from notifications_service.adapters.template_renderer import JinjaTemplateRenderer
+from notifications_service.application.devices import MemberDevices
+from notifications_service.application.preferences import MemberPreferences
+from notifications_service.application.templates import TemplateAdministration
+from notifications_service.application.use_cases import UseCases
+from notifications_service.domain.announcements import Announcement, Audience
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.http import build
-from notifications_service.shapes import PreferencesBody, SendBody
-from tests.fakes.notifications import FakeAccountLanguages, FakeNotices, FakePreferences, FakePush, FakeWording
+from notifications_service.schemas.announcements import SendBody
+from notifications_service.schemas.preferences import PreferencesBody
+from tests.fakes.notifications import (
+    FakeAccountLanguages,
+    FakeDevices,
+    FakeNotices,
+    FakePreferences,
+    FakePush,
+    FakeTemplateStore,
+)
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import Answer, api_event, call, person, service
 from tests.support.operator_log import reading_the_log
@@ -36,37 +43,11 @@ AS_ADMIN = person("01JD8X0000000000000000000B", "admin")
 
 
 @dataclass
-class FakeDevices:
-    """Devices by member."""
-
-    known: dict[tuple[str, str], Device] = field(default_factory=dict)
-    erased: set[str] = field(default_factory=set)
-
-    def devices(self, user_id: str) -> list[Device]:
-        return [device for (owner, _), device in self.known.items() if owner == user_id]
-
-    def require_place(self, user_id: str, device_id: str, token_key: str) -> None:
-        if user_id in self.erased:
-            raise UserNotFound
-
-    def has_owner(self, token_key: str) -> bool:
-        return any(device.token_key == token_key for device in self.known.values())
-
-    def add(self, user_id: str, device: Device) -> Device | None:
-        before = self.known.get((user_id, device.id))
-        self.known[user_id, device.id] = device
-        return before
-
-    def remove(self, user_id: str, device_id: str) -> Device | None:
-        return self.known.pop((user_id, device_id), None)
-
-
-@dataclass
 class Library:
     """The API on fakes."""
 
     clock: FixedClock = field(default_factory=FixedClock)
-    wording: FakeWording = field(default_factory=FakeWording)
+    templates: FakeTemplateStore = field(default_factory=FakeTemplateStore)
     preferences: FakePreferences = field(default_factory=FakePreferences)
     devices: FakeDevices = field(default_factory=FakeDevices)
     languages: FakeAccountLanguages = field(default_factory=FakeAccountLanguages)
@@ -75,22 +56,27 @@ class Library:
 
     def __post_init__(self) -> None:
         self.notices = FakeNotices(self.clock)
-        templates = JinjaTemplates(
-            self.wording,
+        renderer = JinjaTemplateRenderer(
+            self.templates,
             library_name="Smart Library",
             default_language="en",
             library_zone=ZoneInfo("Africa/Nairobi"),
             monotonic=self.clock.monotonic,
         )
-        members = MemberCases(
-            wishes=Wishes(self.preferences),
+        cases = UseCases(
+            **self.notices.use_cases(renderer, self.preferences, self.languages),
+            preferences=MemberPreferences(self.preferences),
             devices=MemberDevices(self.devices, FakePush(), self.clock),
-            templating=Templating(self.wording, BuiltIn(), templates, "en", self.clock),
+            templates=TemplateAdministration(self.templates, renderer, "en", self.clock),
             default_language="en",
             library_time_zone="Africa/Nairobi",
         )
-        about = NoticeCases.of(self.notices.ports, templates, self.preferences, self.languages, self.clock)
-        self.api = build(lambda: members, lambda: about)
+        self.api = build(lambda: cases)
+
+    @property
+    def sent(self) -> list[Announcement]:
+        """The announcements that were sent."""
+        return list(self.notices.announcements.stored.values())
 
     def ask(self, method: str, path: str, body: object = None, *, by: Any = AS_MEMBER, **headers: str) -> Answer:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -111,7 +97,7 @@ def fields(answer: Answer) -> set[str]:
 
 def test_notices_are_listed_newest_first_in_the_readers_words(library: Library) -> None:
     for title in ("Kindred", "Dawn"):
-        library.notices.inbox.tell(MEMBER, Kind.LOAN_ISSUED, {"title": title, "due_date": "2026-12-05T22:30:00Z"})
+        library.notices.inbox.add(MEMBER, Kind.LOAN_ISSUED, {"title": title, "due_date": "2026-12-05T22:30:00Z"})
     library.ask("PUT", f"/preferences/{MEMBER}", {"language": "fr", "time_zone": "America/New_York"})
 
     answer = library.ask("GET", f"/user/{MEMBER}")
@@ -126,8 +112,8 @@ def test_notices_are_listed_newest_first_in_the_readers_words(library: Library) 
     assert (answer.json["unread"], answer.json["next_cursor"]) == (2, None)
 
 
-def test_the_list_is_in_the_accounts_language_unless_the_member_wished_for_another(library: Library) -> None:
-    library.notices.inbox.tell(MEMBER, Kind.LOAN_ISSUED, {"title": "Dawn", "due_date": "2026-12-05T22:30:00Z"})
+def test_the_list_is_in_the_accounts_language_unless_the_member_chose_another(library: Library) -> None:
+    library.notices.inbox.add(MEMBER, Kind.LOAN_ISSUED, {"title": "Dawn", "due_date": "2026-12-05T22:30:00Z"})
 
     def heading() -> str:
         return str(library.ask("GET", f"/user/{MEMBER}").json["items"][0]["heading"])
@@ -145,16 +131,16 @@ def test_a_notice_that_cannot_be_put_into_words_does_not_hide_the_others(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for title in ("Kindred", "Dawn"):
-        library.notices.inbox.tell(MEMBER, Kind.LOAN_ISSUED, {"title": title})
-    library.notices.inbox.tell(MEMBER, Kind.FINE_CHARGED, {"amount": {"amount": "1e999999999", "currency": "USD"}})
-    render = JinjaTemplates.render
+        library.notices.inbox.add(MEMBER, Kind.LOAN_ISSUED, {"title": title})
+    library.notices.inbox.add(MEMBER, Kind.FINE_CHARGED, {"amount": {"amount": "1e999999999", "currency": "USD"}})
+    render = JinjaTemplateRenderer.render
 
-    def odd(self: JinjaTemplates, kind: Kind, channel: Channel, language: str | None, data: Any) -> Any:
+    def odd(self: JinjaTemplateRenderer, kind: Kind, channel: Channel, language: str | None, data: Any) -> Any:
         if data.get("title") == "Dawn":
             raise OverflowError("whatever it is")
         return render(self, kind, channel, language, data)
 
-    monkeypatch.setattr(JinjaTemplates, "render", odd)
+    monkeypatch.setattr(JinjaTemplateRenderer, "render", odd)
     with reading_the_log() as log:
         answer = library.ask("GET", f"/user/{MEMBER}")
 
@@ -165,7 +151,7 @@ def test_a_notice_that_cannot_be_put_into_words_does_not_hide_the_others(
 
 
 def test_reading_is_noted_once_and_the_first_time_counts(library: Library) -> None:
-    entry = library.notices.inbox.tell(MEMBER, Kind.WELCOME, {})
+    entry = library.notices.inbox.add(MEMBER, Kind.WELCOME, {})
     for _ in range(2):
         assert library.ask("POST", f"/user/{MEMBER}/{entry.id}/read").status == 204
         library.clock.advance(timedelta(hours=1))
@@ -176,7 +162,7 @@ def test_reading_is_noted_once_and_the_first_time_counts(library: Library) -> No
 
 
 def test_pages(library: Library) -> None:
-    told = [library.notices.inbox.tell(MEMBER, Kind.WELCOME, {}).id for _ in range(5)]
+    told = [library.notices.inbox.add(MEMBER, Kind.WELCOME, {}).id for _ in range(5)]
     seen, url = [], f"/user/{MEMBER}?limit=2"
     cursor = ""
     while True:
@@ -191,9 +177,9 @@ def test_pages(library: Library) -> None:
     assert (other.status, fields(other)) == (422, {"cursor"})
 
 
-def test_the_archive_has_wishes_devices_and_every_notice(library: Library) -> None:
-    told = [library.notices.inbox.tell(MEMBER, Kind.LOAN_ISSUED, {"title": f"Book {n}"}).id for n in range(3)]
-    library.notices.inbox.tell(OTHER, Kind.WELCOME, {})
+def test_the_archive_has_preferences_devices_and_every_notice(library: Library) -> None:
+    told = [library.notices.inbox.add(MEMBER, Kind.LOAN_ISSUED, {"title": f"Book {n}"}).id for n in range(3)]
+    library.notices.inbox.add(OTHER, Kind.WELCOME, {})
     library.ask("PUT", f"/preferences/{MEMBER}", {"language": "fr"})
     library.ask("PUT", f"/devices/{MEMBER}/phone-1", {"platform": "ios", "token": "a-secret-token"})
     users = service("users", "notifications:read")
@@ -220,7 +206,7 @@ def test_the_archive_is_for_the_service_that_puts_it_together(library: Library) 
 
 
 def test_another_members_notice_is_none_of_ones_own(library: Library) -> None:
-    entry = library.notices.inbox.tell(OTHER, Kind.WELCOME, {})
+    entry = library.notices.inbox.add(OTHER, Kind.WELCOME, {})
 
     assert library.ask("POST", f"/user/{MEMBER}/{entry.id}/read").json["code"] == "notice_not_found"
     assert library.ask("POST", f"/user/{OTHER}/{entry.id}/read").json["code"] == "not_found"
@@ -230,8 +216,8 @@ def test_another_members_notice_is_none_of_ones_own(library: Library) -> None:
 def test_a_notice_that_cannot_be_written_does_not_hide_the_others(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(BuiltIn, "wording", lambda _, name, __: {} if name == "welcome" else None)
-    library.notices.inbox.tell(MEMBER, Kind.WELCOME, {})
+    monkeypatch.setattr(template_renderer, "built_in_text", lambda name, _: {} if name == "welcome" else None)
+    library.notices.inbox.add(MEMBER, Kind.WELCOME, {})
     answer = library.ask("GET", f"/user/{MEMBER}")
     assert [(item["kind"], item["heading"]) for item in answer.json["items"]] == [("welcome", "Welcome")]
 
@@ -246,11 +232,11 @@ def test_an_announcement_to_an_audience(library: Library) -> None:
     answer = library.ask("POST", "/send", body, by=AS_LIBRARIAN)
 
     assert answer.status == 202
-    (wish,) = library.notices.announce.wishes
-    assert (wish.kind, wish.role, wish.status, wish.user_ids) == (Kind.ANNOUNCEMENT, "student", "active", ())
-    assert wish.channels == (Channel.EMAIL, Channel.IN_APP)
-    assert (wish.data, wish.send_at) == (CLOSED["data"], None)
-    assert wish.by == f"user:{AS_LIBRARIAN['subject']}"
+    (sent,) = library.sent
+    assert (sent.kind, sent.to) == (Kind.ANNOUNCEMENT, Audience("student", "active"))
+    assert sent.channels == (Channel.EMAIL, Channel.IN_APP)
+    assert (sent.data, sent.send_at) == (CLOSED["data"], library.clock.now())
+    assert sent.by == f"user:{AS_LIBRARIAN['subject']}"
 
 
 @pytest.mark.parametrize("example", SendBody.model_json_schema()["examples"], ids=lambda body: body["template"])
@@ -259,7 +245,7 @@ def test_the_examples_of_the_document_are_sent(library: Library, example: dict[s
 
 
 @pytest.mark.parametrize("example", PreferencesBody.model_json_schema()["examples"])
-def test_the_examples_of_the_document_are_wished(library: Library, example: dict[str, Any]) -> None:
+def test_the_example_preferences_of_the_document_are_accepted(library: Library, example: dict[str, Any]) -> None:
     answer = library.ask("PUT", f"/preferences/{MEMBER}", example)
 
     assert answer.status == 200
@@ -282,7 +268,7 @@ def test_a_repeat_after_its_moment_is_the_same_broadcast(library: Library) -> No
     assert again.headers["idempotency-replayed"] == "true"
     assert (late.status, fields(late)) == (422, {"send_at"})
     assert other.json["code"] == "idempotency_key_reused"
-    assert len(library.notices.announce.wishes) == 1
+    assert len(library.sent) == 1
 
 
 def test_a_repeat_is_the_same_broadcast(library: Library) -> None:
@@ -294,7 +280,7 @@ def test_a_repeat_is_the_same_broadcast(library: Library) -> None:
     assert again.json == first.json
     assert again.headers["idempotency-replayed"] == "true"
     assert other.json["code"] == "idempotency_key_reused"
-    assert [wish.user_ids for wish in library.notices.announce.wishes] == [(MEMBER,)]
+    assert [announcement.to for announcement in library.sent] == [(MEMBER,)]
 
 
 @pytest.mark.parametrize(
@@ -305,7 +291,7 @@ def test_when_it_may_be_sent(library: Library, ahead: int, refused: bool) -> Non
     answer = library.ask("POST", "/send", {**CLOSED, "audience": {}, "send_at": at}, by=AS_LIBRARIAN)
 
     assert answer.status == (422 if refused else 202)
-    assert (fields(answer) == {"send_at"}) if refused else library.notices.announce.wishes[0].send_at
+    assert (fields(answer) == {"send_at"}) if refused else library.sent[0].send_at > library.clock.now()
 
 
 @pytest.mark.parametrize(
@@ -329,27 +315,27 @@ def test_when_it_may_be_sent(library: Library, ahead: int, refused: bool) -> Non
 def test_what_cannot_be_sent(library: Library, body: dict[str, Any], field_: str) -> None:
     answer = library.ask("POST", "/send", body, by=AS_LIBRARIAN)
     assert (answer.status, fields(answer)) == (422, {field_})
-    assert library.notices.announce.wishes == []
+    assert library.sent == []
 
 
 # -- failed messages ------------------------------------------------------------------------------
 
 
 def test_failed_messages_are_listed_and_tried_again(library: Library) -> None:
-    failed = [library.notices.failures.add(MEMBER).id for _ in range(3)]
+    failed = [library.notices.failed.add(MEMBER) for _ in range(3)]
     first = library.ask("GET", "/failed?limit=2", by=AS_ADMIN).json
     rest = library.ask("GET", f"/failed?limit=2&cursor={first['next_cursor']}", by=AS_ADMIN).json
 
     assert [item["id"] for item in first["items"] + rest["items"]] == failed
     assert first["items"][0]["error_code"] == "MessageRejected"
     assert library.ask("POST", f"/failed/{failed[1]}/retry", by=AS_ADMIN).status == 202
-    assert library.notices.failures.retried == [failed[1]]
+    assert library.notices.failed.retried == [failed[1]]
     for unknown in (new_id(), "x"):
         assert library.ask("POST", f"/failed/{unknown}/retry", by=AS_ADMIN).json["code"] == "notice_not_found"
 
 
 def test_all_that_failed_for_a_reason_is_tried_again_page_by_page(library: Library) -> None:
-    failed = [library.notices.failures.add(MEMBER).id for _ in range(3)]
+    failed = [library.notices.failed.add(MEMBER) for _ in range(3)]
     which = {"error_code": "MessageRejected", "channel": "email", "since": "2026-11-21T12:00:00+02:00"}
 
     first = library.ask("POST", "/failed/retry", {**which, "limit": 2}, by=AS_ADMIN)
@@ -357,9 +343,9 @@ def test_all_that_failed_for_a_reason_is_tried_again_page_by_page(library: Libra
 
     assert (first.status, first.json["retried"]) == (202, 2)
     assert (rest.status, rest.json) == (202, {"retried": 1, "next_cursor": None})
-    assert library.notices.failures.retried == failed
+    assert library.notices.failed.retried == failed
     since = datetime(2026, 11, 21, 10, tzinfo=UTC)
-    assert library.notices.failures.asked == [FailedBy("MessageRejected", Channel.EMAIL, since)] * 2
+    assert library.notices.failed.asked == [(since, None)] * 2
     # A cursor is of its question.
     other = {**which, "error_code": "Throttling", "cursor": first.json["next_cursor"]}
     assert library.ask("POST", "/failed/retry", other, by=AS_ADMIN).json["code"] == "invalid_request"
@@ -380,10 +366,10 @@ def test_all_that_failed_for_a_reason_is_tried_again_page_by_page(library: Libra
     ],
 )
 def test_nothing_is_tried_again_by_mistake(library: Library, body: dict[str, Any]) -> None:
-    library.notices.failures.add(MEMBER)
+    library.notices.failed.add(MEMBER)
 
     assert library.ask("POST", "/failed/retry", body, by=AS_ADMIN).status == 422
-    assert library.notices.failures.retried == []
+    assert library.notices.failed.retried == []
 
 
 # -- preferences ----------------------------------------------------------------------------------
@@ -405,15 +391,15 @@ def test_who_said_nothing_sees_what_counts(library: Library) -> None:
 
 
 def test_preferences_are_replaced_as_a_whole_and_what_is_read_can_be_sent_back(library: Library) -> None:
-    wished = {
+    chosen = {
         "channels": {"loan_issued": [], "hold_ready": ["sms", "email", "sms"]},
         "quiet_hours": {"start": "22:00", "end": "07:00"},
         "digest": {"rhythm": "weekly", "at": "18:30", "weekday": 4},
         "language": "FR-ca",
         "time_zone": "Africa/Nairobi",
     }
-    first = library.ask("PUT", f"/preferences/{MEMBER}", wished).json
-    kept = {name: first[name] for name in wished}
+    first = library.ask("PUT", f"/preferences/{MEMBER}", chosen).json
+    kept = {name: first[name] for name in chosen}
     again = library.ask("PUT", f"/preferences/{MEMBER}", kept, If_Match='W/"1"').json
     reset = library.ask("PUT", f"/preferences/{MEMBER}", {}, by=AS_ADMIN).json
 
@@ -422,18 +408,18 @@ def test_preferences_are_replaced_as_a_whole_and_what_is_read_can_be_sent_back(l
     assert (first["language"], first["version"]) == ("fr-CA", 1)
     assert again == first
     assert (reset["version"], reset["language"], reset["channels"]["loan_issued"]) == (2, None, ["email", "in_app"])
-    stale = library.ask("PUT", f"/preferences/{MEMBER}", wished, If_Match='W/"1"')
+    stale = library.ask("PUT", f"/preferences/{MEMBER}", chosen, If_Match='W/"1"')
     assert (stale.status, stale.json["code"]) == (412, "stale_version")
 
 
 def test_what_is_read_can_be_sent_back_as_it_is(library: Library) -> None:
     path = f"/preferences/{MEMBER}"
-    wished = {
+    chosen = {
         "channels": {"loan_issued": ["in_app"]},
         "quiet_hours": {"start": "22:00", "end": "07:00"},
         "digest": {"rhythm": "daily", "at": "18:30"},
     }
-    for changes in ({}, wished, {"language": "fr"}, {"quiet_hours": None}):
+    for changes in ({}, chosen, {"language": "fr"}, {"quiet_hours": None}):
         read = library.ask("GET", path)
         answer = library.ask("PUT", path, {**read.json, **changes}, If_Match=read.headers["etag"])
         assert answer.status == 200
@@ -471,7 +457,7 @@ def test_that_a_password_was_changed_is_always_told_by_email(library: Library, c
     assert more.json["channels"]["password_changed"] == ["email", "sms"]
 
 
-def test_librarians_read_what_others_wish_and_change_only_their_own(library: Library) -> None:
+def test_librarians_read_what_others_preference_and_change_only_their_own(library: Library) -> None:
     librarian = AS_LIBRARIAN["subject"]
     refused = library.ask("PUT", f"/preferences/{MEMBER}", {"language": "fr"}, by=AS_LIBRARIAN)
 
@@ -543,7 +529,7 @@ def test_what_is_one(library: Library, zone: str) -> None:
         ({"colour": "blue"}, "colour"),
     ],
 )
-def test_what_nobody_can_wish(library: Library, body: dict[str, Any], field_: str) -> None:
+def test_what_nobody_can_preference(library: Library, body: dict[str, Any], field_: str) -> None:
     answer = library.ask("PUT", f"/preferences/{MEMBER}", body)
     assert (answer.status, fields(answer)) == (422, {field_})
     assert library.preferences.stored == {}
@@ -592,8 +578,8 @@ def test_an_announcement_can_be_looked_up_and_cancelled(library: Library) -> Non
 
 def test_one_that_is_done_is_not_cancelled(library: Library) -> None:
     its_id = announced(library, user_ids=[MEMBER])
-    known = library.notices.announce.broadcasts
-    known[its_id] = replace(known[its_id], done=True, told=1, turn=1)
+    known = library.notices.announcements.stored
+    known[its_id] = replace(known[its_id], done=True, notified=1, version=1)
 
     answer = library.ask("DELETE", f"/send/{its_id}", by=AS_LIBRARIAN)
 
@@ -672,16 +658,16 @@ def test_every_template_is_listed(library: Library) -> None:
     assert items["digest"]["stored"] == []
 
 
-def test_a_wording_is_stored_used_and_withdrawn(library: Library) -> None:
+def test_a_template_is_stored_used_and_withdrawn(library: Library) -> None:
     stored = library.ask("PUT", "/templates/welcome", KARIBU, by=AS_ADMIN, If_Match='W/"0"')
-    english = next(each for each in stored.json["wordings"] if each["language"] == "en")
+    english = next(each for each in stored.json["templates"] if each["language"] == "en")
 
     assert stored.headers["etag"] == 'W/"1"'
     assert english["parts"]["short"] == {"source": "stored", "fields": KARIBU["short"]}
     assert english["parts"]["email"]["source"] == "built_in"
     assert stored.json["changes"][0]["by"] == f"user:{AS_ADMIN['subject']}"
 
-    library.notices.inbox.tell(MEMBER, Kind.WELCOME, {"member_name": "Ann"})
+    library.notices.inbox.add(MEMBER, Kind.WELCOME, {"member_name": "Ann"})
     assert library.ask("GET", f"/user/{MEMBER}").json["items"][0]["heading"] == "Karibu, Ann!"
 
     for _ in range(2):
@@ -692,7 +678,7 @@ def test_a_wording_is_stored_used_and_withdrawn(library: Library) -> None:
     assert library.ask("GET", f"/user/{MEMBER}").json["items"][0]["heading"] == "Welcome to Smart Library"
 
 
-def test_the_same_wording_again_is_no_new_version_and_an_outdated_one_is_refused(library: Library) -> None:
+def test_the_same_template_again_is_no_new_version_and_an_outdated_one_is_refused(library: Library) -> None:
     for _ in range(2):
         assert library.ask("PUT", "/templates/welcome", KARIBU, by=AS_ADMIN).json["version"] == 1
     other = {**KARIBU, "language": "sw"}
@@ -718,12 +704,12 @@ def test_the_same_wording_again_is_no_new_version_and_an_outdated_one_is_refused
         ("welcome", {}, "invalid_request", "body"),
     ],
 )  # fmt: skip
-def test_a_wording_that_is_refused_says_where(
+def test_a_template_that_is_refused_says_where(
     library: Library, name: str, body: dict[str, Any], code: str, wrong: str
 ) -> None:
     stored = library.ask("PUT", f"/templates/{name}", {"language": "en", **body}, by=AS_ADMIN)
     assert (stored.status, stored.json["code"], fields(stored)) == (422, code, {wrong})
-    assert library.wording.versions == {}
+    assert library.templates.versions == {}
 
 
 def test_the_text_of_an_earlier_version_can_be_read(library: Library) -> None:
@@ -752,7 +738,7 @@ def test_a_preview_stores_nothing(library: Library) -> None:
     shown = {"language": "fr", "fields": {"text": text}}
     # Each brace counts twice.
     assert answer.json == {"parts": {"sms": {**shown, "characters": len(text) + 4, "characters_of_one": 160}}}
-    assert library.wording.versions == {}
+    assert library.templates.versions == {}
 
 
 def test_a_digest_is_previewed_in_its_language(library: Library) -> None:

@@ -7,12 +7,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from notifications_service.domain.choosing import channels_for, is_allowed
 from notifications_service.domain.deliveries import LONGEST_PAUSE, pause_after
 from notifications_service.domain.kinds import Channel, Kind
-from notifications_service.domain.notices import TOLD, Happening, notice_of
-from notifications_service.domain.preferences import Preferences
-from notifications_service.domain.reminders import Rhythm, first_reminder, reminder_after
+from notifications_service.domain.notices import EVENT_RULES, IncomingEvent, notice_of
+from notifications_service.domain.preferences import Preferences, channels_for, is_allowed
+from notifications_service.domain.reminders import ReminderSchedule, first_reminder, reminder_after
 
 pytestmark = pytest.mark.unit
 
@@ -22,8 +21,8 @@ AMOUNT = {"amount": "2.50", "currency": "KES"}
 
 
 def told(type_: str, **data: Any) -> tuple[Kind, dict[str, Any]] | None:
-    happening = Happening(id="E", type=type_, occurred_at="2026-11-21T12:00:00Z", user_id=ANN, data=data)
-    notice = notice_of(happening, (1, 7))
+    incoming = IncomingEvent(id="E", type=type_, occurred_at="2026-11-21T12:00:00Z", user_id=ANN, data=data)
+    notice = notice_of(incoming, (1, 7))
     return None if notice is None else (notice.kind, dict(notice.data))
 
 
@@ -79,7 +78,7 @@ def test_what_is_told_and_with_what(type_: str, data: dict[str, Any], kind: Kind
 
 
 def test_every_type_is_among_the_cases() -> None:
-    assert {type_ for type_, *_ in CASES} == TOLD.keys()
+    assert {type_ for type_, *_ in CASES} == EVENT_RULES.keys()
 
 
 @pytest.mark.parametrize("reason", ["suspended", "expired", "role_changed", "erased", "something new"])
@@ -140,13 +139,13 @@ def test_a_number_without_end_is_not_understood_wherever_it_stands() -> None:
 @pytest.mark.parametrize("user_id", ["", "nobody", ANN.lower(), ANN + "0", f"{ANN}\n", f"{ANN}#x"])
 def test_an_event_of_nobody_is_not_understood(user_id: str) -> None:
     with pytest.raises(ValidationError):
-        Happening(id="E", type="LoanLost", occurred_at="x", user_id=user_id, data={})
+        IncomingEvent(id="E", type="LoanLost", occurred_at="x", user_id=user_id, data={})
 
 
 def test_what_is_too_long_is_cut_or_refused() -> None:
     assert told("LoanLost", title="x" * 10_000) == (Kind.LOAN_LOST, {"title": "x" * 500})
     with pytest.raises(ValidationError):
-        Happening(id="E" * 65, type="LoanLost", occurred_at="x", user_id=ANN, data={})
+        IncomingEvent(id="E" * 65, type="LoanLost", occurred_at="x", user_id=ANN, data={})
     with pytest.raises(ValueError, match="id"):
         told("LoanOverdue", loan_id="L" * 65, due_date="2026-11-20T20:59:59Z")
 
@@ -164,27 +163,27 @@ def test_what_is_too_long_is_cut_or_refused() -> None:
     ],
 )
 def test_who_may_say_what(type_: str, source: str | None, its: bool) -> None:
-    happening = Happening(id="E", type=type_, occurred_at="x", user_id=ANN, data={}, source=source)
+    incoming = IncomingEvent(id="E", type=type_, occurred_at="x", user_id=ANN, data={}, source=source)
 
-    assert happening.is_its_sources is its
+    assert incoming.has_right_source is its
 
 
 # -- reminders ------------------------------------------------------------------------------------
 
 
-def moments(due: str, since: str, rhythm: Rhythm) -> list[tuple[str, int, str]]:
+def moments(due: str, since: str, schedule: ReminderSchedule) -> list[tuple[str, int, str]]:
     """One after the other, each as the one before it fires."""
     found = []
-    reminder = first_reminder("U", "L", due, {}, since=datetime.fromisoformat(since), rhythm=rhythm)
+    reminder = first_reminder("U", "L", due, {}, since=datetime.fromisoformat(since), schedule=schedule)
     while reminder is not None:
-        found.append((reminder.kind.value, reminder.days, reminder.fire_at.isoformat()))
-        reminder = reminder_after(reminder, reminder.fire_at, rhythm)
+        found.append((str(reminder.kind), reminder.days, reminder.fire_at.isoformat()))
+        reminder = reminder_after(reminder, reminder.fire_at, schedule)
     return found
 
 
 def test_reminders_come_at_nine_by_the_librarys_clock_across_its_change() -> None:
     # Paris goes back to winter on 25 October 2026; the loan ends that night.
-    found = moments("2026-10-25T22:59:59Z", "2026-10-10T12:00:00Z", Rhythm(2, (7, 1), PARIS))
+    found = moments("2026-10-25T22:59:59Z", "2026-10-10T12:00:00Z", ReminderSchedule(2, (7, 1), PARIS))
 
     assert found == [
         ("loan_due_soon", 2, "2026-10-23T07:00:00+00:00"),
@@ -195,45 +194,45 @@ def test_reminders_come_at_nine_by_the_librarys_clock_across_its_change() -> Non
 
 def test_the_day_is_the_librarys_whatever_the_moment_reads_in_utc() -> None:
     # 20:59:59Z is the end of the day in Nairobi.
-    assert moments("2026-11-30T20:59:59Z", "2026-11-01T12:00:00Z", Rhythm(0, (1,), NAIROBI)) == [
+    assert moments("2026-11-30T20:59:59Z", "2026-11-01T12:00:00Z", ReminderSchedule(0, (1,), NAIROBI)) == [
         ("loan_overdue", 1, "2026-12-01T06:00:00+00:00")
     ]
 
 
 def test_a_late_reminder_is_followed_by_one_that_still_makes_sense() -> None:
-    rhythm = Rhythm(2, (1, 7, 14), NAIROBI)
+    schedule = ReminderSchedule(2, (1, 7, 14), NAIROBI)
     since, due = datetime.fromisoformat("2026-11-01T12:00:00Z"), "2026-11-30T20:59:59Z"
-    first = first_reminder("U", "L", due, {}, since=since, rhythm=rhythm)
+    first = first_reminder("U", "L", due, {}, since=since, schedule=schedule)
     assert first is not None
 
-    late = reminder_after(first, datetime.fromisoformat("2026-12-09T12:00:00Z"), rhythm)
+    late = reminder_after(first, datetime.fromisoformat("2026-12-09T12:00:00Z"), schedule)
     assert late is not None
     assert (late.kind, late.days) == (Kind.LOAN_OVERDUE, 7)
-    very_late = reminder_after(first, datetime.fromisoformat("2027-03-01T12:00:00Z"), rhythm)
+    very_late = reminder_after(first, datetime.fromisoformat("2027-03-01T12:00:00Z"), schedule)
     assert very_late is not None
     assert very_late.days == 14, "the last one is never too late"
-    assert reminder_after(very_late, very_late.fire_at, rhythm) is None
+    assert reminder_after(very_late, very_late.fire_at, schedule) is None
 
 
 @pytest.mark.parametrize("bad", ["tomorrow", "2026-11-30", "2026-11-30T20:59:59"])
 def test_a_due_date_that_is_none_is_refused(bad: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        moments(bad, "2026-11-01T12:00:00Z", Rhythm(2, (1,), NAIROBI))
+        moments(bad, "2026-11-01T12:00:00Z", ReminderSchedule(2, (1,), NAIROBI))
 
 
 # -- ways, pauses ---------------------------------------------------------------------------------
 
 
-def test_ways_are_the_wish_or_the_usual() -> None:
-    wishes = Preferences(channels={Kind.LOAN_LOST: (Channel.SMS,), Kind.WELCOME: ()})
+def test_channels_are_the_preference_or_the_usual() -> None:
+    preferences = Preferences(channels={Kind.LOAN_LOST: (Channel.SMS,), Kind.WELCOME: ()})
 
-    assert channels_for(Kind.LOAN_ISSUED, wishes) == (Channel.EMAIL, Channel.IN_APP)
-    assert channels_for(Kind.LOAN_LOST, wishes) == (Channel.SMS,)
-    assert channels_for(Kind.WELCOME, wishes) == ()
+    assert channels_for(Kind.LOAN_ISSUED, preferences) == (Channel.EMAIL, Channel.IN_APP)
+    assert channels_for(Kind.LOAN_LOST, preferences) == (Channel.SMS,)
+    assert channels_for(Kind.WELCOME, preferences) == ()
 
 
 @pytest.mark.parametrize(
-    ("channel", "kind", "wished", "takes_email", "takes_sms", "allowed"),
+    ("channel", "kind", "chosen", "takes_email", "takes_sms", "allowed"),
     [
         (Channel.EMAIL, Kind.LOAN_LOST, None, True, False, True),
         (Channel.EMAIL, Kind.LOAN_LOST, None, False, False, False),
@@ -249,14 +248,14 @@ def test_ways_are_the_wish_or_the_usual() -> None:
 def test_what_an_account_forbids_and_what_not(
     channel: Channel,
     kind: Kind,
-    wished: tuple[Channel, ...] | None,
+    chosen: tuple[Channel, ...] | None,
     takes_email: bool,
     takes_sms: bool,
     allowed: bool,
 ) -> None:
-    wishes = Preferences(channels={kind: wished} if wished is not None else {})
+    preferences = Preferences(channels={kind: chosen} if chosen is not None else {})
 
-    assert is_allowed(channel, kind, wishes, takes_email=takes_email, takes_sms=takes_sms) is allowed
+    assert is_allowed(channel, kind, preferences, takes_email=takes_email, takes_sms=takes_sms) is allowed
 
 
 def test_pauses_double_up_to_an_hour_and_vary_by_a_quarter() -> None:

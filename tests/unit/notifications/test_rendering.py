@@ -1,4 +1,4 @@
-"""Notices in words: built-in wordings, fall-back between languages, stored wordings and what breaks."""
+"""Notices in words: built-in templates, fall-back between languages, stored templates and what breaks."""
 
 import time
 from collections.abc import Mapping
@@ -12,15 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from library_common.context import invocation
-from notifications_service.adapters.built_in_wording import LANGUAGES, BuiltIn, phrases
-from notifications_service.adapters.templates import JinjaTemplates
-from notifications_service.application.wording_ports import Change
+from notifications_service.adapters.template_renderer import JinjaTemplateRenderer
+from notifications_service.application.built_in_templates import LANGUAGES, built_in_text, phrases
+from notifications_service.application.ports import Change
 from notifications_service.domain import local_formats, text_messages
 from notifications_service.domain.kinds import Channel, Kind
 from notifications_service.domain.template_data import one_line, several_lines
-from notifications_service.domain.template_fields import fields_of, samples_of
-from notifications_service.domain.template_parts import FIELDS_OF_PART, TEMPLATE_NAMES, Part, Wording, parts_of
-from tests.fakes.notifications import FakeWording
+from notifications_service.domain.templates import (
+    FIELDS_OF_PART,
+    TEMPLATE_NAMES,
+    Part,
+    TemplateText,
+    fields_of,
+    parts_of,
+    samples_of,
+)
+from tests.fakes.notifications import FakeTemplateStore
 from tests.support.clock import FixedClock
 from tests.support.yardstick import times_slower
 
@@ -32,14 +39,14 @@ NAIROBI = ZoneInfo("Africa/Nairobi")
 
 
 def templates(
-    stored: FakeWording | None = None,
+    stored: FakeTemplateStore | None = None,
     *,
     language: str = "en",
     clock: FixedClock | None = None,
     zone: ZoneInfo = NAIROBI,
-) -> JinjaTemplates:
-    return JinjaTemplates(
-        stored or FakeWording(),
+) -> JinjaTemplateRenderer:
+    return JinjaTemplateRenderer(
+        stored or FakeTemplateStore(),
         library_name="Smart Library",
         default_language=language,
         library_zone=zone,
@@ -47,25 +54,25 @@ def templates(
     )
 
 
-def store(stored: FakeWording, name: str, language: str, wording: Wording) -> int:
+def store(stored: FakeTemplateStore, name: str, language: str, template: TemplateText) -> int:
     """As if it had been checked by rules that were less strict."""
-    before = stored.newest([name])[name]
-    change = Change(before.version + 1, language, FixedClock().now(), "user:admin", withdrawn=not wording)
-    stored.add(name, before, change, wording)
+    before = stored.heads([name])[name]
+    change = Change(before.version + 1, language, FixedClock().now(), "user:admin", withdrawn=not template)
+    stored.add(name, before, change, template)
     return change.version
 
 
-# -- the built-in wordings ------------------------------------------------------------------------
+# -- the built-in templates ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", TEMPLATE_NAMES)
 def test_every_template_is_built_in_whole_and_passes_the_check(name: str, language: str) -> None:
-    wording = BuiltIn().wording(name, language)
+    template = built_in_text(name, language)
 
-    assert wording is not None
-    assert {part: tuple(text) for part, text in wording.items()} == {p: FIELDS_OF_PART[p] for p in parts_of(name)}
-    assert templates().check(name, language, wording) == []
+    assert template is not None
+    assert {part: tuple(text) for part, text in template.items()} == {p: FIELDS_OF_PART[p] for p in parts_of(name)}
+    assert templates().check(name, language, template) == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -248,9 +255,9 @@ def test_an_announcement_by_text_message_says_what_and_how_it_begins(language: s
 @pytest.mark.parametrize("name", TEMPLATE_NAMES)
 def test_spanish_text_messages_do_without_letters_that_they_lack(name: str) -> None:
     """Leaving out some accents and keeping others reads like mistakes."""
-    wording = BuiltIn().wording(name, "es")
-    assert wording is not None
-    written = [wording[Part.SMS]["text"], *([wording[Part.MANY]["heading"]] if Part.MANY in wording else [])]
+    template = built_in_text(name, "es")
+    assert template is not None
+    written = [template[Part.SMS]["text"], *([template[Part.MANY]["heading"]] if Part.MANY in template else [])]
     assert [text for text in written if not text_messages.is_gsm(text)] == []
     words = phrases("es")["words"].values()
     assert [word for word in words if not text_messages.is_gsm(word)] == []
@@ -278,11 +285,11 @@ def test_what_matters_more_than_a_title_is_told_in_one_message(title: str) -> No
 @pytest.mark.parametrize("kind", [Kind.ANNOUNCEMENT, Kind.ROLE_CHANGED, Kind.FINE_PAID])
 def test_nothing_makes_two_messages_of_one(kind: Kind, sign: str) -> None:
     data = {field.name: sign * 500 for field in fields_of(kind) if field.type in {"text", "word", "prose"}}
-    stored = FakeWording()
+    stored = FakeTemplateStore()
     store(
         stored, kind, "en", {Part.SMS: {"text": "{{ library_name }} " + "".join(f"{{{{ {name} }}}} " for name in data)}}
     )
-    for source in (FakeWording(), stored):
+    for source in (FakeTemplateStore(), stored):
         text = templates(source).render(kind, Channel.SMS, "en", data).text
         assert text_messages.over(text) <= 0
 
@@ -304,7 +311,7 @@ def test_how_long_a_text_message_is(text: str, length: int, room: int) -> None:
 
 
 @pytest.mark.parametrize("sign", ["Ж", "红"])
-def test_a_wording_of_another_alphabet_has_less_room(sign: str) -> None:
+def test_a_template_of_another_alphabet_has_less_room(sign: str) -> None:
     def check(length: int) -> list[tuple[str, str]]:
         return templates().check("welcome", "uk", {Part.SMS: {"text": sign * length}})
 
@@ -392,7 +399,7 @@ def test_the_nearest_language(asked: str | None, default: str, wanted: str) -> N
 
 
 def test_fall_back_is_by_part_and_a_stored_region_comes_first() -> None:
-    stored = FakeWording()
+    stored = FakeTemplateStore()
     store(stored, "loan_issued", "fr-CA", {Part.SMS: {"text": "Emprunté : {{ title }}"}})
     render = templates(stored).render
 
@@ -401,11 +408,11 @@ def test_fall_back_is_by_part_and_a_stored_region_comes_first() -> None:
     assert render(Kind.LOAN_ISSUED, Channel.EMAIL, "fr-CA", {"title": "Kindred"}).subject.startswith("Vous")
 
 
-# -- stored wordings ------------------------------------------------------------------------------
+# -- stored templates ------------------------------------------------------------------------------
 
 
-def test_a_stored_wording_counts_within_a_minute_and_so_does_its_end() -> None:
-    stored, clock = FakeWording(), FixedClock()
+def test_a_stored_template_counts_within_a_minute_and_so_does_its_end() -> None:
+    stored, clock = FakeTemplateStore(), FixedClock()
     using = templates(stored, clock=clock)
 
     def heading() -> str:
@@ -421,7 +428,7 @@ def test_a_stored_wording_counts_within_a_minute_and_so_does_its_end() -> None:
 
 
 def test_what_is_stored_is_looked_up_once_a_minute() -> None:
-    stored, clock = FakeWording(), FixedClock()
+    stored, clock = FakeTemplateStore(), FixedClock()
     using = templates(stored, clock=clock)
     for kind in Kind:
         using.render(kind, Channel.EMAIL, "en", samples_of(kind))
@@ -431,10 +438,10 @@ def test_what_is_stored_is_looked_up_once_a_minute() -> None:
 @pytest.mark.parametrize(
     "broken", ["{{ title.upper() }}", "{{ gone }}", "{{ title", "{% for c in title %}x{% endfor %}", "{{ title.x }}"]
 )
-def test_a_stored_wording_that_breaks_gives_way_to_the_built_in_one(
+def test_a_stored_template_that_breaks_gives_channel_to_the_built_in_one(
     broken: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stored = FakeWording()
+    stored = FakeTemplateStore()
     version = store(stored, "loan_issued", "fr", {Part.SHORT: {"heading": broken, "text": "x"}})
 
     with invocation() as running:
@@ -447,14 +454,14 @@ def test_a_stored_wording_that_breaks_gives_way_to_the_built_in_one(
     assert "Secret Diary" not in str(told)
 
 
-def test_a_stored_digest_that_burns_time_gives_way_to_the_built_in_one() -> None:
+def test_a_stored_digest_that_burns_time_gives_channel_to_the_built_in_one() -> None:
     work = "{% for g in groups %}{% for h in groups %}{% if " + "==".join(
         ["groups | join('" + "x" * 60 + "') | title"] * 90
     )
     burning = work + " %}{% endif %}{% endfor %}{% endfor %}"
-    stored = FakeWording()
+    stored = FakeTemplateStore()
     version = store(stored, "digest", "en", {Part.EMAIL: {"subject": "x", "text": burning + "."}})
-    assert templates().check("digest", "en", stored.wording("digest", "en", version)) == []
+    assert templates().check("digest", "en", stored.text("digest", "en", version)) == []
     notices: Notices = [(kind, samples_of(kind)) for kind in Kind for _ in range(3)]
 
     started = time.process_time()

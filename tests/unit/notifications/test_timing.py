@@ -29,34 +29,34 @@ def local(moment: datetime, zone: str) -> str:
 
 
 def test_what_is_instant_does_not_wait() -> None:
-    wishes = Preferences(quiet_hours=NIGHT, digest=Digest(DigestRhythm.WEEKLY), time_zone="Africa/Nairobi")
+    preferences = Preferences(quiet_hours=NIGHT, digest=Digest(DigestRhythm.WEEKLY), time_zone="Africa/Nairobi")
     midnight = utc("2026-11-21T21:00")
 
-    assert first_allowed(wishes, Urgency.INSTANT, midnight, NAIROBI) == midnight
+    assert first_allowed(preferences, Urgency.INSTANT, midnight, NAIROBI) == midnight
 
 
 def test_what_is_timely_waits_for_the_end_of_quiet_hours_and_not_for_a_digest() -> None:
-    wishes = Preferences(quiet_hours=NIGHT, digest=Digest(DigestRhythm.WEEKLY))
+    preferences = Preferences(quiet_hours=NIGHT, digest=Digest(DigestRhythm.WEEKLY))
 
-    before_midnight = first_allowed(wishes, Urgency.TIMELY, utc("2026-11-21T20:00"), NAIROBI)
-    after_midnight = first_allowed(wishes, Urgency.TIMELY, utc("2026-11-21T22:00"), NAIROBI)
+    before_midnight = first_allowed(preferences, Urgency.TIMELY, utc("2026-11-21T20:00"), NAIROBI)
+    after_midnight = first_allowed(preferences, Urgency.TIMELY, utc("2026-11-21T22:00"), NAIROBI)
 
     assert local(before_midnight, "Africa/Nairobi") == "2026-11-22T07:00:00+03:00"
     assert after_midnight == before_midnight
-    assert first_allowed(wishes, Urgency.TIMELY, before_midnight, NAIROBI) == before_midnight
+    assert first_allowed(preferences, Urgency.TIMELY, before_midnight, NAIROBI) == before_midnight
 
 
 def test_the_first_minute_is_quiet_and_the_last_is_not() -> None:
-    wishes = Preferences(quiet_hours=QuietHours(time(13), time(15)))
+    preferences = Preferences(quiet_hours=QuietHours(time(13), time(15)))
 
     for now, wanted in (("12:59", "12:59"), ("13:00", "15:00"), ("14:59", "15:00"), ("15:00", "15:00")):
-        moment = first_allowed(wishes, Urgency.TIMELY, utc(f"2026-11-21T{now}"), UTC)
+        moment = first_allowed(preferences, Urgency.TIMELY, utc(f"2026-11-21T{now}"), UTC)
         assert moment == utc(f"2026-11-21T{wanted}")
 
 
 def test_quiet_hours_from_a_time_to_the_same_time_are_none() -> None:
-    wishes = Preferences(quiet_hours=QuietHours(time(8), time(8)))
-    assert first_allowed(wishes, Urgency.ROUTINE, utc("2026-11-21T08:00"), UTC) == utc("2026-11-21T08:00")
+    preferences = Preferences(quiet_hours=QuietHours(time(8), time(8)))
+    assert first_allowed(preferences, Urgency.ROUTINE, utc("2026-11-21T08:00"), UTC) == utc("2026-11-21T08:00")
 
 
 def test_the_members_zone_counts_and_else_the_librarys() -> None:
@@ -69,35 +69,35 @@ def test_the_members_zone_counts_and_else_the_librarys() -> None:
 
 
 def test_a_zone_that_is_no_longer_known_is_the_librarys() -> None:
-    wishes = Preferences(quiet_hours=NIGHT, time_zone="Nowhere/Atlantis")
-    assert first_allowed(wishes, Urgency.TIMELY, utc("2026-11-21T20:00"), NAIROBI) == utc("2026-11-22T04:00")
+    preferences = Preferences(quiet_hours=NIGHT, time_zone="Nowhere/Atlantis")
+    assert first_allowed(preferences, Urgency.TIMELY, utc("2026-11-21T20:00"), NAIROBI) == utc("2026-11-22T04:00")
 
 
 def test_a_daily_digest_gathers_what_is_routine() -> None:
-    wishes = Preferences(digest=Digest(DigestRhythm.DAILY, at=time(18, 30)))
+    preferences = Preferences(digest=Digest(DigestRhythm.DAILY, at=time(18, 30)))
 
     for now, wanted in (
         ("2026-11-21T15:29", "2026-11-21T15:30"),
         ("2026-11-21T15:30", "2026-11-21T15:30"),
         ("2026-11-21T15:31", "2026-11-22T15:30"),
     ):
-        assert first_allowed(wishes, Urgency.ROUTINE, utc(now), NAIROBI) == utc(wanted)
+        assert first_allowed(preferences, Urgency.ROUTINE, utc(now), NAIROBI) == utc(wanted)
 
 
 def test_a_weekly_digest_comes_on_its_day() -> None:
-    wishes = Preferences(digest=Digest(DigestRhythm.WEEKLY, at=time(8), weekday=4))
+    preferences = Preferences(digest=Digest(DigestRhythm.WEEKLY, at=time(8), weekday=4))
     saturday = utc("2026-11-21T12:00")
 
-    moment = first_allowed(wishes, Urgency.ROUTINE, saturday, NAIROBI)
+    moment = first_allowed(preferences, Urgency.ROUTINE, saturday, NAIROBI)
 
     assert local(moment, "Africa/Nairobi") == "2026-11-27T08:00:00+03:00"  # a Friday
 
 
 def test_a_digest_in_quiet_hours_waits_for_their_end_and_takes_along_what_comes_meanwhile() -> None:
-    wishes = Preferences(quiet_hours=NIGHT, digest=Digest(DigestRhythm.DAILY, at=time(6)))
+    preferences = Preferences(quiet_hours=NIGHT, digest=Digest(DigestRhythm.DAILY, at=time(6)))
 
     for now in ("2026-11-22T02:00", "2026-11-22T03:30"):  # five o'clock, and half past six
-        assert first_allowed(wishes, Urgency.ROUTINE, utc(now), NAIROBI) == utc("2026-11-22T04:00")
+        assert first_allowed(preferences, Urgency.ROUTINE, utc(now), NAIROBI) == utc("2026-11-22T04:00")
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_a_digest_in_quiet_hours_waits_for_their_end_and_takes_along_what_comes_
     ],
 )
 def test_digests_across_changes_of_the_clock(zone: str, at: time, now: str, wanted: str) -> None:
-    wishes = Preferences(digest=Digest(DigestRhythm.DAILY, at=at), time_zone=zone)
-    assert local(first_allowed(wishes, Urgency.ROUTINE, utc(now), UTC), zone) == wanted
+    preferences = Preferences(digest=Digest(DigestRhythm.DAILY, at=at), time_zone=zone)
+    assert local(first_allowed(preferences, Urgency.ROUTINE, utc(now), UTC), zone) == wanted
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_digests_across_changes_of_the_clock(zone: str, at: time, now: str, want
     ],
 )
 def test_quiet_hours_across_changes_of_the_clock(zone: str, quiet: QuietHours, now: str, wanted: str) -> None:
-    wishes = Preferences(quiet_hours=quiet, time_zone=zone)
-    assert local(first_allowed(wishes, Urgency.TIMELY, utc(now), UTC), zone) == wanted
+    preferences = Preferences(quiet_hours=quiet, time_zone=zone)
+    assert local(first_allowed(preferences, Urgency.TIMELY, utc(now), UTC), zone) == wanted
 
 
 # -- whatever the zone and the day ----------------------------------------------------------------
@@ -190,16 +190,16 @@ urgencies = st.sampled_from((Urgency.TIMELY, Urgency.ROUTINE))
 
 @given(preferences, urgencies, moments, st.sampled_from(ZONES))
 def test_never_early_never_quiet_never_more_than_a_week(
-    wishes: Preferences, urgency: Urgency, now: datetime, library: str
+    preferences: Preferences, urgency: Urgency, now: datetime, library: str
 ) -> None:
     library_zone = ZoneInfo(library)
-    zone = ZoneInfo(wishes.time_zone or library)
+    zone = ZoneInfo(preferences.time_zone or library)
 
-    moment = first_allowed(wishes, urgency, now, library_zone)
+    moment = first_allowed(preferences, urgency, now, library_zone)
 
     assert moment.tzinfo is UTC
     assert now <= moment < now + timedelta(days=8)
-    assert not is_quiet(wishes.quiet_hours, moment, zone)
+    assert not is_quiet(preferences.quiet_hours, moment, zone)
 
 
 @given(quiet_hours, moments, st.sampled_from(ZONES))
@@ -213,18 +213,18 @@ def test_no_earlier_moment_would_have_done(hours: QuietHours | None, now: dateti
 
 
 @given(preferences, moments, st.sampled_from(ZONES), st.floats(0, 1))
-def test_everything_until_a_digest_is_in_it(wishes: Preferences, now: datetime, library: str, part: float) -> None:
-    assume(wishes.digest.rhythm is not DigestRhythm.OFF)
+def test_everything_until_a_digest_is_in_it(preferences: Preferences, now: datetime, library: str, part: float) -> None:
+    assume(preferences.digest.rhythm is not DigestRhythm.OFF)
     zone = ZoneInfo(library)
 
-    digest = first_allowed(wishes, Urgency.ROUTINE, now, zone)
+    digest = first_allowed(preferences, Urgency.ROUTINE, now, zone)
     later = now + (digest - now) * part
 
-    assert first_allowed(wishes, Urgency.ROUTINE, later, zone) == digest
+    assert first_allowed(preferences, Urgency.ROUTINE, later, zone) == digest
 
 
 @given(preferences, moments, st.sampled_from(ZONES))
-def test_a_daily_digest_is_not_missed(wishes: Preferences, now: datetime, library: str) -> None:
-    assume(wishes.digest.rhythm is DigestRhythm.DAILY)
-    moment = first_allowed(wishes, Urgency.ROUTINE, now, ZoneInfo(library))
+def test_a_daily_digest_is_not_missed(preferences: Preferences, now: datetime, library: str) -> None:
+    assume(preferences.digest.rhythm is DigestRhythm.DAILY)
+    moment = first_allowed(preferences, Urgency.ROUTINE, now, ZoneInfo(library))
     assert moment - now < timedelta(days=2)

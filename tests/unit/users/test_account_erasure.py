@@ -1,4 +1,4 @@
-"""Leaving: the archive of one person's data, and forgetting a person once nothing binds them any more."""
+"""Export and erasure: the archive of one person's data, and erasing it once nothing binds the person any more."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

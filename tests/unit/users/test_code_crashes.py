@@ -54,7 +54,7 @@ class World:
             sender=mortal(there.sent_messages),
         )
 
-    def hand_in(self, digits: str, mortality: Mortality | None = None) -> None:
+    def redeem(self, digits: str, mortality: Mortality | None = None) -> None:
         """In a process of its own, which may die."""
         there, fate = self.community, mortality or Mortality()
         members, codes, passwords, attempts = (
@@ -100,9 +100,9 @@ def sending(world: World, mortality: Mortality) -> None:
     world.sender(mortality)(world.request)
 
 
-def handing_in(world: World, mortality: Mortality) -> None:
+def redeeming(world: World, mortality: Mortality) -> None:
     sending(world, Mortality())
-    world.hand_in(world.community.sent_messages.sent[-1].digits, mortality)
+    world.redeem(world.community.sent_messages.sent[-1].digits, mortality)
 
 
 @pytest.mark.parametrize(("purpose", "number", "after"), deaths_of(sending))
@@ -116,25 +116,25 @@ def test_a_sender_that_dies_leaves_a_code_that_works_or_none(purpose: Purpose, n
 
     sent = world.community.sent_messages.sent
     assert 1 <= len(sent) <= 2, "twice only where nobody could know that it had been sent"
-    world.hand_in(sent[-1].digits)
+    world.redeem(sent[-1].digits)
     assert world.done
     for message in sent:
         with pytest.raises(CodeInvalid):
-            world.hand_in(message.digits)
+            world.redeem(message.digits)
 
 
-@pytest.mark.parametrize(("purpose", "number", "after"), deaths_of(handing_in))
+@pytest.mark.parametrize(("purpose", "number", "after"), deaths_of(redeeming))
 def test_a_code_whose_process_dies_had_its_effect_or_works_still(purpose: Purpose, number: int, after: bool) -> None:
     world = World(purpose)
     with pytest.raises(ProcessDied):
-        handing_in(world, Mortality(number, after))
+        redeeming(world, Mortality(number, after))
 
     digits = world.community.sent_messages.sent[-1].digits
     if world.done:
         with pytest.raises(CodeInvalid):
-            world.hand_in(digits)
+            world.redeem(digits)
     else:
-        world.hand_in(digits)
+        world.redeem(digits)
     assert world.done
 
 
@@ -146,19 +146,19 @@ def test_deaths_do_not_give_more_guesses(purpose: Purpose) -> None:
     digits = world.community.sent_messages.sent[-1].digits
     counted = Mortality()
     with pytest.raises(CodeInvalid):
-        World(purpose).hand_in("000000", counted)
+        World(purpose).redeem("000000", counted)
     comparing = counted.calls.index("matches") + 1
     for _ in range(TRIES):
         with pytest.raises(ProcessDied):
-            world.hand_in(digits, Mortality(comparing))
+            world.redeem(digits, Mortality(comparing))
 
     with pytest.raises(CodeInvalid):
-        world.hand_in(digits)
+        world.redeem(digits)
 
 
 def test_the_steps_are_those_that_are_meant() -> None:
     """Were a port called without passing through here, its deaths would be missing unnoticed."""
-    names = {str(param.id).rsplit("-", 1)[1] for param in [*deaths_of(sending), *deaths_of(handing_in)]}
+    names = {str(param.id).rsplit("-", 1)[1] for param in [*deaths_of(sending), *deaths_of(redeeming)]}
 
     assert names == {
         "holder_of", "get", "hash", "keep", "email", "mark_sent", "take", "count_try", "matches", "spend",

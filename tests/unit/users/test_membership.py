@@ -47,7 +47,7 @@ members = st.builds(
     moments,
     moments,
 )
-wishes = st.sampled_from(
+updates = st.sampled_from(
     [
         StatusUpdate(Status.ACTIVE),
         StatusUpdate(Status.EXPIRED),
@@ -123,7 +123,7 @@ def test_the_lifecycle_has_these_steps_and_no_others(old: Status, new: Status, a
         assert happened == told
 
 
-@given(member=members, update=wishes)
+@given(member=members, update=updates)
 def test_a_granted_status_is_what_the_member_then_has_and_granting_it_again_changes_nothing(
     member: Member, update: StatusUpdate
 ) -> None:
@@ -141,7 +141,7 @@ def _end(member: Member) -> datetime | None:
     return member.suspended_until if member.status(NOON) is Status.SUSPENDED else None
 
 
-@given(member=members, first=wishes, second=wishes)
+@given(member=members, first=updates, second=updates)
 def test_no_sequence_of_wishes_leaves_a_reason_or_an_end_that_is_not_the_last_one(
     member: Member, first: StatusUpdate, second: StatusUpdate
 ) -> None:

@@ -1,4 +1,4 @@
-"""What users asks of loans, over HTTP: paging to the end, and one failure for whatever is not an answer."""
+"""What users asks of loans, notifications and analytics: paging to the end, and one error when there is no answer."""
 
 import time
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from library_common.clock import SystemClock
 from library_common.service_client import ServiceClient, ServiceToken, Timeouts
 from tests.support.scripted_service import Does, ScriptedService
-from users_service.adapters.other_services import HttpMembersLoans
+from users_service.adapters.other_services import HttpMembersLoans, HttpMembersRecords
 from users_service.domain.errors import OtherServiceUnavailable
 
 pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
@@ -23,13 +23,20 @@ def other_service() -> Iterator[ScriptedService]:
 
 
 @pytest.fixture
-def loans(other_service: ScriptedService) -> HttpMembersLoans:
-    token = ServiceToken(
-        service="users", scopes=frozenset({"loans:read"}), secret=lambda: "s" * 64, clock=SystemClock()
-    )
+def client(other_service: ScriptedService) -> ServiceClient:
+    token = ServiceToken(service="users", scopes=frozenset(), secret=lambda: "s" * 64, clock=SystemClock())
     timeouts = Timeouts(connect=5.0, answer=5.0)
-    client = ServiceClient(service="loans", base_url=lambda: other_service.url, token=token, timeouts=timeouts)
+    return ServiceClient(service="others", base_url=lambda: other_service.url, token=token, timeouts=timeouts)
+
+
+@pytest.fixture
+def loans(client: ServiceClient) -> HttpMembersLoans:
     return HttpMembersLoans(lambda: client)
+
+
+@pytest.fixture
+def records(client: ServiceClient) -> HttpMembersRecords:
+    return HttpMembersRecords(lambda: client, lambda: client)
 
 
 def soon() -> float:
@@ -65,3 +72,34 @@ def test_whatever_is_no_answer_is_no_number(
         loans.open_loans(ANN, soon())
     with pytest.raises(OtherServiceUnavailable):
         loans.history(ANN, soon())
+
+
+def test_notices_are_read_to_their_end(records: HttpMembersRecords, other_service: ScriptedService) -> None:
+    always = {"preferences": {"language": "fr"}, "devices": [{"id": "phone"}]}
+    other_service.script = [
+        Does(body={**always, "notices": [{"id": "3"}, {"id": "2"}], "next_cursor": "a+b"}),
+        Does(body={**always, "notices": [{"id": "1"}], "next_cursor": None}),
+    ]
+
+    assert records.notifications(ANN, soon()) == {**always, "notices": [{"id": "3"}, {"id": "2"}, {"id": "1"}]}
+    assert other_service.asked[0].path == f"/v1/api/notifications/export/{ANN}?limit=100"
+    assert other_service.asked[1].path.endswith("limit=100&cursor=a%2Bb")
+
+
+def test_months_are_passed_on(records: HttpMembersRecords, other_service: ScriptedService) -> None:
+    other_service.script = [Does(body={"user_id": ANN, "months": [{"month": "2026-11"}]})]
+
+    assert records.activity(ANN, soon()) == [{"month": "2026-11"}]
+    assert other_service.asked[0].path == f"/v1/api/analytics/export/{ANN}"
+
+
+@pytest.mark.parametrize("answer", [Does(status=503), Does(status=404), Does(status=403), Does(vanish=True)])
+def test_whatever_is_no_answer_makes_no_archive(
+    records: HttpMembersRecords, other_service: ScriptedService, answer: Does
+) -> None:
+    other_service.script = [answer]
+
+    with pytest.raises(OtherServiceUnavailable):
+        records.notifications(ANN, soon())
+    with pytest.raises(OtherServiceUnavailable):
+        records.activity(ANN, soon())

@@ -1,1 +1,1 @@
-"""Notices to members: what to tell whom, by which way and when."""
+"""Notices to members: what is sent to whom, by which channel and when."""

@@ -8,26 +8,24 @@ from library_common.clock import SystemClock
 from library_common.dynamodb import Table
 from library_common.limits import limiter
 from notifications_service.adapters.account_languages import DynamoAccountLanguages
-from notifications_service.adapters.broadcasts import DynamoBroadcasts
-from notifications_service.adapters.built_in_wording import BuiltIn
+from notifications_service.adapters.announcements import DynamoAnnouncements
+from notifications_service.adapters.deliveries import DynamoDeliveries, DynamoFailedDeliveries
 from notifications_service.adapters.devices import DynamoDevices
-from notifications_service.adapters.dynamodb import DynamoAgenda, DynamoDeliveries, DynamoPlans, DynamoReminders
-from notifications_service.adapters.lists import DynamoEntries, DynamoFailed
-from notifications_service.adapters.outgoing_queue import QueuedTasks
+from notifications_service.adapters.inbox import DynamoInbox
+from notifications_service.adapters.notice_plans import DynamoNoticePlans
 from notifications_service.adapters.preferences import DynamoPreferences
 from notifications_service.adapters.push import SnsPush
-from notifications_service.adapters.stored_wording import DynamoWording
-from notifications_service.adapters.templates import JinjaTemplates
-from notifications_service.application.announcing import Announce, TellEverybody
-from notifications_service.application.api_ports import Notices
-from notifications_service.application.brake import Brake
+from notifications_service.adapters.stored_templates import DynamoTemplates
+from notifications_service.adapters.task_queue import SqsTaskQueue
+from notifications_service.adapters.template_renderer import JinjaTemplateRenderer
+from notifications_service.application.announcements import Announcements, DeliverAnnouncement
 from notifications_service.application.devices import MemberDevices
 from notifications_service.application.failures import Failures
 from notifications_service.application.inbox import Inbox
 from notifications_service.application.planning import Planning
-from notifications_service.application.use_cases import MemberCases, NoticeCases
-from notifications_service.application.wishes import Wishes
-from notifications_service.application.wording import Templating
+from notifications_service.application.preferences import MemberPreferences
+from notifications_service.application.templates import TemplateAdministration
+from notifications_service.application.use_cases import UseCases
 from notifications_service.domain.kinds import Channel
 from notifications_service.domain.timing import first_allowed
 from notifications_service.settings import NotificationsSettings
@@ -36,15 +34,15 @@ if TYPE_CHECKING:
     from library_common.consumers import Queue
     from library_common.service_client import ServiceClient
     from notifications_service.adapters.services import HttpAccounts, HttpLoans
-    from notifications_service.application.delivering import Delivering
-    from notifications_service.application.hearing import Hear
-    from notifications_service.application.reminding import Remind
-    from notifications_service.application.sweeping import Sweep
+    from notifications_service.application.event_handling import EventHandling
+    from notifications_service.application.reminders import FireReminder
+    from notifications_service.application.sending import SendDue
+    from notifications_service.application.sweep import Sweep
 
-# Only what the HTTP API uses is imported at once: its cold starts are waited for. The rest is when it is made.
+# Only what the HTTP API uses is imported at once, because its cold starts are waited for. The rest is imported when it
+# is built.
 
 _SCOPES = frozenset({"users:read", "loans:read"})
-_LOOK_AGAIN_SECONDS = 10.0
 _CLOCK = SystemClock()
 
 
@@ -62,71 +60,54 @@ def own_queue() -> "Queue":
 
 
 @cache
-def _outgoing() -> QueuedTasks:
-    return QueuedTasks(settings().outgoing_queue_url)
-
-
-# -- wording and wishes --------------------------------------------------------------------------
-
-
-@cache
 def _table() -> Table:
     return Table(settings().table_name, aws.dynamodb)
 
 
 @cache
-def templates() -> JinjaTemplates:
-    """The wording of notices."""
-    return templates_on(_table())
+def _task_queue() -> SqsTaskQueue:
+    return SqsTaskQueue(settings().outgoing_queue_url)
 
 
-def templates_on(table: Table) -> JinjaTemplates:
-    """The same on a given table."""
-    return JinjaTemplates(
-        DynamoWording(table),
+@cache
+def _push() -> SnsPush:
+    return SnsPush(settings().push_application)
+
+
+def _renderer(table: Table) -> JinjaTemplateRenderer:
+    return JinjaTemplateRenderer(
+        DynamoTemplates(table),
         library_name=settings().library_name,
         default_language=settings().default_language,
         library_zone=settings().zone,
     )
 
 
-@cache
-def preferences() -> DynamoPreferences:
-    """What members wished for."""
-    return DynamoPreferences(_table())
+# -- the HTTP API ---------------------------------------------------------------------------------
 
 
 @cache
-def _languages() -> DynamoAccountLanguages:
-    return DynamoAccountLanguages(_table())
+def use_cases() -> UseCases:
+    """What the HTTP API can do."""
+    return compose(_table())
 
 
-@cache
-def devices() -> DynamoDevices:
-    """Where push messages go."""
-    return DynamoDevices(_table())
-
-
-@cache
-def member_cases() -> MemberCases:
-    """What the HTTP API does for members' wishes, their devices, and the wording."""
-    return compose_members(_table())
-
-
-def compose_members(table: Table) -> MemberCases:
+def compose(table: Table) -> UseCases:
     """The same on a given table."""
-    clock = SystemClock()
-    language = settings().default_language
-    return MemberCases(
-        wishes=Wishes(DynamoPreferences(table)),
-        devices=MemberDevices(DynamoDevices(table), SnsPush(settings().push_application), clock),
-        templating=Templating(DynamoWording(table), BuiltIn(), templates_on(table), language, clock),
+    language, preferences, renderer = settings().default_language, DynamoPreferences(table), _renderer(table)
+    return UseCases(
+        inbox=Inbox(DynamoInbox(table), renderer, preferences, DynamoAccountLanguages(table), _CLOCK),
+        failures=Failures(DynamoFailedDeliveries(table), _task_queue(), _CLOCK),
+        announcements=Announcements(DynamoAnnouncements(table), _task_queue(), _CLOCK),
+        preferences=MemberPreferences(preferences),
+        devices=MemberDevices(DynamoDevices(table), _push(), _CLOCK),
+        templates=TemplateAdministration(DynamoTemplates(table), renderer, language, _CLOCK),
         default_language=language,
         library_time_zone=settings().zone.key,
     )
 
 
-# -- other services -----------------------------------------------------------------------------------
+# -- other services -------------------------------------------------------------------------------
 
 
 def _service(name: str) -> "ServiceClient":
@@ -151,20 +132,15 @@ def _loans() -> "HttpLoans":
     return HttpLoans(_service("loans"))
 
 
-# -- from the bus to the table --------------------------------------------------------------------
-
-
-@cache
-def _plans() -> DynamoPlans:
-    return DynamoPlans(settings().table_name, aws.dynamodb)
+# -- the consumer of the bus ----------------------------------------------------------------------
 
 
 @cache
 def _planning() -> Planning:
     return Planning(
-        plans=_plans(),
-        preferences=preferences(),
-        outgoing=_outgoing(),
+        plans=DynamoNoticePlans(_table()),
+        preferences=DynamoPreferences(_table()),
+        queue=_task_queue(),
         first_allowed=first_allowed,
         zone=settings().zone,
         visit=settings().visit,
@@ -173,106 +149,85 @@ def _planning() -> Planning:
 
 
 @cache
-def hear() -> "Hear":
+def event_handling() -> "EventHandling":
     """What the consumer of the bus uses."""
-    from notifications_service.application.hearing import Hear  # noqa: PLC0415 - see above
+    from notifications_service.application.event_handling import EventHandling  # noqa: PLC0415 - see above
 
-    return Hear(
+    return EventHandling(
         planning=_planning(),
-        plans=_plans(),
-        devices=devices(),
-        push=SnsPush(settings().push_application),
+        plans=DynamoNoticePlans(_table()),
+        devices=DynamoDevices(_table()),
+        push=_push(),
         loans=_loans(),
-        rhythm=settings().rhythm,
+        schedule=settings().reminder_schedule,
         clock=_CLOCK,
     )
 
 
-# -- from the table to people ---------------------------------------------------------------------
+# -- the sender and the sweep ---------------------------------------------------------------------
 
 
 @cache
-def sending() -> "Delivering":
-    """What the sender uses for messages that are due."""
-    from notifications_service.adapters.ses import SesWay  # noqa: PLC0415 - see above
-    from notifications_service.adapters.sns import PushWay, SmsWay  # noqa: PLC0415 - see above
-    from notifications_service.application.delivering import Delivering  # noqa: PLC0415 - see above
+def send_due() -> "SendDue":
+    """What the sender uses for due messages."""
+    from notifications_service.adapters.ses import SesSender  # noqa: PLC0415 - see above
+    from notifications_service.adapters.sns import PushSender, SmsSender  # noqa: PLC0415 - see above
+    from notifications_service.application.circuit_breaker import CircuitBreaker  # noqa: PLC0415 - see above
+    from notifications_service.application.daily_limits import DailyLimits  # noqa: PLC0415 - see above
+    from notifications_service.application.delivery_outcomes import DeliveryOutcomes  # noqa: PLC0415 - see above
+    from notifications_service.application.eligibility import Eligibility  # noqa: PLC0415 - see above
+    from notifications_service.application.message_sending import MessageSending  # noqa: PLC0415 - see above
+    from notifications_service.application.sending import SendDue  # noqa: PLC0415 - see above
 
-    return Delivering(
-        deliveries=DynamoDeliveries(settings().table_name, aws.dynamodb),
-        preferences=preferences(),
-        languages=_languages(),
+    table, library = _table(), settings().library_name
+    deliveries, devices = DynamoDeliveries(table), DynamoDevices(table)
+    outcomes = DeliveryOutcomes(deliveries, devices, _task_queue(), settings().first_pause, _CLOCK)
+    return SendDue(
+        deliveries=deliveries,
         accounts=_accounts(),
-        loans=_loans(),
-        templates=templates(),
-        ways={
-            Channel.EMAIL: SesWay(mail_from=settings().mail_from, library=settings().library_name),
-            Channel.SMS: SmsWay(),
-            Channel.PUSH: PushWay(devices(), SnsPush(settings().push_application)),
-        },
-        devices=devices(),
-        outgoing=_outgoing(),
-        caps=limiter(),
-        first_allowed=first_allowed,
-        zone=settings().zone,
-        library_name=settings().library_name,
-        first_pause=settings().first_pause,
-        brake=Brake(2 * settings().first_pause),
+        preferences=DynamoPreferences(table),
+        languages=DynamoAccountLanguages(table),
+        eligibility=Eligibility(deliveries, _loans(), outcomes, first_allowed, settings().zone, _CLOCK),
+        messages=MessageSending(
+            deliveries=deliveries,
+            outcomes=outcomes,
+            limits=DailyLimits(limiter()),
+            templates=_renderer(table),
+            senders={
+                Channel.EMAIL: SesSender(mail_from=settings().mail_from, library=library),
+                Channel.SMS: SmsSender(),
+                Channel.PUSH: PushSender(devices, _push()),
+            },
+            breaker=CircuitBreaker(2 * settings().first_pause),
+            library_name=library,
+            zone=settings().zone,
+            clock=_CLOCK,
+        ),
+        outcomes=outcomes,
         clock=_CLOCK,
     )
 
 
 @cache
-def remind() -> "Remind":
+def fire_reminder() -> "FireReminder":
     """What the sender uses for reminders."""
-    from notifications_service.application.reminding import Remind  # noqa: PLC0415 - see above
+    from notifications_service.adapters.reminders import DynamoReminders  # noqa: PLC0415 - see above
+    from notifications_service.application.reminders import FireReminder  # noqa: PLC0415 - see above
 
-    reminders = DynamoReminders(settings().table_name, aws.dynamodb)
-    return Remind(reminders=reminders, loans=_loans(), planning=_planning(), rhythm=settings().rhythm, clock=_CLOCK)
+    return FireReminder(DynamoReminders(_table()), _loans(), _planning(), settings().reminder_schedule, _CLOCK)
 
 
 @cache
-def tell_everybody() -> TellEverybody:
+def deliver_announcement() -> DeliverAnnouncement:
     """What the sender uses for announcements."""
-    return TellEverybody(
-        broadcasts=_broadcasts(),
-        accounts=_accounts(),
-        planning=_planning(),
-        outgoing=_outgoing(),
-        clock=_CLOCK,
-        first_pause=settings().first_pause,
-    )
+    store, first_pause = DynamoAnnouncements(_table()), settings().first_pause
+    return DeliverAnnouncement(store, _accounts(), _planning(), _task_queue(), _CLOCK, first_pause)
 
 
 @cache
 def sweep() -> "Sweep":
     """What the schedule uses."""
-    from notifications_service.application.sweeping import Sweep  # noqa: PLC0415 - see above
+    from notifications_service.adapters.due_tasks import DynamoDueTasks  # noqa: PLC0415 - see above
+    from notifications_service.application.sweep import Sweep  # noqa: PLC0415 - see above
 
-    agenda = DynamoAgenda(settings().table_name, aws.dynamodb)
-    return Sweep(agenda=agenda, outgoing=_outgoing(), clock=_CLOCK)
-
-
-# -- for the HTTP API -----------------------------------------------------------------------------
-
-
-@cache
-def _broadcasts() -> DynamoBroadcasts:
-    return DynamoBroadcasts(settings().table_name, aws.dynamodb)
-
-
-@cache
-def notices() -> Notices:
-    """Members' lists, failed messages, announcements: the parts on the way from events to messages."""
-    name = settings().table_name
-    return Notices(
-        inbox=Inbox(DynamoEntries(name, aws.dynamodb), _CLOCK),
-        failures=Failures(DynamoFailed(name, aws.dynamodb), _outgoing(), _CLOCK),
-        announce=Announce(_broadcasts(), _outgoing(), _CLOCK),
-    )
-
-
-@cache
-def notice_cases() -> NoticeCases:
-    """What the HTTP API does about notices there are."""
-    return NoticeCases.of(notices(), templates(), preferences(), _languages(), _CLOCK)
+    return Sweep(DynamoDueTasks(_table()), _task_queue(), _CLOCK)

@@ -1,4 +1,4 @@
-"""The consumer of the bus: what members are told of, from the queue into the table."""
+"""The consumer of the bus: from events in the queue to notices in the table."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -7,15 +7,15 @@ from typing import Any
 from library_common.consumers import Consumer, ParsedMessage, PoisonMessage, Queue, read_delivery
 from library_common.context import current
 from notifications_service import bootstrap
-from notifications_service.application.hearing import Hear, Incomprehensible
-from notifications_service.domain.notices import Happening
+from notifications_service.application.event_handling import EventHandling, InvalidEvent
+from notifications_service.domain.notices import IncomingEvent
 
 
-def read_happening(body: str) -> ParsedMessage[Happening]:
-    """An event of the bus as notifications understands it. Raises ValueError for anything else."""
+def read_event(body: str) -> ParsedMessage[IncomingEvent]:
+    """An event of the bus. Raises ValueError for anything else."""
     read = read_delivery(body)
     envelope = read.message.envelope
-    event = Happening.model_validate(
+    event = IncomingEvent.model_validate(
         {
             "id": envelope.id,
             "type": envelope.type,
@@ -29,23 +29,23 @@ def read_happening(body: str) -> ParsedMessage[Happening]:
     return ParsedMessage(event, read.correlation_id, read.log_fields)
 
 
-def consumer(hear: Callable[[], Hear], queue: Queue) -> Consumer[Happening]:
-    """Hands every event to `hear`."""
+def consumer(events: Callable[[], EventHandling], queue: Queue) -> Consumer[IncomingEvent]:
+    """Handles every event with `events`."""
 
-    def handle(event: Happening) -> str:
+    def handle(event: IncomingEvent) -> str:
         try:
-            return hear()(event, current().correlation_id)
-        except Incomprehensible as failure:
+            return events().handle_event(event, current().correlation_id)
+        except InvalidEvent as failure:
             raise PoisonMessage(str(failure)) from failure
 
-    return Consumer("notices", service="notifications", queue=queue, read=read_happening, handle=handle)
+    return Consumer("notices", service="notifications", queue=queue, read=read_event, handle=handle)
 
 
 @cache
-def _consumer() -> Consumer[Happening]:
-    return consumer(bootstrap.hear, bootstrap.own_queue())
+def _consumer() -> Consumer[IncomingEvent]:
+    return consumer(bootstrap.event_handling, bootstrap.own_queue())
 
 
 def handler(event: Mapping[str, Any], context: object) -> Any:
-    """Lambda entry for SQS batches; answers which messages failed and are to come again."""
+    """Lambda entry for SQS batches; returns which messages failed and come again."""
     return _consumer()(event, context)

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from library_common.http import ServiceApi
 from notifications_service import bootstrap
-from notifications_service.application.use_cases import MemberCases, NoticeCases
+from notifications_service.application.use_cases import UseCases
 from notifications_service.domain import errors
-from notifications_service.routes import notices, preferences, privacy, templates
+from notifications_service.routes import announcements, devices, failures, notices, preferences, privacy, templates
 
 DESCRIPTION = (
-    "What members are told, by which ways and when: their notices, preferences and devices, announcements by staff, "
-    "and the wording of every message."
+    "What members are notified of, by which channels and when: their notices, preferences and devices, announcements "
+    "by staff, and the templates of every message."
 )
 PROBLEMS: dict[type[Exception], int] = {
     errors.UserNotFound: 404,
@@ -28,18 +28,16 @@ PROBLEMS: dict[type[Exception], int] = {
 }
 
 
-def build(members: Callable[[], MemberCases], about_notices: Callable[[], NoticeCases]) -> ServiceApi:
-    """The API on the use cases that the two answer; they are called per request, not before the first."""
+def build(provide: Callable[[], UseCases]) -> ServiceApi:
+    """The API on the use cases that `provide` returns; it is called per request, not before the first."""
     api = ServiceApi(
         name="notifications", title="Smart Library: notifications", description=DESCRIPTION, problems=PROBLEMS
     )
     api.publish_openapi("/api/notifications/openapi.json")
-    notices.declare(api, about_notices)
-    preferences.declare(api, members)
-    templates.declare(api, members)
-    privacy.declare(api, members, about_notices)
+    for subject in (notices, announcements, failures, preferences, devices, templates, privacy):
+        subject.declare(api, provide)
     return api
 
 
-api = build(bootstrap.member_cases, bootstrap.notice_cases)
+api = build(bootstrap.use_cases)
 handler = api

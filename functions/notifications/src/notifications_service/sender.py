@@ -1,4 +1,4 @@
-"""The sender: messages that are due, reminders whose time has come, announcements to work through."""
+"""The sender: due messages, reminders and announcements."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,36 +7,36 @@ from typing import Any
 
 from library_common.consumers import Consumer, Queue
 from notifications_service import bootstrap
-from notifications_service.adapters.outgoing_queue import read_task
-from notifications_service.application.announcing import TellEverybody
-from notifications_service.application.delivering import Delivering
-from notifications_service.application.ports import Due, DueBroadcast, DueDelivery, DueReminder
-from notifications_service.application.reminding import Remind
+from notifications_service.adapters.task_queue import read_task
+from notifications_service.application.announcements import DeliverAnnouncement
+from notifications_service.application.ports import Due, DueAnnouncement, DueDelivery, DueReminder
+from notifications_service.application.reminders import FireReminder
+from notifications_service.application.sending import SendDue
 
 
 @dataclass(frozen=True)
 class Work:
     """What the sender can do."""
 
-    send: Delivering
-    remind: Remind
-    tell_everybody: TellEverybody
+    send: SendDue
+    fire_reminder: FireReminder
+    deliver_announcement: DeliverAnnouncement
 
     def __call__(self, task: Due) -> str:
         match task:
             case DueDelivery(user_id=user_id, channel=channel):
                 return self.send(user_id, channel)
             case DueReminder(user_id=user_id, reminder_id=reminder_id):
-                return self.remind(user_id, reminder_id)
-            case DueBroadcast(broadcast_id=broadcast_id):
-                return self.tell_everybody(broadcast_id)
+                return self.fire_reminder(user_id, reminder_id)
+            case DueAnnouncement(announcement_id=announcement_id):
+                return self.deliver_announcement(announcement_id)
 
 
 def sender(work: Callable[[], Work], queue: Queue) -> Consumer[Due]:
     """Hands every task to `work`."""
 
     def handle(task: Due) -> str:
-        # Built with the first task, so that what fails in building fails a message and not the whole batch.
+        # Built with the first task, so that a failure in building fails a message and not the whole batch.
         return work()(task)
 
     return Consumer("sender", service="notifications", queue=queue, read=read_task, handle=handle)
@@ -44,7 +44,7 @@ def sender(work: Callable[[], Work], queue: Queue) -> Consumer[Due]:
 
 @cache
 def _work() -> Work:
-    return Work(bootstrap.sending(), bootstrap.remind(), bootstrap.tell_everybody())
+    return Work(bootstrap.send_due(), bootstrap.fire_reminder(), bootstrap.deliver_announcement())
 
 
 @cache
@@ -53,5 +53,5 @@ def _sender() -> Consumer[Due]:
 
 
 def handler(event: Mapping[str, Any], context: object) -> Any:
-    """Lambda entry for SQS batches; answers which messages failed and are to come again."""
+    """Lambda entry for SQS batches; returns which messages failed and come again."""
     return _sender()(event, context)

@@ -9,17 +9,17 @@ from pydantic_settings import NoDecode
 
 from library_common.settings import ConsumerSettings
 from library_common.text import Line
-from notifications_service.domain.reminders import Rhythm
-from notifications_service.domain.zones import find_zone
+from notifications_service.domain.locales import find_zone
+from notifications_service.domain.reminders import ReminderSchedule
 
 
 class NotificationsSettings(ConsumerSettings):
-    """outgoing_queue_url: where the sender's tasks go. mail_from: the sender of e-mails, verified with SES.
+    """outgoing_queue_url: the sender's queue. mail_from: the sender of e-mails, verified with SES.
 
     due_soon_days, overdue_days: when members are reminded of a loan, before and after its due date.
-    visit_seconds: how long what is not urgent waits for more of the same visit.
-    retry_base_seconds: the pause after a first failure to send. library_name: how the library calls itself in messages.
-    library_time_zone: whose days and hours count. default_language: of members who never said which.
+    visit_seconds: how long a routine notice waits for others of the same visit.
+    retry_base_seconds: the pause after a first failure to send. library_name: in messages.
+    library_time_zone: whose days and hours count. default_language: of members who chose none.
     push_application: ARN of the SNS platform application, or empty.
     """
 
@@ -43,12 +43,12 @@ class NotificationsSettings(ConsumerSettings):
 
     @property
     def zone(self) -> ZoneInfo:
-        """Whose days and hours count for members who named no other. UTC when the setting names none."""
+        """The library's time zone; UTC when the setting names none."""
         return find_zone(self.library_time_zone) or ZoneInfo("UTC")
 
     @property
-    def rhythm(self) -> Rhythm:
-        return Rhythm(self.due_soon_days, self.overdue_days, self.zone)
+    def reminder_schedule(self) -> ReminderSchedule:
+        return ReminderSchedule(self.due_soon_days, self.overdue_days, self.zone)
 
     @property
     def visit(self) -> timedelta:

@@ -1,4 +1,4 @@
-"""The sweep: started by a schedule every minute, puts what is due on the sender's queue."""
+"""The sweep: runs every minute and queues what is due for the sender."""
 
 import time
 from collections.abc import Mapping
@@ -7,16 +7,16 @@ from typing import Any
 from library_common.context import current, invocation
 from library_common.telemetry import log_invocation
 from notifications_service import bootstrap
-from notifications_service.application.sweeping import Sweep
+from notifications_service.application.sweep import Sweep
 
 
 def handler(_event: Mapping[str, Any], _context: object) -> None:
     """Lambda entry for the schedule."""
-    go_over(bootstrap.sweep())
+    run(bootstrap.sweep())
 
 
-def go_over(sweep: Sweep) -> None:
-    """One sweep, with its line in the log."""
+def run(sweep: Sweep) -> None:
+    """One sweep, with its log line."""
     started = time.perf_counter()
     status = "failed"
     with invocation(actor="service:notifications"):

@@ -132,8 +132,8 @@ def use_cases() -> UseCases:
         sessions=DynamoSessions(table),
         codes=DynamoCodes(table),
         passwords=BcryptPasswords(settings.bcrypt_rounds),
-        loans=HttpMembersLoans(_loans),
-        records=HttpMembersRecords(_notifications, _analytics),
+        loans=HttpMembersLoans(lambda: _service("loans")),
+        records=HttpMembersRecords(lambda: _service("notifications"), lambda: _service("analytics")),
         code_requests=code_requests(),
         attempts=limiter(),
         access_tokens=SignedAccessTokens(secret(settings.signing_key_parameter, seconds=SIGNING_KEY_SECONDS).get),
@@ -212,20 +212,6 @@ def _table() -> Table:
 
 
 @cache
-def _loans() -> "ServiceClient":
-    return _service("loans")
-
-
-@cache
-def _notifications() -> "ServiceClient":
-    return _service("notifications")
-
-
-@cache
-def _analytics() -> "ServiceClient":
-    return _service("analytics")
-
-
 def _service(name: str) -> "ServiceClient":
     from library_common.service_calls import service_client  # noqa: PLC0415 - seldom needed
     from library_common.service_client import Timeouts  # noqa: PLC0415 - seldom needed

@@ -5,28 +5,7 @@ from collections.abc import Callable
 from library_common.http import ServiceApi
 from users_service import bootstrap
 from users_service.bootstrap import UseCases
-from users_service.domain.errors import (
-    AccountExpired,
-    AccountSuspended,
-    AdminOnly,
-    CodeInvalid,
-    EmailNotVerified,
-    EmailTaken,
-    InvalidCredentials,
-    InvalidFields,
-    NoLongerAllowed,
-    OtherServiceUnavailable,
-    OwnRole,
-    OwnStatus,
-    PasswordNeeded,
-    RefreshTokenInvalid,
-    RoleNotAllowed,
-    StatusTransition,
-    StillChanging,
-    StillObliged,
-    UnknownValue,
-    UserNotFound,
-)
+from users_service.domain import errors
 from users_service.routes import accounts, codes, privacy, sessions
 
 DESCRIPTION = (
@@ -34,26 +13,26 @@ DESCRIPTION = (
     "or text message, and export and erasure of an account."
 )
 PROBLEMS: dict[type[Exception], int] = {
-    UserNotFound: 404,
-    RoleNotAllowed: 403,
-    AdminOnly: 403,
-    NoLongerAllowed: 403,
-    InvalidCredentials: 401,
-    RefreshTokenInvalid: 401,
-    AccountSuspended: 403,
-    AccountExpired: 403,
-    EmailNotVerified: 403,
-    EmailTaken: 409,
-    StatusTransition: 409,
-    OwnStatus: 409,
-    OwnRole: 409,
-    InvalidFields: 422,
-    CodeInvalid: 422,
-    PasswordNeeded: 403,
-    StillChanging: 503,
-    StillObliged: 409,
-    UnknownValue: 503,
-    OtherServiceUnavailable: 503,
+    errors.UserNotFound: 404,
+    errors.RoleNotAllowed: 403,
+    errors.AdminOnly: 403,
+    errors.NoLongerAllowed: 403,
+    errors.InvalidCredentials: 401,
+    errors.RefreshTokenInvalid: 401,
+    errors.AccountSuspended: 403,
+    errors.AccountExpired: 403,
+    errors.EmailNotVerified: 403,
+    errors.EmailTaken: 409,
+    errors.StatusTransition: 409,
+    errors.OwnStatus: 409,
+    errors.OwnRole: 409,
+    errors.InvalidFields: 422,
+    errors.CodeInvalid: 422,
+    errors.PasswordNeeded: 403,
+    errors.StillChanging: 503,
+    errors.StillObliged: 409,
+    errors.UnknownValue: 503,
+    errors.OtherServiceUnavailable: 503,
 }
 
 

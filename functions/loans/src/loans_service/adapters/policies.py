@@ -1,4 +1,4 @@
-"""The loan policy document in the parameter store, validated whenever it changed."""
+"""The loan policy document in the parameter store, checked whenever it changes."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from loans_service.domain.policy import LoanPolicy
 class StoredPolicies:
     """Implements `application.ports.Policies`.
 
-    read: answers the document, at most a minute old. time_zone: the library's, for a document that names none.
+    read: returns the document, at most a minute old. time_zone: the library's, for a document without one.
     """
 
     def __init__(self, read: Callable[[], str], time_zone: str = "UTC") -> None:
@@ -27,7 +27,7 @@ class StoredPolicies:
             try:
                 self._policy = self._parsed(text)
             except ValidationError as exc:
-                # A bad document is refused whole. The one before stays in force where there is one.
+                # A bad document is refused as a whole. The last good one stays in force, if there is one.
                 count("LoanPolicyRefused")
                 logger().error("loan policy refused", extra={"problems": exc.errors(include_input=False)})
                 if self._policy is None:

@@ -1,4 +1,4 @@
-"""What happens to loans, as the rest of the library is told. Fields are the event's `data`."""
+"""The events of loans. Fields are the event's `data`."""
 
 from typing import Annotated, ClassVar
 

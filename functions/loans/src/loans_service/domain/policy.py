@@ -15,11 +15,11 @@ from loans_service.domain.errors import PolicyMissing
 from loans_service.domain.loan import Account, Loan, Member
 
 END_OF_DAY = time(23, 59, 59, fold=1)
-"""Where clocks go back at midnight this moment comes twice; the day ends with the second (`fold`)."""
+"""Where clocks go back at midnight, this time comes twice. The day ends with the second one (`fold`)."""
 
 
 class LoanRule(BaseModel):
-    """What one kind of member may do. `role` None is the fallback for everybody else."""
+    """What members with a role may do. `role` None is the fallback for all other roles."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,7 +39,7 @@ _DEFAULT_RULES = (
 
 
 class LoanPolicy(BaseModel):
-    """The library's lending policy. Refused as a whole when any part is wrong."""
+    """The library's lending policy. Refused as a whole if any part is wrong."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -59,7 +59,7 @@ class LoanPolicy(BaseModel):
         return name
 
     @model_validator(mode="after")
-    def _one_fallback_and_no_doubles(self) -> "LoanPolicy":
+    def _one_fallback_and_no_duplicates(self) -> "LoanPolicy":
         roles = [rule.role for rule in self.loan_rules]
         if roles.count(None) != 1:
             raise ValueError("loan_rules needs exactly one rule without a role, the fallback")

@@ -1,1 +1,1 @@
-"""The outside of notifications: its table, the push service, templates in Jinja2."""
+"""Adapters: the table, the queue, other services, SES and SNS, Jinja2."""

@@ -1,15 +1,13 @@
-"""What language members' accounts say, in the notifications table.
+"""The language of each member's account, in the notifications table.
 
 `MEMBER#<user id>` / `LANGUAGE`
-    `language`, as the account said when something was sent last; absent for accounts that say none, and for members who
-    were never sent anything. About 80 bytes. Read with one GetItem; written by senders only when the account says
-    another, on what was there before, in one transaction with a check of `ERASED`. It lives as long as the member.
+    `language`, as the account named it when a message was last sent; absent for accounts without one, and for members
+    who were never sent anything. About 80 bytes. Read with one GetItem. Senders write it only when the account's
+    language changed, on the condition of the former value, in one transaction with a check of `ERASED`.
 """
 
-from library_common.dynamodb import ABSENT, Check, ConditionFailed, Expression, Put, Table, TransactionBusy
-from notifications_service.adapters.items import erased_key, member
-
-_SORT_KEY = "LANGUAGE"
+from library_common.dynamodb import ABSENT, Check, ConditionFailed, Expression, Table, TransactionBusy, Update
+from notifications_service.adapters.dynamodb import changes, erased_key, language_key
 
 
 class DynamoAccountLanguages:
@@ -19,22 +17,20 @@ class DynamoAccountLanguages:
         self._table = table
 
     def of(self, user_id: str) -> str | None:
-        item = self._table.get(_key(user_id))
-        return str(item["language"]) if item is not None else None
+        language: str | None = (self._table.get(language_key(user_id)) or {}).get("language")
+        return language
 
     def note(self, user_id: str, was: str | None, language: str | None) -> None:
-        as_it_was = ABSENT if was is None else Expression("#was = :was", {"was": "language"}, {"was": was})
+        name = {"language": "language"}
+        unchanged = (
+            Expression("attribute_not_exists(#language)", name)
+            if was is None
+            else Expression("#language = :was", name, {"was": was})
+        )
+        noted = Update(language_key(user_id), changes({"language": language}), unchanged)
         try:
-            if language is None:
-                self._table.delete(_key(user_id), as_it_was)
-            else:
-                noted = Put({**_key(user_id), "language": language}, as_it_was)
-                self._table.transact([Check(erased_key(user_id), ABSENT), noted])
+            self._table.transact([Check(erased_key(user_id), ABSENT), noted])
         except (ConditionFailed, TransactionBusy):
-            # Erased, or noted by another sender, who may know better; if not, the next message does. Not worth
-            # keeping this one back.
+            # Erased, or written by another sender, who may know better; if not, the next message corrects it. Not worth
+            # holding this message back.
             return
-
-
-def _key(user_id: str) -> dict[str, str]:
-    return {"pk": member(user_id), "sk": _SORT_KEY}

@@ -1,8 +1,8 @@
-"""What a failed call to SES or SNS says about the message: refused for good, not sent, or nobody knows.
+"""What a failed call to SES or SNS means for the message: refused for good, not sent, or unknown.
 
-An answer with an error is certain: nothing was sent. So is a connection that never came about. A connection that broke
-or fell silent after the request may hide a message that went out, and so may an answer that is not the provider's, such
-as the page of a proxy in between.
+An error answer is certain: nothing was sent. So is a connection that was never made. When a connection broke or timed
+out after the request, the message may have been sent; so may it when the answer is not the provider's, such as a
+proxy's error page.
 """
 
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ from notifications_service.application.ports import NotSent, Refused, Unknown
 
 
 @contextmanager
-def told_apart(permanent: frozenset[str], ours: Pattern[str] | None = None) -> Iterator[None]:
+def classified_errors(permanent: frozenset[str], ours: Pattern[str] | None = None) -> Iterator[None]:
     """Turns botocore's errors into Refused (for the `permanent` codes), NotSent and Unknown.
 
-    ours: what a message under one of these codes contains when the sender is what is wrong, not what was sent or to
-    whom. The message itself goes no further: it may name the recipient.
+    ours: matches error texts under these codes that mean the library's own set-up, not the message or the recipient.
+    The text itself is not passed on: it may name the recipient.
     """
     try:
         yield

@@ -9,7 +9,7 @@ _KNOWN = re.compile(r"Endpoint (arn:[^ ]+) already exists with the same [Tt]oken
 
 
 class SnsPush:
-    """Implements `application.devices.PushService`. application: the ARN of the platform application, or empty."""
+    """Implements `application.ports.PushService`. application: the ARN of the platform application, or empty."""
 
     def __init__(self, application: str) -> None:
         self._application = application
@@ -20,7 +20,7 @@ class SnsPush:
         sns = aws.sns()
         try:
             endpoint = self._endpoint(token)
-            # One that SNS switched off, because the device was away, is switched on again.
+            # SNS disables endpoints of devices that were away; this enables it again.
             sns.set_endpoint_attributes(EndpointArn=endpoint, Attributes={"Token": token, "Enabled": "true"})
         except (sns.exceptions.InvalidParameterException, sns.exceptions.NotFoundException) as exc:
             # `from None`: SNS repeats the token in its message, and causes are logged.
@@ -34,8 +34,7 @@ class SnsPush:
         try:
             made = sns.create_platform_endpoint(PlatformApplicationArn=self._application, Token=token)
         except sns.exceptions.InvalidParameterException as exc:
-            # The same token gives the same endpoint, but for one that was switched off: that is an error which names
-            # it.
+            # The same token gives the same endpoint. For a disabled one, SNS raises an error that names it.
             known = _KNOWN.search(str(exc))
             if known is None:
                 raise

@@ -1,4 +1,4 @@
-"""Push messages as Apple's and Google's services take them: in their own form, and short enough."""
+"""Push messages in the form of Apple's and Google's services, and within their length limits."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from notifications_service.application.ports import Rendered
 from notifications_service.domain.template_data import one_line, several_lines
 
 MOST_BYTES = 4000
-"""Of one platform's JSON in UTF-8. APNs and FCM take 4,096; what SNS may write differently has some room."""
+"""Of one platform's JSON in UTF-8. APNs and FCM take 4,096; this leaves some room for what SNS writes differently."""
 
 _MOST_OF_TITLE = 1000
 """Bytes of JSON that a title may have, so that there is room for the text."""
@@ -17,7 +17,7 @@ _DOTS = "…"
 
 
 def push_payload(message: Rendered) -> str:
-    """For every platform at once; SNS takes the part for the device's own. What is too long is cut."""
+    """For all platforms; SNS takes the part for the device's own. A text that is too long is cut."""
     title = _cut(message.subject, one_line, lambda text: text, _MOST_OF_TITLE)
 
     def apple(body: str) -> Any:
@@ -29,15 +29,15 @@ def push_payload(message: Rendered) -> str:
     for_apple, for_google = (
         _json(form(_cut(message.text, several_lines, form, MOST_BYTES))) for form in (apple, google)
     )
-    # The one for platforms that have no form of their own here.
+    # For platforms without a form of their own here.
     default = _cut(message.text, several_lines, lambda text: text, MOST_BYTES)
     return _json({"default": default, "APNS": for_apple, "APNS_SANDBOX": for_apple, "GCM": for_google})
 
 
 def _cut(text: str, tidy: Callable[[str, int], str], form: Callable[[str], Any], most: int) -> str:
-    """The longest beginning of the text that, in this form, has at most so many bytes; with an ellipsis if it is cut.
+    """The longest beginning of the text that in this form has at most so many bytes, with an ellipsis if it is cut.
 
-    tidy: the text up to a number of characters, such that what turns round the direction of writing ends with it.
+    tidy: cuts the text to a number of characters and closes any change of the writing direction.
     """
     if _size(form(text)) <= most:
         return text

@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 
 from library_common.clock import from_rfc3339
 from library_common.service_client import Answered, NotFound, Result, ServiceClient, path_segment
-from notifications_service.application.ports import Account, NeighbourUnavailable
+from notifications_service.application.ports import Account, ServiceUnavailable
 
 DEADLINE_SECONDS = 6.0
-"""For one question, repeats included."""
+"""For one request, retries included."""
 
-_OUT = frozenset({"ACTIVE", "OVERDUE"})
+_STATUSES_OUT = frozenset({"ACTIVE", "OVERDUE"})
 
 
 class HttpAccounts:
@@ -33,7 +33,7 @@ class HttpAccounts:
         path = f"/api/users?{urlencode(query)}"
         body = _answered(self._client.get(path, deadline=self._monotonic() + DEADLINE_SECONDS))
         if body is None:
-            raise NeighbourUnavailable
+            raise ServiceUnavailable
         return [str(item["id"]) for item in body["items"]], body.get("next_cursor")
 
 
@@ -48,31 +48,31 @@ class HttpLoans:
         try:
             wanted = from_rfc3339(due_date)
         except (ValueError, OverflowError):
-            # No loan is due at what is no moment.
+            # No loan is due at an invalid time.
             return False
         answer = self._client.get(f"/api/loans/{path_segment(loan_id)}", deadline=self._monotonic() + DEADLINE_SECONDS)
         loan = _answered(answer)
         return (
             loan is not None
-            and loan["status"] in _OUT
+            and loan["status"] in _STATUSES_OUT
             and not loan.get("claimed_returned")
             and from_rfc3339(loan["due_date"]) == wanted
         )
 
 
 def _answered(answer: Result) -> Mapping[str, Any] | None:
-    """The body; None for what is not there. Raises NeighbourUnavailable for everything that is no answer."""
+    """The body; None for 404. Raises ServiceUnavailable for everything else."""
     match answer:
         case Answered(body=body):
             return body
         case NotFound():
             return None
-    raise NeighbourUnavailable
+    raise ServiceUnavailable
 
 
 def _account(body: Mapping[str, Any]) -> Account:
     preferences = body.get("preferences") or {}
-    # A number that the member did not set with their password may be anybody's.
+    # A number that was not set with the password may be anybody's.
     confirmed = body.get("phone_confirmed") is True
     return Account(
         id=body["id"],

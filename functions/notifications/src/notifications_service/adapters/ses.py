@@ -6,7 +6,7 @@ from email.utils import formataddr
 from typing import TYPE_CHECKING
 
 from library_common import aws
-from notifications_service.adapters.providers import told_apart
+from notifications_service.adapters.providers import classified_errors
 from notifications_service.application.ports import Account, Refused, Rendered
 
 if TYPE_CHECKING:
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from mypy_boto3_ses.type_defs import BodyTypeDef
 
 PERMANENT = frozenset({"MessageRejected", "InvalidParameterValue", "InvalidParameter"})
-"""What SES does not take whenever it is asked. Throttling, exhausted quotas, a paused account, a sender's domain that
-is not verified are not among them: they come right again, or somebody puts them right."""
+"""Codes of errors that no retry helps. Throttling, exhausted quotas, a paused account and an unverified sender's domain
+are not among them: they pass, or an operator corrects them."""
 
 _OURS = re.compile(r"not verified|paused|suspended|configuration set|in the sandbox", re.IGNORECASE)
-"""Some of those come as MessageRejected, too, and only the text tells: an identity that is not verified (in the sandbox
-the recipient's counts, too), an account that may not send. A member's address is not to blame for any of them."""
+"""Some of those have the code MessageRejected, too, and differ only in the text: an identity that is not verified (in
+the sandbox also the recipient's), an account that may not send. None of them is about the member's address."""
 
 _CHARSET = "UTF-8"
 
 
-class SesWay:
-    """`application.ports.Way` by e-mail, as text and HTML.
+class SesSender:
+    """`application.ports.MessageSender` by e-mail, as text and HTML.
 
-    mail_from: an address that SES has verified. library: the sender's name. Everything goes as a parameter of its own,
-    never as a header put together here.
+    mail_from: an address that SES has verified. library: the sender's name. Everything is a parameter of its own; no
+    header is assembled here.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class SesWay:
         body: BodyTypeDef = {"Text": {"Data": message.text, "Charset": _CHARSET}}
         if message.html is not None:
             body["Html"] = {"Data": message.html, "Charset": _CHARSET}
-        with told_apart(PERMANENT, ours=_OURS):
+        with classified_errors(PERMANENT, ours=_OURS):
             self._client().send_email(
                 Source=self._source,
                 Destination={"ToAddresses": [_deliverable(account.email)]},
@@ -50,7 +50,7 @@ class SesWay:
 
 
 def _deliverable(address: str) -> str:
-    """As SES takes it: the domain in ASCII. Raises Refused for what is no address, or could be several."""
+    """The domain in ASCII, as SES wants it. Raises Refused unless it is exactly one address."""
     local, at, domain = address.rpartition("@")
     if not (local and at and domain) or any(character in address for character in "\r\n,;<> \t"):
         raise Refused("no_address")

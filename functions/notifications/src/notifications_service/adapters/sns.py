@@ -9,11 +9,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from library_common import aws
 from library_common.telemetry import logger
-from notifications_service.adapters.providers import told_apart
+from notifications_service.adapters.providers import classified_errors
 from notifications_service.adapters.push_payload import push_payload
 from notifications_service.application.ports import (
     Account,
-    Devices,
+    DeviceStore,
     NotSent,
     PushService,
     Refused,
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 PERMANENT = frozenset(
     {"InvalidParameter", "ParameterValueInvalid", "InvalidParameterValue", "ValidationException", "OptedOut"}
 )
-"""A number or a message that SNS does not take whenever it is asked."""
+"""Codes of errors about the number or the message that no retry helps."""
 
-GONE = frozenset({"EndpointDisabled", "NotFound"})
-"""A device that does not get messages any more: the app was removed, or its token replaced."""
+_GONE_CODES = frozenset({"EndpointDisabled", "NotFound"})
+"""The device gets no messages any more: the app was removed, or its token replaced."""
 
 _NAMES_THE_DEVICE = re.compile(
     r"parameter: (TargetArn|EndpointArn|Token)\b|at '(targetArn|endpointArn)'|no endpoint found", re.IGNORECASE
 )
-"""What else SNS says of such a device comes under codes that also stand for a message it does not take, one that is too
-long above all; only the text tells. A device is forgotten only for what is wrong with the device."""
+"""SNS also reports such devices under codes that stand for a refused message, for example one that is too long; only
+the text tells. A device is removed only if the device is the problem."""
 
 
 SECONDS = 5.0
-"""How long devices are begun with. The last one may take its ten seconds after that, and what it leads to a little."""
+"""How long further devices are begun. The last one may take its ten seconds after that."""
 
 
-class SmsWay:
-    """`application.ports.Way` by text message."""
+class SmsSender:
+    """`application.ports.MessageSender` by text message."""
 
     def __init__(self, client: "Callable[[], SNSClient]" = aws.sns_without_retries) -> None:
         self._client = client
@@ -52,7 +52,7 @@ class SmsWay:
     def send(self, account: Account, message: Rendered) -> None:
         if not account.phone:
             raise Refused("no_address")
-        with told_apart(PERMANENT):
+        with classified_errors(PERMANENT):
             self._client().publish(
                 PhoneNumber=account.phone,
                 Message=message.text,
@@ -60,19 +60,19 @@ class SmsWay:
             )
 
 
-class PushWay:
-    """`application.ports.Way` to the devices a member registered. It is sent when one of them has it.
+class PushSender:
+    """`application.ports.MessageSender` to the member's devices. It is sent when one of them has it.
 
-    A device that SNS says is gone is forgotten, here and there. If the process dies in between, its endpoint stays
-    there, and nobody sends to it.
+    A device that SNS reports as gone is removed, here and there. If the process dies in between, its endpoint stays
+    there, and nothing is sent to it.
 
-    Whoever waits for it has only so much time: when SNS falls silent the other devices are not tried, nor after
-    `SECONDS`, so that what became of it can be written down. Who has it on one device has it.
+    The caller has limited time. After a time-out of SNS, or after `SECONDS`, the other devices are not tried, so that
+    the outcome can still be written.
     """
 
     def __init__(
         self,
-        devices: Devices,
+        devices: DeviceStore,
         push: PushService,
         client: "Callable[[], SNSClient]" = aws.sns_without_retries,
         monotonic: Callable[[], float] = time.monotonic,
@@ -88,7 +88,7 @@ class PushWay:
         trouble: NotSent | Unknown | None = None
         refused: Refused | None = None
         until = self._monotonic() + SECONDS
-        for endpoint in self._devices.of(account.id):
+        for endpoint in [device.endpoint for device in self._devices.devices(account.id)]:
             if self._monotonic() >= until:
                 trouble = trouble or NotSent("out_of_time")
                 break
@@ -97,12 +97,12 @@ class PushWay:
             except _Gone:
                 self._forget(account.id, endpoint)
             except Refused as failure:
-                # For what it says or how it says so; another platform may take it.
+                # Because of its content or form; another platform may take it.
                 refused = failure
             except NotSent as failure:
                 trouble = failure
             except Unknown as failure:
-                # One that may have been sent weighs more: it must not be repeated without end.
+                # This outweighs NotSent: it may have been sent and must not be repeated endlessly.
                 trouble = failure
                 break
             else:
@@ -113,31 +113,31 @@ class PushWay:
 
     def _publish(self, endpoint: str, payload: str) -> None:
         """Raises _Gone, Refused, NotSent, Unknown."""
-        with told_apart(PERMANENT):
+        with classified_errors(PERMANENT):
             try:
                 self._client().publish(TargetArn=endpoint, Message=payload, MessageStructure="json")
             except ClientError as error:
                 if _is_gone(error):
-                    # Not as its cause, which may be logged: what SNS says may repeat the token.
+                    # `from None`: causes are logged, and the text may repeat the token.
                     raise _Gone from None
                 raise
 
     def _forget(self, user_id: str, endpoint: str) -> None:
-        # Here first: whoever registers the device meanwhile is given the same endpoint, and keeps it.
+        # Here first: a member who registers the device meanwhile gets the same endpoint, and keeps it.
         if not self._devices.forget(user_id, endpoint):
             return
         try:
             self._push.forget(endpoint)
         except (BotoCoreError, ClientError) as failure:
-            # The message does not depend on it, nor does any other.
+            # No message depends on it.
             logger().warning("endpoint left at the push service", extra={"failure": type(failure).__name__})
 
 
 class _Gone(Exception):
-    """Nobody is at this endpoint any more."""
+    """The endpoint does not work any more."""
 
 
 def _is_gone(error: ClientError) -> bool:
     about = error.response.get("Error", {})
     code = about.get("Code", "")
-    return code in GONE or (code in PERMANENT and _NAMES_THE_DEVICE.search(about.get("Message", "")) is not None)
+    return code in _GONE_CODES or (code in PERMANENT and _NAMES_THE_DEVICE.search(about.get("Message", "")) is not None)

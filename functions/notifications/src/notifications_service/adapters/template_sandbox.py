@@ -1,13 +1,12 @@
-"""Jinja2 with next to nothing in it: what a template may say, and how far it may go.
+"""Jinja2 reduced to almost nothing: what a template may contain, and how much work it may do.
 
-Three walls, each enough for most attacks alone. What a template is made of is checked piece by piece against a short
-list before it is compiled: output, text, if, for, names, attributes, comparisons, and, or, not, a dozen filters; no
-calls, no arithmetic, no literals but plain ones. When it runs, names are looked up in plain dictionaries only, never
-on Python objects, loops go over lists of at most `MAX_ITEMS`, output stops at `MAX_OUTPUT_BYTES`, and all work at
-`MAX_WORK`, also such work as no output comes of. And it is Jinja's own immutable sandbox underneath. Data is never
-compiled: braces in a title are braces.
+Three walls, each enough for most attacks. Before a template is compiled, its parts are checked against a short list:
+output, text, if, for, names, attributes, comparisons, and, or, not, a dozen filters; no calls, no arithmetic, only
+plain literals. When it runs, names are looked up in plain dictionaries only, never on Python objects; loops go over
+lists of at most `MAX_ITEMS`; output stops at `MAX_OUTPUT_BYTES`, and all work, also without output, at `MAX_WORK`.
+Underneath is Jinja's own immutable sandbox. Data is never compiled: braces in a title are braces.
 
-Imported when a template is rendered or checked, not before: Jinja2 is a tenth of a second.
+Imported when a template is rendered or checked, not before: importing Jinja2 takes a tenth of a second.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from notifications_service.domain import local_formats
-from notifications_service.domain.template_parts import MAX_ITEMS, MAX_OUTPUT_BYTES, MAX_SOURCE_BYTES
+from notifications_service.domain.templates import MAX_ITEMS, MAX_OUTPUT_BYTES, MAX_SOURCE_BYTES
 
 _MAX_DEPTH = 40
 _MAX_LOOPS_INSIDE_EACH_OTHER = 2

@@ -1,1 +1,1 @@
-"""What members, librarians and administrators do with notices, and the ports those use cases need."""
+"""The use cases of notices, and the ports they need."""

@@ -1,93 +1,27 @@
-"""Devices that show push messages: a member says which, and the push service gets their token."""
+"""Devices that show push messages: members register them, and the push service gets their token."""
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from typing import Protocol
 
 from library_common.clock import Clock
+from notifications_service.application.ports import DeviceStore, PushService
+from notifications_service.domain.devices import Device, Platform
 from notifications_service.domain.errors import TooManyDevices, UserNotFound
-
-MAX_DEVICES = 10
-
-
-class Platform(StrEnum):
-    """What a device runs."""
-
-    IOS = "ios"
-    ANDROID = "android"
-
-
-@dataclass(frozen=True)
-class Device:
-    """token_key: a digest, by which one device is recognised whoever registers it. The token itself is not kept."""
-
-    id: str
-    platform: Platform
-    endpoint: str
-    token_key: str
-    registered_at: datetime
-
-
-class DeviceStore(Protocol):
-    """Which devices members have. A device belongs to the member who registered it last, and to nobody else."""
-
-    def devices(self, user_id: str) -> list[Device]: ...
-
-    def require_place(self, user_id: str, device_id: str, token_key: str) -> None:
-        """Before anything is done for a device that cannot be added as things stand.
-
-        Raises TooManyDevices; UserNotFound for a member who was erased.
-        """
-        ...
-
-    def has_owner(self, token_key: str) -> bool:
-        """Whether the device with this token is anybody's now. Strongly consistent."""
-        ...
-
-    def add(self, user_id: str, device: Device) -> Device | None:
-        """Also in place of the one with this id: answers that one, if it had another token.
-
-        Takes the device from whoever had it. Idempotent.
-        Raises TooManyDevices; UserNotFound for a member who was erased.
-        """
-        ...
-
-    def remove(self, user_id: str, device_id: str) -> Device | None:
-        """What was removed; None when there was none. Idempotent."""
-        ...
-
-
-class PushService(Protocol):
-    """What brings messages to devices."""
-
-    def register(self, token: str) -> str:
-        """The address (endpoint) of the device with this token; the same token gives the same one.
-
-        Raises PushNotConfigured, DeviceRefused.
-        """
-        ...
-
-    def forget(self, endpoint: str) -> None:
-        """Idempotent."""
-        ...
 
 
 @dataclass(frozen=True)
 class MemberDevices:
-    """The use cases. The token passes through: it is neither stored nor logged nor answered."""
+    """The use cases. The token passes through: it is not stored, logged or returned."""
 
     store: DeviceStore
     push: PushService
     clock: Clock
 
     def register(self, user_id: str, device_id: str, platform: Platform, token: str) -> Device:
-        """Raises PushNotConfigured, DeviceRefused, TooManyDevices, UserNotFound.
+        """Raises PushNotConfigured, DeviceRefused, TooManyDevices, UserNotFound. A repeat only changes the time.
 
-        A repeat changes nothing but the moment.
-        If the process dies after the push service knows the device, nobody sends to it until the app asks again; if
-        it dies before an endpoint that was replaced is forgotten, that one stays there, and nobody sends to it.
+        If the process dies after the push service knows the device, nothing is sent to it until the app registers it
+        again. If it dies before a replaced endpoint is removed there, that one stays, and nothing is sent to it.
         """
         token_key = hashlib.sha256(token.encode()).hexdigest()
         # Before the push service is asked, and before anybody loses the device.
@@ -97,22 +31,22 @@ class MemberDevices:
         try:
             replaced = self.store.add(user_id, device)
         except (TooManyDevices, UserNotFound):
-            self._forget_if_nobodys(device)
+            self._forget_unless_owned(device)
             raise
         if replaced is not None and replaced.endpoint != endpoint:
-            self._forget_if_nobodys(replaced)
+            self._forget_unless_owned(replaced)
         return device
 
     def of(self, user_id: str) -> list[Device]:
         return self.store.devices(user_id)
 
     def remove(self, user_id: str, device_id: str) -> None:
-        """From now on nothing is sent to it. Removing one that is not there is no error."""
+        """From now on nothing is sent to it. Removing a missing one is no error."""
         removed = self.store.remove(user_id, device_id)
         if removed is not None:
-            self._forget_if_nobodys(removed)
+            self._forget_unless_owned(removed)
 
-    def _forget_if_nobodys(self, device: Device) -> None:
-        """Nobody would clean up there later. A token has one endpoint whoever has it: by now it may be another's."""
+    def _forget_unless_owned(self, device: Device) -> None:
+        # A token has one endpoint whoever has it: by now it may be another member's.
         if not self.store.has_owner(device.token_key):
             self.push.forget(device.endpoint)

@@ -1,37 +1,54 @@
-"""Messages that were given up: what they were, and trying them again."""
+"""Messages that were given up: listing and retrying them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from library_common.clock import Clock
 from library_common.telemetry import logger
-from notifications_service.application.api_ports import FailedBy, FailedDelivery, Position
-from notifications_service.application.ports import DueDelivery, Failed, Outgoing
+from notifications_service.application.ports import DueDelivery, FailedDeliveries, Position, TaskQueue
 from notifications_service.domain.deliveries import Delivery
 from notifications_service.domain.errors import NoticeNotFound
+from notifications_service.domain.kinds import Channel
+
+
+@dataclass(frozen=True)
+class FailedBy:
+    """Messages that were given up for this reason. channel: None for any.
+
+    since, until: of `failed_at`, `since` included and `until` not; None for no bound.
+    """
+
+    error_code: str
+    channel: Channel | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Failures:
     """The use cases."""
 
-    failed: Failed
-    outgoing: Outgoing
+    failed: FailedDeliveries
+    queue: TaskQueue
     clock: Clock
 
-    def list(self, limit: int, position: Position | None) -> tuple[list[FailedDelivery], Position | None]:
+    def list(self, limit: int, position: Position | None) -> tuple[list[Delivery], Position | None]:
         """A page, newest first, and where to go on. Raises NoPosition."""
-        page, more = self.failed.page(limit, position)
-        return [_shown(delivery) for delivery in page], more
+        return self.failed.page(limit, position)
 
-    def retry(self, delivery_id: str) -> None:
-        """It is due at once, as if it never had been tried. Raises NoticeNotFound."""
-        delivery = self.failed.retry(delivery_id, self.clock.now())
+    def retry(self, failure_id: str) -> None:
+        """Due at once, as if it had never been tried. Raises NoticeNotFound."""
+        delivery = self.failed.retry(failure_id, self.clock.now())
         if delivery is None:
             raise NoticeNotFound
-        self.outgoing.put([DueDelivery(delivery.user_id, delivery.channel)])
+        self.queue.put(_tasks([delivery]))
 
     def retry_all(self, by: FailedBy, limit: int, position: Position | None) -> tuple[int, Position | None]:
-        """See `api_ports.Failures`. May be asked twice, and by two at once: each message begins anew once."""
+        """Retries those of the next `limit` failed messages that failed for this reason, newest first.
+
+        Returns how many, and where to go on; None at the end. What fails again meanwhile is newer, so this ends. Two
+        may do it at once: each message begins anew once. Raises NoPosition.
+        """
         page, more = self.failed.page(limit, position, since=by.since, until=by.until)
         begun = [
             delivery
@@ -41,22 +58,14 @@ class Failures:
             and self.failed.begin_anew(delivery, self.clock.now())
         ]
         try:
-            self.outgoing.put(list(dict.fromkeys(DueDelivery(each.user_id, each.channel) for each in begun)))
-        except Exception as failure:  # noqa: BLE001 - who asked has to hear where to go on
-            # They are due, and the sweep finds what is due.
-            logger().warning("sender not told", extra={"messages": len(begun), "failure": type(failure).__name__})
+            self.queue.put(_tasks(begun))
+        except Exception as failure:  # noqa: BLE001 - the caller has to learn where to go on
+            # The sweep finds what is due.
+            logger().warning("tasks not queued", extra={"messages": len(begun), "failure": type(failure).__name__})
         return len(begun), more
 
 
-def _shown(delivery: Delivery) -> FailedDelivery:
-    assert delivery.failure_id is not None  # noqa: S101 - written together with the state
-    assert delivery.failed_at is not None  # noqa: S101 - as above
-    return FailedDelivery(
-        id=delivery.failure_id,
-        user_id=delivery.user_id,
-        channel=delivery.channel,
-        kind=delivery.kind,
-        error_code=delivery.error or "",
-        attempts=delivery.attempts,
-        failed_at=delivery.failed_at,
-    )
+def _tasks(deliveries: list[Delivery]) -> list[DueDelivery]:
+    """One per member and channel. Channels unknown here are left to the sweep of the version that knows them."""
+    known = [(each.user_id, Channel(each.channel)) for each in deliveries if each.channel in Channel]
+    return [DueDelivery(user_id, channel) for user_id, channel in dict.fromkeys(known)]

@@ -1,47 +1,53 @@
-"""A notice becomes an entry in the member's list and messages on their way, once and as a whole."""
+"""Plans a notice: an entry in the member's list and messages to send, stored once and as a whole."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from library_common.clock import Clock
 from library_common.ids import dated_id
-from notifications_service.application.api_ports import Entry
 from notifications_service.application.ports import (
     DueDelivery,
-    FirstAllowed,
-    Outgoing,
+    InboxEntry,
+    NoticePlans,
     Plan,
-    Planned,
-    Plans,
-    StoredPreferences,
+    PreferencesStore,
+    TaskQueue,
 )
-from notifications_service.domain.choosing import channels_for
 from notifications_service.domain.deliveries import Delivery
 from notifications_service.domain.kinds import Channel, Urgency, urgency
 from notifications_service.domain.notices import Notice
-from notifications_service.domain.preferences import Preferences
+from notifications_service.domain.preferences import Preferences, channels_for
 from notifications_service.domain.reminders import Reminder
+from notifications_service.domain.timing import FirstAllowed
 
 LONGEST_DELAY = timedelta(minutes=15)
-"""How far ahead a queue can hold a message back. What goes out later is found by the sweep."""
+"""How long SQS can delay a message. What goes out later is found by the sweep."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """is_new: this call planned it. notifies: the member gets it by some channel, as far as their preferences say."""
+
+    is_new: bool
+    notifies: bool
 
 
 @dataclass(frozen=True)
 class Planning:
-    """visit: how long a notice that is not urgent waits for others of the same visit."""
+    """visit: how long a routine notice waits for others of the same visit."""
 
-    plans: Plans
-    preferences: StoredPreferences
-    outgoing: Outgoing
+    plans: NoticePlans
+    preferences: PreferencesStore
+    queue: TaskQueue
     first_allowed: FirstAllowed
     zone: ZoneInfo
     visit: timedelta
     clock: Clock
 
-    def tell(
+    def plan(
         self,
         notice: Notice,
         *,
@@ -49,22 +55,22 @@ class Planning:
         correlation_id: str,
         reminder: Reminder | None = None,
         fires: Reminder | None = None,
-        asked_for: Sequence[Channel] | None = None,
+        requested: Sequence[Channel] | None = None,
     ) -> Planned:
-        """Plans it, or finds it planned, and lets the sender know of what is due soon.
+        """Plans the notice, or finds it planned, and queues a task for what is due soon.
 
-        The sender is told again of what was planned before: the process that planned it may have died before it could.
-        A sender that is told twice finds nothing left to send. Raises Forgotten for erased members.
+        The task is queued again for a notice that was planned before: the process that planned it may have died before
+        it could. A sender that gets a task twice finds nothing left to send. Raises MemberErased.
         """
         now = self.clock.now().replace(microsecond=0)
         preferences = self.preferences.of(notice.user_id)
-        channels = channels_for(notice.kind, preferences, asked_for=asked_for)
+        channels = channels_for(notice.kind, preferences, requested=requested)
         notice_id = dated_id(occurred_at, notice.identity, notice.kind.value, notice.user_id)
         not_before, send_at = self._times(preferences, urgency(notice.kind), now)
         plan = Plan(
             user_id=notice.user_id,
             identity=notice.identity,
-            entry=Entry(notice_id, notice.kind, notice.data, occurred_at) if Channel.IN_APP in channels else None,
+            entry=InboxEntry(notice_id, notice.kind, notice.data, occurred_at) if Channel.IN_APP in channels else None,
             deliveries=[
                 Delivery(
                     notice_id=notice_id,
@@ -83,19 +89,19 @@ class Planning:
             reminder=reminder,
             fires=fires,
         )
-        planned = replace(self.plans.plan(plan, now), tells=plan.tells)
-        for channel, at in planned.nudges.items():
+        send_times, is_new = self.plans.plan(plan, now)
+        for channel, at in send_times.items():
             if at - now <= LONGEST_DELAY:
-                # A little late rather than early: too early, it would find nothing due.
+                # A little late rather than early: too early, the sender would find nothing due.
                 delay = max(0, math.ceil((at - now).total_seconds()))
-                self.outgoing.put([DueDelivery(notice.user_id, channel)], delay_seconds=delay)
-        return planned
+                self.queue.put([DueDelivery(notice.user_id, channel)], delay_seconds=delay)
+        return Planned(is_new, plan.notifies)
 
     def _times(self, preferences: Preferences, how_soon: Urgency, now: datetime) -> tuple[datetime, datetime]:
         """When it may go out, and when it does."""
         allowed = self.first_allowed(preferences, how_soon, now, self.zone)
         if how_soon is not Urgency.ROUTINE or allowed > now:
             return allowed, allowed
-        # Never without the visit: whoever borrows and returns again and again would get a message for each. When it
-        # ends in quiet hours, it lasts until they do.
+        # Always with the visit: borrowing and returning again and again would make a message for each. A visit that
+        # would end in quiet hours lasts until they end.
         return now, self.first_allowed(preferences, how_soon, now + self.visit, self.zone)

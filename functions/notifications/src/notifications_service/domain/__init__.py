@@ -1,1 +1,1 @@
-"""The rules of notices: what is told, how it is worded, and when it may go out. Plain Python."""
+"""The rules of notices: what becomes one, how it is written, and when it may go out. Plain Python."""

@@ -5,92 +5,87 @@ from typing import ClassVar
 
 
 class NotificationsError(Exception):
-    """Base of the service's refusals."""
+    """Base of the service's refusals. detail: the sentence for people, unless one is passed in."""
 
     code: ClassVar[str]
+    detail: ClassVar[str]
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail or self.detail)
 
 
-class InvalidFields(NotificationsError):
-    """Fields that only the rules can judge. `errors`: (field, message) pairs."""
-
-    code = "invalid_request"
+class _FieldErrors(NotificationsError):
+    """Refusals that name fields. `errors`: (field, message) pairs."""
 
     def __init__(self, *errors: tuple[str, str]) -> None:
-        super().__init__("Some fields are not acceptable.")
+        super().__init__()
         self.errors: Sequence[tuple[str, str]] = errors
 
 
+class InvalidFields(_FieldErrors):
+    """Fields that only the rules can check."""
+
+    code = "invalid_request"
+    detail = "Some fields are invalid."
+
+
 class NoticeNotFound(NotificationsError):
-    """There is no such notice, or it is somebody else's."""
+    """There is no such notice, or it is another member's."""
 
     code = "notice_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("There is no such notice.")
+    detail = "There is no such notice."
 
 
 class AnnouncementNotFound(NotificationsError):
     """There is no such announcement (any more)."""
 
     code = "announcement_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("There is no such announcement.")
+    detail = "There is no such announcement."
 
 
 class AnnouncementDone(NotificationsError):
-    """Everybody was told of it before it could be cancelled."""
+    """Everybody was notified before it could be cancelled."""
 
     code = "announcement_done"
-
-    def __init__(self) -> None:
-        super().__init__("Everybody has been told; there is nothing left to cancel.")
+    detail = "The announcement is done; there is nothing left to cancel."
 
 
 class UserNotFound(NotificationsError):
     """No member can have this id, or the member who had it was erased."""
 
     code = "user_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("There is no such member.")
+    detail = "There is no such member."
 
 
 class TemplateNotFound(NotificationsError):
     """No kind of notice has this name."""
 
     code = "template_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("There is no template of this name.")
+    detail = "There is no template of this name."
 
 
 class VersionNotFound(NotificationsError):
     """This template has no such version, or it is not one of the latest."""
 
     code = "version_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("This is not one of the template's latest versions.")
+    detail = "This is not one of the template's latest versions."
 
 
-class TemplateRefused(NotificationsError):
-    """The wording is not one that can be stored. `errors` say where: the field and, after that, the line."""
+class TemplateRefused(_FieldErrors):
+    """The text cannot be stored. The messages begin with the line."""
 
     code = "template_refused"
-
-    def __init__(self, *errors: tuple[str, str]) -> None:
-        super().__init__("The wording cannot be used as it is.")
-        self.errors: Sequence[tuple[str, str]] = errors
+    detail = "The template cannot be used as it is."
 
 
 class CannotBeTurnedOff(NotificationsError):
-    """A changed password is told by e-mail in any case, a changed role or membership unless the member said no."""
+    """E-mails about a changed password are always sent; only members turn off those about their role or membership."""
 
     code = "cannot_be_turned_off"
+    detail = "These e-mails cannot be turned off, or only by the member."
 
     def __init__(self, *kinds: str) -> None:
-        super().__init__("These e-mails cannot be turned off, or only by the member.")
+        super().__init__()
         self.errors: Sequence[tuple[str, str]] = [(f"channels.{kind}", "must contain email") for kind in kinds]
 
 
@@ -98,19 +93,15 @@ class PushNotConfigured(NotificationsError):
     """This library sends nothing to apps on devices."""
 
     code = "push_not_configured"
-
-    def __init__(self) -> None:
-        super().__init__("This library sends no push messages.")
+    detail = "This library sends no push messages."
 
 
 class DeviceRefused(NotificationsError):
-    """The push service does not take the device's token."""
+    """The push service does not accept the device's token."""
 
     code = "device_refused"
-
-    def __init__(self) -> None:
-        super().__init__("The push service does not accept this token.")
-        self.errors: Sequence[tuple[str, str]] = (("token", "is not accepted by the push service"),)
+    detail = "The push service does not accept this token."
+    errors: ClassVar[Sequence[tuple[str, str]]] = (("token", "is not accepted by the push service"),)
 
 
 class TooManyDevices(NotificationsError):

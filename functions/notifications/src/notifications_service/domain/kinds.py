@@ -1,10 +1,14 @@
-"""What members are told about, by which ways, and how soon it has to be."""
+"""What notices are about, by which channels they go, and how urgent they are.
+
+Stored values are read as text: a newer version of this service may have written kinds and channels that this one does
+not know. Whoever needs to know asks `kind in Kind`.
+"""
 
 from enum import StrEnum
 
 
 class Channel(StrEnum):
-    """Ways to reach a member. In-app is the list under /api/notifications, which needs no sending."""
+    """How to reach a member. In-app is the list under /api/notifications, which needs no sending."""
 
     EMAIL = "email"
     SMS = "sms"
@@ -57,8 +61,8 @@ _TIMELY = frozenset(
 )
 
 
-def urgency(kind: Kind) -> Urgency:
-    """How soon a notice of this kind has to be."""
+def urgency(kind: str) -> Urgency:
+    """How urgent a notice of this kind is."""
     if kind in _INSTANT:
         return Urgency.INSTANT
     return Urgency.TIMELY if kind in _TIMELY else Urgency.ROUTINE

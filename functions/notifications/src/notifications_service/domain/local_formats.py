@@ -1,10 +1,12 @@
-"""Days, times and sums of money as people write them in a language; plainly where the language is not known here."""
+"""Amounts of money, and how days, times and amounts are written in a language. Unknown languages get a plain form."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 
-from notifications_service.domain.amounts import with_cents
-
+_AMOUNT = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,2})?")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 _MONTHS = {
     "en": (
         "January February March April May June July August September October November December",
@@ -22,11 +24,33 @@ _MONTHS = {
 _TIMES = {"en": "%H:%M", "fr": "%H h %M", "es": "%H:%M"}
 _COMMA_BEFORE_CENTS = frozenset({"fr", "es"})
 _LONGEST_ODD = 20
-"""How much is shown of an amount or a currency that is none."""
+"""How many characters are shown of an invalid amount or currency."""
+
+
+def is_money(value: object) -> bool:
+    """Whether it is `{"amount": "12.50", "currency": "USD"}`, as the library's services write it."""
+    match value:
+        case {"amount": str(amount), "currency": str(currency)}:
+            return _AMOUNT.fullmatch(amount) is not None and _CURRENCY.fullmatch(currency) is not None
+    return False
+
+
+def with_cents(amount: object) -> str | None:
+    """`12.50`; None unless it is an amount.
+
+    The pattern bounds the size: `1e999999999` written out would fill the memory of any function.
+    """
+    text = str(amount) if isinstance(amount, str | Decimal) else ""
+    return f"{Decimal(text):.2f}" if _AMOUNT.fullmatch(text) else None
+
+
+def plain_money(value: Mapping[str, object]) -> dict[str, str]:
+    """Only the two fields of what `is_money`."""
+    return {name: str(value[name]) for name in ("amount", "currency")}
 
 
 def written_date(text: str, language: str, zone: tzinfo) -> str:
-    """The day of an RFC 3339 moment by the calendar of that zone. What is no moment stays what it is."""
+    """The day of an RFC 3339 timestamp by the calendar of that zone. Other text is returned unchanged."""
     moment = _moment(text, zone)
     if moment is None:
         return text
@@ -39,13 +63,13 @@ def written_date(text: str, language: str, zone: tzinfo) -> str:
 
 
 def written_time(text: str, language: str, zone: tzinfo) -> str:
-    """The time of day of an RFC 3339 moment by the clock of that zone. What is no moment stays what it is."""
+    """The time of day of an RFC 3339 timestamp by the clock of that zone. Other text is returned unchanged."""
     moment = _moment(text, zone)
     return moment.strftime(_TIMES.get(_base(language), "%H:%M")) if moment is not None else text
 
 
 def written_money(money: object, language: str) -> str:
-    """`USD 12.50`, `12,50 USD`. The currency by its code, which is not mistaken for another one."""
+    """`USD 12.50`, `12,50 USD`. Currencies are written as codes, which are never ambiguous."""
     if not isinstance(money, Mapping):
         return str(money)
     given = money.get("amount", "")

@@ -1,8 +1,8 @@
 """When members are reminded of a loan: some days before it is due, and some days after, at nine in the morning.
 
-A reminder is of a loan and of one due date. A renewal changes the due date, and the reminder of the old one finds
-that out when its time comes; nothing has to be called off, in whatever order events arrive. Only the next reminder is
-kept: each makes the one after it, because most books are back before the second.
+A reminder belongs to a loan and one due date. A renewal changes the due date; the reminder of the old one notices when
+its time comes, so nothing has to be cancelled and events may arrive in any order. Only the next reminder is kept: each
+makes the one after it, because most books are back before the second.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ AT = time(9)
 
 
 @dataclass(frozen=True)
-class Rhythm:
+class ReminderSchedule:
     """due_soon_days: how many days before the due date; 0 for never. overdue_days: how many days after it."""
 
     due_soon_days: int
@@ -27,10 +27,10 @@ class Rhythm:
 
 @dataclass(frozen=True)
 class Reminder:
-    """A reminder to come. pointless_from: when the next one takes its place, should this one be so late."""
+    """A reminder to come. kind: as stored, see `kinds`. pointless_from: from then on the next reminder replaces it."""
 
     user_id: str
-    kind: Kind
+    kind: str
     loan_id: str
     due_date: str
     days: int
@@ -43,22 +43,22 @@ class Reminder:
         return identity_of_reminder(self.kind, self.loan_id, self.due_date, self.days)
 
 
-def identity_of_reminder(kind: Kind, loan_id: str, due_date: str, days: int) -> str:
+def identity_of_reminder(kind: str, loan_id: str, due_date: str, days: int) -> str:
     """What makes two reminders the same."""
-    return f"{kind.value}/{loan_id}/{due_date}/{days}"
+    return f"{kind}/{loan_id}/{due_date}/{days}"
 
 
 def first_reminder(
-    user_id: str, loan_id: str, due_date: str, data: Mapping[str, Any], *, since: datetime, rhythm: Rhythm
+    user_id: str, loan_id: str, due_date: str, data: Mapping[str, Any], *, since: datetime, schedule: ReminderSchedule
 ) -> Reminder | None:
-    """Of a loan that has had this due date `since` then. Raises ValueError for a bad date."""
-    return next(iter(_reminders(user_id, loan_id, due_date, data, since, rhythm)), None)
+    """The first reminder of a loan that has had this due date since `since`. Raises ValueError for a bad date."""
+    return next(iter(_reminders(user_id, loan_id, due_date, data, since, schedule)), None)
 
 
-def reminder_after(reminder: Reminder, now: datetime, rhythm: Rhythm) -> Reminder | None:
-    """The next one that is not pointless yet, should the book still be out then."""
+def reminder_after(reminder: Reminder, now: datetime, schedule: ReminderSchedule) -> Reminder | None:
+    """The next reminder that is not pointless yet."""
     all_of_them = _reminders(
-        reminder.user_id, reminder.loan_id, reminder.due_date, reminder.data, reminder.fire_at, rhythm
+        reminder.user_id, reminder.loan_id, reminder.due_date, reminder.data, reminder.fire_at, schedule
     )
     for later in all_of_them:
         in_time = later.pointless_from is None or now < later.pointless_from
@@ -68,20 +68,20 @@ def reminder_after(reminder: Reminder, now: datetime, rhythm: Rhythm) -> Reminde
 
 
 def _reminders(
-    user_id: str, loan_id: str, due_date: str, data: Mapping[str, Any], since: datetime, rhythm: Rhythm
+    user_id: str, loan_id: str, due_date: str, data: Mapping[str, Any], since: datetime, schedule: ReminderSchedule
 ) -> list[Reminder]:
     due = datetime.fromisoformat(due_date)
     if due.tzinfo is None:
         raise ValueError("a due date without a zone")
     moments: list[tuple[Kind, int, datetime, datetime | None]] = []
-    if rhythm.due_soon_days > 0:
-        soon = _morning(due, -rhythm.due_soon_days, rhythm.zone)
-        # Whoever borrows for a shorter time has just been told the date.
+    if schedule.due_soon_days > 0:
+        soon = _morning(due, -schedule.due_soon_days, schedule.zone)
+        # On a shorter loan the member has just read the date.
         if soon > since:
-            moments.append((Kind.LOAN_DUE_SOON, rhythm.due_soon_days, soon, due.astimezone(UTC)))
-    days = sorted({day for day in rhythm.overdue_days if day > 0})
-    mornings = [_morning(due, day, rhythm.zone) for day in days]
-    # The last one is never pointless: there is none to take its place.
+            moments.append((Kind.LOAN_DUE_SOON, schedule.due_soon_days, soon, due.astimezone(UTC)))
+    days = sorted({day for day in schedule.overdue_days if day > 0})
+    mornings = [_morning(due, day, schedule.zone) for day in days]
+    # The last one is never pointless: nothing replaces it.
     for day, morning, following in zip(days, mornings, [*mornings[1:], None], strict=True):
         moments.append((Kind.LOAN_OVERDUE, day, morning, following))
     return [

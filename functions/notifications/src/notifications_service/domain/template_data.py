@@ -1,40 +1,41 @@
-"""What is handed to a template: plain values by the names it declares, and nothing that could be anything else."""
+"""The data that a template gets: plain values for its declared fields, and nothing else."""
 
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from notifications_service.domain.template_fields import Field, FieldType
-from notifications_service.domain.template_parts import MAX_ITEMS
+from notifications_service.domain.templates import MAX_ITEMS, Field, FieldType
 
 MAX_LINE = 500
 MAX_PROSE = 2000
-"""So that a message fits into a mail whatever it is made of: an escaped sign takes up to six bytes."""
+"""So that every message fits into a mail: an escaped character takes up to six bytes."""
 _BREAKS = frozenset("\n\r\t\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
 _OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e")
-"""Embeddings and overrides of the direction of writing: they turn round what comes after them."""
+"""Embeddings and overrides of the writing direction. They affect all text after them."""
 _ISOLATES, _END_OF_ISOLATE = frozenset("\u2066\u2067\u2068"), "\u2069"
 
 
 def one_line(text: str, most: int | None = None) -> str:
-    """Without line breaks, control characters and what turns round the words after it: for a header, a heading, an
-    item of a list. most: characters."""
+    """Without line breaks, control characters and direction overrides: for headers, headings and list items.
+
+    most: characters.
+    """
     line = " ".join("".join(" " if c in _BREAKS else c for c in text if c in _BREAKS or _printable(c)).split())
     return _closed(line[:most])
 
 
 def several_lines(text: str, most: int | None = None) -> str:
-    """Without control characters but line breaks, and without what turns round the words after it."""
+    """Without direction overrides, and without control characters except line breaks."""
     joined = text.replace("\r\n", "\n").replace("\r", "\n")
-    # Isolates end with their line; what begins a new one may be written otherwise, too.
+    # Isolates end with their line.
     kept = "".join(c for c in joined if c == "\n" or _printable(c))[:most]
     return "".join(_closed(line) for line in kept.splitlines(keepends=True))
 
 
 def plain(fields: tuple[Field, ...], data: Mapping[str, Any], phrases: Mapping[str, Any]) -> dict[str, Any]:
-    """Every declared field and no other. phrases: `missing` and `words` of the reader's language.
+    """Every declared field and no other; a missing one is empty, or the phrase for it.
 
-    What was not said is empty, or the phrase that stands in for it.
+    phrases: `missing` and `words` of the reader's language.
     """
     missing: Mapping[str, str] = phrases.get("missing", {})
     words: Mapping[str, str] = phrases.get("words", {})
@@ -76,7 +77,7 @@ def _printable(char: str) -> bool:
 
 
 def _closed(line: str) -> str:
-    """Of isolates only those that are closed in the line: they change nothing outside of themselves."""
+    """Keeps only isolates that are closed in the line: they affect nothing outside themselves."""
     if not (_END_OF_ISOLATE in line or any(c in _ISOLATES for c in line)):
         return line
     open_ones: list[int] = []

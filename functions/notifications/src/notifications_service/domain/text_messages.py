@@ -1,4 +1,4 @@
-"""How long a text message is, and how to keep it one."""
+"""The length of a text message, and how to keep it one."""
 
 import unicodedata
 
@@ -12,14 +12,13 @@ _SIMPLER: dict[int, str | int | None] = {**str.maketrans(_TYPOGRAPHIC, '\'\'""""
 
 MAX_CHARACTERS = 160
 MAX_CHARACTERS_OF_OTHER_ALPHABETS = 70
-"""Of UTF-16, in which a text goes as a whole when its alphabet lacks a character."""
+"""In UTF-16, in which the whole text is sent when GSM 03.38 lacks one of its characters."""
 
 _DOTS = "..."
 
 
 def simpler(text: str) -> str:
-    """In the alphabet of text messages, if leaving out accents and invisible signs is enough for that; else a message
-    has less than half the room."""
+    """In GSM 03.38, if leaving out accents and invisible characters is enough; else unchanged."""
     text = text.translate(_SIMPLER)
     if is_gsm(text):
         return text
@@ -36,35 +35,35 @@ def _without_accents(char: str) -> str:
 
 
 def is_gsm(text: str) -> bool:
-    """Whether the alphabet of text messages (GSM 03.38) has every character."""
+    """Whether GSM 03.38 has every character."""
     return all(char in _BASIC or char in _EXTENDED for char in text)
 
 
 def length(text: str) -> int:
-    """In the characters of which a message has `room`; some count twice."""
+    """In the characters that `room` counts; some count twice."""
     if is_gsm(text):
         return sum(2 if char in _EXTENDED else 1 for char in text)
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def room(text: str) -> int:
-    """How many characters make one message, in the alphabet that this text takes."""
+    """How many characters make one message, in the alphabet that this text needs."""
     return MAX_CHARACTERS if is_gsm(text) else MAX_CHARACTERS_OF_OTHER_ALPHABETS
 
 
 def over(text: str) -> int:
-    """How many characters more than one message has; 0 or less when it is one."""
+    """How many characters are too many for one message; 0 or less when it fits."""
     return length(text) - room(text)
 
 
 def shortened(text: str, by: int) -> str:
-    """At least `by` characters shorter, but for a beginning that still says what is meant."""
+    """At least `by` characters shorter, but never shorter than a recognisable beginning."""
     kept = max(12, len(text) - by - len(_DOTS))
     return text if kept >= len(text) else f"{text[:kept].rstrip()}{_DOTS}"
 
 
 def cut(text: str) -> str:
-    """One message, whatever is lost."""
+    """Cut to one message."""
     kept = text
     while over(text) > 0:
         kept = kept[: -max(1, over(text) // 2)]

@@ -1,16 +1,16 @@
-"""When a notice may go out: quiet hours and digests, by the wall clock of whoever reads it.
+"""When a notice may go out: quiet hours and digests, by the member's wall clock.
 
-A wall clock jumps. A time it leaves out means the first instant after the gap; one that it shows twice means the first.
-Quiet hours are what the clock on the wall shows, whatever it did in between: if it is put back into them they begin
-again, and if it is put back out of them they are interrupted.
+A wall clock jumps. A time that it skips means the first instant after the gap; a time that it shows twice means the
+first. Quiet hours are what the clock shows: if it is put back into them they begin again, and if it is put back out of
+them they are interrupted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from notifications_service.domain.kinds import Urgency
+from notifications_service.domain.locales import find_zone
 from notifications_service.domain.preferences import Digest, DigestRhythm, Preferences, QuietHours
-from notifications_service.domain.zones import find_zone
 
 LONGEST_QUIET = timedelta(hours=20)
 """Longer ones could, with a change of the clock, put a weekly digest off for more than a week."""
@@ -26,13 +26,17 @@ _DIGEST_DAYS = range(-3, 11)
 """Digests that quiet hours put off from the days before may still be to come; a weekly one is within seven days."""
 
 
+type FirstAllowed = Callable[[Preferences, Urgency, datetime, tzinfo], datetime]
+"""`first_allowed`, or a stand-in for it."""
+
+
 def first_allowed(preferences: Preferences, urgency: Urgency, now: datetime, library_zone: tzinfo) -> datetime:
-    """The first moment, `now` or later, at which a notice may go out; in UTC."""
+    """The first time, `now` or later, at which a notice may go out; in UTC."""
     now = now.astimezone(UTC)
     if urgency is Urgency.INSTANT:
         return now
     zone = (find_zone(preferences.time_zone) if preferences.time_zone else None) or library_zone
-    if urgency is Urgency.ROUTINE and preferences.digest.rhythm is not DigestRhythm.OFF:
+    if urgency is Urgency.ROUTINE and preferences.digest.rhythm != DigestRhythm.OFF:
         return _next_digest(preferences.digest, preferences.quiet_hours, now, zone)
     return _after(preferences.quiet_hours, now, zone)
 
@@ -47,7 +51,7 @@ def is_quiet(hours: QuietHours | None, moment: datetime, zone: tzinfo) -> bool:
     return shown >= hours.start or shown < hours.end
 
 
-def how_long(hours: QuietHours) -> timedelta:
+def duration(hours: QuietHours) -> timedelta:
     """On a day on which the clock is not changed."""
     minutes = (hours.end.hour - hours.start.hour) * 60 + hours.end.minute - hours.start.minute
     return timedelta(minutes=minutes % (24 * 60))
@@ -57,12 +61,12 @@ def _next_digest(digest: Digest, hours: QuietHours | None, now: datetime, zone: 
     # Each digest is put off by itself: a notice that comes while one waits for the end of quiet hours still joins it.
     today = now.astimezone(zone).date()
     days = (today + timedelta(days=number) for number in _DIGEST_DAYS)
-    moments = (
+    times = (
         _after(hours, _first_instant(day, digest.at, zone), zone)
         for day in days
-        if digest.rhythm is DigestRhythm.DAILY or day.weekday() == digest.weekday
+        if digest.rhythm == DigestRhythm.DAILY or day.weekday() == digest.weekday
     )
-    return min(moment for moment in moments if moment >= now)
+    return min(moment for moment in times if moment >= now)
 
 
 def _after(hours: QuietHours | None, moment: datetime, zone: tzinfo) -> datetime:

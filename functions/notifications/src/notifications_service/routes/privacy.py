@@ -1,4 +1,4 @@
-"""Everything about a member, for the archive that the users service puts together."""
+"""A member's data, for the archive that the users service puts together."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -7,35 +7,34 @@ from fastapi import Query
 
 from library_common.access import Access
 from library_common.http import ListQuery, ServiceApi
-from library_common.ids import is_id
 from library_common.paging import Cursors
-from library_common.problems import FieldError, InvalidRequest
-from notifications_service.application.api_ports import NoPosition
-from notifications_service.application.use_cases import MemberCases, NoticeCases
+from notifications_service.application.ports import NoPosition
+from notifications_service.application.use_cases import UseCases
 from notifications_service.domain.errors import UserNotFound
-from notifications_service.shapes import DeviceView, ExportPage, NoticeView, PreferencesView
+from notifications_service.routes.common import damaged_cursor, require_user_id
+from notifications_service.schemas.devices import DeviceView
+from notifications_service.schemas.notices import NoticeView
+from notifications_service.schemas.preferences import PreferencesView
+from notifications_service.schemas.privacy import ExportPage
 
 
-def declare(api: ServiceApi, members: Callable[[], MemberCases], about_notices: Callable[[], NoticeCases]) -> None:
-    """The route on the use cases that the two answer."""
+def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
+    """The route on the use cases that `provide` returns."""
 
     @api.get("/api/notifications/export/{user_id}", access=Access(scope="notifications:read"), raises=[UserNotFound])
     def export_member(user_id: str, query: Annotated[ListQuery, Query()]) -> ExportPage:
-        """Wishes, devices without their tokens, and the notices as the member reads them. Defaults for a stranger."""
-        if not is_id(user_id):
-            raise UserNotFound
+        """Preferences, devices without tokens, and notices as the member reads them. Defaults for an unknown id."""
+        require_user_id(user_id)
         cursors = Cursors({"export_of": user_id})
+        cases = provide()
         try:
-            notices, after, _ = about_notices().reading.page(
-                user_id, query.limit, cursors.decode(query.cursor), unread_only=False
-            )
+            notices, after, _ = cases.inbox.page(user_id, query.limit, cursors.decode(query.cursor), unread_only=False)
         except NoPosition:
-            raise InvalidRequest("The cursor is damaged.", errors=[FieldError("cursor", "damaged")]) from None
-        cases = members()
+            raise damaged_cursor() from None
         return ExportPage(
             preferences=PreferencesView.of(
                 user_id,
-                cases.wishes.of(user_id),
+                cases.preferences.of(user_id),
                 language=cases.default_language,
                 time_zone=cases.library_time_zone,
             ),

@@ -28,6 +28,9 @@ from users_service.domain.model import Change, Member
 from users_service.domain.roles import Actor, Role
 from users_service.schemas.responses import UserView
 
+type Decide = Callable[[Member, datetime], Change]
+"""What a use case makes of an account as it was read, at this time."""
+
 ATTEMPTS = 5
 CONTACT_CHANGES = "contact_account"
 """The limit on changes of one's own address or number, by account: it bounds guesses of the password and messages."""
@@ -44,25 +47,11 @@ class AccountEditor:
     members: Members
     clock: Clock
 
-    def change(
-        self,
-        user_id: str,
-        accept: VersionCheck,
-        decide: Callable[[Member, datetime], Change],
-        *,
-        by: Actor | None,
-    ) -> UserView:
+    def change(self, user_id: str, accept: VersionCheck, decide: Decide, *, by: Actor | None) -> UserView:
         """Like `write`; returns the account as it is answered."""
         return UserView.of(self.write(user_id, accept, decide, by=by), self.clock.now())
 
-    def write(
-        self,
-        user_id: str,
-        accept: VersionCheck,
-        decide: Callable[[Member, datetime], Change],
-        *,
-        by: Actor | None,
-    ) -> Member:
+    def write(self, user_id: str, accept: VersionCheck, decide: Decide, *, by: Actor | None) -> Member:
         """Writes what `decide` makes of the account, if it changes anything.
 
         by: who asks for the change; None for the system itself. Raises UserNotFound, UnknownValue, NoLongerAllowed,

@@ -4,12 +4,12 @@ Every failure is the same refusal after the same steps, with an account or witho
 address, one counted try, one comparison, one read of the account.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from library_common.clock import Clock
 from library_common.versions import VersionConflict
+from users_service.application.account_changes import Decide
 from users_service.application.envelopes import envelopes
 from users_service.application.password_policy import PasswordPolicy
 from users_service.application.ports import Attempts, Codes, CodeSpent, EmailKey, Members, Passwords
@@ -48,14 +48,7 @@ class CheckCode:
             raise CodeInvalid
         return member, code
 
-    def redeem(
-        self,
-        member: Member,
-        code: Code,
-        decide: Callable[[Member, datetime], Change],
-        *,
-        password_hash: str | None = None,
-    ) -> None:
+    def redeem(self, member: Member, code: Code, decide: Decide, *, password_hash: str | None = None) -> None:
         """Uses the code up, together with what `decide` makes of the account and the new password, if any.
 
         Raises CodeInvalid when somebody else was faster, UnknownValue, StillChanging.

@@ -6,9 +6,13 @@ from typing import ClassVar
 
 
 class UsersError(Exception):
-    """Base of the service's refusals."""
+    """Base of the service's refusals. sentence: for people, where the one who raises it gives no other."""
 
     code: ClassVar[str]
+    sentence: ClassVar[str] = ""
+
+    def __init__(self, sentence: str | None = None) -> None:
+        super().__init__(sentence or self.sentence)
 
 
 class InvalidFields(UsersError):
@@ -25,18 +29,14 @@ class UserNotFound(UsersError):
     """No account has this id."""
 
     code = "user_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("There is no such account.")
+    sentence = "There is no such account."
 
 
 class EmailTaken(UsersError):
     """Another account has this address, perhaps written differently."""
 
     code = "email_taken"
-
-    def __init__(self) -> None:
-        super().__init__("An account with this e-mail address exists already.")
+    sentence = "An account with this e-mail address exists already."
 
 
 class RoleNotAllowed(UsersError):
@@ -49,27 +49,21 @@ class NoLongerAllowed(UsersError):
     """The account that acts no longer has the role its token claims, or is not active."""
 
     code = "no_longer_allowed"
-
-    def __init__(self) -> None:
-        super().__init__("Your account does not have this role any more, or is not active. Log in again.")
+    sentence = "Your account does not have this role any more, or is not active. Log in again."
 
 
 class InvalidCredentials(UsersError):
     """No account has this e-mail address together with this password. Which of the two is wrong is not said."""
 
     code = "invalid_credentials"
-
-    def __init__(self) -> None:
-        super().__init__("The e-mail address or the password is wrong.")
+    sentence = "The e-mail address or the password is wrong."
 
 
 class RefreshTokenInvalid(UsersError):
     """The refresh token is not valid: used before, revoked, too old, or not one of this service's."""
 
     code = "refresh_token_invalid"
-
-    def __init__(self) -> None:
-        super().__init__("This refresh token is no longer valid. Log in again.")
+    sentence = "This refresh token is no longer valid. Log in again."
 
 
 class AccountSuspended(UsersError):
@@ -88,27 +82,21 @@ class AccountExpired(UsersError):
     """A staff account that has expired. An administrator makes it active again."""
 
     code = "account_expired"
-
-    def __init__(self) -> None:
-        super().__init__("This staff account has expired.")
+    sentence = "This staff account has expired."
 
 
 class EmailNotVerified(UsersError):
     """The account waits for its e-mail address to be verified."""
 
     code = "email_not_verified"
-
-    def __init__(self) -> None:
-        super().__init__("Verify your e-mail address first.")
+    sentence = "Verify your e-mail address first."
 
 
 class AdminOnly(UsersError):
     """Only administrators change the accounts of other staff."""
 
     code = "admin_only"
-
-    def __init__(self) -> None:
-        super().__init__("Only an administrator may change the account of another member of staff.")
+    sentence = "Only an administrator may change the account of another member of staff."
 
 
 class StatusTransition(UsersError):
@@ -121,18 +109,14 @@ class OwnStatus(UsersError):
     """Nobody changes their own status, neither to lock themselves out nor to lift a suspension."""
 
     code = "own_status"
-
-    def __init__(self) -> None:
-        super().__init__("You cannot change your own status. Ask somebody else on the staff.")
+    sentence = "You cannot change your own status. Ask somebody else on the staff."
 
 
 class OwnRole(UsersError):
     """Nobody changes their own role, so the last administrator cannot vanish by accident."""
 
     code = "own_role"
-
-    def __init__(self) -> None:
-        super().__init__("You cannot change your own role. Ask another administrator.")
+    sentence = "You cannot change your own role. Ask another administrator."
 
 
 class CodeInvalid(UsersError):
@@ -142,9 +126,7 @@ class CodeInvalid(UsersError):
     """
 
     code = "code_invalid"
-
-    def __init__(self) -> None:
-        super().__init__("The code is wrong or no longer valid. Ask for a new one.")
+    sentence = "The code is wrong or no longer valid. Ask for a new one."
 
 
 class StillChanging(UsersError):
@@ -152,9 +134,7 @@ class StillChanging(UsersError):
 
     code = "service_unavailable"
     retry_after = 1
-
-    def __init__(self) -> None:
-        super().__init__("The account is being changed by others. Try again shortly.")
+    sentence = "The account is being changed by others. Try again shortly."
 
 
 class UnknownValue(UsersError):
@@ -165,9 +145,7 @@ class UnknownValue(UsersError):
 
     code = "service_unavailable"
     retry_after = 30
-
-    def __init__(self) -> None:
-        super().__init__("The account was changed by a newer version of this service. Try again shortly.")
+    sentence = "The account was changed by a newer version of this service. Try again shortly."
 
 
 class StillObliged(UsersError):

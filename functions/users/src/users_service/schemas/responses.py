@@ -46,7 +46,7 @@ class UserView(BaseModel):
     status: Annotated[
         Status | str,
         _DocumentedAsEnum(),
-        Field(description="As it reads now: lapsed suspensions and memberships count as such."),
+        Field(description="As it reads now: a suspension or membership that is over no longer counts."),
     ]
     status_reason: str | None
     suspended_until: Annotated[str | None, Field(description="RFC 3339; null for until further notice.")]

@@ -1,0 +1,1 @@
+"""Request and response bodies of the notifications API, one module per subject."""
