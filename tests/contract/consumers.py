@@ -10,7 +10,7 @@ from typing import Any
 
 from moto.events.models import EventPattern
 
-from analytics_service.domain.incoming import understand
+from analytics_service.domain.incoming_events import parse_event
 from gateway_service.revocations import Revocation
 from library_common.consumers import data_of, read_delivery
 from library_common.events import SOURCE_PREFIX
@@ -31,7 +31,7 @@ def counted(body: str) -> object:
     What version 1 of BookUpdated leaves out it cannot count, and copies that neither came nor went it need not.
     """
     envelope = read_delivery(body).message.envelope
-    change = understand(envelope.type, envelope.id, envelope.occurred_at, envelope.data)
+    change = parse_event(envelope.type, envelope.id, envelope.occurred_at, envelope.data)
     if change is None and (envelope.type, envelope.version) not in {("BookUpdated", 1), ("CopyStatusChanged", 1)}:
         raise Overheard(envelope.type)
     return change

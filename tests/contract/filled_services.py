@@ -19,11 +19,11 @@ from admin_service.adapters.publishers import LambdaPublishers
 from admin_service.adapters.registry import RegisteredQueues
 from admin_service.adapters.sqs import SqsQueues
 from admin_service.application.dead_letters import DeadLetters
+from analytics_service.adapters.aliases import DynamoAliases
+from analytics_service.adapters.counter_reader import DynamoCounterReader
 from analytics_service.adapters.dynamodb import DynamoLedger
-from analytics_service.adapters.figures import DynamoFigures
-from analytics_service.adapters.people import DynamoPeople
-from analytics_service.application.applying import Applying
-from analytics_service.application.reporting import Reporting
+from analytics_service.application.apply_events import ApplyEvents
+from analytics_service.application.reports import Reports
 from books_service.adapters.dynamodb import DynamoCatalogue
 from books_service.bootstrap import compose
 from books_service.domain.title import Metadata
@@ -40,7 +40,7 @@ from notifications_service.domain.kinds import Kind
 from notifications_service.domain.templates import samples_of
 from tests.contract import strict_dynamodb
 from tests.contract.in_process import SYSTEM, InProcess
-from tests.fakes.analytics import Counting, created, naming
+from tests.fakes.analytics import Counting, created, title_names
 from tests.fakes.lending import Library
 from tests.fakes.notifications import FakeNotices, FakePush
 from tests.fakes.users import ADMIN, LIBRARIAN, a_member, use_cases_on
@@ -161,13 +161,15 @@ def analytics(stack: InProcess) -> Running:
     """The analytics service, which has counted one loan."""
     counting = Counting(clock=FixedClock())
     table = Table(stack.refs["AnalyticsTable"], aws.dynamodb)
-    figures, people = DynamoFigures(table, counting.generations), DynamoPeople(table)
+    counters, aliases = DynamoCounterReader(table, counting.generations), DynamoAliases(table)
     ledger = DynamoLedger(table, counting.clock)
-    applying = Applying(ledger, people, counting.generations, counting.calendar, counting.clock.sleep, counting.hot)
+    apply_events = ApplyEvents(
+        ledger, aliases, counting.generations, counting.calendar, counting.clock.sleep, counting.hot
+    )
     user_id = new_id()
-    applying.apply([created(new_id(), "2026-11-20T09:00:00Z", "2026-12-04T20:59:59Z", user=user_id)])
-    reporting = Reporting(figures, naming(applying), people, counting.calendar, counting.clock)
-    return Running(analytics_service.http.build(lambda: reporting), {"user_id": user_id})
+    apply_events.apply([created(new_id(), "2026-11-20T09:00:00Z", "2026-12-04T20:59:59Z", user=user_id)])
+    reports = Reports(counters, title_names(apply_events), aliases, counting.calendar, counting.clock)
+    return Running(analytics_service.http.build(lambda: reports), {"user_id": user_id})
 
 
 def notifications(stack: InProcess) -> Running:
