@@ -63,6 +63,8 @@ def log_invocation(entry: str, *, status: int | str, duration_ms: float) -> None
         "limit_writes": record.limit_writes,
         **record.log_fields,
     }
+    if function := os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):
+        fields["function"] = function  # those of a service share a log group
     if record.error_code:
         fields["error_code"] = record.error_code
     if record.counts:
