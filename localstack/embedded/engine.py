@@ -109,13 +109,13 @@ def start_ministack(
     return process
 
 
-def stop_ministack(process: StartedProcess, work: WorkDir, *, patience: float = _STOP_PATIENCE) -> bool:
+def stop_ministack(process: StartedProcess, work: WorkDir, *, grace_seconds: float = _STOP_SECONDS) -> bool:
     """Stops MiniStack in order, so that it saves its state, and removes its temporary files.
 
-    ``patience``: seconds until it is ended if it does not end by itself; 0 when nothing is to be saved.
+    ``grace_seconds``: seconds until it is killed if it does not end by itself; 0 when nothing is to be saved.
     Returns whether it ended by itself in time; if not, what it held since its start is lost.
     """
-    orderly = process.stop(patience=patience)
+    orderly = process.stop(grace_seconds=grace_seconds)
     shutil.rmtree(work.scratch, ignore_errors=True)
     return orderly
 

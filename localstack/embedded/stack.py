@@ -79,7 +79,7 @@ class LocalStack:
             with stack._behind_proxy(work) as served:
                 yield served._seeded() if seed else served
         finally:
-            engine.stop_ministack(process, work, patience=0)
+            engine.stop_ministack(process, work, grace_seconds=0)
 
     def _seeded(self) -> LocalStack:
         data = sample.ensure(self._aws, self.system, self.base_url, self.messages, SAMPLE_BOOKS, lambda *_: None)

@@ -39,7 +39,7 @@ from notifications_service.application.announcements import AnnouncementRequest
 from notifications_service.domain.kinds import Kind
 from notifications_service.domain.templates import samples_of
 from tests.contract import strict_dynamodb
-from tests.contract.in_process import InProcess
+from tests.contract.in_process import SYSTEM, InProcess
 from tests.fakes.analytics import Counting, created, title_names
 from tests.fakes.lending import Library
 from tests.fakes.notifications import FakeNotices, FakePush

@@ -30,6 +30,7 @@ from notifications_service.adapters.task_queue import to_message
 from notifications_service.application.ports import DueDelivery
 from notifications_service.consumer import consumer as notifications_consumer
 from notifications_service.domain.kinds import Channel
+from tests.depth import at_depth
 from tests.fakes.analytics import title_names
 from tests.fakes.post_office import Post
 from tests.fakes.sqs import DEAD_LETTERS_URL, QUEUE_URL, SqsInMemory, in_place_of_sqs, queue

@@ -26,6 +26,7 @@ from analytics_service.domain.facts import FactKey, FactKind, LoanFact, MemberMo
 from analytics_service.domain.incoming_events import InvalidEvent
 from library_common.consumers import Delivery
 from library_common.versions import VersionConflict
+from tests.depth import at_depth
 from tests.fakes.analytics import NAIROBI, Counting, Died, added, created, event, renewed, returned
 
 pytestmark = pytest.mark.unit

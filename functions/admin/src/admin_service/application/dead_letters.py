@@ -56,6 +56,11 @@ class DeadLetters:
         counted = [(queue, self.queues.waiting(queue.url)) for queue in self.declared.queues()]
         return [self._contents(queue, waiting, min(waiting, MAX_PER_RECEIVE)) for queue, waiting in counted]
 
+    def waiting(self) -> dict[str, int]:
+        """Name of each queue that is not empty -> about how many messages it holds."""
+        found = {queue.name: self.queues.waiting(queue.url) for queue in self.declared.queues()}
+        return {name: number for name, number in found.items() if number}
+
     def contents(self, name: str, at_most: int) -> QueueContents:
         """Some messages of a queue. They stay in it. Raises DeadLetterQueueNotFound."""
         queue = self._queue(name)

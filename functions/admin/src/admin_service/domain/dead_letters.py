@@ -1,8 +1,9 @@
 """Dead letters: messages that could not be handled, and where they came from.
 
-There are three kinds. A consumer's message is unchanged, and is sent back to the consumer's queue. A publisher's
+There are four kinds. A consumer's message is unchanged, and is sent back to the consumer's queue. A publisher's
 message has the outbox of an item. And a stream batch that Lambda gave up on is only described: its records stay in
-the stream for a day. The last two are given to the publisher again.
+the stream for a day. These two are given to the publisher again. A scheduled job's failed invocation is only cleared:
+the job's next run does what was left.
 """
 
 import json

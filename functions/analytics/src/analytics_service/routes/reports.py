@@ -29,22 +29,22 @@ def declare(api: ServiceApi, provide: Callable[[], Reports]) -> None:
     def span(query: s.PeriodQuery) -> Span:
         return provide().span(query.from_, query.to)
 
-    @api.get("/api/analytics/dashboard", access=_STAFF, raises=[errors.PeriodTooBusy], also=CSV)
+    @api.get("/api/analytics/dashboard", access=_STAFF, raises=[errors.PeriodTooBusy], text_media_type=CSV)
     def dashboard(query: Annotated[s.FormatQuery, Query()], accept: Accept = None) -> s.Dashboard:
         """The library now: today, open and overdue loans, top titles."""
         return _as_asked("dashboard", provide().dashboard(), query, accept)
 
-    @api.get("/api/analytics/borrowing-trends", access=_STAFF, raises=_REFUSALS, also=CSV)
+    @api.get("/api/analytics/borrowing-trends", access=_STAFF, raises=_REFUSALS, text_media_type=CSV)
     def borrowing_trends(query: Annotated[s.TrendQuery, Query()], accept: Accept = None) -> s.Trend:
         """Loans, returns and renewals over time, without gaps."""
         return _as_asked("borrowing-trends", provide().trend(span(query), query.granularity), query, accept)
 
-    @api.get("/api/analytics/popular-books", access=_STAFF, raises=_REFUSALS, also=CSV)
+    @api.get("/api/analytics/popular-books", access=_STAFF, raises=_REFUSALS, text_media_type=CSV)
     def popular_books(query: Annotated[s.RankedQuery, Query()], accept: Accept = None) -> s.PopularTitles:
         """The titles lent most often."""
         return _as_asked("popular-books", provide().popular_titles(span(query), query.limit), query, accept)
 
-    @api.get("/api/analytics/genres", access=_STAFF, raises=_REFUSALS, also=CSV)
+    @api.get("/api/analytics/genres", access=_STAFF, raises=_REFUSALS, text_media_type=CSV)
     def genres(query: Annotated[s.PeriodQuery, Query()], accept: Accept = None) -> s.Genres:
         """Loans by genre."""
         return _as_asked("genres", provide().genres(span(query)), query, accept)
@@ -53,7 +53,7 @@ def declare(api: ServiceApi, provide: Callable[[], Reports]) -> None:
         "/api/analytics/member-activity/{user_id}",
         access=Access(member=True, own="path:user_id", librarian=True),
         raises=[errors.InvalidPeriod, errors.MemberNotFound],
-        also=CSV,
+        text_media_type=CSV,
     )
     def member_activity(
         user_id: str, query: Annotated[s.PeriodQuery, Query()], accept: Accept = None
@@ -70,22 +70,22 @@ def declare(api: ServiceApi, provide: Callable[[], Reports]) -> None:
             raise errors.MemberNotFound
         return provide().member_history(user_id)
 
-    @api.get("/api/analytics/overdue-patterns", access=_STAFF, raises=_REFUSALS, also=CSV)
+    @api.get("/api/analytics/overdue-patterns", access=_STAFF, raises=_REFUSALS, text_media_type=CSV)
     def overdue_patterns(query: Annotated[s.PeriodQuery, Query()], accept: Accept = None) -> s.OverduePatterns:
         """Late returns by weekday, length, role and genre."""
         return _as_asked("overdue-patterns", provide().overdue_patterns(span(query)), query, accept)
 
-    @api.get("/api/analytics/collection-turnover", access=_STAFF, raises=_REFUSALS, also=CSV)
+    @api.get("/api/analytics/collection-turnover", access=_STAFF, raises=_REFUSALS, text_media_type=CSV)
     def collection_turnover(query: Annotated[s.PeriodQuery, Query()], accept: Accept = None) -> s.CollectionTurnover:
         """How often the copies of each genre are lent."""
         return _as_asked("collection-turnover", provide().turnover(span(query)), query, accept)
 
-    @api.get("/api/analytics/engagement", access=_STAFF, raises=_REFUSALS, also=CSV)
+    @api.get("/api/analytics/engagement", access=_STAFF, raises=_REFUSALS, text_media_type=CSV)
     def engagement(query: Annotated[s.PeriodQuery, Query()], accept: Accept = None) -> s.Engagement:
         """Active and new members and their loans, month by month."""
         return _as_asked("engagement", provide().engagement(span(query)), query, accept)
 
-    @api.get("/api/analytics/holds-pressure", access=_STAFF, raises=_REFUSALS, also=CSV)
+    @api.get("/api/analytics/holds-pressure", access=_STAFF, raises=_REFUSALS, text_media_type=CSV)
     def holds_pressure(query: Annotated[s.RankedQuery, Query()], accept: Accept = None) -> s.HoldsPressure:
         """The titles with the most waiting holds."""
         return _as_asked("holds-pressure", provide().holds_pressure(span(query), query.limit), query, accept)
