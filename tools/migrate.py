@@ -64,6 +64,12 @@ class Migration:
         Refuses when the old stack is not as expected, when its queues hold messages, and when a step fails.
         """
         note = self._read_note()
+        last = self._stacks[-1].stack_name(self._system)
+        if note is not None and note.imported and cloudformation.status_of(self._aws, last) is not None:
+            yield f"{self._system} is migrated: each service has its own stack."
+            if confirmed:
+                self._aws.ssm.delete_parameter(Name=deploy.migration_parameter(self._system))
+            return
         status = cloudformation.status_of(self._aws, self._system)
         if note is None or (status is not None and not status.startswith("DELETE_")):
             note = self._note_of_old_stack(status)

@@ -26,8 +26,6 @@ _CAPABILITIES: list[CapabilityType] = [
     "CAPABILITY_AUTO_EXPAND",
 ]
 SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
-_POLL_SECONDS = 0.1
-_DEADLINE_SECONDS = 300.0
 LONGEST_BODY_BYTES = 51_200
 """CloudFormation's limit for a template inside a request."""
 
@@ -87,8 +85,7 @@ def apply(
 
 
 def _change_set_ready(aws: Aws, change_set: str) -> bool:
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while time.monotonic() < deadline:
+    for _ in _polls(aws):
         answer = aws.cloudformation.describe_change_set(ChangeSetName=change_set)
         if answer["Status"] == "CREATE_COMPLETE":
             return True
@@ -97,19 +94,25 @@ def _change_set_ready(aws: Aws, change_set: str) -> bool:
             if "didn't contain changes" in reason or "No updates are to be performed" in reason:
                 return False
             raise Refusal(f"The change set could not be made: {reason}")
-        time.sleep(_POLL_SECONDS)
-    raise Refusal(f"The change set was not ready within {_DEADLINE_SECONDS:.0f} s.")
+    raise Refusal("The change set was not ready in time.")
 
 
 def wait_until_done(aws: Aws, stack_name: str) -> str | None:
     """Waits until no operation is in progress. Returns the stack's status, None when it is gone."""
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while time.monotonic() < deadline:
+    for _ in _polls(aws):
         status = status_of(aws, stack_name)
         if status is None or not status.endswith("_IN_PROGRESS"):
             return status
-        time.sleep(_POLL_SECONDS)
-    raise Refusal(f"Stack {stack_name} was not done within {_DEADLINE_SECONDS:.0f} s.")
+    raise Refusal(f"Stack {stack_name} was not done in time.")
+
+
+def _polls(aws: Aws) -> Iterator[None]:
+    """Comes back until five minutes have passed. On AWS half an hour, and less often: it limits such calls."""
+    pause, most = (0.1, 300.0) if aws.endpoint_url else (5.0, 1800.0)
+    deadline = time.monotonic() + most
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(pause)
 
 
 def status_of(aws: Aws, stack_name: str) -> str | None:
