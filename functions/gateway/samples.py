@@ -36,6 +36,7 @@ def rotation() -> Samples:
         },
         {"rotate": ["service:loans", "service:nobody"], "force": True},
     )
+    # CloudFormation, for the stack of a service that calls others.
     identity = {"ServiceToken": "the function itself", "Service": "loans", "Scopes": "users:read inventory:write"}
     asked = deployment("Custom::ServiceIdentity", "ServiceIdentity", identity)
     yield "service_identity", {"outcomes": []}, {"RequestType": "Create", **asked}

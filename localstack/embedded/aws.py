@@ -38,10 +38,10 @@ def _session() -> boto3.Session:
 
 
 class Aws:
-    """The clients of one endpoint, made when first asked for."""
+    """The clients of one endpoint, created when first needed."""
 
     def __init__(self, endpoint_url: str) -> None:
-        """``endpoint_url``: where every service of the emulator answers, e.g. http://127.0.0.1:4566."""
+        """``endpoint_url``: the address of all services of the emulator, e.g. http://127.0.0.1:4566."""
         self.endpoint_url = endpoint_url
         self._clients: dict[str, Any] = {}
 

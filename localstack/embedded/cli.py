@@ -1,6 +1,6 @@
-"""The commands of ``python -m localstack.embedded``: run, stop, token, rotate, deploy and more; ``--help`` lists them.
+"""The commands of ``python -m localstack.embedded``: run, stop, token, rotate, deploy and more (``--help``).
 
-Settings come as options or, for ``make``, as variables of the same meaning in the environment.
+Settings are options or, for ``make``, environment variables of the same name.
 """
 
 import argparse
@@ -15,7 +15,7 @@ _DEFAULT_PORT = 8080
 
 
 def main() -> int:
-    """Runs one command; returns its exit code. A refusal is one sentence on standard error."""
+    """Runs one command and returns its exit code. A refusal is printed to standard error."""
     try:
         return _command(_parser().parse_args())
     except Refusal as refusal:
@@ -26,7 +26,7 @@ def main() -> int:
 
 
 def _command(arguments: argparse.Namespace) -> int:  # noqa: PLR0912 - one branch per command
-    # Imported only now: boto3 takes longer to import than `stop` takes to run.
+    # Imported here because importing boto3 takes longer than `stop` takes to run.
     from localstack.embedded import run  # noqa: PLC0415
 
     match arguments.command:
@@ -40,7 +40,7 @@ def _command(arguments: argparse.Namespace) -> int:  # noqa: PLR0912 - one branc
             sys.stdout.write("stopped, state is kept\n" if run.stop() else "nothing is running\n")
         case "reset":
             run.reset()
-            sys.stdout.write("all local state is gone\n")
+            sys.stdout.write("all local state is deleted\n")
         case "token":
             sys.stdout.write(run.fresh_token(arguments.email, arguments.role, arguments.stack_file) + "\n")
         case "rotate":
@@ -104,27 +104,27 @@ def _parser() -> argparse.ArgumentParser:
         help="return when it is ready",
     )
     commands.add_parser("stop", help="stop it; its state is kept")
-    commands.add_parser("reset", help="stop it and forget its state")
+    commands.add_parser("reset", help="stop it and delete its state")
 
     token = commands.add_parser("token", help="print a fresh access token of a demo account")
     token.add_argument("--email", default=environment("EMAIL"))
     token.add_argument("--role", default=environment("ROLE"))
-    token.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
+    token.add_argument("--stack-file", type=Path, default=stack_file, help="file about the stack")
 
     rotate = commands.add_parser("rotate", help="rotate a key of a deployed stack")
     rotate.add_argument(
         "--what",
         nargs="+",
         default=(environment("WHAT") or "signing-key").split(),
-        help="signing-key, service:<name>; as many as wanted",
+        help="signing-key or service:<name>, one or more",
     )
     rotate.add_argument(
         "--force",
         action="store_true",
         default=environment("FORCE", "") not in {"", "0"},
-        help="somebody else may know the key: drop all keys of its ring at once",
+        help="somebody else may know the key: replace all keys of its ring at once",
     )
-    rotate.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
+    rotate.add_argument("--stack-file", type=Path, default=stack_file, help="file about the stack")
 
     rebuild = commands.add_parser("analytics-rebuild", help="rebuild the statistics of a deployed stack")
     rebuild.add_argument(
@@ -132,61 +132,61 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         choices=["status", "begin", "replay", "finish", "revert", "abandon", "clean"],
         default=environment("ACTION") or "status",
-        help="one after the other: begin, replay, finish, clean (docs/operations.md)",
+        help="in this order: begin, replay, finish, clean (docs/operations.md)",
     )
     rebuild.add_argument(
         "--force",
         action="store_true",
         default=environment("FORCE", "") not in {"", "0"},
-        help="begin without an archive; finish with less than there was",
+        help="begin without an archive; finish with fewer events than before",
     )
-    rebuild.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
+    rebuild.add_argument("--stack-file", type=Path, default=stack_file, help="file about the stack")
 
-    logs = commands.add_parser("logs", help="what a request left in the logs of all functions")
-    logs.add_argument("--id", default=environment("ID"), help="its correlation id; without one the last fifty lines")
-    logs.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
+    logs = commands.add_parser("logs", help="log lines of a request, from all functions")
+    logs.add_argument("--id", default=environment("ID"), help="its correlation id; without it the last 50 invocations")
+    logs.add_argument("--stack-file", type=Path, default=stack_file, help="file about the stack")
 
     mail = commands.add_parser("mail", help="e-mails and text messages that were sent")
     mail.add_argument("--email", default=environment("EMAIL"), help="only to this address (or phone number)")
-    mail.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
+    mail.add_argument("--stack-file", type=Path, default=stack_file, help="file about the stack")
 
-    letters = commands.add_parser("dead-letters", help="what was given up: list, look, send off again")
+    letters = commands.add_parser("dead-letters", help="dead letters: list, show, redrive")
     letters.add_argument("--queue", default=environment("QUEUE"), help="one queue; without it all of them")
     letters.add_argument(
         "--id",
         nargs="+",
         default=(environment("ID") or "").split(),
-        help="only these messages (or events), with their bodies; without a queue in all of them",
+        help="only these messages (or events), with their bodies; searched for in all queues if none is named",
     )
     letters.add_argument(
         "--redrive",
         action="store_true",
         default=environment("REDRIVE", "") not in {"", "0"},
-        help="send them off to where they came from",
+        help="send them back to where they came from",
     )
-    letters.add_argument("--system", default=environment("SYSTEM"), help="a system on AWS, by its name")
-    letters.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
+    letters.add_argument("--system", default=environment("SYSTEM"), help="name of a system on AWS")
+    letters.add_argument("--stack-file", type=Path, default=stack_file, help="file about the stack")
 
     deploy = commands.add_parser("deploy", help="deploy to an emulator that is running already")
     deploy.add_argument("--endpoint-url", default=environment("AWS_ENDPOINT_URL"))
-    deploy.add_argument("--stack-file", type=Path, default=stack_file, help="where to note the stack")
+    deploy.add_argument("--stack-file", type=Path, default=stack_file, help="file to write about the stack")
     deploy.add_argument("--service", default=environment("SERVICE"), help="only this stack, such as loans")
     deploy.add_argument(
         "--no-stack-file",
         action="store_true",
         default=environment("NO_STACK_FILE", "") not in {"", "0"},
-        help="note nothing",
+        help="write no stack file",
     )
 
-    commands.add_parser("docker", help="whether it is there, for sam-local; says nothing when it is")
-    sam = commands.add_parser("sam-local", help="run functions in containers, on a deployed stack")
-    sam.add_argument("--stack-file", type=Path, default=stack_file, help="where the stack is noted")
+    commands.add_parser("docker", help="check that Docker answers, for sam-local; prints nothing if it does")
+    sam = commands.add_parser("sam-local", help="run functions in containers, on a deployed system")
+    sam.add_argument("--stack-file", type=Path, default=stack_file, help="file about the stack")
     sam.add_argument(
         "--container-url",
         default=environment("CONTAINER_ENDPOINT_URL"),
-        help="where containers reach the emulator (found out by itself)",
+        help="where containers reach the emulator (default: found out)",
     )
-    sam.add_argument("arguments", nargs=argparse.REMAINDER, help="what `sam local` is to do: start-api, invoke ...")
+    sam.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of `sam local`: start-api, invoke ...")
     return parser
 
 
@@ -194,5 +194,5 @@ def _port(text: str | None, setting: str) -> int | None:
     if not text:
         return None
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise Refusal(f"{setting}={text} is no port: name a number from 1 to 65535.")
+        raise Refusal(f"{setting}={text} is not a port: choose a number from 1 to 65535.")
     return int(text)

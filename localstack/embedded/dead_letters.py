@@ -1,7 +1,7 @@
-"""``make dead-letters``: lists, shows and sends off again what was given up.
+"""``make dead-letters``: lists, shows and redrives dead letters.
 
-It asks the admin function itself, as API Gateway would: the same code as the endpoint decides what is shown and how
-messages move, no token is needed, and it works while nobody can log in. Whoever may invoke the function may do this.
+It invokes the admin function as API Gateway would, so the code of the endpoint decides what is shown and how messages
+move. It needs no token and works while nobody can log in; the right to invoke the function is enough.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _MOVED = 50
 def lines(
     stack_file: Path, queue: str | None, ids: Sequence[str], *, redrive: bool, system: str | None
 ) -> Iterator[str]:
-    """What to print. system: of one on AWS, with the credentials of the environment; else the noted one."""
+    """The lines to print. system: a system on AWS, with the environment's credentials; None: that of the stack file."""
     if redrive and queue is None:
         raise Refusal("Name the queue: make dead-letters QUEUE=... REDRIVE=1")
-    client, outputs = _on_aws(system) if system else _noted(stack_file)
+    client, outputs = _on_aws(system) if system else _local(stack_file)
     ask = _Function(client, outputs["AdminFunction"])
     if redrive:
         body: dict[str, Any] = {"message_ids": list(ids)} if ids else {"limit": _MOVED}
@@ -42,36 +42,36 @@ def lines(
         yield from _letters(found, found["items"], outputs, whole=False)
 
 
-def _noted(stack_file: Path) -> tuple[Any, Mapping[str, str]]:
+def _local(stack_file: Path) -> tuple[Any, Mapping[str, str]]:
     stack = StackFile.read(stack_file)
-    engine.of_noted_stack(stack.endpoint_url)
+    engine.of_known_stack(stack.endpoint_url)
     aws = Aws(stack.endpoint_url)
     return aws.client("lambda"), {**deploy.outputs(aws, stack.system), **stack.functions}
 
 
 def _on_aws(system: str) -> tuple[Any, Mapping[str, str]]:
-    import boto3  # noqa: PLC0415 - only for this; its session is that of the environment, which emulators must not see
+    import boto3  # noqa: PLC0415 - only here the environment's credentials are wanted; emulators must not see them
 
     return boto3.client("lambda"), {"AdminFunction": f"{system}-admin"}
 
 
 class _Function:
-    """The admin function, asked as API Gateway asks it."""
+    """The admin function, invoked as API Gateway does."""
 
     def __init__(self, client: Any, name: str) -> None:
         self._client = client
         self._name = name
 
     def ask(self, method: str, path: str, *, query: dict[str, str] | None = None, body: object = None) -> Any:
-        """The answer's document. Refuses with what the function says when it refuses."""
+        """The answer's document. Refuses with the detail of an error."""
         answer = self._client.invoke(
             FunctionName=self._name, Payload=json.dumps(_request(method, path, query, body)).encode()
         )
-        told = json.loads(answer["Payload"].read())
+        response = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
-            raise Refusal(f"The admin function failed: {told.get('errorMessage', 'see its log')}")
-        document = json.loads(told["body"])
-        if told["statusCode"] >= 400:
+            raise Refusal(f"The admin function failed: {response.get('errorMessage', 'see its log')}")
+        document = json.loads(response["body"])
+        if response["statusCode"] >= 400:
             raise Refusal(str(document.get("detail")))
         return document
 
@@ -109,13 +109,13 @@ def _overview(found: Any) -> Iterator[str]:
 
 
 def _fullest_first(ask: _Function) -> list[str]:
-    """All queues: one that seems to be empty may not be, numbers are about right only."""
+    """All queues. One that seems empty may hold messages, since SQS's numbers are approximate."""
     queues = sorted(ask.ask("GET", "")["items"], key=lambda queue: int(queue["waiting"]), reverse=True)
     return [queue["name"] for queue in queues]
 
 
 def _found(ask: _Function, queues: Sequence[str], ids: set[str], outputs: Mapping[str, str]) -> Iterator[str]:
-    """The messages with these ids, by their own or by their event's. Refuses when one is in none of the queues."""
+    """The messages with these message or event ids. Refuses when one is in none of the queues."""
     missing, looked_at, known = set(ids), 0, ""
     for queue in queues:
         if not missing:
@@ -149,7 +149,7 @@ def _letters(
         elif whole:
             yield f"    body:           {letter['body']}"
     queue = found["queue"]
-    # Its address is what `aws sqs` wants, to delete what is of no use.
+    # `aws sqs` needs the queue's address, for example to delete messages.
     address = f", {outputs[queue['name']]}" if queue["name"] in outputs else ""
     yield f"{len(shown)} of about {queue['waiting']} in {queue['name']}{address}"
 

@@ -1,4 +1,4 @@
-"""Build and deployment through CloudFormation, as ``sam deploy`` does it, to an emulator's endpoint."""
+"""Packages and deploys all stacks of a system through CloudFormation, to an emulator."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ _SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}
 class Deployment:
     """The deployed stacks of a system.
 
-    ``resources``: logical id → (type, physical id), of everything that has an id of its own in the system.
-    ``outputs``: what the stacks put out, and the physical ids of their resources by logical id: names of tables,
-    functions and parameters, addresses of queues.
+    ``resources``: logical id → (type, physical id), for logical ids that are in one stack only.
+    ``outputs``: the outputs of all stacks by name, and physical ids (table names, queue addresses) by logical id.
     ``changed``: the stacks CloudFormation changed now.
     ``unfinished``: stack → digest of what it was deployed from, for `complete_deployment`.
     """
@@ -62,7 +61,7 @@ class Deployment:
         return self.physical_ids("AWS::Lambda::Function")
 
     def output(self, name: str) -> str:
-        """One output. Refuses when no stack gives it."""
+        """An output or a physical id. Refuses when no stack has it."""
         try:
             return self.outputs[name]
         except KeyError:
@@ -108,7 +107,7 @@ def deploy(
 
 
 def describe(aws: Aws, root: Path, system: str) -> Deployment:
-    """What is deployed of a system at the moment."""
+    """The system as it is deployed now."""
     resources: dict[str, tuple[str, str]] = {}
     found: dict[str, str] = {}
     repeated: set[str] = set()
@@ -177,7 +176,7 @@ def _stack_outputs(aws: Aws, stack_name: str) -> dict[str, str]:
 
 
 def archive_name(system: str) -> str:
-    """What the archive of a system's events is called where CloudFormation cannot make it."""
+    """The name of a system's event archive where CloudFormation cannot create it."""
     return f"{system}-events"
 
 
@@ -223,7 +222,7 @@ def _resources(aws: Aws, stack_name: str) -> dict[str, tuple[str, str]]:
 
 
 class _Uploads:
-    """Puts packages into the bucket, each under the hash of its content, so once per content."""
+    """Uploads packages to the bucket under the hash of their content, so each content once."""
 
     def __init__(
         self, aws: Aws, bucket: str, source: template.Template, base: Path, build: Path, *, flatten: bool
@@ -243,7 +242,7 @@ class _Uploads:
             layers = template.layer_folders(
                 self._source, template.resources_of(self._source, resource_type)[logical_id]
             )
-        # Several functions are made of the same folder; one package serves them all.
+        # Functions with the same folder share one package.
         same = (resource_type, folder, *layers)
         if same not in self._known:
             self._known[same] = self._package(resource_type, folder, layers)
@@ -283,17 +282,17 @@ def _artifact_bucket(aws: Aws, system: str) -> str:
 
 
 def api_address(aws: Aws, deployment: Deployment) -> str:
-    """Where the API's stage answers for callers on this machine, without a slash at the end."""
+    """The address of the API's stage for callers on this machine, without a slash at the end."""
     api = deployment.only("AWS::ApiGateway::RestApi")
     stage = deployment.only("AWS::ApiGateway::Stage")
     return f"{aws.endpoint_url.rstrip('/')}/_aws/execute-api/{api}/{stage}"
 
 
 def inner_api_address(aws: Aws, engine: Engine, deployment: Deployment) -> str:
-    """Where the API's stage answers for the functions themselves.
+    """The address of the API's stage for the functions.
 
-    MiniStack's functions are processes on this machine; LocalStack's are containers, to which the
-    endpoint's name here means nothing.
+    MiniStack's functions are processes on this machine. LocalStack's are containers, which cannot use this machine's
+    address.
     """
     if engine.name == "ministack":
         return api_address(aws, deployment)

@@ -1,4 +1,4 @@
-"""Whether Docker is there to run functions in: asked first, for SAM takes half a minute to find out that it is not."""
+"""Checks that Docker answers. SAM itself needs half a minute to find out that it does not."""
 
 import os
 import shutil
@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 from localstack.embedded.errors import Refusal
 
 _USUAL_SOCKET = "unix:///var/run/docker.sock"
-_PATIENCE = 5.0
-"""Seconds. A daemon that is there answers in a few hundredths of one; one in a virtual machine may be waking up."""
+_TIMEOUT_SECONDS = 5.0
+"""A daemon answers within hundredths of a second, but one in a virtual machine may be starting."""
 
 
 def require_daemon() -> None:
     """Refuses when no Docker daemon answers, with what to do about it."""
-    # The command knows its contexts, where the daemon of a virtual machine may be. SAM itself needs the daemon only.
+    # The command finds the daemon of a virtual machine through its contexts. SAM needs only the daemon.
     if not (_command_reaches_it() or _accepts(os.environ.get("DOCKER_HOST") or _USUAL_SOCKET)):
         raise Refusal(
             "Docker does not answer, and `make sam-local` runs functions in its containers: start Docker (Docker "
@@ -29,22 +29,22 @@ def _command_reaches_it() -> bool:
         return False
     try:
         asked = [command, "version", "--format", "{{.Server.Version}}"]
-        done = subprocess.run(asked, capture_output=True, timeout=_PATIENCE, check=False)
+        done = subprocess.run(asked, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
 
 
 def _accepts(address: str) -> bool:
-    """Whether somebody listens at `unix:///path` or `tcp://host:port`."""
+    """Whether a server listens at `unix:///path` or `tcp://host:port`."""
     where = urlsplit(address)
     try:
         if where.scheme == "unix":
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
-                caller.settimeout(_PATIENCE)
+                caller.settimeout(_TIMEOUT_SECONDS)
                 caller.connect(where.path)
         else:
-            socket.create_connection((where.hostname or "", where.port or 2375), timeout=_PATIENCE).close()
+            socket.create_connection((where.hostname or "", where.port or 2375), timeout=_TIMEOUT_SECONDS).close()
     except (OSError, ValueError):
         return False
     return True

@@ -1,4 +1,4 @@
-"""The emulator: starting and stopping MiniStack, and recognising what answers at an endpoint."""
+"""Starts and stops MiniStack, and identifies the emulator at an endpoint."""
 
 import json
 import shutil
@@ -15,33 +15,33 @@ from localstack.embedded.layout import WorkDir
 from localstack.embedded.ports import LOOPBACK
 from localstack.embedded.processes import StartedProcess, bare_environment
 
-_START_DEADLINE = 60.0
-# Saving state happens in this time; a large table takes a few seconds.
-_STOP_PATIENCE = 60.0
+_START_SECONDS = 60.0
+# It saves its state in this time; a large table takes a few seconds.
+_STOP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What answers at an endpoint: "ministack" or "localstack", and its version."""
+    """An emulator: "ministack" or "localstack", and its version."""
 
     name: str
     version: str
 
     @property
     def applies_layers(self) -> bool:
-        """Whether a function finds its layers' content; LocalStack's free edition only registers them."""
+        """Whether functions get the content of their layers. LocalStack's free edition only registers layers."""
         return self.name == "ministack"
 
 
 class NothingAnswers(Refusal):
-    """No emulator is to be had at an endpoint."""
+    """No emulator answers at an endpoint."""
 
 
 def identify(endpoint_url: str) -> Engine:
-    """Asks the endpoint what it is. Refuses when nothing (NothingAnswers), or nothing known, answers there."""
+    """The emulator at the endpoint. Refuses when nothing answers (NothingAnswers), or something unknown."""
     http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=10), retries=False)
     try:
-        # MiniStack also answers LocalStack's address, so its own is asked first.
+        # MiniStack answers at LocalStack's address, too, so its own is tried first.
         for name, path in (("ministack", "/_ministack/health"), ("localstack", "/_localstack/health")):
             answer = http.request("GET", endpoint_url.rstrip("/") + path)
             if answer.status == 200:
@@ -55,8 +55,8 @@ def identify(endpoint_url: str) -> Engine:
     raise Refusal(f"What answers at {endpoint_url} is neither MiniStack nor LocalStack.")
 
 
-def of_noted_stack(endpoint_url: str) -> Engine:
-    """What a stack that was noted earlier runs on. Refuses when it does not run any more, or something else does."""
+def of_known_stack(endpoint_url: str) -> Engine:
+    """The emulator that a stack file names. Refuses when it is not running, or when something else answers there."""
     try:
         return identify(endpoint_url)
     except NothingAnswers:
@@ -86,7 +86,7 @@ def start_ministack(
             "LAMBDA_ACCOUNT_CONCURRENCY": "64",
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
-            # No container engine is asked for anything, even where one is running.
+            # MiniStack must not use a container engine, even if one is running.
             "DOCKER_HOST": "tcp://127.0.0.1:1",
             "TMPDIR": str(work.scratch),
             "PERSIST_STATE": "1" if persist else "0",
@@ -109,21 +109,22 @@ def start_ministack(
     return process
 
 
-def stop_ministack(process: StartedProcess, work: WorkDir) -> bool:
+def stop_ministack(process: StartedProcess, work: WorkDir, *, grace_seconds: float = _STOP_SECONDS) -> bool:
     """Stops MiniStack in order, so that it saves its state, and removes its temporary files.
 
+    ``grace_seconds``: seconds until it is killed if it does not end by itself; 0 when nothing is to be saved.
     Returns whether it ended by itself in time; if not, what it held since its start is lost.
     """
-    orderly = process.stop(patience=_STOP_PATIENCE)
+    orderly = process.stop(grace_seconds=grace_seconds)
     shutil.rmtree(work.scratch, ignore_errors=True)
     return orderly
 
 
 def _forget_stream_positions(work: WorkDir) -> None:
-    """Lets stream consumers begin anew after a restart.
+    """Makes stream consumers start from the beginning after a restart.
 
-    MiniStack saves how far each consumer had read, but not the records themselves: after a restart it
-    would skip as many new records as there had been old ones, and no event of them would ever go out.
+    MiniStack saves each consumer's position, but not the records. After a restart it would skip as many new records as
+    there had been old ones, and their events would never be published.
     """
     saved = work.state / "lambda.json"
     if not saved.exists():
@@ -132,27 +133,27 @@ def _forget_stream_positions(work: WorkDir) -> None:
         document = json.loads(saved.read_text())
         positions = document["payload"]["dynamodb_stream_positions"]["data"]
     except (ValueError, KeyError, TypeError):
-        return  # not as this version writes it; MiniStack says itself what it makes of that
+        return  # written by another version; MiniStack reports it itself
     positions.clear()
     saved.write_text(json.dumps(document))
 
 
 def _wait_until_healthy(process: StartedProcess, endpoint_url: str, work: WorkDir) -> None:
-    deadline = time.monotonic() + _START_DEADLINE
+    deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
             identify(endpoint_url)
         except Refusal:
             if not process.running():
-                raise Refusal(f"MiniStack ended while starting: {_last_words(work)}") from None
+                raise Refusal(f"MiniStack ended while starting: {_last_line(work)}") from None
             if time.monotonic() > deadline:
-                raise Refusal(f"MiniStack did not answer within {_START_DEADLINE:.0f} s: {_last_words(work)}") from None
+                raise Refusal(f"MiniStack did not answer within {_START_SECONDS:.0f} s: {_last_line(work)}") from None
             time.sleep(0.1)
         else:
             return
 
 
-def _last_words(work: WorkDir) -> str:
+def _last_line(work: WorkDir) -> str:
     log = work.engine_log
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return f"{lines[-1] if lines else 'it printed nothing'} (all of it: {log})"

@@ -1,4 +1,4 @@
-"""The commands `make run` suggests: they work as they are, pasted into any shell."""
+"""The commands that `make run` suggests. They work as printed, in any shell."""
 
 import json
 import shlex
@@ -14,10 +14,10 @@ _BORROWER = "faculty"
 
 
 def commands_to_try(stack: StackFile) -> list[str]:
-    """A login, a search, a checkout of a title that is on the shelf, and the borrower's history.
+    """Commands for a login, a search, a checkout of an available title, and the borrower's history.
 
-    Asks the running system for such a title; refuses when it does not answer as it should. The
-    checkout is left out when the library has nothing to lend, and all that takes a token when the borrower has none.
+    Asks the running system for an available title; without one there is no checkout. Without a token of the borrower
+    there are only the login and the search. Refuses when the system does not answer as expected.
     """
     borrower = next(account for account in stack.accounts if account.role == _BORROWER)
     credentials = {"email": borrower.email, "password": borrower.password}

@@ -1,8 +1,7 @@
 """Sample invocations (events/invoke) as of today.
 
-They are files, so their story happens on one day for ever. Functions mind how old things are: an event of weeks ago is
-not told to anybody. So before a sample is handed to a function, its moments and days are moved, all by as many days, to
-where the story happened less than a day ago.
+The samples are files with fixed dates. Functions look at the age of events: they notify nobody of an event of weeks
+ago. So all dates of a sample are moved by the same number of days, to less than a day ago, before a function gets it.
 """
 
 import hashlib
@@ -18,15 +17,15 @@ from localstack.embedded.layout import ROOT
 SAMPLES = ROOT / "events" / "invoke"
 
 HAPPENS_AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
-"""When the story of the samples happens. What lies before it has been, what lies after it is still to come."""
+"""The time that the samples take as now. Earlier times are in the past, later ones in the future."""
 
-# A whole string, also within a document that is itself a string. Those within other text (names of streams, ids) stay.
+# Only whole strings, also in a document that is itself a string. Dates in other text (names of streams, ids) stay.
 _DAY = re.compile(r'(?<=")(\d{4}-\d\d-\d\d)(?=(?:T\d\d:\d\d:\d\dZ)?\\*")', re.ASCII)
 _OPTION = re.compile(r"-e|--event")
 
 
 def as_of(sample: str, now: datetime) -> str:
-    """A sample with all its days moved by the same number, so that its story happened less than a day before `now`."""
+    """A sample with all dates moved by the same number of days, so that it happened less than a day before `now`."""
     by = timedelta(days=(now - HAPPENS_AT).days)
     document = json.loads(_DAY.sub(lambda found: (date.fromisoformat(found[1]) + by).isoformat(), sample))
     for record in document.get("Records", ()):
@@ -36,9 +35,9 @@ def as_of(sample: str, now: datetime) -> str:
 
 
 def refreshed(arguments: Sequence[str], folder: Path, now: datetime) -> list[str]:
-    """Arguments of `sam local`, in which an event that is one of the samples is replaced by one as of now, in `folder`.
+    """Arguments of `sam local` in which a sample event is replaced by one as of now, written to `folder`.
 
-    Other events are their makers' business and stay as they are.
+    Other events stay as they are.
     """
     changed = list(arguments)
     for place, argument in enumerate(changed):
@@ -53,7 +52,7 @@ def refreshed(arguments: Sequence[str], folder: Path, now: datetime) -> list[str
 
 
 def _refreshed(given: str, folder: Path, now: datetime) -> str:
-    # SAM runs in the root of the repository.
+    # SAM runs in the root folder of the repository.
     path = (ROOT / given).resolve()
     if not (path.is_relative_to(SAMPLES) and path.is_file()):
         return given

@@ -1,4 +1,4 @@
-"""Where things lie in the repository, and where a run puts what it writes."""
+"""Paths in the repository, and of what a run writes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,27 +17,27 @@ class WorkDir:
 
     @property
     def state(self) -> Path:
-        """What the emulator saves on an orderly stop and loads on start."""
+        """The state that the emulator saves when it is stopped and loads when it starts."""
         return self.path / "state"
 
     @property
     def scratch(self) -> Path:
-        """The emulator's temporary files: one unpacked copy of the code per worker. Removed on stop."""
+        """The emulator's temporary files: an unpacked copy of the code for each worker. Removed on stop."""
         return self.path / "tmp"
 
     @property
     def build(self) -> Path:
-        """The zip files and the rewritten template."""
+        """The zip files and the rewritten templates."""
         return self.path / "build"
 
     @property
     def logs(self) -> Path:
-        """What the emulator and the proxy print."""
+        """The output of the emulator and the proxy."""
         return self.path / "logs"
 
     @property
     def engine_log(self) -> Path:
-        """What the emulator prints."""
+        """The output of the emulator."""
         return self.logs / "ministack.log"
 
     @property
@@ -47,7 +47,7 @@ class WorkDir:
 
     @property
     def processes_file(self) -> Path:
-        """The processes a detached run left running, as JSON."""
+        """The processes of the current run, as JSON."""
         return self.path / "processes.json"
 
 

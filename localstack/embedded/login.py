@@ -1,4 +1,4 @@
-"""Logging in to the demo accounts as anybody would, and the first administrator's way in: a code from the mailbox."""
+"""Logs in to demo accounts. The first administrator's password is set with a code from the mailbox."""
 
 import re
 import time
@@ -15,21 +15,21 @@ type Mailbox = Callable[[str], Sequence[Message]]
 """The messages to an address, oldest first."""
 
 _CODE = re.compile(r"\b\d{6}\b")
-_PATIENCE_SECONDS = 60.0
-_LOOK_SECONDS = 0.2
+_CODE_DEADLINE_SECONDS = 60.0
+_POLL_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a login answered: an access token, and whose it is."""
+    """The result of a login: an access token and its user."""
 
     user_id: str
     access_token: str = field(repr=False)
 
 
 class LoginRefused(Refusal):
-    """The API does not let this account in. ``code``: the problem's."""
+    """The API refused the login. ``code``: the problem's code."""
 
     def __init__(self, email: str, code: str, detail: str) -> None:
         super().__init__(f"{email} cannot log in: {detail}")
@@ -45,8 +45,10 @@ def log_in(base_url: str, email: str, password: str) -> Login:
 
 
 def log_in_first_administrator(base_url: str, email: str, password: str, mailbox: Mailbox) -> Login:
-    """Logs the account in that the deployment made; where it has no such password yet, sets it with the code that the
-    deployment sent, or with a newer one. Refuses when no code arrives.
+    """Logs in to the administrator's account that the deployment created.
+
+    If it does not have this password yet, sets it with the code that the deployment sent, or with a newer code. Refuses
+    when no code arrives.
     """
     try:
         return log_in(base_url, email, password)
@@ -54,19 +56,19 @@ def log_in_first_administrator(base_url: str, email: str, password: str, mailbox
         if refused.code != "invalid_credentials":
             raise
     tried: set[str] = set()
-    # The deployment's code may have been sent long ago, or still be under way: either way a new one will do.
+    # The deployment's code may have expired or may not have arrived yet. A new code works in both cases.
     if not _set_password(base_url, email, password, mailbox, tried):
         _post(base_url, "/api/auth/password-reset", {"email": email})
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _CODE_DEADLINE_SECONDS
         while not _set_password(base_url, email, password, mailbox, tried):
             if time.monotonic() > deadline:
-                raise Refusal(f"No code for the password of {email} arrived: `make reset` begins anew.")
-            time.sleep(_LOOK_SECONDS)
+                raise Refusal(f"No code for the password of {email} arrived: `make reset` starts over.")
+            time.sleep(_POLL_SECONDS)
     return log_in(base_url, email, password)
 
 
 def _set_password(base_url: str, email: str, password: str, mailbox: Mailbox, tried: set[str]) -> bool:
-    """Hands in the newest code, once."""
+    """Tries the newest code, once. Returns whether the password was set."""
     codes = [code for message in mailbox(email) for code in _CODE.findall(message.body)]
     if not codes or codes[-1] in tried:
         return False
@@ -76,8 +78,8 @@ def _set_password(base_url: str, email: str, password: str, mailbox: Mailbox, tr
 
 
 def _post(base_url: str, path: str, body: dict[str, str]) -> tuple[int, dict[str, Any]]:
-    """Patient with an API that is still waking up."""
-    pause = _LOOK_SECONDS
+    """Status and document of the answer. Repeats the request while the API answers 5xx: it may still be starting."""
+    pause = _POLL_SECONDS
     while True:
         try:
             answer = urllib3.request("POST", base_url + path, json=body, timeout=30.0, retries=False)

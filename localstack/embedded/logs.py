@@ -1,7 +1,8 @@
-"""What a request left in the logs of all functions, for those without a console: one line per invocation, and under
-a correlation id every warning and error as well.
+"""``make logs``: the log lines of a request from all functions. One line per invocation; with a correlation id every
+warning and error as well.
 
-What works on batches leaves one line per batch, under an id of its own: it is found by the ids of what was in it.
+Functions that work on batches log one line per batch, with an id of its own. It is found by the ids of the messages in
+the batch, too.
 """
 
 import json
@@ -20,13 +21,12 @@ _SHOWN = ("timestamp", "service", "route", "status", "duration_ms", "actor", "er
 
 
 def lines(stack_file: Path, correlation_id: str | None) -> list[str]:
-    """The invocations, warnings and errors with this correlation id, oldest first, under a heading; without one the
-    last fifty invocations of all.
+    """The invocations, warnings and errors with this correlation id, or the last fifty invocations.
 
-    Refuses when no stack is known or none is running.
+    Oldest first, under a heading. Refuses when no running stack is known.
     """
     stack = StackFile.read(stack_file)
-    engine.of_noted_stack(stack.endpoint_url)
+    engine.of_known_stack(stack.endpoint_url)
     aws = Aws(stack.endpoint_url)
     found = [entry for group in _groups(aws, stack.system) for entry in _entries(aws, group)]
     found.sort(key=lambda entry: str(entry["timestamp"]))
@@ -36,11 +36,11 @@ def lines(stack_file: Path, correlation_id: str | None) -> list[str]:
         wanted = [entry for entry in found if entry["message"] == _INVOCATION][-50:]
     if not wanted:
         return [f"nothing with the correlation id {correlation_id}" if correlation_id else "nothing was logged yet"]
-    return ["  ".join(_SHOWN), *(_line(entry | {"timestamp": _moment(entry["timestamp"])}) for entry in wanted)]
+    return ["  ".join(_SHOWN), *(_line(entry | {"timestamp": _timestamp(entry["timestamp"])}) for entry in wanted)]
 
 
-def _moment(logged: str) -> str:
-    """As every other timestamp; with milliseconds, which tell what came before what."""
+def _timestamp(logged: str) -> str:
+    """RFC 3339 in UTC, with milliseconds, which show the order."""
     try:
         return datetime.fromisoformat(logged).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     except ValueError:
@@ -56,8 +56,8 @@ def _line(entry: dict[str, Any]) -> str:
         return "  ".join(str(entry.get(key, "-")) for key in _SHOWN)
     why = next((f": {entry[key]}" for key in _REASONS if entry.get(key)), "")
     where = str(entry.get("consumer", "-"))
-    told = f"{entry['level']} {entry['message']}{why}"
-    return "  ".join([*(str(entry.get(key, "-")) for key in ("timestamp", "service")), where, told])
+    what = f"{entry['level']} {entry['message']}{why}"
+    return "  ".join([*(str(entry.get(key, "-")) for key in ("timestamp", "service")), where, what])
 
 
 def _groups(aws: Aws, system: str) -> Iterator[str]:
@@ -69,16 +69,16 @@ def _groups(aws: Aws, system: str) -> Iterator[str]:
 def _entries(aws: Aws, group: str) -> Iterator[dict[str, Any]]:
     for page in aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group):
         for event in page["events"]:
-            # The runtime's own lines are no JSON, or have no message.
+            # Lines of the runtime are not JSON or have no message.
             if event["message"].startswith("{") and (entry := _entry(event["message"])):
                 yield entry
 
 
 def _entry(text: str) -> dict[str, Any] | None:
-    """A line of ours that tells of an invocation, or that something is wrong."""
+    """The line as a document if it is about an invocation, or a warning or error; None for every other line."""
     try:
         found = json.loads(text)
     except ValueError:
         return None
-    told = found.get("message") == _INVOCATION or ("message" in found and found.get("level") in {"WARNING", "ERROR"})
-    return found if told and "timestamp" in found else None
+    wanted = found.get("message") == _INVOCATION or ("message" in found and found.get("level") in {"WARNING", "ERROR"})
+    return found if wanted and "timestamp" in found else None

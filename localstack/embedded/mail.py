@@ -1,4 +1,4 @@
-"""The e-mails and text messages that an emulator has sent: to nobody but into a list of its own."""
+"""The e-mails and text messages that an emulator has "sent": it delivers nothing and keeps a list."""
 
 import re
 from collections import defaultdict
@@ -19,16 +19,16 @@ _MAILS = {"ministack": "/_ministack/ses/messages", "localstack": "/_aws/ses"}
 _TEXTS = {"ministack": "/_ministack/sns/sms-messages", "localstack": "/_aws/sns/sms-messages"}
 
 
-# MiniStack notes no time with a text message, but it logs when it "sends" one, with how it begins.
+# MiniStack's list has no time of text messages, but its log has a line for each, with the first characters.
 _LOGGED_TEXT = re.compile(r"([\d-]{10} [\d:]{8}) INFO \[sns\] SNS SMS to (\+\d+): (.*)")
 _LOGGED_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. to: an address or a phone number. sent_at: None where the emulator does not note it.
+    """One message. to: an address or a phone number. sent_at: None when the emulator does not record it.
 
-    html: the other form of an e-mail's body, if it has one.
+    html: the HTML form of an e-mail's body, if it has one.
     """
 
     to: str
@@ -39,7 +39,7 @@ class Message:
 
 
 def messages(endpoint_url: str, engine_name: str, to: str | None = None) -> list[Message]:
-    """What was sent, e-mails first, each kind newest last; `to`: only to this address or number.
+    """The sent messages: e-mails, then text messages, each oldest first. `to`: only to this address or number.
 
     Refuses when the emulator does not answer as expected.
     """
@@ -48,14 +48,12 @@ def messages(endpoint_url: str, engine_name: str, to: str | None = None) -> list
 
 
 def lines(stack_file: Path, to: str | None, log: Path = LOCAL.engine_log) -> list[str]:
-    """The messages of the noted stack as a person reads them, in order of time. Refuses when none is known or none is
-    running.
+    """The sent messages as text, in order of time. Refuses when no running stack is known.
 
-    log: of the emulator. What it does not tell the time of, because it was sent before the emulator was started again,
-    comes first.
+    log: the emulator's log. Messages without a time come first: they were sent before the emulator was restarted.
     """
     stack = StackFile.read(stack_file)
-    name = engine.of_noted_stack(stack.endpoint_url).name
+    name = engine.of_known_stack(stack.endpoint_url).name
     sent = sorted(_timed(messages(stack.endpoint_url, name, to), log), key=_moment)
     found = [_shown(message) for message in sent]
     return found or [f"nothing was sent to {to}" if to is not None else "nothing was sent yet"]
@@ -66,7 +64,7 @@ def _moment(message: Message) -> datetime:
 
 
 def _timed(sent: Sequence[Message], log: Path) -> list[Message]:
-    """The messages, those without a time with that of their line in the log: the last one with the last such line."""
+    """The messages, with times from the log where they have none. The last message gets the time of the last line."""
     logged = _logged_texts(log)
     timed = []
     for message in reversed(sent):
@@ -76,7 +74,7 @@ def _timed(sent: Sequence[Message], log: Path) -> list[Message]:
 
 
 def _logged_texts(log: Path) -> dict[tuple[str, str], list[datetime]]:
-    """When texts were sent, by number and how they begin. The log is written in this machine's time."""
+    """(phone number, beginning of the text) → times. The log is written in local time."""
     found: dict[tuple[str, str], list[datetime]] = defaultdict(list)
     try:
         with log.open(encoding="utf-8", errors="replace") as log_lines:
@@ -85,7 +83,7 @@ def _logged_texts(log: Path) -> dict[tuple[str, str], list[datetime]]:
                     moment = datetime.fromisoformat(text[1]).astimezone(UTC)
                     found[text[2], text[3].rstrip()].append(moment)
     except OSError:
-        return {}  # an emulator that was not started here
+        return {}  # the emulator was not started here
     return found
 
 
@@ -105,15 +103,15 @@ def _get(endpoint_url: str, path: str) -> Mapping[str, Any]:
         answer = urllib3.request("GET", endpoint_url.rstrip("/") + path, timeout=10.0, retries=False)
         document = answer.json()
     except (urllib3.exceptions.HTTPError, ValueError) as error:
-        raise Refusal(f"The emulator at {endpoint_url} does not show its messages.") from error
+        raise Refusal(f"The emulator at {endpoint_url} does not list its messages.") from error
     if answer.status != 200 or not isinstance(document, dict):
-        raise Refusal(f"The emulator at {endpoint_url} does not show its messages: {answer.status}.")
+        raise Refusal(f"The emulator at {endpoint_url} does not list its messages: {answer.status}.")
     return document
 
 
 def _mails(document: Mapping[str, Any]) -> list[Message]:
     listed = document["messages"]
-    # MiniStack lists them by account, with names of its own.
+    # MiniStack lists them by account and calls their fields differently.
     found = [_of_ministack(m) for account in listed.values() for m in account] if isinstance(listed, dict) else []
     found = found or [_of_localstack(mail) for mail in listed if isinstance(mail, dict)]
     return sorted(found, key=_moment)

@@ -1,7 +1,7 @@
-"""Zip files of functions and layers, the same bytes for the same sources.
+"""Zip files of functions and layers, made without the SAM CLI. The same sources give the same bytes.
 
-Without the SAM CLI: what an engine needs beyond the sources is either in its own environment
-(MiniStack) or put beside the sources here (`flatten`, for engines that do not apply layers).
+Third-party packages are either installed in the engine's own environment (MiniStack) or added to each function here
+(`flattened_entries`, for engines that do not apply layers).
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from localstack.embedded.errors import Refusal
 
-# The earliest moment a zip file can name: a build's own time would make every package look changed.
+# The earliest time a zip file can hold. The time of the build would make every package look changed.
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 _REGULAR_FILE_644 = 0o100644 << 16
 
@@ -25,7 +25,7 @@ _LEFT_OUT_NAMES = {"requirements.txt", "__pycache__", "Makefile"}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of a package: where it goes inside, and where its bytes are."""
+    """One file of a package: its name in the zip file, and its source."""
 
     name: str
     source: Path
@@ -33,31 +33,31 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A zip file and the SHA-256 of what is in it (names and bytes, not of the compression)."""
+    """A zip file and the SHA-256 of its content (names and bytes, not their compressed form)."""
 
     path: Path
     digest: str
 
 
 def function_entries(folder: Path) -> list[Entry]:
-    """What a function's package holds: its sources."""
+    """The content of a function's package: its sources."""
     return sorted(_sources(folder, prefix=""), key=lambda entry: entry.name)
 
 
 def layer_entries(folder: Path) -> list[Entry]:
-    """What a layer's package holds: its sources under ``python/``, where Lambda looks for them.
+    """The content of a layer's package: its sources under ``python/``, where Lambda looks for them.
 
-    A layer of third-party packages has no sources, only a list of them; it becomes a placeholder.
+    The layer of third-party packages has no sources; its package holds only the list of requirements.
     """
     entries = sorted(_sources(folder, prefix="python/"), key=lambda entry: entry.name)
     return entries or [Entry("python/requirements.txt", folder / "requirements.txt")]
 
 
 def flattened_entries(function: Path, layers: Sequence[Path], build: Path) -> list[Entry]:
-    """A function's sources together with those of its layers and every package either one requires.
+    """A function's sources with those of its layers and all required packages.
 
-    ``build`` is where the packages are unpacked (kept, so that the same list is installed once).
-    A function's own file wins over a layer's, as on AWS.
+    The packages are installed in ``build`` and kept there, so that each list is installed once. A function's own file
+    takes precedence over a layer's, as on AWS.
     """
     chosen: dict[str, Entry] = {}
     lists = [folder / "requirements.txt" for folder in (*layers, function)]
@@ -73,7 +73,7 @@ def flattened_entries(function: Path, layers: Sequence[Path], build: Path) -> li
 
 
 def write_package(entries: Iterable[Entry], folder: Path, name: str) -> Package:
-    """Writes ``<name>.zip`` into ``folder``. The same entries give the same file, whenever it is made."""
+    """Writes ``<name>.zip`` into ``folder``. The same entries always give the same file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.zip"
     content = hashlib.sha256()
@@ -106,7 +106,7 @@ def _files(folder: Path, prefix: str) -> Iterator[Entry]:
 
 
 def _installed(lists: Sequence[Path], build: Path) -> Path:
-    """Unpacks the listed wheels for Lambda's Linux, on this machine's processor; returns the folder."""
+    """The folder with the listed packages, installed for Linux on this machine's processor."""
     machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine().lower(), platform.machine())
     wanted = hashlib.sha256(machine.encode())
     for path in lists:

@@ -14,7 +14,7 @@ def is_free(port: int) -> bool:
         if caller.connect_ex((LOOPBACK, port)) == 0:
             return False
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: connections of an earlier run that linger in TIME_WAIT are no obstacle.
+        # As servers do: connections of an earlier run in TIME_WAIT do not matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -24,7 +24,7 @@ def is_free(port: int) -> bool:
 
 
 def pick_free() -> int:
-    """A port that is free at this moment, chosen by the system."""
+    """A free port, chosen by the system."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -32,7 +32,7 @@ def pick_free() -> int:
 
 
 def require_free(port: int, setting: str) -> None:
-    """Refuses when ``port`` is taken; ``setting`` is the variable that chooses another one."""
+    """Refuses when ``port`` is taken. ``setting``: the variable that chooses another port."""
     if not is_free(port):
         message = f"Port {port} on {LOOPBACK} is taken: stop what uses it or choose another one with {setting}=..."
         raise Refusal(message)

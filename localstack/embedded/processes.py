@@ -1,7 +1,6 @@
-"""Processes of a run: started in a session of their own, recognised later, stopped in order.
+"""Processes of a run: started in their own sessions, recognised later, and stopped in order.
 
-A process is remembered as its id together with the moment it began, so that a stale record never
-makes anybody stop a stranger that was given the same id.
+A process is recorded with its id and its start time. A process that later gets the same id is not mistaken for it.
 """
 
 import os
@@ -18,7 +17,7 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class StartedProcess:
-    """A process this runner started; ``began`` is seconds since the epoch as the system reports it."""
+    """A process that this runner started. ``began``: its start time according to the system, in epoch seconds."""
 
     name: str
     pid: int
@@ -28,8 +27,7 @@ class StartedProcess:
     def start(cls, name: str, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> Self:
         """Starts ``command`` with exactly ``env``; its output goes to ``log``.
 
-        It leads a session of its own: a Ctrl-C in the terminal reaches the runner alone, which then
-        stops its processes in the right order.
+        It gets its own session: Ctrl-C in the terminal reaches only the runner, which stops its processes in order.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
@@ -49,28 +47,27 @@ class StartedProcess:
         """Whether this very process, not just its id, is alive."""
         return self._handle() is not None
 
-    def stop(self, *, patience: float, orphan_patience: float = 2.0) -> bool:
-        """Asks it to end and waits ``patience`` seconds, then ends it and whatever it started.
+    def stop(self, *, grace_seconds: float, orphan_grace_seconds: float = 2.0) -> bool:
+        """Sends SIGTERM, waits ``grace_seconds``, then kills the process and its descendants.
 
-        What it started gets ``orphan_patience`` seconds to end by itself: an emulator's workers do when
-        the pipe from it closes. Returns whether the process ended when asked. Stopping what has ended
-        already is no error.
+        The descendants get ``orphan_grace_seconds`` to end by themselves, as an emulator's workers do when their pipe
+        closes. Returns whether the process ended in time; True for one that had ended before.
         """
         handle = self._handle()
         if handle is None:
             return True
-        # Taken before it ends: afterwards nobody can tell which processes were its children.
+        # Must be listed before it ends: afterwards its children are not known.
         family = _descendants(handle)
         handle.terminate()
-        left = self._still_alive([handle], patience)
+        left = self._still_alive([handle], grace_seconds)
         _kill(left)
-        orphans = self._still_alive(family, orphan_patience)
+        orphans = self._still_alive(family, orphan_grace_seconds)
         _kill(orphans)
         self._still_alive([*left, *orphans], 5)
         return not left
 
     def _still_alive(self, processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
-        """Waits until all have ended, at most that long; returns those that have not."""
+        """Waits at most ``seconds`` for all of them to end. Returns those that have not."""
         deadline = time.monotonic() + seconds
         while True:
             self._reap()
@@ -80,7 +77,7 @@ class StartedProcess:
             time.sleep(0.02)
 
     def _handle(self) -> psutil.Process | None:
-        # The child of this very process stays in the process table until somebody asks how it ended.
+        # A child of this process stays in the process table until its exit code is read.
         self._reap()
         try:
             process = psutil.Process(self.pid)
@@ -95,14 +92,14 @@ class StartedProcess:
             child.poll()
 
 
-# Popen objects of processes this interpreter started, by process id: the system keeps an ended child
-# until its parent has asked for its exit code.
+# Popen objects of the processes this interpreter started, by process id. Polling them removes ended children from the
+# process table.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def _alive(process: psutil.Process) -> bool:
     try:
-        # An ended process may stay in the table as a zombie when nobody takes note of its end.
+        # An ended process stays in the table as a zombie until its parent reads its exit code.
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
@@ -122,10 +119,10 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
 
 
 def bare_environment() -> dict[str, str]:
-    """The few variables a started process gets from this one.
+    """The few variables that a started process inherits.
 
-    Anything else stays outside: a developer's AWS profile or PYTHONPATH would change what the
-    functions do, since the emulator hands its own environment down to them.
+    The emulator passes its environment on to the functions, and a developer's AWS profile or PYTHONPATH would change
+    what they do.
     """
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "SYSTEMROOT")
     return {name: os.environ[name] for name in kept if name in os.environ}

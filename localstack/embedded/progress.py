@@ -1,4 +1,4 @@
-"""Short lines that tell how far a command has come and how long each step took."""
+"""Prints which step a command is at and how long each step took."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ class Progress:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Names a step before it runs; its time follows on the same line once it has succeeded."""
+        """Prints the title before the step, and its duration on the same line after it."""
         begun = self._clock()
         self._write(f"  {title} ... ")
         try:
@@ -28,15 +28,15 @@ class Progress:
         self._write(f"{self._clock() - begun:.1f} s\n")
 
     def within(self, text: str) -> None:
-        """A word inside the line of the step that is going on."""
+        """Prints a text inside the line of the current step."""
         self._write(text)
 
     def note(self, text: str) -> None:
-        """A line of its own."""
+        """Prints a line."""
         self._write(text + "\n")
 
     def _write(self, text: str) -> None:
-        # The terminal may be gone by the time a run is stopped, and it still has to be stopped in order.
+        # The terminal may have been closed; the run must still stop in order.
         with suppress(OSError):
             self._stream.write(text)
             self._stream.flush()

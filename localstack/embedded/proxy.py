@@ -1,7 +1,7 @@
-"""A plain address in front of the API's stage: passes requests and answers on and adds no behaviour.
+"""A proxy that gives the API a short address and changes nothing.
 
-An emulator serves a stage under a long path; people and browsers want http://127.0.0.1:8080/. Method,
-path and query reach the stage byte for byte, so that an encoded slash stays one.
+An emulator serves a stage under a long path; this proxy serves it at http://127.0.0.1:8080/. Method, path and query
+reach the stage byte for byte, so an encoded slash stays encoded.
 
 Run as ``python -m localstack.embedded.proxy PORT UPSTREAM``.
 """
@@ -19,16 +19,16 @@ from yarl import URL
 
 from localstack.embedded.ports import LOOPBACK
 
-# Each request that runs at the same time is a worker process in the emulator, and a checkout three. More
-# than the cores can start within a request's deadline would only time out; the others wait their turn here.
+# Each concurrent request is a worker process in the emulator, a checkout three. More of them than the cores can start
+# within a request's deadline would time out, so the others wait here.
 CONCURRENT_REQUESTS = 2 * (os.cpu_count() or 2)
-# API Gateway takes bodies up to 10 MB; a refusal of larger ones is the API's business, not the proxy's.
+# API Gateway takes bodies up to 10 MB and refuses larger ones itself; the proxy must let them through.
 _LARGEST_BODY_BYTES = 64 * 1024 * 1024
 _LONGEST_LINE_BYTES = 256 * 1024
-# Above the longest a Lambda behind API Gateway may take (29 s), so that the API's own answer comes first.
+# More than API Gateway's own limit (29 s), so that its answer comes first.
 _UPSTREAM_SECONDS = 60
 
-# RFC 9110, 7.6.1: these speak about one connection, not about the message.
+# RFC 9110, 7.6.1: these headers are about one connection, not about the message.
 _HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -55,9 +55,9 @@ def make_app(upstream: str) -> web.Application:
     async def hold_session(app: web.Application) -> None:
         app[_SESSION] = ClientSession(
             connector=TCPConnector(limit=CONCURRENT_REQUESTS),
-            # Waiting for a turn has no limit of its own (`connect` would count it); connecting has.
+            # The wait for a free connection has no limit of its own (`connect` would include it); connecting has.
             timeout=ClientTimeout(total=_UPSTREAM_SECONDS, sock_connect=5),
-            # Bodies pass as they are: compressed ones stay compressed.
+            # Compressed bodies stay compressed.
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         )
@@ -66,7 +66,7 @@ def make_app(upstream: str) -> web.Application:
         await app[_SESSION].close()
 
     async def unsigned(_request: web.Request, response: web.StreamResponse) -> None:
-        # aiohttp names itself in every answer; the API did not.
+        # aiohttp adds itself to every answer.
         response.headers.popall("Server", None)
 
     app.on_response_prepare.append(unsigned)
@@ -89,7 +89,7 @@ async def _pass_on(request: web.Request) -> web.StreamResponse:
         ) as answer:
             content = await answer.read()
             headers = _without_hop_by_hop(answer.headers)
-            # An answer to HEAD names the length of a body it does not have.
+            # The answer to HEAD has the length of a body that is not sent.
             if request.method != "HEAD":
                 headers.popall("Content-Length", None)
             return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=content)
@@ -98,7 +98,7 @@ async def _pass_on(request: web.Request) -> web.StreamResponse:
 
 
 def _origin_form(raw_target: str) -> str:
-    """The path and query of a request target; a client that takes this for its proxy sends a whole URL."""
+    """The path and query of a request target. A client that uses this as its HTTP proxy sends a whole URL."""
     if raw_target.startswith("/"):
         return raw_target
     _, _, rest = raw_target.partition("://")
@@ -110,7 +110,7 @@ def _request_headers(request: web.Request) -> CIMultiDict[str]:
     headers = _without_hop_by_hop(request.headers)
     for name in ("Host", "Content-Length", "X-Forwarded-For"):
         headers.popall(name, None)
-    # The API sees who really called: what a client claims about itself here is not passed on.
+    # The API must see the real caller, so the client's own X-Forwarded headers are dropped.
     headers["X-Forwarded-For"] = request.remote or LOOPBACK
     headers["X-Forwarded-Proto"] = "http"
     if request.host:
@@ -144,7 +144,7 @@ def _unavailable(request: web.Request) -> web.Response:
 
 
 def main() -> None:
-    """Serves until it is asked to end (SIGTERM or SIGINT)."""
+    """Serves until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
     parser.add_argument("upstream")
@@ -157,7 +157,7 @@ async def _serve(app: web.Application, port: int) -> None:
         app,
         access_log=None,
         shutdown_timeout=5,
-        # What is too long is for the API to say, in its own words.
+        # The API itself refuses what is too long.
         max_line_size=_LONGEST_LINE_BYTES,
         max_field_size=_LONGEST_LINE_BYTES,
     )

@@ -1,4 +1,4 @@
-"""The process that serves the proxy in front of the API."""
+"""Starts the process of the proxy in front of the API."""
 
 import socket
 import sys
@@ -13,13 +13,13 @@ _DEADLINE_SECONDS = 20.0
 
 
 def start_proxy(work: WorkDir, port: int, upstream: str) -> StartedProcess:
-    """Starts the proxy on ``port``; it may take a moment to listen, see `wait_until_open`."""
+    """Starts the proxy on ``port``. `wait_until_open` waits until it listens."""
     command = [sys.executable, "-m", "localstack.embedded.proxy", str(port), upstream]
     return StartedProcess.start("proxy", command, env=bare_environment(), cwd=ROOT, log=work.logs / "proxy.log")
 
 
 def wait_until_open(process: StartedProcess, port: int, work: WorkDir) -> None:
-    """Returns when the proxy listens. Refuses when it ends or takes too long."""
+    """Waits until the proxy listens. Refuses when it ends or takes too long."""
     deadline = time.monotonic() + _DEADLINE_SECONDS
     while time.monotonic() < deadline and process.running():
         with socket.socket() as probe:

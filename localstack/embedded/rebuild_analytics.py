@@ -1,4 +1,4 @@
-"""``make rebuild-analytics``: asks the stack's own function to rebuild the statistics, step by step or all of it."""
+"""``make rebuild-analytics``: asks the deployed function to rebuild the statistics, step by step."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _NO_ARCHIVE = "The stack has no archive of events (parameter EventArchive)."
 
 
 def rebuild(stack_file: Path, action: str, *, force: bool = False) -> Iterator[str]:
-    """A line or two about what became of it. Refuses with the function's reason; `force`: not for what it can judge."""
+    """Lines about the result. Refuses with the function's reason; `force` overrides some of the reasons."""
     stack = StackFile.read(stack_file)
-    engine.of_noted_stack(stack.endpoint_url)
+    engine.of_known_stack(stack.endpoint_url)
     aws = Aws(stack.endpoint_url)
     function = stack.functions["AnalyticsRebuild"]
     if action == "replay":
@@ -31,7 +31,7 @@ def rebuild(stack_file: Path, action: str, *, force: bool = False) -> Iterator[s
         return
     name = stack.system
     if action == "begin" and not force and _archive(aws, name, deploy.outputs(aws, name)) is None:
-        raise Refusal(f"{_NO_ARCHIVE} Nothing could be replayed; FORCE=1 begins all the same.")
+        raise Refusal(f"{_NO_ARCHIVE} Nothing could be replayed. FORCE=1 begins anyway.")
     answer = _ask(aws, function, action, force=force)
     while action == "clean" and answer["dropping"] and answer["deleted"]:
         yield f"deleted {answer['deleted']} items"
@@ -40,11 +40,11 @@ def rebuild(stack_file: Path, action: str, *, force: bool = False) -> Iterator[s
         if value not in (None, []):
             yield f"{name}: {value}"
     if action == "status":
-        yield from _under_way(aws, deploy.outputs(aws, stack.system)["AnalyticsQueue"], answer["building"])
+        yield from _progress(aws, deploy.outputs(aws, stack.system)["AnalyticsQueue"], answer["building"])
 
 
-def _under_way(aws: Aws, queue_url: str, building: int | None) -> Iterator[str]:
-    """What tells whether to finish: how far the replays are, and what consumers have not counted yet."""
+def _progress(aws: Aws, queue_url: str, building: int | None) -> Iterator[str]:
+    """Whether it is time to finish: the state of the replays, and the messages that are not counted yet."""
     counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
     found = aws.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(counts))["Attributes"]
     waiting, in_hand = (int(found[name]) for name in counts)
@@ -54,7 +54,7 @@ def _under_way(aws: Aws, queue_url: str, building: int | None) -> Iterator[str]:
     try:
         replays = aws.client("events").list_replays(NamePrefix=_replays_of(building))["Replays"]
     except (BotoCoreError, ClientError):
-        yield "replay: the emulator does not say"
+        yield "replay: the emulator does not list them"
         return
     for replay in sorted(replays, key=lambda one: str(one["ReplayName"])):
         yield f"replay: {replay['ReplayName']} {replay['State']}"
@@ -78,23 +78,23 @@ def _ask(aws: Aws, function: str, action: str, *, force: bool = False) -> dict[s
 
 
 def _archive(aws: Aws, system: str, outputs: Mapping[str, str]) -> str | None:
-    """The archive of the stack's events: of its template, or made after the deployment where that leaves it out."""
+    """The archive of the events, made by the template or by `complete_deployment`. None if there is none."""
     if "EventsArchiveArn" in outputs:
         return outputs["EventsArchiveArn"]
     found = aws.client("events").list_archives(NamePrefix=deploy.archive_name(system))["Archives"]
-    # Of an archive only its name is listed; its ARN differs from its bus's in the last part.
+    # Archives are listed by name only. The ARN differs from that of the bus in its last part.
     before = outputs["EventBusArn"].rpartition(":")[0]
     return f"{before}:archive/{found[0]['ArchiveName']}" if found else None
 
 
 def _replay(aws: Aws, stack: StackFile, status: dict[str, Any]) -> Iterator[str]:
-    """Starts a replay of the whole archive to the two rules of analytics, as far as the rebuild needs it."""
+    """Starts a replay of the archive, up to the time the rebuild needs, for the two rules of analytics."""
     until = status["replay_until_at_least"]
     if until is None:
         raise Refusal("No generation is being built: begin first.")
     end = datetime.fromisoformat(until)
     if datetime.now(UTC) < end:
-        raise Refusal(f"Too early: start the replay after {until}, so that it reaches that far.")
+        raise Refusal(f"Too early: start the replay after {until}, so that it includes all events until then.")
     outputs = deploy.outputs(aws, stack.system)
     archive = _archive(aws, stack.system, outputs)
     if archive is None:

@@ -1,4 +1,4 @@
-"""``make rotate``: asks the stack's own rotation function to rotate keys."""
+"""``make rotate``: asks the deployed rotation function to rotate keys."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from localstack.embedded.state import StackFile
 
 
 def rotate(stack_file: Path, rings: Sequence[str], *, force: bool) -> Iterator[str]:
-    """A line for each ring that was rotated. Refuses at the end when one was not, with the reason."""
+    """A line for each rotated ring. Refuses at the end when a ring was not rotated, with the reason."""
     stack = StackFile.read(stack_file)
-    engine.of_noted_stack(stack.endpoint_url)
+    engine.of_known_stack(stack.endpoint_url)
     answer = (
         Aws(stack.endpoint_url)
         .client("lambda")

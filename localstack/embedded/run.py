@@ -1,4 +1,4 @@
-"""``make run``: from nothing to a library that answers, and back again in order."""
+"""``make run`` and ``make stop``: starts the whole system, and stops it in order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FREE_BYTES_NEEDED = 1024**3
 
 @dataclass(slots=True)
 class _Running:
-    """The processes of this run, in the order to stop them."""
+    """The processes of this run."""
 
     work: WorkDir
     base_url: str
@@ -46,17 +46,17 @@ class _Running:
         ProcessesFile(self.base_url, alive).write(self.work.processes_file)
 
     def ended(self) -> str | None:
-        """The name of a process that ended by itself."""
+        """The name of a process that ended unexpectedly; None while all are running."""
         for process in (self.proxy, self.ministack):
             if process is not None and not process.running():
                 return process.name
         return None
 
     def stop(self) -> bool:
-        """Stops the proxy, then the emulator. Returns whether the emulator could save its state."""
+        """Stops the proxy, then the emulator. Returns whether the emulator saved its state."""
         orderly = True
         if self.proxy is not None:
-            self.proxy.stop(patience=10)
+            self.proxy.stop(grace_seconds=10)
         if self.ministack is not None:
             orderly = engine.stop_ministack(self.ministack, self.work)
         self.work.processes_file.unlink(missing_ok=True)
@@ -64,13 +64,13 @@ class _Running:
 
 
 def run(port: int, endpoint_port: int | None, *, detach: bool, work: WorkDir = LOCAL) -> None:
-    """Starts everything and prints how to use it; stays until Ctrl-C unless ``detach``.
+    """Starts everything and prints how to use it. Runs until Ctrl-C unless ``detach``.
 
-    ``endpoint_port``: where the AWS services answer; None takes 4566, or another one when it is taken.
-    Refuses when something is in the way; what has been started by then is stopped again.
+    ``endpoint_port``: the port of the AWS services; None chooses 4566, or a free port when it is taken.
+    Refuses when something prevents it, and stops what was started.
     """
     _require_nothing_running(work)
-    # Saved state holds keys and secrets.
+    # The saved state contains keys.
     work.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     require_disk(work.path)
     require_free(port, "PORT")
@@ -95,21 +95,21 @@ def run(port: int, endpoint_port: int | None, *, detach: bool, work: WorkDir = L
             running.stop()
             raise
         else:
-            # Only a detached run gets here: its processes go on without this one.
+            # Only a detached run gets here. Its processes keep running without this one.
             running.runner = None
             running.record()
 
 
 def stop(work: WorkDir = LOCAL) -> bool:
-    """Stops what `run` left running; returns False when nothing was."""
+    """Stops the running system. Returns False when nothing is running."""
     found = ProcessesFile.running(work.processes_file)
     if found is None:
         work.processes_file.unlink(missing_ok=True)
         return False
     by_name = {process.name: process for process in found.processes}
     if "runner" in by_name:
-        # A run in the foreground stops its own processes when asked to.
-        by_name["runner"].stop(patience=90)
+        # A run in the foreground stops its processes itself.
+        by_name["runner"].stop(grace_seconds=90)
         found = ProcessesFile.running(work.processes_file)
         by_name = {process.name: process for process in found.processes} if found else {}
     left = _Running(work, "", proxy=by_name.get("proxy"), ministack=by_name.get("ministack"))
@@ -119,20 +119,20 @@ def stop(work: WorkDir = LOCAL) -> bool:
 
 
 def reset(work: WorkDir = LOCAL) -> None:
-    """Stops what is running and forgets all local state."""
+    """Stops the running system and deletes all local state."""
     stop(work)
     shutil.rmtree(work.path, ignore_errors=True)
 
 
 def fresh_token(email: str | None, role: str | None, stack_file: Path = LOCAL.stack_file) -> str:
-    """A new access token of the demo account with this e-mail or role: logs in as anybody would.
+    """Logs in to the demo account with this e-mail or role. Returns its access token.
 
-    Refuses when neither or an unknown one is named, no stack is running, or the API refuses the login.
+    Refuses when no such account is named, when nothing is running, and when the API refuses the login.
     """
     stack = StackFile.read(stack_file)
     for account in stack.accounts:
         if account.email == (email or "").lower() or (email is None and account.role == role):
-            engine.of_noted_stack(stack.endpoint_url)
+            engine.of_known_stack(stack.endpoint_url)
             return login.log_in(stack.base_url, account.email, account.password).access_token
     known = ", ".join(account.role for account in stack.accounts)
     raise Refusal(f"Name a demo account: make token ROLE=... (one of {known}) or EMAIL=...")
@@ -141,15 +141,12 @@ def fresh_token(email: str | None, role: str | None, stack_file: Path = LOCAL.st
 def deploy_to(
     endpoint_url: str, stack_file: Path | None, *, service: str | None = None, work: WorkDir = LOCAL
 ) -> StackFile:
-    """Builds, deploys and fills the system on an emulator that is running already. `service`: only this stack.
+    """Deploys the system to a running emulator and adds the sample data. `service`: deploy only this stack.
 
-    ``stack_file``: where to write what is known about it; None for nowhere. Refuses to write over the
-    file of a run that is going on.
+    ``stack_file``: where to write what is known about it, or None. Refuses to overwrite the file of a current run.
     """
     if stack_file == work.stack_file and ProcessesFile.running(work.processes_file) is not None:
-        raise Refusal(
-            "`make run` is serving a stack from here: stop it first, or leave its file alone with NO_STACK_FILE=1."
-        )
+        raise Refusal("`make run` is running here: stop it first, or keep its stack file with NO_STACK_FILE=1.")
     progress = Progress()
     begun = time.monotonic()
     aws = Aws(endpoint_url)
@@ -203,7 +200,7 @@ def _fill(
             base_url,
             partial(mail.messages, aws.endpoint_url, found.name),
             SAMPLE_BOOKS,
-            _tell_hundreds(progress),
+            _print_hundreds(progress),
         )
     if data.report is not None:
         progress.note(f"  {data.report.created} titles added, {len(data.report.refused)} left out")
@@ -221,12 +218,12 @@ def _fill(
     )
 
 
-def _tell_hundreds(progress: Progress) -> Callable[[int, int], None]:
-    def tell(done: int, _total: int) -> None:
+def _print_hundreds(progress: Progress) -> Callable[[int, int], None]:
+    def show(done: int, _total: int) -> None:
         if done % 100 == 0:
             progress.within(f"{done} ")
 
-    return tell
+    return show
 
 
 def _require_nothing_running(work: WorkDir) -> None:
@@ -236,7 +233,7 @@ def _require_nothing_running(work: WorkDir) -> None:
 
 
 def require_disk(folder: Path, needed_bytes: int = _FREE_BYTES_NEEDED) -> None:
-    """Refuses when the disk of ``folder`` has less free space."""
+    """Refuses when the disk of ``folder`` has less free space than needed."""
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
         raise Refusal(
@@ -246,7 +243,7 @@ def require_disk(folder: Path, needed_bytes: int = _FREE_BYTES_NEEDED) -> None:
 
 
 def _stay(running: _Running) -> None:
-    """Waits for a signal; refuses when a process ends that should go on."""
+    """Waits for a signal. Refuses when a process ends unexpectedly."""
     while True:
         name = running.ended()
         if name is not None:
@@ -270,7 +267,7 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def stopping_on_signals() -> Iterator[None]:
-    """Turns every usual way of ending a process into KeyboardInterrupt for the length of the block."""
+    """Raises KeyboardInterrupt for SIGINT, SIGTERM and SIGHUP, for the length of the block."""
 
     def interrupt(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt

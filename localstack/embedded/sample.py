@@ -1,7 +1,6 @@
-"""Demo accounts and sample titles of a stack: put in once, remembered in the stack itself.
+"""Demo accounts and sample titles of a system, added once.
 
-What has been put in stands in an SSM parameter beside the data. A note in a file here would go on
-claiming it after the emulator had lost its state.
+An SSM parameter of the system says what was added. A file here would be wrong after the emulator lost its state.
 """
 
 import hashlib
@@ -18,12 +17,12 @@ from localstack.embedded.login import LoginRefused, Mailbox
 from localstack.embedded.state import Account
 
 ADMINISTRATOR = next(account for account in seed.DEMO_ACCOUNTS if account.role == "admin")
-"""Made by the deployment itself (parameter AdminEmail), as on AWS; the others are made by this one."""
+"""Created by the deployment (parameter AdminEmail), as on AWS. This account creates the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleData:
-    """The demo accounts with fresh tokens; ``report`` tells about the titles when they were put in now."""
+    """The demo accounts with fresh tokens. ``report``: about the titles, if they were added now."""
 
     accounts: list[Account]
     report: seed.SeedReport | None
@@ -32,11 +31,11 @@ class SampleData:
 def ensure(
     aws: Aws, system: str, base_url: str, mailbox: Mailbox, books: Path, on_progress: Callable[[int, int], None]
 ) -> SampleData:
-    """Puts in what the stack does not hold yet and logs every demo account in.
+    """Adds what is missing and logs in to every demo account.
 
-    Refuses when the administrator or, with titles to put in, the librarian cannot log in.
+    Refuses when the administrator cannot log in, or when titles must be added and the librarian cannot.
     """
-    known = _recall(aws, system)
+    known = _read_added(aws, system)
     ids = known.get("accounts")
     report = None
     if not isinstance(ids, dict) or set(ids) != {account.role for account in seed.DEMO_ACCOUNTS}:
@@ -47,9 +46,9 @@ def ensure(
     if known.get("books") != digest:
         librarian = next(account for account in accounts if account.role == "librarian")
         if not librarian.token:
-            raise LoginRefused(librarian.email, "", "the sample titles cannot be put in; `make reset` begins anew.")
+            raise LoginRefused(librarian.email, "", "the sample titles cannot be added; `make reset` starts over.")
         report = seed.seed_books(base_url, librarian.token, books, on_progress)
-    _remember(aws, system, {"accounts": ids, "books": digest})
+    _write_added(aws, system, {"accounts": ids, "books": digest})
     return SampleData(accounts=accounts, report=report)
 
 
@@ -57,7 +56,7 @@ def _logged_in(base_url: str, account: seed.DemoAccount, user_id: str) -> Accoun
     try:
         token = login.log_in(base_url, account.email, account.password).access_token
     except LoginRefused:
-        # Suspended, say, or with a password of somebody's own: that is theirs to try, and no reason not to start.
+        # The account was suspended or has another password now. That must not stop the system from starting.
         token = ""
     return Account(role=account.role, email=account.email, password=account.password, token=token, user_id=user_id)
 
@@ -66,7 +65,7 @@ def _parameter(system: str) -> str:
     return f"/{system}/sample-data"
 
 
-def _recall(aws: Aws, system: str) -> dict[str, object]:
+def _read_added(aws: Aws, system: str) -> dict[str, object]:
     try:
         value = aws.ssm.get_parameter(Name=_parameter(system))["Parameter"]["Value"]
     except ClientError as error:
@@ -77,5 +76,5 @@ def _recall(aws: Aws, system: str) -> dict[str, object]:
     return document
 
 
-def _remember(aws: Aws, system: str, known: dict[str, object]) -> None:
+def _write_added(aws: Aws, system: str, known: dict[str, object]) -> None:
     aws.ssm.put_parameter(Name=_parameter(system), Value=json.dumps(known), Type="String", Overwrite=True)

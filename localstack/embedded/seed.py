@@ -1,7 +1,7 @@
-"""Demo accounts and sample titles, put into a library through its public API like anybody's.
+"""Adds demo accounts and sample titles to a library through its public API.
 
-Every request carries an Idempotency-Key made from what it creates, so that seeding again after an
-interruption repeats nothing.
+Each request has an Idempotency-Key derived from its content, so seeding again after an interruption creates nothing
+twice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, T
 from localstack.embedded import marc
 from localstack.embedded.errors import Refusal
 
-# Two cores serve no more at once, and every concurrent call is a process of its own.
+# Two cores cannot serve more at once: each concurrent call is a process.
 _CONCURRENT_REQUESTS = 6
 _REQUEST_SECONDS = 60
 _ATTEMPTS = 6
@@ -28,7 +28,7 @@ _LONGEST_PAUSE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class DemoAccount:
-    """An account everybody may use; its password is no secret."""
+    """An account that everybody may use. Its password is public."""
 
     role: str
     name: str
@@ -50,7 +50,7 @@ DEMO_ACCOUNTS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class SeedReport:
-    """What became of the sample titles. ``refused``: control number and reason of each one left out."""
+    """The result for the sample titles. ``refused``: control number and reason of each title that was not added."""
 
     created: int
     refused: Sequence[tuple[str, str]]
@@ -67,23 +67,23 @@ class _Answer:
 
 
 def seed_accounts(base_url: str, admin_token: str) -> dict[str, str]:
-    """Makes sure that every demo account exists and is active; returns role → user id.
+    """Makes sure that every demo account exists and is active. Returns role → user id.
 
-    ``admin_token`` may create staff accounts. Refuses with the API's reason when it says no.
+    ``admin_token``: of an account that may create staff. Refuses with the API's reason.
     """
     return asyncio.run(_seed_accounts(base_url, admin_token))
 
 
 def seed_books(base_url: str, librarian_token: str, file: Path, on_progress: Callable[[int, int], None]) -> SeedReport:
-    """Adds every title of a MARC21 file; ``on_progress(done, total)`` is called as it goes.
+    """Adds every title of a MARC21 file and calls ``on_progress(done, total)`` after each.
 
-    Refuses when the API does not answer; a title the API refuses is reported, not fatal.
+    A title that the API refuses is reported. Refuses when the API does not answer.
     """
     return asyncio.run(_seed_books(base_url, librarian_token, list(marc.read_books(file)), on_progress))
 
 
 def copies_of(control_number: str) -> int:
-    """How many copies of a title the library has: 1 to 4, always the same for the same title."""
+    """How many copies of a title to add: 1 to 4, always the same for a title."""
     return 1 + hashlib.sha256(control_number.encode()).digest()[0] % 4
 
 
@@ -102,14 +102,14 @@ async def _ensure_account(api: _Api, account: DemoAccount) -> str:
     }
     answer = await api.send("POST", "/api/users", request, key=_key("account", account.email, request))
     if answer.status == 409:
-        # Made by an earlier run whose key the library no longer remembers.
+        # Created by an earlier run; the library no longer stores that run's idempotency key.
         found = await api.send("GET", "/api/users", params={"email": account.email})
         items = found.body.get("items") or [{}]
         user: Mapping[str, Any] = items[0]
     else:
         user = answer.body
     if "id" not in user:
-        raise Refusal(f"The demo account {account.email} could not be made: {answer.reason()}")
+        raise Refusal(f"The demo account {account.email} could not be created: {answer.reason()}")
     if user.get("status") != "active":
         change = {"status": "active", "reason": "demo account"}
         answer = await api.send("PUT", f"/api/users/{user['id']}/status", change)
@@ -151,7 +151,7 @@ async def _seed_books(
 
 
 class _Api:
-    """The library's API as one caller sees it, patient with an API that asks to come back later."""
+    """The library's API for one caller. It repeats requests that are answered with Retry-After."""
 
     def __init__(self, base_url: str, token: str) -> None:
         self._base_url = base_url
@@ -177,7 +177,7 @@ class _Api:
         key: str | None = None,
         params: Mapping[str, str] | None = None,
     ) -> _Answer:
-        """Sends a request that may safely be repeated; refuses when no attempt got an answer."""
+        """Sends an idempotent request, several times if needed. Refuses when no attempt got an answer."""
         headers = {"Idempotency-Key": key} if key else {}
         pause = 0.2
         for attempt in range(1, _ATTEMPTS + 1):

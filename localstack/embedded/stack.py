@@ -1,4 +1,4 @@
-"""A deployed stack for tests: started, used and thrown away, never the one `make run` serves.
+"""A deployed system for tests: started, used and removed. It is never the one that `make run` serves.
 
 with LocalStack.start(tmp_path) as stack:
     httpx.get(f"{stack.base_url}/api/books")
@@ -30,10 +30,10 @@ _SYSTEM = "smart-library-test"
 
 @dataclass(frozen=True, slots=True)
 class LocalStack:
-    """One deployed stack.
+    """One deployed system.
 
-    base_url: where the API answers, without a slash at the end, as its users see it.
-    stage_url: the API's stage itself, as services see it.
+    base_url: the API's address for its users, without a slash at the end.
+    stage_url: the API's stage, as services call it.
     endpoint_url: where the emulator's AWS services answer.
     system: what its stacks are named after.
     outputs: the stacks' outputs, and physical ids by logical id; tables: service → table name;
@@ -64,10 +64,10 @@ class LocalStack:
         template: Path = TEMPLATE,
         environment: Mapping[str, str] | None = None,
     ) -> Iterator[LocalStack]:
-        """Starts an emulator of its own on free ports, deploys and yields the stack; stops it at the end.
+        """Starts an emulator on free ports, deploys the system and yields it. Stops the emulator at the end.
 
-        ``work_dir`` receives its logs and temporary files. Nothing outlives the block.
-        ``seed``: whether it holds the demo accounts and sample titles of `make run` (ten seconds more).
+        ``work_dir``: for logs and temporary files. Nothing outlives the block.
+        ``seed``: whether to add the demo accounts and sample titles of `make run` (ten seconds more).
         ``environment``: variables for the emulator and all functions, such as AWS_ENDPOINT_URL_SES.
         Raises ``Refusal`` when the emulator does not start or the deployment fails.
         """
@@ -76,25 +76,25 @@ class LocalStack:
         try:
             given = {**({"AdminEmail": sample.ADMINISTRATOR.email} if seed else {}), **(parameters or {})}
             stack = cls._deploy(f"http://{LOOPBACK}:{port}", work, _SYSTEM, given, template)
-            with stack._fronted(work) as fronted:
-                yield fronted._seeded() if seed else fronted
+            with stack._behind_proxy(work) as served:
+                yield served._seeded() if seed else served
         finally:
-            engine.stop_ministack(process, work)
+            engine.stop_ministack(process, work, grace_seconds=0)
 
     def _seeded(self) -> LocalStack:
         data = sample.ensure(self._aws, self.system, self.base_url, self.messages, SAMPLE_BOOKS, lambda *_: None)
         return replace(self, accounts=data.accounts)
 
     @contextlib.contextmanager
-    def _fronted(self, work: WorkDir) -> Iterator[LocalStack]:
-        """The same stack, behind a proxy of its own as `make run` has one."""
+    def _behind_proxy(self, work: WorkDir) -> Iterator[LocalStack]:
+        """The same system behind a proxy, as with `make run`."""
         port = pick_free()
         proxy = proxy_process.start_proxy(work, port, self.stage_url)
         try:
             proxy_process.wait_until_open(proxy, port, work)
             yield replace(self, base_url=f"http://{LOOPBACK}:{port}")
         finally:
-            proxy.stop(patience=10)
+            proxy.stop(grace_seconds=10)
 
     @classmethod
     @contextlib.contextmanager
@@ -106,13 +106,13 @@ class LocalStack:
         parameters: Mapping[str, str] | None = None,
         template: Path = TEMPLATE,
     ) -> Iterator[LocalStack]:
-        """Deploys under a name of its own to an emulator that is running already; removes it at the end."""
+        """Deploys a system with a unique name to a running emulator. Removes it at the end."""
         system = f"{_SYSTEM}-{secrets.token_hex(4)}"
         try:
             work = WorkDir(work_dir)
             stack = cls._deploy(endpoint_url, work, system, parameters or {}, template)
-            with stack._fronted(work) as fronted:
-                yield fronted
+            with stack._behind_proxy(work) as served:
+                yield served
         finally:
             deploy.remove(Aws(endpoint_url), template, system)
 
@@ -144,7 +144,7 @@ class LocalStack:
         )
 
     def deploy(self, service: str | None = None, *, template: Path = TEMPLATE, **parameters: str) -> frozenset[str]:
-        """Deploys again, all stacks or one; parameters that are not given are as they were. Returns what changed.
+        """Deploys all stacks or one again. Parameters that are not given stay as they were. Returns the changed stacks.
 
         Raises ``Refusal`` when a stack is rolled back.
         """
@@ -156,23 +156,23 @@ class LocalStack:
     def mint_token(
         self, subject: str, role: str, *, lifetime: timedelta = timedelta(minutes=15), epoch: int = 0
     ) -> str:
-        """An access token for any subject and role, signed with the key that signs in this stack now."""
+        """An access token for any subject and role, signed with the system's current key."""
         return tokens.mint(self._key(), subject, role, lifetime, epoch)
 
     def _key(self) -> SigningKey:
         return tokens.signing_key(self._aws, self.system)
 
     def messages(self, to: str | None = None) -> list[mail.Message]:
-        """The e-mails and text messages that were sent; `to`: only to this address or phone number."""
+        """The sent e-mails and text messages. `to`: only to this address or phone number."""
         return mail.messages(self.endpoint_url, self.engine.name, to)
 
     def client(self, service: str) -> Any:
-        """A boto3 client for this stack's endpoint, e.g. ``stack.client("dynamodb")``."""
+        """A boto3 client for the emulator, e.g. ``stack.client("dynamodb")``."""
         return self._aws.client(service)
 
 
 def _start_somewhere(work: WorkDir, environment: Mapping[str, str]) -> tuple[StartedProcess, int]:
-    """An emulator on a free port; another port when somebody else took the first one meanwhile."""
+    """Starts an emulator on a free port. Tries another port when the first one was taken meanwhile."""
     while True:
         port = pick_free()
         try:

@@ -1,7 +1,4 @@
-"""What is known about a running stack and its processes, in files that other tools may read.
-
-``stack.json`` is for people and tools; ``processes.json`` is for ``make stop``.
-"""
+"""Files about a running system: ``stack.json`` for people and tools, ``processes.json`` for ``make stop``."""
 
 import json
 import os
@@ -16,7 +13,7 @@ from localstack.embedded.processes import StartedProcess
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A demo account with a token of it."""
+    """A demo account with a token."""
 
     role: str
     email: str
@@ -31,7 +28,7 @@ class StackFile:
 
     base_url: the public address of the API. endpoint_url: where the AWS services answer.
     tables: service → table name. functions: logical id → function name.
-    engine: name and version of what the stack runs on.
+    engine: name and version of the emulator. system: the name that its stacks begin with.
     """
 
     base_url: str
@@ -44,7 +41,7 @@ class StackFile:
     engine: Mapping[str, str]
 
     def write(self, path: Path) -> None:
-        """Replaces the file; only its owner may read it, since it holds tokens."""
+        """Replaces the file. Only its owner may read it, since it contains tokens."""
         _write_private(path, asdict(self))
 
     @classmethod
@@ -60,7 +57,7 @@ class StackFile:
 
 @dataclass(frozen=True, slots=True)
 class ProcessesFile:
-    """The content of processes.json: what has to be stopped, first to last, and where the API answers."""
+    """The content of processes.json: the processes in the order to stop them, and the API's address."""
 
     base_url: str
     processes: Sequence[StartedProcess]
@@ -71,7 +68,7 @@ class ProcessesFile:
 
     @classmethod
     def running(cls, path: Path) -> "ProcessesFile | None":
-        """What of an earlier run is still alive; None when nothing is, whatever the file says."""
+        """The processes of the file that are still running; None when there are none."""
         document = _read(path)
         try:
             recorded = [StartedProcess(**process) for process in document["processes"]]
@@ -92,7 +89,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write_private(path: Path, document: Mapping[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Complete or not at all: another command may read it at any moment.
+    # Replaced in one step: another command may read it at any time.
     partial = path.with_suffix(".partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

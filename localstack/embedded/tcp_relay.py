@@ -1,7 +1,7 @@
-"""Another address for a port of this machine: bytes pass both ways, nobody looks at them.
+"""Forwards TCP connections from another network interface to a port on the loopback interface.
 
-Containers cannot reach what listens on the loopback interface. Opening the emulator to every network instead
-would let anybody there run code in it; a relay on the container engine's own network lets containers in alone.
+Containers cannot reach the loopback interface. If the emulator listened on all interfaces, anybody in the network could
+run code in it. A relay on the container engine's network lets in only containers.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ _CHUNK_BYTES = 64 * 1024
 
 @contextmanager
 def relay(host: str, target_port: int) -> Iterator[int]:
-    """Listens on ``host`` for the length of the block; connections go on to the loopback's ``target_port``.
+    """Listens on ``host`` and forwards connections to ``target_port`` on the loopback interface, for the length of the
+    block.
 
-    Yields the port it listens on, chosen by the system. Raises ``OSError`` when this machine cannot
-    listen on ``host``.
+    Yields the port it listens on. Raises ``OSError`` when this machine cannot listen on ``host``.
     """
     loop = asyncio.new_event_loop()
     try:
-        server = loop.run_until_complete(asyncio.start_server(partial(_pass_on, target_port), host, 0))
+        server = loop.run_until_complete(asyncio.start_server(partial(_forward, target_port), host, 0))
         thread = threading.Thread(target=loop.run_forever, name="relay", daemon=True)
         thread.start()
         try:
@@ -40,14 +40,14 @@ def relay(host: str, target_port: int) -> Iterator[int]:
 
 async def _end(server: asyncio.Server) -> None:
     server.close()
-    # Connections that are still open end with the block.
+    # Connections that are still open are closed.
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
 
 
-async def _pass_on(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _forward(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         upstream_reader, upstream_writer = await asyncio.open_connection(LOOPBACK, port)
     except OSError:
@@ -56,9 +56,9 @@ async def _pass_on(port: int, reader: asyncio.StreamReader, writer: asyncio.Stre
     try:
         await asyncio.gather(_copy(reader, upstream_writer), _copy(upstream_reader, writer))
     except OSError:
-        pass  # One side hung up in the middle: so does the other.
+        pass  # One side closed the connection: so does the other.
     except asyncio.CancelledError:
-        pass  # The relay ends. Raised on, asyncio would report it as an error of this connection.
+        pass  # The relay ends. asyncio would report the exception as an error of this connection.
     finally:
         upstream_writer.close()
         writer.close()

@@ -1,7 +1,6 @@
-"""template.yaml as data: reading it, and pointing it at uploaded packages.
+"""SAM templates as data: read from YAML, pointed at uploaded packages, written as JSON.
 
-The result is JSON, which CloudFormation reads as well as YAML; the short forms (`!Ref`) become their
-long ones on the way.
+Short forms (`!Ref`) become their long forms. CloudFormation reads JSON as well as YAML.
 """
 
 import copy
@@ -25,7 +24,7 @@ TABLE = "AWS::DynamoDB::Table"
 
 
 class _Loader(yaml.CSafeLoader):
-    """Reads `!Ref X` as `{"Ref": "X"}`, as SAM does; in C, since the API's template takes seconds otherwise."""
+    """Reads `!Ref X` as `{"Ref": "X"}`, as SAM does. In C: the API's template would take seconds otherwise."""
 
 
 _Loader.add_multi_constructor("!", intrinsics_multi_constructor)
@@ -41,7 +40,7 @@ def load(path: Path) -> Template:
 
 
 def parse(text: str, name: str) -> Template:
-    """A SAM template out of its text. Refuses when it is not YAML; `name` is how the refusal calls it."""
+    """Parses a SAM template. Refuses when it is not YAML. `name`: its name in the refusal."""
     try:
         template = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
@@ -54,13 +53,13 @@ def parse(text: str, name: str) -> Template:
 
 
 def dump(template: Template) -> str:
-    """The template as JSON text, as short as it gets."""
+    """The template as compact JSON."""
 
     def plain(value: object) -> str:
         # YAML reads an unquoted 2010-09-09 as a date.
         if isinstance(value, date):
             return value.isoformat()
-        raise TypeError(f"{value!r} has no place in a template")
+        raise TypeError(f"{value!r} cannot be written into a template")
 
     return json.dumps(template, separators=(",", ":"), default=plain)
 
@@ -75,10 +74,10 @@ def resources_of(template: Template, resource_type: str) -> dict[str, dict[str, 
 
 
 def with_uploaded_code(template: Template, upload: Callable[[str, str, str], str]) -> Template:
-    """A copy whose local CodeUri and ContentUri are what ``upload`` returned for them.
+    """A copy in which local CodeUri and ContentUri are replaced by what ``upload`` returns for them.
 
-    ``upload(logical_id, resource_type, folder)`` gets the folder as the template writes it, of a function its own or
-    that of all functions, and returns an s3:// address. What names an address already stays as it is.
+    ``upload(logical_id, resource_type, folder)`` gets the folder as the template names it and returns an s3:// address.
+    A function without a CodeUri has that of ``Globals``. What is an s3:// address already stays.
     """
     rewritten = copy.deepcopy(template)
     of_all = rewritten.get("Globals", {}).get("Function", {}).pop("CodeUri", None)
@@ -93,7 +92,7 @@ def with_uploaded_code(template: Template, upload: Callable[[str, str, str], str
 
 
 def layer_folders(template: Template, function: Mapping[str, Any]) -> list[str]:
-    """The ContentUri of the template's own layers that a function lists, in its order."""
+    """The ContentUri of a function's layers, in the function's order, if they are in this template."""
     common = template.get("Globals", {}).get("Function", {}).get("Layers", [])
     layers = resources_of(template, LAYER)
     names = (reference.get("Ref") for reference in [*common, *function.get("Layers", [])])
@@ -101,7 +100,7 @@ def layer_folders(template: Template, function: Mapping[str, Any]) -> list[str]:
 
 
 def expiry_attributes(template: Template) -> dict[str, str]:
-    """Logical id of a table → the attribute its items expire by, for tables that have one."""
+    """Logical id → time-to-live attribute, for each table that has one."""
     found = {}
     for logical_id, properties in resources_of(template, TABLE).items():
         rule = properties.get("TimeToLiveSpecification", {})
@@ -111,12 +110,12 @@ def expiry_attributes(template: Template) -> dict[str, str]:
 
 
 def archive_of_events(template: Template) -> dict[str, Any] | None:
-    """The properties of the template's archive of events, if it has one."""
+    """The properties of the template's event archive; None without one."""
     return next(iter(resources_of(template, "AWS::Events::Archive").values()), None)
 
 
 def api_definition(template: Template) -> dict[str, Any]:
-    """The OpenAPI definition of the template's one API (empty when it has none)."""
+    """The OpenAPI definition of the template's API; empty without one."""
     for properties in resources_of(template, API).values():
         definition: dict[str, Any] = properties.get("DefinitionBody", {})
         return definition

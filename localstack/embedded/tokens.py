@@ -1,4 +1,4 @@
-"""Access tokens of a deployed stack, signed with the key the stack itself uses."""
+"""Access tokens for a deployed system, signed with its own key."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def signing_key(aws: Aws, system: str) -> SigningKey:
-    """The key the system signs with now. Refuses when its deployment has made none."""
+    """The system's current signing key. Refuses when there is none."""
     try:
         stored = aws.ssm.get_parameter(Name=f"/{system}/keys/token-signing", WithDecryption=True)["Parameter"]["Value"]
         key: SigningKey = _library_tokens().SigningKey.from_json(stored)
     except (KeyError, ValueError, aws.ssm.exceptions.ParameterNotFound):
-        raise Refusal("The stack has no key to sign tokens with: its deployment should have made one.") from None
+        raise Refusal("The system has no key to sign tokens with: its deployment should have made one.") from None
     return key
 
 
 def mint(key: SigningKey, subject: str, role: str, lifetime: timedelta, epoch: int = 0) -> str:
-    """An access token as login would give it, for any subject and role and any of the account's session epochs."""
+    """An access token as a login would answer it, for any subject, role and session epoch."""
     token: str = _library_tokens().mint_access_token(
         key, subject=subject, role=role, now=datetime.now(UTC), lifetime=lifetime, epoch=epoch
     )
@@ -35,7 +35,7 @@ def mint(key: SigningKey, subject: str, role: str, lifetime: timedelta, epoch: i
 
 
 def _library_tokens() -> ModuleType:
-    # library_common is not installed here: it is this repository's own code, found where Lambda finds it.
+    # library_common is not installed: it is imported from its folder in this repository.
     if str(COMMON_LAYER) not in sys.path:
         sys.path.insert(0, str(COMMON_LAYER))
     from library_common import tokens  # noqa: PLC0415 - importable from here on

@@ -106,10 +106,10 @@ def test_a_request_is_answered_as_shown_and_as_documented(stack: InProcess, func
     ],
 )
 def test_some_need_nothing_of_aws(stack: InProcess, monkeypatch: pytest.MonkeyPatch, function: str, name: str) -> None:
-    """As the README says; but for the limits, which they do without where there is no stack."""
+    """As events/README.md says; but for the limits, which they do without where there is no stack."""
 
-    def no_client(service: str, *, attempts: int = 0, **_: Any) -> NoReturn:
-        if attempts == 1:
+    def no_client(service: str, *, attempts: int = 3, **_: int) -> NoReturn:
+        if (service, attempts) == ("dynamodb", 1):
             raise NoCredentialsError
         pytest.fail(f"{service} was asked")
 

@@ -1,27 +1,27 @@
-"""Analytics in memory: a ledger with failures on demand, people, generations, figures; and its events."""
+"""Analytics in memory: a ledger with failures on demand, aliases, generations, counters; and its events."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from analytics_service.application.applying import Applying, HotCounters
-from analytics_service.application.naming import Naming
+from analytics_service.application.apply_events import ApplyEvents, HotCounters
 from analytics_service.application.ports import (
     CatalogueUnavailable,
     Entry,
     Generations,
-    Kept,
-    Stale,
+    StoredFact,
 )
-from analytics_service.application.reporting import Reporting
+from analytics_service.application.reports import Reports
+from analytics_service.application.title_names import TitleNames
 from analytics_service.domain.contributions import Contribution, contribution
 from analytics_service.domain.counters import CounterKey, Kind, Measures
 from analytics_service.domain.days import Calendar, Span
 from analytics_service.domain.facts import Fact, FactKey, FactKind, MemberMonth, TitleFact, empty
-from analytics_service.domain.incoming import BookDescribed
+from analytics_service.domain.incoming_events import BookDescribed
 from library_common.consumers import Delivery
 from library_common.events import Envelope
+from library_common.versions import VersionConflict
 from tests.support.clock import FixedClock
 
 NAIROBI = Calendar(ZoneInfo("Africa/Nairobi"))
@@ -36,7 +36,7 @@ class Died(BaseException):
 class FakeLedger:
     """Implements `Ledger`. before_write, after_write: called around each write with its number; may raise."""
 
-    kept: dict[tuple[int, FactKey], Kept] = field(default_factory=dict)
+    kept: dict[tuple[int, FactKey], StoredFact] = field(default_factory=dict)
     counters: dict[tuple[int, CounterKey], dict[str, int]] = field(default_factory=dict)
     sizes: list[int] = field(default_factory=list)
     spread: list[frozenset[CounterKey]] = field(default_factory=list)
@@ -44,19 +44,19 @@ class FakeLedger:
     after_write: Callable[[int, Entry], None] = lambda number, entry: None
     writes: int = 0
 
-    def facts(self, generation: int, keys: Collection[FactKey]) -> dict[FactKey, Kept]:
-        return {key: self.kept.get((generation, key), Kept(empty(key.kind), 0)) for key in keys}
+    def facts(self, generation: int, keys: Collection[FactKey]) -> dict[FactKey, StoredFact]:
+        return {key: self.kept.get((generation, key), StoredFact(empty(key.kind), 0)) for key in keys}
 
     def write(self, generation: int, entry: Entry, spread: Collection[CounterKey]) -> None:
         self.writes += 1
         self.before_write(self.writes, entry)
         for key, write in entry.facts.items():
-            if self.kept.get((generation, key), Kept(empty(key.kind), 0)).version != write.was:
-                raise Stale
+            if self.kept.get((generation, key), StoredFact(empty(key.kind), 0)).version != write.expected_version:
+                raise VersionConflict
         self.sizes.append(entry.size)
         self.spread.append(frozenset(spread) & entry.counters.keys())
         for key, write in entry.facts.items():
-            self.kept[generation, key] = Kept(write.fact, write.was + 1)
+            self.kept[generation, key] = StoredFact(write.fact, write.expected_version + 1)
         for counter, measures in entry.counters.items():
             sums = self.counters.setdefault((generation, counter), {})
             for measure, amount in measures.items():
@@ -82,19 +82,19 @@ class FakeLedger:
         total = Contribution()
         for key, fact in self.facts_of(generation).items():
             total.plus(contribution(key, fact, calendar))
-        return {key: dict(measures) for key, measures in total.without_nothing().counters()}
+        return {key: dict(measures) for key, measures in total.without_zeros().counters()}
 
 
 @dataclass
-class FakePeople:
-    """Implements `People`."""
+class FakeAliases:
+    """Implements `MemberAliases`."""
 
     known: dict[str, str | None] = field(default_factory=dict)
 
-    def aliases(self, user_ids: Collection[str]) -> dict[str, str | None]:
+    def of_members(self, user_ids: Collection[str]) -> dict[str, str | None]:
         return {user_id: self.known.setdefault(user_id, f"alias-{len(self.known)}") for user_id in user_ids}
 
-    def alias(self, user_id: str) -> str | None:
+    def of_member(self, user_id: str) -> str | None:
         return self.known.get(user_id)
 
     def erase(self, user_id: str) -> bool:
@@ -124,7 +124,7 @@ class FakeGenerations:
     def write(self, generations: Generations) -> None:
         self.before_write()
         if generations.version != self.now.version + 1:
-            raise Stale
+            raise VersionConflict
         self.now = generations
 
     def totals(self, generation: int, last_year: int) -> Mapping[str, int]:
@@ -137,8 +137,8 @@ class FakeGenerations:
 
 
 @dataclass
-class FakeFigures:
-    """Implements `Figures` on a ledger in memory."""
+class FakeCounterReader:
+    """Implements `CounterReader` on a ledger in memory."""
 
     ledger: FakeLedger
     generation: int = 1
@@ -197,7 +197,7 @@ class Counting:
     """Everything of analytics, in memory."""
 
     ledger: FakeLedger = field(default_factory=FakeLedger)
-    people: FakePeople = field(default_factory=FakePeople)
+    aliases: FakeAliases = field(default_factory=FakeAliases)
     generations: FakeGenerations = field(default_factory=FakeGenerations)
     clock: FixedClock = field(default_factory=FixedClock)
     catalogue: FakeCatalogue = field(default_factory=FakeCatalogue)
@@ -205,24 +205,24 @@ class Counting:
 
     def __post_init__(self) -> None:
         self.hot = HotCounters(self.clock.monotonic)
-        self.naming = naming(self.applying, self.catalogue, self.clock.monotonic)
+        self.title_names = title_names(self.apply_events, self.catalogue, self.clock.monotonic)
 
     @property
-    def applying(self) -> Applying:
-        return Applying(self.ledger, self.people, self.generations, self.calendar, self.clock.sleep, self.hot)
+    def apply_events(self) -> ApplyEvents:
+        return ApplyEvents(self.ledger, self.aliases, self.generations, self.calendar, self.clock.sleep, self.hot)
 
     @property
-    def reporting(self) -> Reporting:
-        figures = FakeFigures(self.ledger, self.generations.now.live)
-        return Reporting(figures, self.naming, self.people, self.calendar, self.clock)
+    def reports(self) -> Reports:
+        counters = FakeCounterReader(self.ledger, self.generations.now.live)
+        return Reports(counters, self.title_names, self.aliases, self.calendar, self.clock)
 
 
-def naming(
-    applying: Applying, catalogue: FakeCatalogue | None = None, monotonic: Callable[[], float] = lambda: 0.0
-) -> Naming:
+def title_names(
+    apply_events: ApplyEvents, catalogue: FakeCatalogue | None = None, monotonic: Callable[[], float] = lambda: 0.0
+) -> TitleNames:
     """Names from a catalogue that knows nothing, unless told otherwise."""
     known = catalogue or FakeCatalogue()
-    return Naming(lambda: known, applying, monotonic)
+    return TitleNames(lambda: known, apply_events, monotonic)
 
 
 # -- events ---------------------------------------------------------------------------------------

@@ -45,20 +45,12 @@ class FakeCloudFormation:
             ]
         }
 
-    def create_change_set(
-        self,
-        *,
-        StackName: str,
-        ChangeSetType: str,
-        Parameters: Any,
-        TemplateBody: str,
-        **_: object,
-    ) -> dict[str, str]:
-        existing = self.stacks.get(StackName)
-        assert ChangeSetType == ("UPDATE" if existing else "CREATE")
-        parameters = {given["ParameterKey"]: given["ParameterValue"] for given in Parameters}
-        change_set = f"{StackName}/{len(self._change_sets)}"
-        self._change_sets[change_set] = (StackName, FakeStack("", json.loads(TemplateBody), parameters))
+    def create_change_set(self, **request: Any) -> dict[str, str]:
+        name = request["StackName"]
+        assert request["ChangeSetType"] == ("UPDATE" if name in self.stacks else "CREATE")
+        parameters = {given["ParameterKey"]: given["ParameterValue"] for given in request["Parameters"]}
+        change_set = f"{name}/{len(self._change_sets)}"
+        self._change_sets[change_set] = (name, FakeStack("", json.loads(request["TemplateBody"]), parameters))
         return {"Id": change_set}
 
     def describe_change_set(self, *, ChangeSetName: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from admin_service.application.dead_letters import DeadLetters
-from admin_service.domain.dead_letters import DeadLetterQueue, Kind, Letter, StreamBatch
+from admin_service.domain.dead_letters import DeadLetter, DeadLetterQueue, Kind, StreamBatch
 from tests.support.clock import NOON, FixedClock
 
 WORK = "https://sqs.test/work"
@@ -19,14 +19,14 @@ JOBS = "https://sqs.test/jobs"
 class FakeQueues:
     """Implements `Queues`. hidden: ids of messages received and not given back, by queue. failing: calls that fail."""
 
-    messages: dict[str, list[Letter]] = field(default_factory=dict)
+    messages: dict[str, list[DeadLetter]] = field(default_factory=dict)
     hidden: dict[str, set[str]] = field(default_factory=dict)
     failing: set[str] = field(default_factory=set)
     sent: int = 0
 
     def put(self, url: str, body: str, **said: str) -> str:
         self.sent += 1
-        letter = Letter(f"id-{self.sent}", f"receipt-{self.sent}", body, NOON, said)
+        letter = DeadLetter(f"id-{self.sent}", f"receipt-{self.sent}", body, NOON, said)
         self.messages.setdefault(url, []).append(letter)
         return letter.id
 
@@ -37,7 +37,7 @@ class FakeQueues:
         self._require("waiting")
         return len(self.messages.get(url, []))
 
-    def receive(self, url: str, at_most: int, *, hidden_seconds: int) -> list[Letter]:
+    def receive(self, url: str, at_most: int, *, hidden_seconds: int) -> list[DeadLetter]:
         assert 1 <= at_most <= 10
         assert hidden_seconds > 0
         hidden = self.hidden.setdefault(url, set())
@@ -45,7 +45,7 @@ class FakeQueues:
         hidden |= {letter.id for letter in found}
         return found
 
-    def give_back(self, url: str, letters: Sequence[Letter]) -> None:
+    def give_back(self, url: str, letters: Sequence[DeadLetter]) -> None:
         self._require("give_back")
         self.hidden.setdefault(url, set()).difference_update(letter.id for letter in letters)
 
@@ -53,7 +53,7 @@ class FakeQueues:
         self._require("send")
         self.put(url, body)
 
-    def delete(self, url: str, letter: Letter) -> None:
+    def delete(self, url: str, letter: DeadLetter) -> None:
         self._require("delete")
         self.messages[url] = [other for other in self.messages[url] if other.id != letter.id]
 

@@ -1,15 +1,16 @@
 """One deployed stack for all integration tests: an emulator of its own, or the one AWS_ENDPOINT_URL names.
 
-`make test` runs them in several processes, file by file: each has a stack of its own, since most of the time goes into
-waiting for leases and pauses to end. What tests of different files do to a stack, they never do to each other's.
+`make test` runs them in several processes, file by file: each process has a stack of its own, so that what tests of
+different files do to a stack at the same time, they never do to each other's.
 
-Services reach each other through a fault proxy, which passes everything on unless a test says otherwise.
+Services reach each other through a fault proxy, and so do functions and the mail service of an emulator of our own.
+Both pass everything on unless a test says otherwise.
 """
 
 import os
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,29 @@ def emulator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("stack")
 
 
+VISIT_SECONDS = 3
+DUE_SOON_DAYS = 15
+"""A day more than anybody may borrow: the morning of a reminder is over before the loan begins. Who borrows just now is
+not reminded, and who has had the due date for days is reminded at once.
+"""
+
+
 @pytest.fixture(scope="session")
-def stack(emulator_folder: Path) -> Iterator[LocalStack]:
+def mail_proxy() -> Iterator[FaultProxy]:
+    """Between the functions and SES. It passes nothing on until the stack is deployed; nothing is sent before."""
+    with FaultProxy(target="").running() as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def stack(emulator_folder: Path, mail_proxy: FaultProxy) -> Iterator[LocalStack]:
+    """The whole system, with short pauses: what it waits for is settings, and tests wait for as little as they can."""
     parameters = {
         "RecoveryDelaySeconds": str(RECOVERY_DELAY_SECONDS),
         "RateLimits": RATE_LIMITS,
+        "VisitSeconds": str(VISIT_SECONDS),
+        "DueSoonDays": str(DUE_SOON_DAYS),
+        "RetryBaseSeconds": "1",
         # A test takes the sender's verification away for a while: on a shared emulator, not that of other stacks.
         "MailFrom": f"library-{secrets.token_hex(4)}@example.org",
     }
@@ -70,9 +89,12 @@ def stack(emulator_folder: Path) -> Iterator[LocalStack]:
     running = (
         LocalStack.attach(endpoint, emulator_folder, parameters=parameters)
         if endpoint
-        else LocalStack.start(emulator_folder, parameters=parameters)
+        else LocalStack.start(
+            emulator_folder, parameters=parameters, environment={"AWS_ENDPOINT_URL_SES": mail_proxy.url}
+        )
     )
     with running as stack:
+        mail_proxy.target = stack.endpoint_url
         yield stack
 
 
@@ -117,12 +139,15 @@ def bus(stack: LocalStack) -> EventTap:
 
 @dataclass(frozen=True)
 class Posting:
-    """A stack that is quick to write to its members. mail: between its functions and SES."""
+    """The stack as it writes to its members. mail: between its functions and SES. given_up_before, dead_before: what
+    was in `given_up` and `dead_letters` already, from tests of other files."""
 
     stack: LocalStack
     library: LibraryClient
     mail: FaultProxy
     outgoing: Outgoing
+    given_up_before: frozenset[str] = frozenset()
+    dead_before: Mapping[str, int] = field(default_factory=dict)
 
     def sweep(self) -> None:
         """What the schedule does every minute."""
@@ -131,10 +156,11 @@ class Posting:
 
     def until_nothing_more_comes(self, *user_ids: str) -> None:
         """Waits until everything that was planned for these members is sent, dropped or given up, and no function has
-        anything left to do: whatever is to come twice has come by then."""
+        anything left to do: whatever is to come twice has come by then. For no members: for all of them, except what
+        is planned for later than a minute from now."""
 
         def over() -> bool:
-            if self.outgoing.is_over(*user_ids):
+            if self.outgoing.is_over(*user_ids) if user_ids else not self.outgoing.is_anything_due():
                 return True
             self.sweep()
             return False
@@ -145,7 +171,7 @@ class Posting:
         """What the API lists as failed."""
         answer = self.library.http.get("/api/notifications/failed?limit=100", headers=self.library.as_admin())
         found: list[dict[str, Any]] = ok(answer)["items"]
-        return found
+        return [one for one in found if one["id"] not in self.given_up_before]
 
     def dead_letters(self) -> dict[str, int]:
         """Queues of given-up things that are not empty."""
@@ -158,38 +184,15 @@ class Posting:
             )
             for name, url in queues.items()
         }
-        return {name: number for name, number in waiting.items() if number}
+        return {name: number for name, number in waiting.items() if number > self.dead_before.get(name, 0)}
 
 
-VISIT_SECONDS = 3
-DUE_SOON_DAYS = 15
-"""A day more than anybody may borrow: the morning of a reminder is over before the loan begins. Who borrows just now is
-not reminded, and who has had the due date for days is reminded at once.
-"""
-
-
-@pytest.fixture(scope="session")
-def posting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Posting]:
-    """An emulator of its own: visits that end in seconds, and mail through a proxy that can break.
-
-    Not the stack of the other tests: they look into mailboxes, too.
-    """
+@pytest.fixture(scope="module")
+def posting(stack: LocalStack, library: LibraryClient, mail_proxy: FaultProxy) -> Posting:
+    """With nothing on its way to anybody: a test that breaks the mail breaks it for its own members only."""
     if os.environ.get("AWS_ENDPOINT_URL"):
         pytest.skip("mail goes through a proxy in this process, which needs an emulator of our own")
-    parameters = {
-        "RateLimits": RATE_LIMITS,
-        "VisitSeconds": str(VISIT_SECONDS),
-        "DueSoonDays": str(DUE_SOON_DAYS),
-        "RetryBaseSeconds": "1",
-        "MailFrom": f"library-{secrets.token_hex(4)}@example.org",
-    }
-    with FaultProxy(target="").running() as mail:
-        folder = tmp_path_factory.mktemp("posting")
-        # While it is deployed, there is nothing to pass mail on to, and nothing is sent.
-        with LocalStack.start(folder, parameters=parameters, environment={"AWS_ENDPOINT_URL_SES": mail.url}) as stack:
-            mail.target = stack.endpoint_url
-            employ(stack, LIBRARIAN_ID, "librarian")
-            employ(stack, ADMIN_ID, "admin")
-            client = LibraryClient(base_url=stack.base_url, mint=stack.mint_token)
-            with client.http:
-                yield Posting(stack, client, mail, Outgoing(stack))
+    posting = Posting(stack, library, mail_proxy, Outgoing(stack))
+    posting.until_nothing_more_comes()
+    given_up = frozenset(one["id"] for one in posting.given_up())
+    return replace(posting, given_up_before=given_up, dead_before=posting.dead_letters())

@@ -111,7 +111,7 @@ def test_a_replay_from_an_archive_fills_the_generation_being_built_and_no_other(
     def version(generation: int) -> str | None:
         key = {"pk": {"S": f"G{generation}#LOAN#{loan['id']}"}, "sk": {"S": "FACT"}}
         item = table.get_item(TableName=stack.tables["analytics"], Key=key, ConsistentRead=True).get("Item")
-        return item["v"]["N"] if item else None
+        return item["fact_version"]["N"] if item else None
 
     def ask(action: str) -> dict[str, Any]:
         payload = json.dumps({"action": action}).encode()

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from analytics_service.adapters.aliases import DynamoAliases
+from analytics_service.adapters.counter_reader import DynamoCounterReader
 from analytics_service.adapters.dynamodb import DynamoLedger
-from analytics_service.adapters.figures import DynamoFigures
-from analytics_service.adapters.generations import DynamoGenerations, RememberedGenerations
-from analytics_service.adapters.people import DynamoPeople
-from analytics_service.application.applying import Applying, HotCounters
-from analytics_service.application.reporting import Reporting
+from analytics_service.adapters.generations import CachedGenerations, DynamoGenerations
+from analytics_service.application.apply_events import ApplyEvents, HotCounters
+from analytics_service.application.reports import Reports
 from analytics_service.consumer import consumer as analytics_consumer
 from analytics_service.domain.days import Granularity, calendar_of
 from gateway_service.revocations import consumer as revocations_consumer
@@ -31,7 +31,7 @@ from notifications_service.application.ports import DueDelivery
 from notifications_service.consumer import consumer as notifications_consumer
 from notifications_service.domain.kinds import Channel
 from tests.depth import at_depth
-from tests.fakes.analytics import naming
+from tests.fakes.analytics import title_names
 from tests.fakes.post_office import Post
 from tests.fakes.sqs import DEAD_LETTERS_URL, QUEUE_URL, SqsInMemory, in_place_of_sqs, queue
 from tests.support import busy_day
@@ -197,10 +197,10 @@ def test_analytics_that_fail_now_and_then_count_each_event_once(
     failures = Failures(FAILING, SEED)
     client: Any = Flaky(real, failures, only={"batch_get_item", "put_item", "transact_write_items"})
     table, calendar = Table(name, lambda: client, sleep=lambda _: None), calendar_of("UTC")
-    generations = RememberedGenerations(DynamoGenerations(table), time.monotonic)
-    applying = Applying(
+    generations = CachedGenerations(DynamoGenerations(table), time.monotonic)
+    apply_events = ApplyEvents(
         ledger=DynamoLedger(table, SystemClock()),
-        people=DynamoPeople(table),
+        aliases=DynamoAliases(table),
         generations=generations,
         calendar=calendar,
         sleep=lambda _: None,
@@ -208,7 +208,7 @@ def test_analytics_that_fail_now_and_then_count_each_event_once(
     )
 
     redriven = in_spite_of_all(
-        analytics_consumer(applying, queue()),
+        analytics_consumer(apply_events, queue()),
         sqs,
         doubled_and_shuffled([*arrivals, *deliveries], SEED),
         batch_size=at_depth(quick=10, full=50),
@@ -217,31 +217,31 @@ def test_analytics_that_fail_now_and_then_count_each_event_once(
     assert {"before", "after"} == {each.split()[1] for each in failures.injected}
     assert redriven > 0
     read = Table(name, lambda: real, meter=lambda *_: None)
-    reporting = Reporting(
-        figures=DynamoFigures(read, generations),
-        naming=naming(applying),
-        people=DynamoPeople(read),
+    reports = Reports(
+        counters=DynamoCounterReader(read, generations),
+        title_names=title_names(apply_events),
+        aliases=DynamoAliases(read),
         calendar=calendar,
         clock=SystemClock(),
     )
-    assert told(reports_of(reporting), day, {}) == to_be_told(truth)
+    assert told(reports_of(reports), day, {}) == to_be_told(truth)
 
 
-def reports_of(reporting: Reporting) -> Ask:
+def reports_of(reports: Reports) -> Ask:
     """Reports without the way over HTTP."""
-    span = reporting.span(None, None)
+    span = reports.span(None, None)
 
     def ask(path: str) -> dict[str, Any]:
         name, _, of = path.partition("?")[0].partition("/")
         views: dict[str, Callable[[], BaseModel]] = {
-            "borrowing-trends": lambda: reporting.trend(span, Granularity.DAY),
-            "dashboard": reporting.dashboard,
-            "popular-books": lambda: reporting.popular_titles(span, 100),
-            "genres": lambda: reporting.genres(span),
-            "member-activity": lambda: reporting.member_activity(of, span),
-            "overdue-patterns": lambda: reporting.overdue_patterns(span),
-            "collection-turnover": lambda: reporting.turnover(span),
-            "engagement": lambda: reporting.engagement(span),
+            "borrowing-trends": lambda: reports.trend(span, Granularity.DAY),
+            "dashboard": reports.dashboard,
+            "popular-books": lambda: reports.popular_titles(span, 100),
+            "genres": lambda: reports.genres(span),
+            "member-activity": lambda: reports.member_activity(of, span),
+            "overdue-patterns": lambda: reports.overdue_patterns(span),
+            "collection-turnover": lambda: reports.turnover(span),
+            "engagement": lambda: reports.engagement(span),
         }
         return views[name]().model_dump(mode="json")
 

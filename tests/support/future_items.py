@@ -1,6 +1,7 @@
 """Stored items as a newer version of a service would have written them, and whether they keep what it added."""
 
 from collections.abc import Iterator
+from inspect import isfunction
 from typing import TYPE_CHECKING, Any
 
 from library_common.dynamodb import Item, from_wire, to_wire
@@ -44,4 +45,4 @@ def lost(before: dict[Place, Item], after: dict[Place, Item]) -> Iterator[Place]
 
 def public_methods(owner: type[Any]) -> set[str]:
     """What others may call on an instance of the class."""
-    return {name for name in vars(owner) if not name.startswith("_") and callable(getattr(owner, name))}
+    return {name for name in vars(owner) if not name.startswith("_") and isfunction(getattr(owner, name))}

@@ -3,9 +3,9 @@
 Facts for tests to wait for where nothing more is to come, instead of some seconds in which nothing came.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from library_common.clock import to_rfc3339
+from library_common.clock import SystemClock, to_rfc3339
 from library_common.dynamodb import Expression, Table
 from localstack.embedded.stack import LocalStack
 from notifications_service.adapters.deliveries import to_delivery
@@ -13,6 +13,7 @@ from notifications_service.adapters.dynamodb import AT, delivery_key, delivery_p
 from notifications_service.domain.deliveries import Delivery, State
 from notifications_service.domain.kinds import Channel
 from tests.support.consumer_queues import BY_NAME, SENDER, ConsumerQueue
+from tests.support.invariants import everything
 
 OPEN = {State.PENDING, State.SENDING}
 
@@ -21,6 +22,7 @@ class Outgoing:
     """The notifications of one stack."""
 
     def __init__(self, stack: LocalStack) -> None:
+        self._stack = stack
         self._table = Table(stack.tables["notifications"], lambda: stack.client("dynamodb"))
         self._queues = [ConsumerQueue(stack, BY_NAME["notifications"]), ConsumerQueue(stack, SENDER)]
 
@@ -43,6 +45,15 @@ class Outgoing:
         """
         return not any(queue.waiting() for queue in self._queues) and not any(
             delivery.state in OPEN for user_id in user_ids for delivery in self.deliveries(user_id)
+        )
+
+    def is_anything_due(self) -> bool:
+        """Whether any member is to be written to within a minute, or a function has anything to do about it."""
+        soon = to_rfc3339(SystemClock().now() + timedelta(minutes=1))
+        return any(queue.waiting() for queue in self._queues) or any(
+            item["state"] in OPEN and item["send_at"] <= soon
+            for item in everything(self._stack, "notifications")
+            if item["sk"].startswith(delivery_prefix(Channel.EMAIL))
         )
 
     def bring_forward(self, delivery: Delivery, moment: datetime) -> None:

@@ -46,7 +46,7 @@ def test_a_letter_comes_as_it_was_put(filled: tuple[Queues, str, Put]) -> None:
 
     (letter,) = queues.receive(url, 10, hidden_seconds=15)
 
-    assert (letter.body, dict(letter.said)) == ("hello", {"reason": "no such thing", "consumer": "notes"})
+    assert (letter.body, dict(letter.attributes)) == ("hello", {"reason": "no such thing", "consumer": "notes"})
     assert letter.sent_at is not None
     assert letter.sent_at.tzinfo is not None
 
@@ -81,7 +81,7 @@ def test_what_is_sent_is_there_without_attributes(filled: tuple[Queues, str, Put
     queues.send(url, "again")
 
     (letter,) = queues.receive(url, 10, hidden_seconds=15)
-    assert (letter.body, dict(letter.said)) == ("again", {})
+    assert (letter.body, dict(letter.attributes)) == ("again", {})
 
 
 def test_nothing_is_given_back_without_a_call(filled: tuple[Queues, str, Put]) -> None:

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from analytics_service import bootstrap, rebuild
+from analytics_service.adapters.aliases import DynamoAliases
 from analytics_service.adapters.dynamodb import DynamoLedger
-from analytics_service.adapters.generations import VIEW_SECONDS, DynamoGenerations, RememberedGenerations
-from analytics_service.adapters.people import DynamoPeople
-from analytics_service.application.applying import COUNTED, Applying, HotCounters
-from analytics_service.application.ports import Generations, Stale
-from analytics_service.application.rebuilding import SETTLED, Rebuilding
+from analytics_service.adapters.generations import VIEW_SECONDS, CachedGenerations, DynamoGenerations
+from analytics_service.application.apply_events import COUNTED, ApplyEvents, HotCounters
+from analytics_service.application.ports import Generations
+from analytics_service.application.rebuild import SETTLED, Rebuild
 from analytics_service.consumer import consumer
 from library_common import aws
 from library_common.consumers import Delivery, Queue
 from library_common.dynamodb import Table
+from library_common.versions import VersionConflict
 from tests.fakes.analytics import NAIROBI, created
 from tests.support.clock import NOON, FixedClock
 
@@ -27,9 +28,9 @@ pytestmark = pytest.mark.adapter
 ISSUED, DUE = "2026-11-03T09:00:00Z", "2026-11-17T20:59:59Z"
 
 
-def counting_on(table: Table, view: RememberedGenerations, clock: FixedClock) -> Applying:
+def counting_on(table: Table, view: CachedGenerations, clock: FixedClock) -> ApplyEvents:
     hot = HotCounters(clock.monotonic)
-    return Applying(DynamoLedger(table, clock), DynamoPeople(table), view, NAIROBI, clock.sleep, hot)
+    return ApplyEvents(DynamoLedger(table, clock), DynamoAliases(table), view, NAIROBI, clock.sleep, hot)
 
 
 def test_they_are_read_as_written_and_written_on_what_was_read(table: Table) -> None:
@@ -41,13 +42,13 @@ def test_they_are_read_as_written_and_written_on_what_was_read(table: Table) -> 
 
     assert store.read() == written
     for stale in (Generations(version=1), Generations(version=3)):
-        with pytest.raises(Stale):
+        with pytest.raises(VersionConflict):
             store.write(stale)
 
 
 def test_the_view_is_some_seconds_old_at_most(table: Table) -> None:
     clock, store = FixedClock(), DynamoGenerations(table)
-    view = RememberedGenerations(store, clock.monotonic)
+    view = CachedGenerations(store, clock.monotonic)
     assert view.current().building is None
 
     store.write(Generations(building=2, last=2, version=1))
@@ -61,31 +62,31 @@ def test_a_rebuild_ends_with_the_same_counters_and_nothing_of_the_old_ones(
     table: Table, dynamodb: "DynamoDBClient"
 ) -> None:
     clock, store = FixedClock(), DynamoGenerations(table)
-    view = RememberedGenerations(store, clock.monotonic)
-    applying = Applying(
-        DynamoLedger(table, clock), DynamoPeople(table), view, NAIROBI, clock.sleep, HotCounters(clock.monotonic)
+    view = CachedGenerations(store, clock.monotonic)
+    apply_events = ApplyEvents(
+        DynamoLedger(table, clock), DynamoAliases(table), view, NAIROBI, clock.sleep, HotCounters(clock.monotonic)
     )
-    rebuilding = Rebuilding(store, clock, lambda: 60.0)
+    rebuild = Rebuild(store, clock, lambda: 60.0)
     events = [created(f"L{n}", ISSUED, DUE, user=f"U{n % 2}", book=f"B{n % 3}") for n in range(6)]
-    applying.apply(events[:4])
-    rebuilding.begin()
+    apply_events.apply(events[:4])
+    rebuild.begin()
     clock.advance(SETTLED)
-    assert applying.apply(events[4:]) == [COUNTED, COUNTED]
+    assert apply_events.apply(events[4:]) == [COUNTED, COUNTED]
 
-    applying.apply([Delivery(event.envelope, "everything") for event in reversed(events)])
+    apply_events.apply([Delivery(event.envelope, "everything") for event in reversed(events)])
 
     before = everything(dynamodb)
     assert of_generation(before, 1) == of_generation(before, 2) != {}
     assert store.totals(1, 2027) == store.totals(2, 2027) == {"loans": 6, "titles": 0}
     assert store.totals(3, 2027) == {"loans": 0, "titles": 0}
-    rebuilding.finish()
+    rebuild.finish()
     clock.sleep(VIEW_SECONDS)
-    applying.apply([created("L7", ISSUED, DUE)])
+    apply_events.apply([created("L7", ISSUED, DUE)])
     assert store.totals(1, 2027) == store.totals(2, 2027) == {"loans": 7, "titles": 0}
     before = everything(dynamodb)
-    rebuilding.clean()
+    rebuild.clean()
     clock.advance(SETTLED)
-    assert rebuilding.clean()["deleted"] == len(of_generation(before, 1))
+    assert rebuild.clean()["deleted"] == len(of_generation(before, 1))
     after = everything(dynamodb)
     assert of_generation(after, 1) == {}
     assert of_generation(after, 2) == of_generation(before, 2)
@@ -103,7 +104,7 @@ def of_generation(items: dict[tuple[str, str], Any], number: int) -> dict[tuple[
         (pk.removeprefix(prefix), sk): {
             name: value
             for name, value in json.loads(item).items()
-            if name not in {"pk", "sk", "v"} and value != {"N": "0"}
+            if name not in {"pk", "sk", "fact_version"} and value != {"N": "0"}
         }
         for (pk, sk), item in items.items()
         if pk.startswith(prefix)
@@ -130,16 +131,16 @@ def test_the_function_answers_what_became_of_a_command(
 
 def test_the_consumer_sets_nonsense_aside_and_counts_the_rest(table: Table) -> None:
     clock = FixedClock()
-    view = RememberedGenerations(DynamoGenerations(table), clock.monotonic)
-    applying = Applying(
-        DynamoLedger(table, clock), DynamoPeople(table), view, NAIROBI, clock.sleep, HotCounters(clock.monotonic)
+    view = CachedGenerations(DynamoGenerations(table), clock.monotonic)
+    apply_events = ApplyEvents(
+        DynamoLedger(table, clock), DynamoAliases(table), view, NAIROBI, clock.sleep, HotCounters(clock.monotonic)
     )
     queue = _Aside("https://queue", "https://dead")
     good = created("L1", ISSUED, DUE).envelope.model_dump()
     bodies = ["no JSON", json.dumps({"detail": {**good, "data": {"loan_id": "L2"}}}), json.dumps({"detail": good})]
 
     records = [{"messageId": str(n), "body": body, "attributes": {}} for n, body in enumerate(bodies)]
-    answer = consumer(applying, queue)({"Records": records}, None)
+    answer = consumer(apply_events, queue)({"Records": records}, None)
 
     assert answer == {"batchItemFailures": []}
     assert [why.split(":")[0] for why in queue.why] == ["unreadable", "LoanCreated"]

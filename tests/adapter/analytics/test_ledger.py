@@ -6,43 +6,43 @@ from typing import Any
 
 import pytest
 
+from analytics_service.adapters.aliases import DynamoAliases
+from analytics_service.adapters.counter_reader import DynamoCounterReader
 from analytics_service.adapters.dynamodb import DynamoLedger
-from analytics_service.adapters.figures import DynamoFigures
-from analytics_service.adapters.layout import SHARDS, counter_key, counter_of
-from analytics_service.adapters.people import DynamoPeople
-from analytics_service.application.applying import COUNTED, KNOWN, Applying, HotCounters
+from analytics_service.adapters.keys import SHARDS, counter_key, counter_of
+from analytics_service.application.apply_events import ALREADY_COUNTED, COUNTED, ApplyEvents, HotCounters
 from analytics_service.application.ports import (
-    Contended,
+    CounterReader,
+    CountersBusy,
     Entry,
     FactWrite,
-    Figures,
-    Kept,
     Ledger,
-    People,
-    Stale,
-    TooMuch,
+    MemberAliases,
+    StoredFact,
 )
 from analytics_service.domain.counters import CounterKey, Kind
 from analytics_service.domain.days import Span
+from analytics_service.domain.errors import PeriodTooBusy
 from analytics_service.domain.facts import (
+    EventFact,
     Fact,
     FactKey,
     FactKind,
     HoldFact,
     LoanFact,
     MemberMonth,
-    OnceFact,
     TitleFact,
     empty,
 )
-from analytics_service.domain.incoming import BookDescribed
+from analytics_service.domain.incoming_events import BookDescribed
 from library_common.dynamodb import Table, TransactionBusy
+from library_common.versions import VersionConflict
 from tests.fakes.analytics import (
     NAIROBI,
-    FakeFigures,
+    FakeAliases,
+    FakeCounterReader,
     FakeGenerations,
     FakeLedger,
-    FakePeople,
     added,
     created,
     renewed,
@@ -59,27 +59,29 @@ DAY = CounterKey(Kind.DAY, "2026-11-03")
 
 @dataclass
 class World:
-    """A ledger, its reader and its people."""
+    """A ledger, its reader and its aliases."""
 
     ledger: Ledger
-    figures: Figures
-    people: People
+    counters: CounterReader
+    aliases: MemberAliases
 
     @property
-    def applying(self) -> Applying:
-        return Applying(self.ledger, self.people, FakeGenerations(), NAIROBI, lambda _: None, HotCounters(lambda: 0.0))
+    def apply_events(self) -> ApplyEvents:
+        return ApplyEvents(
+            self.ledger, self.aliases, FakeGenerations(), NAIROBI, lambda _: None, HotCounters(lambda: 0.0)
+        )
 
 
 @pytest.fixture(params=["in memory", "on a table"])
 def world(request: pytest.FixtureRequest, table: Table) -> World:
     if request.param == "in memory":
         ledger = FakeLedger()
-        return World(ledger, FakeFigures(ledger), FakePeople())
+        return World(ledger, FakeCounterReader(ledger), FakeAliases())
     return on_a_table(table)
 
 
 def on_a_table(table: Table) -> World:
-    return World(DynamoLedger(table, FixedClock()), DynamoFigures(table, FakeGenerations()), DynamoPeople(table))
+    return World(DynamoLedger(table, FixedClock()), DynamoCounterReader(table, FakeGenerations()), DynamoAliases(table))
 
 
 # -- both -----------------------------------------------------------------------------------------
@@ -110,31 +112,31 @@ def on_a_table(table: Table) -> World:
             TitleFact("T", "A", "novel", 3, True, 4, 0, {"copies": -2}),
         ),
         (FactKey(FactKind.HOLD, "H1"), HoldFact("B1", {"placed": ISSUED})),
-        (FactKey(FactKind.ONCE, "E1"), OnceFact(at=ISSUED, book="B1", copies=-1)),
+        (FactKey(FactKind.EVENT, "E1"), EventFact(at=ISSUED, book="B1", copies=-1)),
         (FactKey(FactKind.MEMBER_MONTH, "A", "2026-11"), MemberMonth({"loans": 2, "d03": 2})),
     ],
 )
 def test_facts_are_read_as_they_were_written(world: World, key: FactKey, fact: Fact) -> None:
-    assert world.ledger.facts(1, [key]) == {key: Kept(empty(key.kind), 0)}
+    assert world.ledger.facts(1, [key]) == {key: StoredFact(empty(key.kind), 0)}
 
     world.ledger.write(1, Entry({key: FactWrite(fact, 0)}, {DAY: {"loans": 1}}), ())
 
-    assert world.ledger.facts(1, [key]) == {key: Kept(fact, 1)}
-    assert world.ledger.facts(2, [key]) == {key: Kept(empty(key.kind), 0)}
+    assert world.ledger.facts(1, [key]) == {key: StoredFact(fact, 1)}
+    assert world.ledger.facts(2, [key]) == {key: StoredFact(empty(key.kind), 0)}
 
 
 def test_a_stale_fact_changes_nothing(world: World) -> None:
     one = Entry({LOAN: FactWrite(LoanFact(book="B1"), 0)}, {DAY: {"loans": 1}})
     world.ledger.write(1, one, ())
 
-    with pytest.raises(Stale):
+    with pytest.raises(VersionConflict):
         world.ledger.write(1, one, ())
-    with pytest.raises(Stale):
+    with pytest.raises(VersionConflict):
         world.ledger.write(1, Entry({LOAN: FactWrite(LoanFact(book="B2"), 2)}, {DAY: {"loans": 1}}), ())
 
-    assert world.figures.of_days(Kind.DAY, Span(date(2026, 11, 1), date(2026, 11, 30))) == {DAY: {"loans": 1}}
+    assert world.counters.of_days(Kind.DAY, Span(date(2026, 11, 1), date(2026, 11, 30))) == {DAY: {"loans": 1}}
     world.ledger.write(1, Entry({LOAN: FactWrite(LoanFact(book="B2"), 1)}, {DAY: {"loans": -1, "lost": 1}}), ())
-    assert world.ledger.facts(1, [LOAN]) == {LOAN: Kept(LoanFact(book="B2"), 2)}
+    assert world.ledger.facts(1, [LOAN]) == {LOAN: StoredFact(LoanFact(book="B2"), 2)}
 
 
 def test_a_history_is_read_alike_from_both(world: World) -> None:
@@ -145,11 +147,11 @@ def test_a_history_is_read_alike_from_both(world: World) -> None:
         returned("L1", BACK, ISSUED, DUE),
         created("L2", "2026-12-31T21:30:00Z", "2027-01-15T20:59:59Z", user="U2", book="B#2", genre="#1: odd"),
     ]
-    assert set(world.applying.apply([*events, *events])) <= {COUNTED, KNOWN}
-    assert set(world.applying.apply(events)) == {KNOWN}
+    assert set(world.apply_events.apply([*events, *events])) <= {COUNTED, ALREADY_COUNTED}
+    assert set(world.apply_events.apply(events)) == {ALREADY_COUNTED}
 
     years = Span(date(2026, 11, 1), date(2027, 1, 31))
-    days = world.figures.of_days(Kind.DAY, years)
+    days = world.counters.of_days(Kind.DAY, years)
     assert {key.period: of.get("loans", 0) for key, of in days.items()} == {
         "2026-11-03": 1,
         "2026-11-10": 0,
@@ -158,48 +160,48 @@ def test_a_history_is_read_alike_from_both(world: World) -> None:
     }
     assert days[CounterKey(Kind.DAY, "2026-12-01")]["overdue_days"] == 14
     months = years.months()
-    genres = world.figures.of_months(Kind.GENRE_MONTH, months)
+    genres = world.counters.of_months(Kind.GENRE_MONTH, months)
     assert {(key.period, key.of): of.get("loans", 0) for key, of in genres.items()} == {
         ("2026-11", "novel"): 1,
         ("2026-12", "novel"): 0,
         ("2027-01", "#1: odd"): 1,
     }
-    assert world.figures.of_days(Kind.GENRE_DAY, Span(date(2027, 1, 1), date(2027, 1, 1))) == {
+    assert world.counters.of_days(Kind.GENRE_DAY, Span(date(2027, 1, 1), date(2027, 1, 1))) == {
         CounterKey(Kind.GENRE_DAY, "2027-01-01", "#1: odd"): {"loans": 1}
     }
-    assert world.figures.of_months(Kind.TITLE_MONTH, ["2026-11", "2026-12"]) == {
+    assert world.counters.of_months(Kind.TITLE_MONTH, ["2026-11", "2026-12"]) == {
         CounterKey(Kind.TITLE_MONTH, "2026-11", "B1"): {"loans": 1, "renewals": 1}
     }
-    assert world.figures.of_days(Kind.TITLE_DAY, Span(date(2026, 12, 30), date(2027, 1, 2))) == {
+    assert world.counters.of_days(Kind.TITLE_DAY, Span(date(2026, 12, 30), date(2027, 1, 2))) == {
         CounterKey(Kind.TITLE_DAY, "2027-01-01", "B#2"): {"loans": 1}
     }
-    open_now = {key.period: of["open"] for key, of in world.figures.all_of(Kind.DUE).items() if of["open"]}
+    open_now = {key.period: of["open"] for key, of in world.counters.all_of(Kind.DUE).items() if of["open"]}
     assert open_now == {"2027-01-15": 1}
-    assert world.figures.all_of(Kind.HOLDINGS) == {CounterKey(Kind.HOLDINGS, of="novel"): {"titles": 1, "copies": 2}}
-    assert world.figures.of_months(Kind.MONTH, ["2027-01"]) == {
+    assert world.counters.all_of(Kind.HOLDINGS) == {CounterKey(Kind.HOLDINGS, of="novel"): {"titles": 1, "copies": 2}}
+    assert world.counters.of_months(Kind.MONTH, ["2027-01"]) == {
         CounterKey(Kind.MONTH, "2027-01"): {"active": 1, "b1": 1}
     }
-    alias = world.people.alias("U1")
+    alias = world.aliases.of_member("U1")
     assert alias is not None
-    assert [m.amounts["d03"] for m in world.figures.member(alias, ["2026-11"]).values()] == [1]
-    everything = world.figures.all_of_member(alias)
+    assert [m.amounts["d03"] for m in world.counters.member(alias, ["2026-11"]).values()] == [1]
+    everything = world.counters.all_of_member(alias)
     assert list(everything) == ["2026-11", "2026-12"]
-    assert everything == world.figures.member(alias, ["2026-11", "2026-12"])
-    assert {book: of.title for book, of in world.figures.titles(["B1", "B7"]).items()} == {"B1": "T"}
+    assert everything == world.counters.member(alias, ["2026-11", "2026-12"])
+    assert {book: of.title for book, of in world.counters.titles(["B1", "B7"]).items()} == {"B1": "T"}
 
 
 def test_an_erasure_is_for_good(world: World) -> None:
-    people = world.people
-    alias = people.aliases(["U1"])["U1"]
-    assert alias == people.alias("U1") == people.aliases(["U1", "U2"])["U1"]
+    aliases = world.aliases
+    alias = aliases.of_members(["U1"])["U1"]
+    assert alias == aliases.of_member("U1") == aliases.of_members(["U1", "U2"])["U1"]
 
-    assert people.erase("U1")
+    assert aliases.erase("U1")
 
-    assert not people.erase("U1")
-    assert people.aliases(["U1", "U2"])["U1"] is None
-    assert people.alias("U1") is None
-    assert people.erase("U9")
-    assert people.aliases(["U9"]) == {"U9": None}
+    assert not aliases.erase("U1")
+    assert aliases.of_members(["U1", "U2"])["U1"] is None
+    assert aliases.of_member("U1") is None
+    assert aliases.erase("U9")
+    assert aliases.of_members(["U9"]) == {"U9": None}
 
 
 # -- the table ------------------------------------------------------------------------------------
@@ -215,8 +217,8 @@ def test_a_counter_in_several_places_is_read_as_one(table: Table) -> None:
 
     places = [counter_key(1, DAY, shard) for shard in range(SHARDS)]
     assert [item["sk"][-2:] for item in table.get_many(places)] == ["00", "08", "15"]
-    figures = DynamoFigures(table, FakeGenerations())
-    assert figures.of_days(Kind.DAY, Span(date(2026, 11, 3), date(2026, 11, 3))) == {DAY: {"loans": 3}}
+    counters = DynamoCounterReader(table, FakeGenerations())
+    assert counters.of_days(Kind.DAY, Span(date(2026, 11, 3), date(2026, 11, 3))) == {DAY: {"loans": 3}}
 
 
 def test_collisions_say_which_counters_were_in_the_way(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +229,7 @@ def test_collisions_say_which_counters_were_in_the_way(table: Table, monkeypatch
     monkeypatch.setattr(table, "transact", busy)
     other = CounterKey(Kind.DUE, "2026-11-17")
 
-    with pytest.raises(Contended) as met:
+    with pytest.raises(CountersBusy) as met:
         DynamoLedger(table, FixedClock()).write(
             1, Entry({LOAN: FactWrite(LoanFact(book="B"), 0)}, {DAY: {"loans": 1}, other: {"open": 1}}), ()
         )
@@ -243,14 +245,14 @@ def test_collisions_say_which_counters_were_in_the_way(table: Table, monkeypatch
         (LoanFact(lost=BACK), timedelta(days=5 * 365)),
         (HoldFact("B", {"placed": ISSUED}), None),
         (HoldFact("B", {"placed": ISSUED, "filled": ISSUED}), timedelta(days=180)),
-        (OnceFact(at=ISSUED, joined="patron"), timedelta(days=90)),
+        (EventFact(at=ISSUED, joined="patron"), timedelta(days=90)),
         (TitleFact("T"), None),
     ],
 )
 def test_what_is_over_expires_some_time_after_it_was_last_written(
     table: Table, fact: Fact, kept: timedelta | None
 ) -> None:
-    kinds = {LoanFact: FactKind.LOAN, HoldFact: FactKind.HOLD, OnceFact: FactKind.ONCE, TitleFact: FactKind.TITLE}
+    kinds = {LoanFact: FactKind.LOAN, HoldFact: FactKind.HOLD, EventFact: FactKind.EVENT, TitleFact: FactKind.TITLE}
     kind = kinds[type(fact)]
 
     DynamoLedger(table, FixedClock()).write(1, Entry({FactKey(kind, "X"): FactWrite(fact, 0)}), ())
@@ -262,12 +264,14 @@ def test_what_is_over_expires_some_time_after_it_was_last_written(
 
 def test_no_answer_reads_without_end(table: Table) -> None:
     world = on_a_table(table)
-    world.applying.apply([created(f"L{n}", ISSUED, DUE, book=f"B{n}") for n in range(4)])
+    world.apply_events.apply([created(f"L{n}", ISSUED, DUE, book=f"B{n}") for n in range(4)])
 
-    three = DynamoFigures(table, FakeGenerations(), most_items=3)
+    three = DynamoCounterReader(table, FakeGenerations(), most_items=3)
 
-    assert len(DynamoFigures(table, FakeGenerations(), most_items=4).of_months(Kind.TITLE_MONTH, ["2026-11"])) == 4
-    with pytest.raises(TooMuch):
+    assert (
+        len(DynamoCounterReader(table, FakeGenerations(), most_items=4).of_months(Kind.TITLE_MONTH, ["2026-11"])) == 4
+    )
+    with pytest.raises(PeriodTooBusy):
         three.of_months(Kind.TITLE_MONTH, ["2026-11"])
 
 
@@ -295,10 +299,10 @@ def test_every_counter_is_found_again_by_its_key(key: CounterKey) -> None:
 
 def test_two_processes_name_a_member_once(table: Table) -> None:
     """The second one finds the name of the first where it wanted to put its own."""
-    first, second = DynamoPeople(table, ids=lambda: "first"), DynamoPeople(table, ids=lambda: "second")
-    second._table = _Late(table, lambda: first.aliases(["U1"]))  # type: ignore[assignment]  # a table that is slow
+    first, second = DynamoAliases(table, ids=lambda: "first"), DynamoAliases(table, ids=lambda: "second")
+    second._table = _Late(table, lambda: first.of_members(["U1"]))  # type: ignore[assignment]  # a table that is slow
 
-    assert second.aliases(["U1"]) == {"U1": "first"}
+    assert second.of_members(["U1"]) == {"U1": "first"}
 
 
 class _Late:
@@ -321,7 +325,7 @@ def test_what_the_catalogue_answered_is_kept_once(world: World) -> None:
         event_id="asked/B1", at=NOON, book_id="B1", book_version=4, title="Kindred", author="Octavia Butler"
     )
 
-    assert world.applying.describe([described]) == [COUNTED]
-    assert world.applying.describe([described]) == [KNOWN]
-    assert world.figures.titles(["B1", "B2"]) == {"B1": TitleFact(title="Kindred", author="Octavia Butler", version=4)}
-    assert world.figures.all_of(Kind.HOLDINGS) == {}
+    assert world.apply_events.describe([described]) == [COUNTED]
+    assert world.apply_events.describe([described]) == [ALREADY_COUNTED]
+    assert world.counters.titles(["B1", "B2"]) == {"B1": TitleFact(title="Kindred", author="Octavia Butler", version=4)}
+    assert world.counters.all_of(Kind.HOLDINGS) == {}

@@ -1,4 +1,4 @@
-"""What members wish is what is read again; of two who replace it at once one is told."""
+"""Preferences are read as they were stored; of two who replace them at once one is refused."""
 
 from collections.abc import Callable
 from datetime import time

@@ -200,7 +200,7 @@ def test_all_messages_go_back_to_where_they_came_from(api: ServiceApi, office: P
     assert answer["moved"] == 12
     assert office.queues.bodies(DEAD) == []
     assert office.queues.bodies(WORK) == [f"body {number}" for number in range(12)]
-    assert all(letter.said == {} for letter in office.queues.messages[WORK]), "with all their tries before them"
+    assert all(letter.attributes == {} for letter in office.queues.messages[WORK]), "with all their tries before them"
 
 
 def test_no_more_than_the_limit_goes(api: ServiceApi, office: PostOffice) -> None:

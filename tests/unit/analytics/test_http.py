@@ -28,8 +28,8 @@ PATHS = (
 @pytest.fixture
 def api() -> ServiceApi:
     counting = Counting()
-    counting.applying.apply([created("L1", "2026-11-03T09:00:00Z", "2026-11-17T20:59:59Z", user=MEMBER)])
-    return build(lambda: counting.reporting)
+    counting.apply_events.apply([created("L1", "2026-11-03T09:00:00Z", "2026-11-17T20:59:59Z", user=MEMBER)])
+    return build(lambda: counting.reports)
 
 
 def ask(api: ServiceApi, path: str, *, caller: dict[str, str] | None = None, accept: str = "*/*") -> Answer:

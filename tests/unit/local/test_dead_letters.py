@@ -152,7 +152,7 @@ def test_a_message_that_is_not_there_is_a_failure(
 
 
 def test_what_the_function_refuses_is_refused(office: PostOffice, known: Path) -> None:
-    with pytest.raises(Refusal, match="no dead-letter queue of this name"):
+    with pytest.raises(Refusal, match="no dead-letter queue with this name"):
         lines(known, "Nowhere")
     with pytest.raises(Refusal, match="Name the queue"):
         lines(known, redrive=True)

@@ -55,7 +55,7 @@ def test_a_command_without_a_daemon_is_not_enough(commands: Path) -> None:
 
 
 def test_a_daemon_that_hangs_is_not_waited_for(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker, "_PATIENCE", 0.2)
+    monkeypatch.setattr(docker, "_TIMEOUT_SECONDS", 0.2)
     docker_says(commands, "exec /bin/sleep 60")
 
     with pytest.raises(Refusal, match="does not answer"):

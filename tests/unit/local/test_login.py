@@ -80,7 +80,7 @@ def test_a_code_that_is_too_old_is_replaced_and_not_tried_again(api: ScriptedSer
 
 
 def test_without_a_code_it_says_so(api: ScriptedService, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(login, "_CODE_DEADLINE_SECONDS", 0.0)
     api.script = [WRONG, ON_ITS_WAY]
 
     with pytest.raises(Refusal, match=r"No code for the password of admin@library.example.org"):

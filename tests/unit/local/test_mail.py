@@ -140,5 +140,5 @@ def test_what_does_not_answer_is_refused_in_a_sentence(monkeypatch: pytest.Monke
         raise urllib3.exceptions.NewConnectionError(None, "refused")  # type: ignore[arg-type]
 
     monkeypatch.setattr(urllib3, "request", fail)
-    with pytest.raises(Refusal, match="does not show its messages"):
+    with pytest.raises(Refusal, match="does not list its messages"):
         mail.messages("http://emulator", "ministack")

@@ -40,16 +40,16 @@ def test_stopping_ends_a_process_and_what_it_started(tmp_path: Path) -> None:
     process, child = _start(tmp_path)
 
     assert process.running()
-    assert process.stop(patience=10, orphan_patience=0.1) is True
+    assert process.stop(grace_seconds=10, orphan_grace_seconds=0.1) is True
     assert not process.running()
     assert _gone(child)
-    assert process.stop(patience=10) is True
+    assert process.stop(grace_seconds=10) is True
 
 
 def test_a_process_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     process, child = _start(tmp_path, "stubborn")
 
-    assert process.stop(patience=0.2, orphan_patience=0.1) is False
+    assert process.stop(grace_seconds=0.2, orphan_grace_seconds=0.1) is False
     assert not process.running()
     assert _gone(child)
 
@@ -58,7 +58,7 @@ def test_another_process_with_the_same_id_is_left_alone() -> None:
     stale = StartedProcess("old", os.getpid(), began=1.0)
 
     assert not stale.running()
-    assert stale.stop(patience=0.1) is True
+    assert stale.stop(grace_seconds=0.1) is True
 
 
 def test_a_started_process_does_not_inherit_what_could_change_it(monkeypatch: pytest.MonkeyPatch) -> None:

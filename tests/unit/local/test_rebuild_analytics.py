@@ -130,7 +130,7 @@ def test_the_status_says_whether_to_finish(monkeypatch: pytest.MonkeyPatch, know
     ]
 
     client.knows_replays = False
-    assert list(rebuild(known, "status"))[-1] == "replay: the emulator does not say"
+    assert list(rebuild(known, "status"))[-1] == "replay: the emulator does not list them"
 
 
 def test_while_nothing_is_built_the_status_is_about_the_queue(monkeypatch: pytest.MonkeyPatch, known: Path) -> None:

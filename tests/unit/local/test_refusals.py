@@ -124,7 +124,7 @@ def test_a_port_that_is_none_is_refused(command: Command, port: str) -> None:
 
     assert outcome.returncode == 1
     assert outcome.stdout == ""
-    assert outcome.stderr == f"PORT={port} is no port: name a number from 1 to 65535.\n"
+    assert outcome.stderr == f"PORT={port} is not a port: choose a number from 1 to 65535.\n"
 
 
 def test_deploying_to_an_address_where_nothing_answers_is_refused(command: Command) -> None:

@@ -660,7 +660,7 @@ def test_every_template_is_listed(library: Library) -> None:
 
 def test_a_template_is_stored_used_and_withdrawn(library: Library) -> None:
     stored = library.ask("PUT", "/templates/welcome", KARIBU, by=AS_ADMIN, If_Match='W/"0"')
-    english = next(each for each in stored.json["templates"] if each["language"] == "en")
+    english = next(each for each in stored.json["wordings"] if each["language"] == "en")
 
     assert stored.headers["etag"] == 'W/"1"'
     assert english["parts"]["short"] == {"source": "stored", "fields": KARIBU["short"]}

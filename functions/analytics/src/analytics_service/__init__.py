@@ -1,1 +1,1 @@
-"""Statistics of the library: read models fed by events."""
+"""Statistics of the library: read models built from events."""

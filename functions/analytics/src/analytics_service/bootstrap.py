@@ -1,4 +1,4 @@
-"""Builds the object graph of analytics once per process, when first needed. The only place that knows every part."""
+"""Builds the service's object graph, once per process and when first needed."""
 
 import time
 from collections.abc import Callable
@@ -6,14 +6,14 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from analytics_service.adapters.aliases import DynamoAliases
+from analytics_service.adapters.counter_reader import DynamoCounterReader
 from analytics_service.adapters.dynamodb import DynamoLedger
-from analytics_service.adapters.figures import DynamoFigures
-from analytics_service.adapters.generations import DynamoGenerations, RememberedGenerations
-from analytics_service.adapters.people import DynamoPeople
-from analytics_service.application.applying import Applying, HotCounters
-from analytics_service.application.naming import Naming
-from analytics_service.application.rebuilding import Rebuilding
-from analytics_service.application.reporting import Reporting
+from analytics_service.adapters.generations import CachedGenerations, DynamoGenerations
+from analytics_service.application.apply_events import ApplyEvents, HotCounters
+from analytics_service.application.rebuild import Rebuild
+from analytics_service.application.reports import Reports
+from analytics_service.application.title_names import TitleNames
 from analytics_service.domain.days import calendar_of
 from analytics_service.settings import AnalyticsSettings
 from library_common import aws
@@ -35,45 +35,45 @@ def _table() -> Table:
 
 
 @cache
-def _generations() -> RememberedGenerations:
-    return RememberedGenerations(DynamoGenerations(_table()), time.monotonic)
+def _generations() -> CachedGenerations:
+    return CachedGenerations(DynamoGenerations(_table()), time.monotonic)
 
 
 @cache
 def _catalogue() -> "HttpCatalogue":
-    # Only where a name is missing: the first report of a process need not wait for what it imports.
+    # Imported only when a name is missing, so that the first report of a process does not wait for it.
     from analytics_service.adapters.catalogue import HttpCatalogue  # noqa: PLC0415 - see above
     from library_common.service_calls import service_client  # noqa: PLC0415 - see above
     from library_common.service_client import Timeouts  # noqa: PLC0415 - see above
 
-    # Names are worth little waiting: two failures, and reports do without for a while.
+    # A missing name is a small loss: after two failures reports do without names for a while.
     timeouts = Timeouts(connect=0.5, answer=1.0, breaker_failures=2, breaker_pause=30.0)
     return HttpCatalogue(service_client("books", timeouts=timeouts))
 
 
 @cache
-def reporting() -> Reporting:
+def reports() -> Reports:
     """What the HTTP API uses."""
-    return Reporting(
-        figures=DynamoFigures(_table(), _generations()),
-        naming=Naming(
+    return Reports(
+        counters=DynamoCounterReader(_table(), _generations()),
+        title_names=TitleNames(
             catalogue=_catalogue,
-            # Somebody waits for the report, and nobody for what is kept: it tries again at once or not at all.
-            applying=replace(applying(), sleep=lambda _seconds: None),
+            # A report must not wait for this write, so there are no pauses between its attempts.
+            apply_events=replace(apply_events(), sleep=lambda _seconds: None),
             monotonic=time.monotonic,
         ),
-        people=DynamoPeople(_table()),
+        aliases=DynamoAliases(_table()),
         calendar=calendar_of(settings().library_time_zone),
         clock=SystemClock(),
     )
 
 
 @cache
-def applying() -> Applying:
+def apply_events() -> ApplyEvents:
     """What the consumer uses."""
-    return Applying(
+    return ApplyEvents(
         ledger=DynamoLedger(_table(), SystemClock()),
-        people=DynamoPeople(_table()),
+        aliases=DynamoAliases(_table()),
         generations=_generations(),
         calendar=calendar_of(settings().library_time_zone),
         sleep=time.sleep,
@@ -81,6 +81,6 @@ def applying() -> Applying:
     )
 
 
-def rebuilding(seconds_left: Callable[[], float]) -> Rebuilding:
+def rebuild(seconds_left: Callable[[], float]) -> Rebuild:
     """What the rebuild function uses."""
-    return Rebuilding(generations=DynamoGenerations(_table()), clock=SystemClock(), seconds_left=seconds_left)
+    return Rebuild(generations=DynamoGenerations(_table()), clock=SystemClock(), seconds_left=seconds_left)

@@ -1,8 +1,8 @@
-"""The function an operator rebuilds the statistics with, and that deletes at night what a rebuild left.
+"""The function with which an operator rebuilds the statistics. At night it deletes what a rebuild left.
 
     {"action": "status" | "begin" | "finish" | "revert" | "abandon" | "clean", "force": true | false}
 
-`force` is for finish: also when too little was replayed. It answers the state of the generations; for what it refuses,
+`force` is for finish: also if too little was replayed. It returns the state of the generations, or
 `{"refused": <why>}`. See docs/operations.md.
 """
 
@@ -14,16 +14,16 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from analytics_service import bootstrap
-from analytics_service.application.rebuilding import RebuildRefused
+from analytics_service.application.rebuild import RebuildRefused
 from library_common.context import current, invocation
 from library_common.telemetry import log_invocation
 
 _SPARE_SECONDS = 10.0
-"""Kept free at the end of a run: a page of deletions takes less."""
+"""StoredFact free at the end of a run: a page of deletions takes less."""
 
 
 class Command(BaseModel):
-    """What somebody asks for."""
+    """A step of the operator."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,7 +36,7 @@ class _Context(Protocol):
 
 
 def handler(event: Mapping[str, Any], context: _Context) -> dict[str, Any]:
-    """Lambda entry. Raises pydantic's ValidationError for a command that is none. The schedule's event cleans."""
+    """Lambda handler. Raises pydantic's ValidationError for an invalid command. The event of the schedule cleans."""
     started = time.perf_counter()
     with invocation():
         status = "failed"
@@ -52,14 +52,14 @@ def handler(event: Mapping[str, Any], context: _Context) -> dict[str, Any]:
 
 
 def _carry_out(command: Command, context: _Context, *, nightly: bool) -> dict[str, Any]:
-    rebuilding = bootstrap.rebuilding(lambda: _seconds_left(context))
+    rebuild = bootstrap.rebuild(lambda: _seconds_left(context))
     steps: dict[str, Callable[[], dict[str, Any]]] = {
-        "status": rebuilding.status,
-        "begin": rebuilding.begin,
-        "finish": partial(rebuilding.finish, force=command.force),
-        "revert": rebuilding.revert,
-        "abandon": rebuilding.abandon,
-        "clean": partial(rebuilding.clean, nightly=nightly),
+        "status": rebuild.status,
+        "begin": rebuild.begin,
+        "finish": partial(rebuild.finish, force=command.force),
+        "revert": rebuild.revert,
+        "abandon": rebuild.abandon,
+        "clean": partial(rebuild.clean, nightly=nightly),
     }
     try:
         return steps[command.action]()
@@ -68,7 +68,7 @@ def _carry_out(command: Command, context: _Context, *, nightly: bool) -> dict[st
 
 
 def _seconds_left(context: _Context | None) -> float:
-    # Hand-made invocations have no context: one page then.
+    # Direct calls have no context: delete one page then.
     if context is None:
         return _SPARE_SECONDS
     return context.get_remaining_time_in_millis() / 1000 - _SPARE_SECONDS

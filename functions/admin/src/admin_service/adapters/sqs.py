@@ -1,10 +1,10 @@
-"""The queues themselves. SQS cannot show a message without receiving it; so it is received, and given back at once."""
+"""The queues in SQS. SQS shows a message only by receiving it, so it is received and given back at once."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from admin_service.domain.dead_letters import Letter
+from admin_service.domain.dead_letters import DeadLetter
 from library_common import aws
 
 
@@ -12,7 +12,7 @@ class SqsQueues:
     """Implements `application.ports.Queues`."""
 
     def __init__(self, *, wait_seconds: int = 1) -> None:
-        """wait_seconds: long polling asks all of SQS's machines; the short kind may miss the few messages there are."""
+        """wait_seconds: long polling asks all of SQS's servers; short polling may miss a few messages."""
         self._wait_seconds = wait_seconds
 
     def waiting(self, url: str) -> int:
@@ -21,7 +21,7 @@ class SqsQueues:
         )["Attributes"]
         return int(found["ApproximateNumberOfMessages"]) + int(found["ApproximateNumberOfMessagesNotVisible"])
 
-    def receive(self, url: str, at_most: int, *, hidden_seconds: int) -> list[Letter]:
+    def receive(self, url: str, at_most: int, *, hidden_seconds: int) -> list[DeadLetter]:
         answer = aws.sqs().receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=at_most,
@@ -32,7 +32,7 @@ class SqsQueues:
         )
         return [_letter(message) for message in answer.get("Messages", [])]
 
-    def give_back(self, url: str, letters: Sequence[Letter]) -> None:
+    def give_back(self, url: str, letters: Sequence[DeadLetter]) -> None:
         for start in range(0, len(letters), 10):
             aws.sqs().change_message_visibility_batch(
                 QueueUrl=url,
@@ -45,18 +45,18 @@ class SqsQueues:
     def send(self, url: str, body: str) -> None:
         aws.sqs().send_message(QueueUrl=url, MessageBody=body)
 
-    def delete(self, url: str, letter: Letter) -> None:
+    def delete(self, url: str, letter: DeadLetter) -> None:
         aws.sqs().delete_message(QueueUrl=url, ReceiptHandle=letter.receipt)
 
 
-def _letter(message: Any) -> Letter:
+def _letter(message: Any) -> DeadLetter:
     sent = message.get("Attributes", {}).get("SentTimestamp")
-    return Letter(
+    return DeadLetter(
         id=message["MessageId"],
         receipt=message["ReceiptHandle"],
         body=message["Body"],
         sent_at=datetime.fromtimestamp(int(sent) / 1000, UTC) if sent else None,
-        said={
+        attributes={
             name: value["StringValue"]
             for name, value in message.get("MessageAttributes", {}).items()
             if "StringValue" in value

@@ -1,39 +1,39 @@
-"""What the use cases need from outside, as Protocols."""
+"""What the use cases need from outside."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from admin_service.domain.dead_letters import DeadLetterQueue, Letter, StreamBatch
+from admin_service.domain.dead_letters import DeadLetter, DeadLetterQueue, StreamBatch
 
 
 class Registry(Protocol):
-    """The queues of dead letters the system has."""
+    """The dead-letter queues of the system."""
 
     def queues(self) -> Sequence[DeadLetterQueue]: ...
 
 
 class Queues(Protocol):
-    """The queueing service."""
+    """SQS."""
 
     def waiting(self, url: str) -> int:
-        """About how many messages are there, those somebody looks at just now included."""
+        """About how many messages are in the queue, including those that somebody has received."""
         ...
 
-    def receive(self, url: str, at_most: int, *, hidden_seconds: int) -> list[Letter]:
-        """Messages, each once, for this caller alone for so long."""
+    def receive(self, url: str, at_most: int, *, hidden_seconds: int) -> list[DeadLetter]:
+        """Messages, hidden from others for `hidden_seconds`."""
         ...
 
-    def give_back(self, url: str, letters: Sequence[Letter]) -> None:
-        """Others may receive them again at once."""
+    def give_back(self, url: str, letters: Sequence[DeadLetter]) -> None:
+        """Makes messages visible to others at once."""
         ...
 
     def send(self, url: str, body: str) -> None: ...
 
-    def delete(self, url: str, letter: Letter) -> None: ...
+    def delete(self, url: str, letter: DeadLetter) -> None: ...
 
 
 class RecordsGone(Exception):
-    """The stream does not have the records of a batch any more."""
+    """The stream no longer has the records of a batch."""
 
 
 class NoSuchPublisher(Exception):
@@ -41,21 +41,21 @@ class NoSuchPublisher(Exception):
 
 
 class PublishingFailed(Exception):
-    """The publisher did not take all it was given; nothing of it may be taken for published."""
+    """The publisher failed. Its records are not published, or only some of them."""
 
 
 class Publishers(Protocol):
     """The functions that put events on the bus."""
 
     def publish_again(self, source: str, record: Mapping[str, Any]) -> None:
-        """One record through the publisher of `source` ("library.users").
+        """Gives one record to the publisher of `source` ("library.users").
 
         Raises NoSuchPublisher, PublishingFailed.
         """
         ...
 
     def publish_batch_again(self, batch: StreamBatch) -> None:
-        """All records of a batch through the publisher of its table. Raises RecordsGone, NoSuchPublisher,
+        """Gives all records of a batch to the publisher of its table. Raises RecordsGone, NoSuchPublisher,
         PublishingFailed.
         """
         ...

@@ -1,9 +1,9 @@
-"""Dead letters: messages that were given up, and where they came from.
+"""Dead letters: messages that could not be handled, and where they came from.
 
-There are four kinds of letter. A consumer's message is as it came, and goes back into the queue it came from. What a
-publisher set aside is the outbox of an item. And a stream batch that Lambda gave up on is only described: its records
-stay in the stream for a day. The last two go to the publisher once more. An invocation of a
-scheduled job that failed is only cleared away: the next run does what was left.
+There are four kinds. A consumer's message is unchanged, and is sent back to the consumer's queue. A publisher's
+message has the outbox of an item. And a stream batch that Lambda gave up on is only described: its records stay in
+the stream for a day. These two are given to the publisher again. A scheduled job's failed invocation is only cleared:
+the job's next run does what was left.
 """
 
 import json
@@ -18,7 +18,7 @@ _COUNT = re.compile("[0-9]{1,9}")
 
 
 class Kind(StrEnum):
-    """What a queue holds, and so what sending off again means."""
+    """What a queue holds, which decides where a message is redriven to."""
 
     MESSAGES = "messages"
     PUBLICATIONS = "publications"
@@ -27,9 +27,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class DeadLetterQueue:
-    """One queue of dead letters. url, source_url: of the queue itself, and of the one its messages come from (None for
-    publications). personal: what its messages say is about people and not shown. about: what it means that there are
-    any.
+    """A dead-letter queue. source_url: the queue that its messages come from, None for publications. personal: the
+    messages have personal data and are not shown. about: what messages in it mean.
     """
 
     name: str
@@ -41,19 +40,19 @@ class DeadLetterQueue:
 
 
 @dataclass(frozen=True)
-class Letter:
-    """One message as it was received. receipt: the handle of this receive. said: the message attributes."""
+class DeadLetter:
+    """A received message. receipt: the handle of this receive. attributes: the message attributes."""
 
     id: str
     receipt: str
     body: str
     sent_at: datetime | None = None
-    said: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What is known of where a letter comes from, from its attributes and from what kind of message it is."""
+    """Where a message comes from, as far as its attributes and its body say."""
 
     reason: str | None = None
     consumer: str | None = None
@@ -80,7 +79,7 @@ class StreamBatch:
 
 
 class Outcome(StrEnum):
-    """What became of a letter that was to be sent off again. Only `moved` letters are gone from the queue."""
+    """The result of redriving a message. Only `moved` ones have left the queue."""
 
     MOVED = "moved"
     NOT_FOUND = "not_found"
@@ -89,8 +88,27 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+@dataclass(frozen=True)
+class QueueContents:
+    """A queue, about how many messages it holds, and those that were read."""
+
+    queue: DeadLetterQueue
+    waiting: int
+    seen: tuple[DeadLetter, ...]
+
+
+@dataclass(frozen=True)
+class RedriveResult:
+    """What happened to one message. event_id: of the event in it, if there is one."""
+
+    id: str
+    outcome: Outcome
+    detail: str | None = None
+    event_id: str | None = None
+
+
 def document_of(body: str) -> dict[str, Any]:
-    """The JSON object in a body; empty where there is none."""
+    """The JSON object in a body; {} if it is not one."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -99,7 +117,7 @@ def document_of(body: str) -> dict[str, Any]:
 
 
 def stream_batch(document: Mapping[str, Any]) -> StreamBatch | None:
-    """Of Lambda's description of a batch it gave up on; None when it is none."""
+    """The batch in Lambda's description of one that it gave up on; None for another document."""
     described = document.get("DDBStreamBatchInfo")
     if not isinstance(described, Mapping):
         return None
@@ -108,29 +126,29 @@ def stream_batch(document: Mapping[str, Any]) -> StreamBatch | None:
     return StreamBatch(*texts) if len(texts) == len(found) else None
 
 
-def origin(letter: Letter) -> Origin:
-    """Whoever set it aside: a consumer or publisher of ours, a rule, Lambda, or the queue without a word."""
+def origin(letter: DeadLetter) -> Origin:
+    """Where a message comes from: a consumer, a publisher, a rule, Lambda, or the queue itself (without a reason)."""
     document = document_of(letter.body)
     detail = document.get("detail")
     event: Mapping[str, Any] = detail if isinstance(detail, Mapping) else {}
-    said = letter.said
-    received = said.get("received", "")
+    attributes = letter.attributes
+    received = attributes.get("received", "")
     return Origin(
-        reason=said.get("reason") or _reason_of_a_rule(said) or _reason_of_lambda(document),
-        consumer=said.get("consumer"),
+        reason=attributes.get("reason") or _reason_of_a_rule(attributes) or _reason_of_lambda(document),
+        consumer=attributes.get("consumer"),
         received=int(received) if _COUNT.fullmatch(received) else None,
-        set_aside_at=said.get("set_aside_at"),
-        correlation_id=said.get("correlation_id") or _text(event.get("correlation_id")),
+        set_aside_at=attributes.get("set_aside_at"),
+        correlation_id=attributes.get("correlation_id") or _text(event.get("correlation_id")),
         event_id=_text(event.get("id")),
         event_type=_text(event.get("type")),
     )
 
 
-def _reason_of_a_rule(said: Mapping[str, str]) -> str | None:
-    """EventBridge could not deliver to the queue at all, and says so in attributes of its own."""
-    if "ERROR_CODE" not in said:
+def _reason_of_a_rule(attributes: Mapping[str, str]) -> str | None:
+    """The reason if EventBridge could not deliver to the queue: it has its own attributes for that."""
+    if "ERROR_CODE" not in attributes:
         return None
-    return f"not delivered by its rule: {said['ERROR_CODE']} {said.get('ERROR_MESSAGE', '')}".strip()
+    return f"not delivered by its rule: {attributes['ERROR_CODE']} {attributes.get('ERROR_MESSAGE', '')}".strip()
 
 
 def _reason_of_lambda(document: Mapping[str, Any]) -> str | None:

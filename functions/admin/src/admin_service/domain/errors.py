@@ -1,4 +1,4 @@
-"""What can be refused."""
+"""The refusals of admin."""
 
 
 class AdminError(Exception):
@@ -8,9 +8,9 @@ class AdminError(Exception):
 
 
 class DeadLetterQueueNotFound(AdminError):
-    """No queue of dead letters has this name."""
+    """There is no dead-letter queue with this name."""
 
     code = "dead_letter_queue_not_found"
 
     def __init__(self) -> None:
-        super().__init__("There is no dead-letter queue of this name; the list names them all.")
+        super().__init__("There is no dead-letter queue with this name. GET /api/admin/dead-letters lists them.")

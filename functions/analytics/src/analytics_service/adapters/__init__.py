@@ -1,1 +1,1 @@
-"""Storage of analytics."""
+"""What analytics needs from outside: one module per thing."""

@@ -1,4 +1,4 @@
-"""The books service over HTTP, behind the port of `application.ports`. Titles are public: no token is needed."""
+"""Reads titles from the books service over HTTP."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from analytics_service.application.ports import CatalogueUnavailable
-from analytics_service.domain.incoming import BookDescribed
+from analytics_service.domain.incoming_events import BookDescribed
 from library_common.service_client import (
     Answered,
     NotFound,
@@ -36,13 +36,13 @@ class HttpCatalogue:
 
 
 def _described(book_id: str, body: Mapping[str, Any]) -> BookDescribed | None:
-    """None, too, for an answer that makes no sense: asked again at once it would be the same."""
-    told = {name: body[name] for name in ("title", "author", "genre") if body.get(name) is not None}
+    """None also for an invalid answer: asking again at once would give the same."""
+    described = {name: body[name] for name in ("title", "author", "genre") if body.get(name) is not None}
     try:
-        # No event told it. Descriptions are folded by their version; how many copies came at first is not asked.
+        # No event said this. The newest `book_version` counts; the first number of copies is only known from events.
         return BookDescribed.model_validate(
             {
-                **told,
+                **described,
                 "event_id": f"asked/{book_id}",
                 "at": body.get("updated_at"),
                 "book_id": book_id,
@@ -51,5 +51,5 @@ def _described(book_id: str, body: Mapping[str, Any]) -> BookDescribed | None:
         )
     except ValidationError as wrong:
         fields = sorted({".".join(map(str, error["loc"])) for error in wrong.errors(include_input=False)})
-        logger().warning("title not understood", extra={"book_id": book_id, "fields": fields})
+        logger().warning("invalid answer about a title", extra={"book_id": book_id, "fields": fields})
         return None

@@ -1,23 +1,25 @@
-"""The generations: one item, a view of it that is a few seconds old at most, and deleting what a generation left."""
+"""The generations: one item, a cache of it for a few seconds, and the deletion of a generation's items."""
 
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
-from analytics_service.adapters.figures import DynamoFigures
-from analytics_service.adapters.layout import prefix
-from analytics_service.application.ports import Generations, Stale
+from analytics_service.adapters.counter_reader import DynamoCounterReader
+from analytics_service.adapters.dynamodb import assign
+from analytics_service.adapters.keys import prefix
+from analytics_service.application.ports import Generations
 from analytics_service.domain import counters as c
 from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import ABSENT, PRESENT, ConditionFailed, Expression, Item, Table
+from library_common.ttl_cache import TtlCache
+from library_common.versions import VersionConflict
 
 VIEW_SECONDS = 3.0
-"""How old the view may be."""
+"""How old the cached item may be."""
 
 FIRST_YEAR = 2000
-"""No loan is older."""
+"""No loan is older than this year."""
 
 _KEY = {"pk": "META", "sk": "GENERATIONS"}
 
@@ -33,8 +35,7 @@ class DynamoGenerations:
         return _generations(item) if item else Generations()
 
     def write(self, generations: Generations) -> None:
-        item: Item = {
-            **_KEY,
+        attributes = {
             "live": generations.live,
             "building": generations.building,
             "previous": generations.previous,
@@ -42,18 +43,24 @@ class DynamoGenerations:
             "dropping": list(generations.dropping) or None,
             "position": dict(generations.position) if generations.position else None,
             "changed_at": to_rfc3339(generations.changed_at) if generations.changed_at else None,
-            "v": generations.version,
+            "version": generations.version,
         }
-        was = generations.version - 1
+        expected = generations.version - 1
+        unchanged = Expression(
+            "#version = :expected OR #old = :expected", {"version": "version", "old": "v"}, {"expected": expected}
+        )
         try:
-            self._table.put(item, Expression("#v = :was", {"v": "v"}, {"was": was}) if was else ABSENT)
+            if expected:
+                self._table.update(_KEY, assign({**attributes, "v": None}), unchanged)
+            else:
+                self._table.put({**_KEY, **attributes}, ABSENT)
         except ConditionFailed as failed:
-            raise Stale from failed
+            raise VersionConflict from failed
 
     def totals(self, generation: int, last_year: int) -> Mapping[str, int]:
-        figures = DynamoFigures(self._table, _Always(Generations(live=generation)), most_items=sys.maxsize)
+        counters = DynamoCounterReader(self._table, _Fixed(Generations(live=generation)), most_items=sys.maxsize)
         months = [f"{year}-{month:02d}" for year in range(FIRST_YEAR, last_year + 1) for month in range(1, 13)]
-        lent, held = figures.of_months(c.Kind.GENRE_MONTH, months), figures.all_of(c.Kind.HOLDINGS)
+        lent, held = counters.of_months(c.Kind.GENRE_MONTH, months), counters.all_of(c.Kind.HOLDINGS)
         return {
             c.LOANS: sum(of.get(c.LOANS, 0) for of in lent.values()),
             c.TITLES: sum(of.get(c.TITLES, 0) for of in held.values()),
@@ -66,13 +73,13 @@ class DynamoGenerations:
             try:
                 self._table.delete({"pk": item["pk"], "sk": item["sk"]}, PRESENT)
             except ConditionFailed:
-                continue  # expired, or deleted by another run
+                continue  # It has expired, or another run deleted it.
         return len(items), after
 
 
 @dataclass(frozen=True)
-class _Always:
-    """Implements `application.ports.GenerationsView` for looking at one generation, live or not."""
+class _Fixed:
+    """Implements `application.ports.GenerationsView` to read one generation, live or not."""
 
     generations: Generations
 
@@ -80,21 +87,14 @@ class _Always:
         return self.generations
 
 
-class RememberedGenerations:
-    """Implements `application.ports.GenerationsView`."""
+class CachedGenerations:
+    """Implements `application.ports.GenerationsView`. The item is read again after VIEW_SECONDS."""
 
     def __init__(self, store: DynamoGenerations, monotonic: Callable[[], float]) -> None:
-        self._store = store
-        self._monotonic = monotonic
-        self._lock = Lock()
-        self._known: tuple[float, Generations] | None = None
+        self._cache = TtlCache(store.read, seconds=VIEW_SECONDS, monotonic=monotonic)
 
     def current(self) -> Generations:
-        with self._lock:
-            now = self._monotonic()
-            if self._known is None or now - self._known[0] >= VIEW_SECONDS:
-                self._known = (now, self._store.read())
-            return self._known[1]
+        return self._cache.get()
 
 
 def _generations(item: Item) -> Generations:
@@ -106,5 +106,6 @@ def _generations(item: Item) -> Generations:
         dropping=tuple(item.get("dropping", ())),
         position=item.get("position"),
         changed_at=from_rfc3339(item["changed_at"]) if "changed_at" in item else None,
-        version=item["v"],
+        # `version` was called `v`. The next write of the item renames it.
+        version=item["version"] if "version" in item else item["v"],
     )

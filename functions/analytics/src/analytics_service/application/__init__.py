@@ -1,1 +1,1 @@
-"""Use cases of analytics: applying events, reports, rebuilding."""
+"""The use cases of analytics: apply events, report, rebuild."""

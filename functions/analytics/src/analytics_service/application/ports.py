@@ -1,19 +1,19 @@
-"""What the use cases need from outside, as Protocols."""
+"""What the use cases need from outside."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 from analytics_service.domain.counters import CounterKey, Kind, Measures
 from analytics_service.domain.days import Span
 from analytics_service.domain.facts import Fact, FactKey, MemberMonth, TitleFact
-from analytics_service.domain.incoming import BookDescribed
+from analytics_service.domain.incoming_events import BookDescribed
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A fact as stored. version: 0 for one that is not stored yet."""
+class StoredFact:
+    """A fact and its version; 0 if it is not stored."""
 
     fact: Fact
     version: int
@@ -21,15 +21,15 @@ class Kept:
 
 @dataclass(frozen=True)
 class FactWrite:
-    """The fact as it is to be, and the version it starts from."""
+    """The new state of a fact, and the version that is stored now."""
 
     fact: Fact
-    was: int
+    expected_version: int
 
 
 @dataclass
 class Entry:
-    """What is written together: facts, and what the counters change with them."""
+    """What is written together: facts, and the changes of counters that follow from them."""
 
     facts: dict[FactKey, FactWrite] = field(default_factory=dict)
     counters: dict[CounterKey, Measures] = field(default_factory=dict)
@@ -39,53 +39,52 @@ class Entry:
         return len(self.facts) + len(self.counters)
 
 
-class Stale(Exception):
-    """A fact is not what it was when it was read. Nothing was written."""
-
-
-class Contended(Exception):
-    """Other transactions were writing some of the counters (or facts, when there are none). Nothing was written."""
+class CountersBusy(Exception):
+    """Other transactions were writing these counters (or the facts, if there are none). Nothing was written."""
 
     def __init__(self, counters: Iterable[CounterKey]) -> None:
-        super().__init__("other transactions were faster")
+        super().__init__("other transactions were writing the same counters")
         self.counters = frozenset(counters)
 
 
 class Ledger(Protocol):
     """Facts and counters of all generations."""
 
-    def facts(self, generation: int, keys: Collection[FactKey]) -> dict[FactKey, Kept]:
-        """Fresh, of all keys: what is not stored is empty and has version 0."""
+    def facts(self, generation: int, keys: Collection[FactKey]) -> dict[FactKey, StoredFact]:
+        """All these facts, strongly consistent. One that is not stored is empty and has version 0."""
         ...
 
     def write(self, generation: int, entry: Entry, spread: Collection[CounterKey]) -> None:
-        """All or nothing. spread: counters to add to in another place than their first. Raises Stale, Contended."""
+        """All or nothing. spread: counters to write to another shard than the first.
+
+        Raises VersionConflict, CountersBusy.
+        """
         ...
 
 
-class People(Protocol):
-    """Who is behind which alias. The one place that knows, so forgetting somebody is one write."""
+class MemberAliases(Protocol):
+    """The aliases of members. Nothing else says whose an alias is, so an erasure is one write."""
 
-    def aliases(self, user_ids: Collection[str]) -> dict[str, str | None]:
-        """An alias for each, made at the first asking; None for who is erased."""
+    def of_members(self, user_ids: Collection[str]) -> dict[str, str | None]:
+        """An alias for each, made when first asked for; None for an erased member."""
         ...
 
-    def alias(self, user_id: str) -> str | None:
-        """The alias there is. Makes none."""
+    def of_member(self, user_id: str) -> str | None:
+        """The alias, if there is one. Makes none."""
         ...
 
     def erase(self, user_id: str) -> bool:
-        """Forgets whose alias it was, for good. False when that was done before."""
+        """Erases whose alias it was, for good. False if that was done before."""
         ...
 
 
 @dataclass(frozen=True)
 class Generations:
-    """Which set of facts and counters is read (live), and which one is being built, if one is.
+    """The sets of facts and counters: which one reports read (live), and which one is being built, if any.
 
-    previous: what was live before, kept and counted in as well, so that it can be live again. last: the highest number
-    ever given. dropping: numbers that are being deleted, with a position to go on from. changed_at: the last begin,
-    finish, revert, abandon or giving up of the previous one.
+    previous: the one that was live before. Events are counted in it too, so that it can be live again. last: the
+    highest number ever used. dropping: numbers that are being deleted; position: where to go on. changed_at: when the
+    last begin, finish, revert or abandon was, or the last clean that gave up a previous one.
     """
 
     live: int = 1
@@ -98,8 +97,8 @@ class Generations:
     version: int = 0
 
     @property
-    def beside(self) -> int | None:
-        """The other set that live events are counted in, if there is one: there is never more than one."""
+    def second(self) -> int | None:
+        """The other set in which live events are counted, if any. There is at most one."""
         return self.building if self.building is not None else self.previous
 
 
@@ -110,40 +109,36 @@ class GenerationsView(Protocol):
 
 
 class GenerationsStore(Protocol):
-    """The generations themselves."""
+    """The stored generations."""
 
     def read(self) -> Generations: ...
 
     def write(self, generations: Generations) -> None:
-        """Conditional on `version`, the one before. Raises Stale."""
+        """Writes if the stored version is one less. Raises VersionConflict."""
         ...
 
     def totals(self, generation: int, last_year: int) -> Mapping[str, int]:
-        """What a generation holds in all, by measure: loans of all months up to that year's end, and titles."""
+        """The sums of a generation by measure: loans of all months up to the end of `last_year`, and titles."""
         ...
 
     def delete_some(self, generation: int, position: Mapping[str, Any] | None) -> tuple[int, Mapping[str, Any] | None]:
-        """Deletes a page of a generation's items; answers how many, and the position to go on from or None."""
+        """Deletes a page of a generation's items. Returns how many, and where to go on (None at the end)."""
         ...
 
 
-class TooMuch(Exception):
-    """The answer would take reading more counters than one request may."""
-
-
-class Figures(Protocol):
-    """Counters as reports read them, of the live generation. Sums over all places a counter is kept in."""
+class CounterReader(Protocol):
+    """Reads counters of the live generation, with their shards added up."""
 
     def of_days(self, kind: Kind, span: Span) -> dict[CounterKey, Measures]:
-        """Counters of a kind that has days. Raises TooMuch."""
+        """The counters of a kind that has days. Raises PeriodTooBusy."""
         ...
 
     def of_months(self, kind: Kind, months: Sequence[str]) -> dict[CounterKey, Measures]:
-        """Counters of a kind that has months, which follow one another. Raises TooMuch."""
+        """The counters of a kind that has months, for consecutive months. Raises PeriodTooBusy."""
         ...
 
     def all_of(self, kind: Kind) -> dict[CounterKey, Measures]:
-        """Counters of a kind that has no period, and those of DUE. Raises TooMuch."""
+        """All counters of a kind that has no period, or of DUE. Raises PeriodTooBusy."""
         ...
 
     def titles(self, book_ids: Sequence[str]) -> dict[str, TitleFact]: ...
@@ -151,7 +146,7 @@ class Figures(Protocol):
     def member(self, alias: str, months: Sequence[str]) -> dict[str, MemberMonth]: ...
 
     def all_of_member(self, alias: str) -> dict[str, MemberMonth]:
-        """Every month there is, oldest first."""
+        """Every stored month, oldest first."""
         ...
 
 
@@ -160,14 +155,11 @@ class CatalogueUnavailable(Exception):
 
 
 class Catalogue(Protocol):
-    """Where titles are described."""
+    """The descriptions of titles."""
 
     def describe(self, book_id: str, deadline: float) -> BookDescribed | None:
-        """What a title is called now; None for one that is not there. deadline: a moment on the monotonic clock.
+        """The description of a title; None if there is no such title. deadline: a time of the monotonic clock.
 
         Raises CatalogueUnavailable.
         """
         ...
-
-
-type Days = Mapping[date, Measures]

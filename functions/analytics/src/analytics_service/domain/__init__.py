@@ -1,1 +1,1 @@
-"""What is counted and how: facts, what they contribute, days. Nothing of AWS or HTTP."""
+"""What is counted and how: facts, what they contribute to counters, days."""

@@ -1,10 +1,10 @@
-"""What a fact counts for. Counters always equal the sum of the contributions of all facts.
+"""What a fact contributes to the counters. A counter is always the sum of the contributions of all facts.
 
-That is the one invariant: whoever writes a fact adds, in the same transaction, what it contributes now less what it
-contributed before. A duplicate changes no fact, so it changes no counter.
+To keep this invariant, the transaction that writes a fact also adds the difference between its new and its old
+contribution. A duplicate event changes no fact, so it changes no counter.
 
-A contribution goes to counters, or to the amounts of another fact (a loan to its member's month, new copies to their
-title), whose own contribution follows from its amounts.
+A fact contributes to counters, or to the amounts of another fact (a loan to its member's month, new copies to their
+title), which then contributes to counters by its amounts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,24 +15,24 @@ from analytics_service.domain import counters as c
 from analytics_service.domain.counters import CounterKey, Kind
 from analytics_service.domain.days import Calendar, month_of
 from analytics_service.domain.facts import (
+    EventFact,
     Fact,
     FactKey,
     FactKind,
     HoldFact,
     LoanFact,
     MemberMonth,
-    OnceFact,
     TitleFact,
     moment,
 )
-from analytics_service.domain.incoming import UNKNOWN
+from analytics_service.domain.incoming_events import UNKNOWN
 
 type _Target = CounterKey | FactKey
 
 
 @dataclass
 class Contribution:
-    """Additions by where they go."""
+    """Additions by counter or fact."""
 
     to: dict[_Target, dict[str, int]] = field(default_factory=dict)
 
@@ -41,19 +41,19 @@ class Contribution:
         measures[measure] = measures.get(measure, 0) + amount
 
     def less(self, other: "Contribution") -> "Contribution":
-        """The difference; what comes to nothing is left out."""
+        """The difference, without zeros."""
         result = Contribution({target: dict(measures) for target, measures in self.to.items()})
         for target, measures in other.to.items():
             for measure, amount in measures.items():
                 result.add(target, measure, -amount)
-        return result.without_nothing()
+        return result.without_zeros()
 
     def plus(self, other: "Contribution") -> None:
         for target, measures in other.to.items():
             for measure, amount in measures.items():
                 self.add(target, measure, amount)
 
-    def without_nothing(self) -> "Contribution":
+    def without_zeros(self) -> "Contribution":
         kept = {
             target: left
             for target, measures in self.to.items()
@@ -73,7 +73,7 @@ class Contribution:
 
 
 def contribution(key: FactKey, fact: Fact, calendar: Calendar) -> Contribution:
-    """What a fact counts for."""
+    """What a fact contributes."""
     found = Contribution()
     match fact:
         case LoanFact():
@@ -82,8 +82,8 @@ def contribution(key: FactKey, fact: Fact, calendar: Calendar) -> Contribution:
             _title(found, fact)
         case HoldFact():
             _hold(found, fact, calendar)
-        case OnceFact():
-            _once(found, fact, calendar)
+        case EventFact():
+            _event(found, fact, calendar)
         case MemberMonth():
             _member_month(found, key, fact)
     return found
@@ -129,7 +129,7 @@ def _in_genre(found: Contribution, loan: LoanFact, day: date, measure: str) -> N
 
 
 def _late(found: Contribution, loan: LoanFact, day: date, due: date) -> None:
-    """Late is who returns on a later day than the day it was due, by the library's days."""
+    """A return is late on a later day than the due day, by the library's calendar."""
     days = (day - due).days
     if days < 1:
         return
@@ -153,7 +153,7 @@ def _title(found: Contribution, title: TitleFact) -> None:
 
 
 def copies_of(title: TitleFact) -> int:
-    """How many copies there are of it."""
+    """The number of copies of a title."""
     return (title.first_copies or 0) + title.amounts.get(c.COPIES, 0)
 
 
@@ -165,11 +165,11 @@ def _hold(found: Contribution, hold: HoldFact, calendar: Calendar) -> None:
         found.add(CounterKey(Kind.NOW), c.WAITING)
 
 
-def _once(found: Contribution, once: OnceFact, calendar: Calendar) -> None:
-    if once.joined and once.at:
-        found.add(_day(calendar.day(moment(once.at))), c.new_members(once.joined))
-    if once.book and once.copies:
-        found.add(FactKey(FactKind.TITLE, once.book), c.COPIES, once.copies)
+def _event(found: Contribution, event: EventFact, calendar: Calendar) -> None:
+    if event.joined and event.at:
+        found.add(_day(calendar.day(moment(event.at))), c.new_members(event.joined))
+    if event.book and event.copies:
+        found.add(FactKey(FactKind.TITLE, event.book), c.COPIES, event.copies)
 
 
 def _member_month(found: Contribution, key: FactKey, month: MemberMonth) -> None:

@@ -1,4 +1,4 @@
-"""What there are counters of, and the names of what they count."""
+"""The counters, and the names of the measures they count."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ type Measures = Mapping[str, int]
 
 
 class Kind(StrEnum):
-    """Families of counters. `period` and `of` of a key mean, for each:"""
+    """The kinds of counters. For each: what `period` and `of` of its keys are."""
 
     DAY = "day"
     """a day: everything that happened on it."""
     MONTH = "month"
-    """a month: how many members did anything, and how much."""
+    """a month: how many members were active, and how much."""
     GENRE_DAY = "genre_day"
     """a day and a genre."""
     GENRE_MONTH = "genre_month"
@@ -23,13 +23,13 @@ class Kind(StrEnum):
     TITLE_MONTH = "title_month"
     """a month and a title's id."""
     DUE = "due"
-    """a day: loans that are out now and due on it. Past days are the overdue ones: time passing needs no event."""
+    """a day: open loans that are due on it. Those of past days are overdue, without any event."""
     HOLDINGS = "holdings"
-    """no period and a genre: titles and copies there are now."""
+    """no period and a genre: titles and copies now."""
     WAITING = "waiting"
-    """no period and a title's id: holds that wait for a copy now."""
+    """no period and a title's id: waiting holds now."""
     NOW = "now"
-    """neither: sums over everything."""
+    """neither: sums of everything now."""
 
 
 @dataclass(frozen=True, order=True)
@@ -41,7 +41,7 @@ class CounterKey:
     of: str = ""
 
 
-# Short, because a counter's whole item is paid for at every addition.
+# Short, because every addition is charged for the counter's whole item.
 LOANS = "loans"
 RETURNS = "returns"
 RENEWALS = "renewals"
@@ -55,9 +55,9 @@ COPIES = "copies"
 WAITING = "waiting"
 
 BANDS = ((1, 1), (2, 3), (4, 9), (10, None))
-"""Members by how many loans they had in a month; nobody's band is 0 loans (only returns or renewals)."""
+"""Ranges of loans of a member in a month. Members with only returns or renewals are counted as 0 loans."""
 LENGTHS = ((1, 3), (4, 7), (8, 14), (15, 30), (31, None))
-"""Late returns by how many days late they were."""
+"""Ranges of days that a return is late."""
 
 
 def at_hour(hour: int) -> str:
@@ -97,5 +97,5 @@ def holds(step: str) -> str:
 
 
 def on_day(number: int) -> str:
-    """A member's acts on a day of the month."""
+    """What a member did on a day of the month: loans, renewals and returns."""
     return f"d{number:02d}"

@@ -1,4 +1,4 @@
-"""Library days: which day, hour, week and month a moment belongs to, and how a span of days is cut."""
+"""Library days: the day, hour, week and month of a timestamp, and spans of days."""
 
 import calendar
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import cache
 from zoneinfo import ZoneInfo
 
+DEFAULT_SPAN_DAYS = 30
 LONGEST_SPAN_DAYS = 731
 """Two years, one of them a leap year."""
 LONGEST_SPAN_BY_HOUR_DAYS = 31
@@ -24,7 +25,7 @@ class Granularity(StrEnum):
 
 @dataclass(frozen=True)
 class Calendar:
-    """Days and hours as the library's clocks show them."""
+    """Days and hours in the library's time zone."""
 
     zone: ZoneInfo
 
@@ -37,7 +38,7 @@ class Calendar:
 
 @cache
 def calendar_of(zone: str) -> Calendar:
-    """Raises ZoneInfoNotFoundError for a name that is no zone."""
+    """Raises ZoneInfoNotFoundError for an unknown time zone."""
     return Calendar(ZoneInfo(zone))
 
 
@@ -50,7 +51,7 @@ class Span:
 
     def __post_init__(self) -> None:
         if self.first > self.last:
-            raise ValueError("a span ends before it begins")
+            raise ValueError("the span ends before it begins")
 
     @property
     def days(self) -> int:
@@ -70,7 +71,7 @@ class Span:
         return found
 
     def in_whole_months(self) -> tuple[list[str], list["Span"]]:
-        """The months that lie in the span whole, and what is left at its edges: so a long span is few sums."""
+        """The whole months in the span, and the remaining days at its edges: a long span needs few counters."""
         whole: list[str] = []
         edges: list[Span] = []
         for month in self.months():

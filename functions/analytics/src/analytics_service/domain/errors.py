@@ -1,4 +1,4 @@
-"""Why analytics refuses. Each type has a stable `code`."""
+"""The refusals of analytics. Each has a stable `code`."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -11,7 +11,7 @@ class AnalyticsError(Exception):
 
 
 class InvalidPeriod(AnalyticsError):
-    """The days asked for make no period this can be answered for. `errors`: the parameter and why."""
+    """The period is not valid. `errors`: the parameter and why."""
 
     code = "invalid_period"
 
@@ -21,16 +21,16 @@ class InvalidPeriod(AnalyticsError):
 
 
 class PeriodTooBusy(AnalyticsError):
-    """More was lent in the period than one answer may read through."""
+    """The period has more counters than one answer may read."""
 
     code = "period_too_busy"
 
     def __init__(self) -> None:
-        super().__init__("Too much happened in this period to rank it in one answer. Ask for fewer days.")
+        super().__init__("Too many titles were lent in this period for one answer. Ask for fewer days.")
 
 
 class MemberNotFound(AnalyticsError):
-    """What was given as a member's id cannot be one."""
+    """The member's id is not valid."""
 
     code = "member_not_found"
 

@@ -1,10 +1,10 @@
-"""Facts: what is known of one loan, title or hold, and how an event adds to it.
+"""Facts: what is known about one loan, title or hold, and how an event adds to it.
 
-`fold` sets what an event knows and compares where events disagree, so that a fact is the same whatever the order in
-which its events come, and however often: the greatest count of extensions has the due date, the newest version has a
-title's description, the earliest moment stands.
+`fold` gives the same fact in whatever order and however often its events arrive. Where events disagree, the highest
+number of extensions decides the due date, the newest version the description of a title, and the earliest timestamp
+wins.
 
-Two kinds of facts have amounts, which other facts add to (see `contributions`): a member's month and a title's copies.
+Two facts have amounts, to which other facts add (see `contributions`): a member's month and a title.
 """
 
 from collections.abc import Mapping
@@ -13,33 +13,31 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from analytics_service.domain import incoming as i
+from analytics_service.domain import incoming_events as i
 
 KEEP_CLOSED = timedelta(days=180)
-"""How long a loan or hold that is over is known of. What it counted for stays."""
+"""How long a closed loan or hold is stored. Its contribution to the counters stays."""
 KEEP_LOST = timedelta(days=5 * 365)
-"""How long a loan that was lost is known of. Copies turn up after years, and are to count as returned then, not as
-lent once more.
-"""
-KEEP_ONCE = timedelta(days=90)
-"""How long an event that only adds is known of: longer than any queue keeps a second delivery of it (14 days)."""
+"""How long a lost loan is stored. Its copy may be returned after years, which must not count as another loan."""
+KEEP_EVENT = timedelta(days=90)
+"""How long an event that only adds is stored: longer than any queue keeps a second delivery of it (14 days)."""
 
 _FINAL = 1_000_000
-"""In place of a count of extensions for the due date that a return tells of."""
+"""Used as the number of extensions for the due date in a return, so that it decides."""
 
 
 class FactKind(StrEnum):
     LOAN = "LOAN"
     TITLE = "TITLE"
     HOLD = "HOLD"
-    ONCE = "EVENT"
-    """An event that only adds, so that it adds once."""
+    EVENT = "EVENT"
+    """An event that only adds, stored so that it adds once."""
     MEMBER_MONTH = "MEMBER"
 
 
 @dataclass(frozen=True, order=True)
 class FactKey:
-    """Names one fact. part: the month of a member's month, else empty."""
+    """Names one fact. part: the month, for a member's month."""
 
     kind: FactKind
     id: str
@@ -48,7 +46,9 @@ class FactKey:
 
 @dataclass(frozen=True)
 class LoanFact:
-    """A loan. Moments are RFC 3339 in UTC. member: an alias (docs/analytics.md). renewals: extension -> when."""
+    """A loan. Timestamps are RFC 3339 in UTC. member: an alias (docs/analytics.md). due_rank: the number of extensions
+    that `due` has. renewals: number of the extension -> when.
+    """
 
     book: str | None = None
     member: str | None = None
@@ -69,21 +69,21 @@ class LoanFact:
 
 @dataclass(frozen=True)
 class TitleFact:
-    """A title. version: of the description; shelf_version: of `archived`. first_copies: None until it was added."""
+    """A title. version: of the description. archived_version: of `archived`. first_copies: None before BookAdded."""
 
     title: str | None = None
     author: str | None = None
     genre: str | None = None
     version: int = -1
     archived: bool = False
-    shelf_version: int = -1
+    archived_version: int = -1
     first_copies: int | None = None
     amounts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class HoldFact:
-    """A hold: which title, and when each step was taken."""
+    """A hold: its title, and when each step happened."""
 
     book: str | None = None
     steps: Mapping[str, str] = field(default_factory=dict)
@@ -94,8 +94,8 @@ class HoldFact:
 
 
 @dataclass(frozen=True)
-class OnceFact:
-    """What an event added: `joined` a role on a day, or `copies` to a title."""
+class EventFact:
+    """What an event added: a member who joined with a role, or copies of a title."""
 
     at: str | None = None
     joined: str | None = None
@@ -105,32 +105,32 @@ class OnceFact:
 
 @dataclass(frozen=True)
 class MemberMonth:
-    """What a member did in a month: loans, returns, renewals, late, and acts by day of the month."""
+    """What a member did in a month: loans, returns, renewals, late returns, and how much on each day."""
 
     amounts: Mapping[str, int] = field(default_factory=dict)
 
 
-type Fact = LoanFact | TitleFact | HoldFact | OnceFact | MemberMonth
+type Fact = LoanFact | TitleFact | HoldFact | EventFact | MemberMonth
 
 _EMPTY: dict[FactKind, Fact] = {
     FactKind.LOAN: LoanFact(),
     FactKind.TITLE: TitleFact(),
     FactKind.HOLD: HoldFact(),
-    FactKind.ONCE: OnceFact(),
+    FactKind.EVENT: EventFact(),
     FactKind.MEMBER_MONTH: MemberMonth(),
 }
 
 
 def empty(kind: FactKind) -> Fact:
-    """The fact nothing is known of."""
+    """A fact without any event."""
     return _EMPTY[kind]
 
 
 def expires(fact: Fact, now: datetime) -> datetime | None:
-    """When a fact written now may be forgotten; None for what is kept.
+    """When a fact that is written now expires; None if it stays.
 
-    Counted from the writing, not from the return: a rebuild writes facts of loans returned years ago, and the other
-    events of such a loan may come hours later.
+    The time counts from this write, not from the return: a rebuild writes loans that were returned years ago, and
+    their other events may come hours later.
     """
     match fact:
         case LoanFact(returned=None, lost=None):
@@ -141,31 +141,31 @@ def expires(fact: Fact, now: datetime) -> datetime | None:
             return now + KEEP_CLOSED
         case HoldFact():
             return None if set(fact.steps) <= {"placed"} else now + KEEP_CLOSED
-        case OnceFact():
-            return now + KEEP_ONCE
+        case EventFact():
+            return now + KEEP_EVENT
         case TitleFact() | MemberMonth():
             return None
     assert_never(fact)
 
 
 def key_of(change: i.Change) -> FactKey | None:
-    """The fact an event is about; None for an erasure, which is about no fact but about whose they are."""
+    """The fact that an event is about; None for an erasure."""
     match change:
         case i.LoanCreated() | i.LoanRenewed() | i.LoanReturned() | i.LoanLost():
             return FactKey(FactKind.LOAN, change.loan_id)
-        case i.BookDescribed() | i.BookShelved():
+        case i.BookDescribed() | i.BookArchivalChanged():
             return FactKey(FactKind.TITLE, change.book_id)
-        case i.HoldMoved():
+        case i.HoldChanged():
             return FactKey(FactKind.HOLD, change.reservation_id)
         case i.CopiesChanged() | i.MemberRegistered():
-            return FactKey(FactKind.ONCE, change.event_id)
+            return FactKey(FactKind.EVENT, change.event_id)
         case i.MemberErased():
             return None
     assert_never(change)
 
 
 def member_of(change: i.Change) -> str | None:
-    """Whose act it was, where that is counted."""
+    """The member who did it, if members are counted for this event."""
     match change:
         case i.LoanCreated() | i.LoanRenewed() | i.LoanReturned():
             return change.user_id
@@ -174,21 +174,21 @@ def member_of(change: i.Change) -> str | None:
 
 
 def fold(fact: Fact, change: i.Change, member: str | None) -> Fact:
-    """What is known once an event is known, too. member: the alias of whose act it was, None when forgotten."""
+    """The fact after an event. member: the alias of the member who did it, None if erased."""
     match fact, change:
         case LoanFact(), i.LoanCreated() | i.LoanRenewed() | i.LoanReturned() | i.LoanLost():
             return _loan(fact, change, member)
-        case TitleFact(), i.BookDescribed() | i.BookShelved():
+        case TitleFact(), i.BookDescribed() | i.BookArchivalChanged():
             return _title(fact, change)
-        case HoldFact(), i.HoldMoved():
+        case HoldFact(), i.HoldChanged():
             steps = {**fact.steps, change.step: _earliest(fact.steps.get(change.step), change.at)}
             return replace(fact, book=change.book_id, steps=steps)
-        case OnceFact(), i.MemberRegistered():
-            return OnceFact(at=text(change.at), joined=change.role)
-        case OnceFact(), i.CopiesChanged():
-            return OnceFact(at=text(change.at), book=change.book_id, copies=change.added)
+        case EventFact(), i.MemberRegistered():
+            return EventFact(at=text(change.at), joined=change.role)
+        case EventFact(), i.CopiesChanged():
+            return EventFact(at=text(change.at), book=change.book_id, copies=change.added)
         case _:
-            raise TypeError(f"{type(change).__name__} says nothing of a {type(fact).__name__}")
+            raise TypeError(f"{type(change).__name__} is not about a {type(fact).__name__}")
 
 
 def _loan(
@@ -196,7 +196,7 @@ def _loan(
 ) -> LoanFact:
     fact = replace(
         fact,
-        # Of two that contradict each other always the same one. Events after an erasure have no alias.
+        # If events disagree, always the same one wins. Events after an erasure have no alias.
         book=min(filter(None, (fact.book, change.book_id))),
         member=min(filter(None, (fact.member, member)), default=None),
         title=min(filter(None, (fact.title, change.title)), default=None),
@@ -222,11 +222,11 @@ def _due(fact: LoanFact, rank: int, due: datetime) -> LoanFact:
     return replace(fact, due_rank=newest, due=moment)
 
 
-def _title(fact: TitleFact, change: i.BookDescribed | i.BookShelved) -> TitleFact:
-    if isinstance(change, i.BookShelved):
-        if change.book_version <= fact.shelf_version:
+def _title(fact: TitleFact, change: i.BookDescribed | i.BookArchivalChanged) -> TitleFact:
+    if isinstance(change, i.BookArchivalChanged):
+        if change.book_version <= fact.archived_version:
             return fact
-        return replace(fact, archived=change.archived, shelf_version=change.book_version)
+        return replace(fact, archived=change.archived, archived_version=change.book_version)
     if change.total_copies is not None:
         fact = replace(fact, first_copies=change.total_copies)
     if change.book_version <= fact.version:
@@ -235,9 +235,9 @@ def _title(fact: TitleFact, change: i.BookDescribed | i.BookShelved) -> TitleFac
 
 
 def with_amounts(fact: Fact, more: Mapping[str, int]) -> Fact:
-    """Adds to a fact that has amounts. What comes to nothing is left out."""
+    """Adds to the amounts of a fact; drops zeros."""
     if not isinstance(fact, TitleFact | MemberMonth):
-        raise TypeError(f"a {type(fact).__name__} has no amounts")
+        raise TypeError(f"{type(fact).__name__} has no amounts")
     summed = {name: fact.amounts.get(name, 0) + more.get(name, 0) for name in {*fact.amounts, *more}}
     return replace(fact, amounts={name: summed[name] for name in sorted(summed) if summed[name]})
 
@@ -247,7 +247,7 @@ def _earliest(known: str | None, moment: datetime) -> str:
 
 
 def text(moment: datetime) -> str:
-    """RFC 3339 in UTC with whole seconds: sorts as it reads."""
+    """RFC 3339 in UTC with whole seconds, so that text order is time order."""
     return moment.astimezone(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
 
 

@@ -52,7 +52,7 @@ class Turn:
 
     @property
     def names_the_member(self) -> bool:
-        """Whether the message surely reaches the member, and not somebody whose address a stranger registered."""
+        """Whether the message surely reaches the member, and not the owner of an address that somebody else entered."""
         match self.lease.channel:
             case Channel.EMAIL:
                 return self.account.has_proved_email

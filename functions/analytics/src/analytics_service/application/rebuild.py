@@ -1,53 +1,53 @@
-"""Rebuilds everything from the events of the archive, beside what is there, and then exchanges the two.
+"""Rebuilds the statistics from the event archive in a new generation, and then makes that one live.
 
-    begin    a new generation is being built: every live event is applied to it, too
-    (replay) whoever asks for it starts a replay of the archive; its events go to the generation being built only
-    finish   the new generation is what reports read; refused when it holds clearly less than the old one
-    revert   the old one is what reports read again: until it is given up, live events are applied to it as well
-    abandon  the generation being built is deleted instead
-    clean    gives the old one up and deletes it bit by bit, like what was abandoned
+    begin    starts a new generation: live events are applied to it too
+    (replay) the operator starts a replay of the archive; its events go to the generation being built only
+    finish   reports read the new generation; refused if it holds clearly less than the old one
+    revert   reports read the old one again; live events are applied to both until it is deleted
+    abandon  deletes the generation being built
+    clean    deletes the previous generation, and what was abandoned, page by page
 
-Begin comes before the replay. A consumer knows of it after a few seconds (`SETTLED` allows for that and for a batch
-under way); the replay must reach to a moment after that, so that every event is in the replay or was applied live,
-and an event that is both changes nothing the second time.
+Begin before the replay. Consumers know of it after a few seconds (`SETTLED` includes these and a batch in progress).
+The replay must reach beyond that, so that every event is in the replay or was applied live. An event that is in both
+changes nothing the second time.
 
-Each step is one conditional write. Deleting goes on from where it got to, whoever calls: a second run, or the nightly
-one, which leaves the old generation alone for the first day.
+Each step is one conditional write. A later run continues an unfinished deletion. The nightly run keeps the previous
+generation for a day.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from analytics_service.application.ports import Generations, GenerationsStore, Stale
+from analytics_service.application.ports import Generations, GenerationsStore
 from library_common.clock import Clock, to_rfc3339
+from library_common.versions import VersionConflict
 
 SETTLED = timedelta(seconds=60)
-"""After this long nobody writes by an older view of the generations: 3 s of view, 30 s of a batch, and then some."""
-
+"""After this time no process uses older generations: 3 s of cache, 30 s of a batch, and a margin."""
 
 KEPT = timedelta(days=1)
-"""How long the night leaves the previous generation alone."""
+"""How long the nightly run keeps the previous generation."""
 
 ENOUGH_PERCENT = 99
-"""A generation that holds less than this of what the live one holds was not replayed completely."""
+"""A generation that holds less than this share of the live one was not replayed completely."""
 
 
 class RebuildRefused(Exception):
-    """The rebuild is not in a state in which that can be done; the sentence is for the operator."""
+    """The step is not possible now. The message is for the operator."""
 
 
 @dataclass(frozen=True)
-class Rebuilding:
-    """What an operator does. seconds_left: how long this run may still take."""
+class Rebuild:
+    """The steps of a rebuild. seconds_left: how long this run may still take."""
 
     generations: GenerationsStore
     clock: Clock
     seconds_left: Callable[[], float]
 
     def status(self) -> dict[str, Any]:
-        return self._told(self.generations.read())
+        return self._status(self.generations.read())
 
     def begin(self) -> dict[str, Any]:
         now = self.generations.read()
@@ -56,18 +56,18 @@ class Rebuilding:
         return self._write(replace(_without_previous(now), building=now.last + 1, last=now.last + 1))
 
     def finish(self, *, force: bool = False) -> dict[str, Any]:
-        """force: also when too little was replayed, because that is how it has to be."""
+        """force: also if too little was replayed."""
         now = self.generations.read()
         if now.building is None:
             raise RebuildRefused("No generation is being built.")
         if not self._settled(now):
-            raise RebuildRefused("It was begun less than a minute ago: nothing can have been replayed completely.")
+            raise RebuildRefused("It was begun less than a minute ago, so the replay cannot be complete.")
         if not force:
             self._require_enough(now.live, now.building)
         return self._write(replace(now, live=now.building, building=None, previous=now.live))
 
     def revert(self) -> dict[str, Any]:
-        """Exchanges the live generation and the one before. Both have counted everything, so this can be undone."""
+        """Exchanges the live and the previous generation. Both count live events, so this can be undone."""
         now = self.generations.read()
         if now.previous is None:
             raise RebuildRefused("No earlier generation is kept.")
@@ -80,9 +80,9 @@ class Rebuilding:
         return self._write(replace(now, building=None, dropping=(*now.dropping, now.building)))
 
     def clean(self, *, nightly: bool = False) -> dict[str, Any]:
-        """Gives up the previous generation and deletes what is given up, for as long as this run may take.
+        """Deletes the previous generation and abandoned ones, for as long as this run may take.
 
-        nightly: the previous one only when it has been for a day.
+        nightly: the previous one only after a day.
         """
         now = self.generations.read()
         if now.previous is not None and (not nightly or self._since(now) >= KEPT):
@@ -97,8 +97,8 @@ class Rebuilding:
             deleted += number
             try:
                 self._save(replace(now, position=position, dropping=now.dropping if position else tuple(others)))
-            except Stale:
-                # Somebody else began, finished or cleaned: what was deleted is gone, the rest is looked at anew.
+            except VersionConflict:
+                # Another run changed the generations: read them again.
                 continue
         return {**self.status(), "deleted": deleted}
 
@@ -109,10 +109,10 @@ class Rebuilding:
         return self.clock.now() - generations.changed_at if generations.changed_at else timedelta.max
 
     def _require_enough(self, live: int, building: int) -> None:
-        last_year = self.clock.now().year + 1  # a library's day may be in the next year already
+        last_year = self.clock.now().year + 1  # the library's day may already be in the next year
         held, rebuilt = (self.generations.totals(generation, last_year) for generation in (live, building))
         if not any(rebuilt.values()):
-            raise RebuildRefused("Nothing was replayed into the generation being built. Replay first, or force it.")
+            raise RebuildRefused("Nothing was replayed into the generation being built. Replay first, or use force.")
         short = [
             f"{rebuilt.get(measure, 0)} {measure} instead of {number}"
             for measure, number in held.items()
@@ -121,23 +121,23 @@ class Rebuilding:
         if short:
             raise RebuildRefused(
                 f"The generation being built holds clearly less than the live one: {', '.join(short)}. "
-                "Is the replay complete and the queue empty? Replay again, or force it."
+                "Is the replay complete and the queue empty? Replay again, or use force."
             )
 
     def _write(self, generations: Generations) -> dict[str, Any]:
         changed = replace(generations, changed_at=self.clock.now())
         try:
-            return self._told(self._save(changed))
-        except Stale:
-            raise RebuildRefused("Somebody else did something at the same time. Look at the status.") from None
+            return self._status(self._save(changed))
+        except VersionConflict:
+            raise RebuildRefused("Another step was taken at the same time. Check the status.") from None
 
     def _save(self, generations: Generations) -> Generations:
         saved = replace(generations, version=generations.version + 1)
         self.generations.write(saved)
         return saved
 
-    def _told(self, generations: Generations) -> dict[str, Any]:
-        told: Mapping[str, Any] = {
+    def _status(self, generations: Generations) -> dict[str, Any]:
+        return {
             "live": generations.live,
             "building": generations.building,
             "previous": generations.previous,
@@ -149,7 +149,6 @@ class Rebuilding:
                 else None
             ),
         }
-        return dict(told)
 
 
 def _without_previous(generations: Generations) -> Generations:

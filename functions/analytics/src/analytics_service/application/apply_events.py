@@ -1,11 +1,11 @@
-"""Applies a batch of events to the facts and counters of a generation, as few transactions as possible.
+"""Applies a batch of events to the facts and counters of a generation, in as few transactions as possible.
 
-What makes it right: a fact and what it changes in the counters are written in one transaction, on the version of
-the fact that was read. So every event counts once however often it comes, in whatever order, and wherever a process
-dies: before the transaction nothing has happened, after it a repeat folds to the same fact and writes nothing.
+Correct: a fact and its changes of counters are written in one transaction, on the version of the fact that was read.
+So every event counts once, however often and in whatever order events arrive, and wherever a process dies. Before the
+transaction nothing has happened; after it, a repeat folds to the same fact and writes nothing.
 
-What makes it cheap: the facts of a whole batch are read at once and folded in memory, and the changes of a counter
-that many events touch are added up to one.
+Cheap: the facts of a whole batch are read at once and folded in memory, and the changes that many events make to one
+counter are added up.
 """
 
 import random
@@ -13,37 +13,37 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 
 from analytics_service.application.ports import (
-    Contended,
+    CountersBusy,
     Entry,
     FactWrite,
     GenerationsView,
-    Kept,
     Ledger,
-    People,
-    Stale,
+    MemberAliases,
+    StoredFact,
 )
-from analytics_service.domain import incoming
+from analytics_service.domain import incoming_events as incoming
 from analytics_service.domain.contributions import Contribution, contribution
 from analytics_service.domain.counters import CounterKey
 from analytics_service.domain.days import Calendar
 from analytics_service.domain.facts import Fact, FactKey, fold, key_of, member_of, with_amounts
 from library_common.consumers import Delivery
+from library_common.versions import VersionConflict
 
 SIZES = (100, 100, 60, 30, 12, 1, 1, 1)
-"""Items in a transaction, try by try. Smaller ones collide less; at 1, each fact goes alone with its counters."""
+"""Items in a transaction, by attempt. Smaller ones collide less; at 1, each event is written alone."""
 
 COUNTED = "counted"
-KNOWN = "known already"
-NOTHING = "nothing to count"
-NOT_BUILDING = "replayed in vain"
-FORGOTTEN = "forgotten"
+ALREADY_COUNTED = "already_counted"
+NOT_APPLICABLE = "not_applicable"
+NO_REBUILD = "no_rebuild"
+ERASED = "erased"
 
 type Outcome = str | Exception
 
 
 @dataclass(frozen=True)
-class _Known:
-    """An event understood. place: in the batch. member: the alias of whose act it was."""
+class _Event:
+    """An event of the batch. place: its index in the batch. member: the alias of the member it is about."""
 
     place: int
     change: incoming.Change
@@ -53,10 +53,10 @@ class _Known:
 
 @dataclass
 class _Chunk:
-    """Events that go into one transaction. facts: as they are to be; before: as the transaction expects them."""
+    """Events that go into one transaction. before: the facts as stored; facts: as they will be."""
 
-    events: list[_Known] = field(default_factory=list)
-    before: dict[FactKey, Kept] = field(default_factory=dict)
+    events: list[_Event] = field(default_factory=list)
+    before: dict[FactKey, StoredFact] = field(default_factory=dict)
     facts: dict[FactKey, Fact] = field(default_factory=dict)
     changed: Contribution = field(default_factory=Contribution)
 
@@ -68,7 +68,7 @@ class _Chunk:
             [*self.events, *other.events],
             {**other.before, **self.before},
             {**self.facts, **other.facts},
-            changed.without_nothing(),
+            changed.without_zeros(),
         )
 
     def entry(self) -> Entry:
@@ -83,11 +83,11 @@ class _Chunk:
 
 
 HOT_SECONDS = 60.0
-"""How long a counter that collided is spread from the first try on."""
+"""How long a counter that collided is written to other shards from the first attempt on."""
 
 
 class HotCounters:
-    """Which counters collided lately, as far as this process knows."""
+    """The counters that collided lately in this process."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -103,11 +103,11 @@ class HotCounters:
 
 
 @dataclass(frozen=True)
-class Applying:
-    """Counts events. sleep: takes seconds; jitter: a number from 0 to 1."""
+class ApplyEvents:
+    """Applies events. sleep: takes seconds. jitter: returns a number from 0 to 1."""
 
     ledger: Ledger
-    people: People
+    aliases: MemberAliases
     generations: GenerationsView
     calendar: Calendar
     sleep: Callable[[float], None]
@@ -115,23 +115,23 @@ class Applying:
     jitter: Callable[[], float] = random.random
 
     def apply(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
-        """One outcome for each, in the same order: a word, or what it failed with."""
+        """The outcome of each event, in the same order: a word, or the exception it failed with."""
         outcomes: dict[int, Outcome] = {}
         changes: dict[int, incoming.Change] = {}
         for place, delivery in enumerate(deliveries):
             try:
-                change = _understood(delivery)
-            except Exception as failure:  # noqa: BLE001 - whatever is wrong with one event, the others are counted
+                change = _change_of(delivery)
+            except Exception as failure:  # noqa: BLE001 - one wrong event must not stop the others
                 outcomes[place] = failure
                 continue
             if change is None:
-                outcomes[place] = NOTHING
+                outcomes[place] = NOT_APPLICABLE
             else:
                 changes[place] = change
-        # First, so that nothing of the batch is noted under a name that is to be forgotten.
+        # First, so that nothing of the batch is counted for a member who is to be erased.
         for place, change in list(changes.items()):
             if isinstance(change, incoming.MemberErased):
-                outcomes[place] = FORGOTTEN if self.people.erase(change.user_id) else KNOWN
+                outcomes[place] = ERASED if self.aliases.erase(change.user_id) else ALREADY_COUNTED
                 del changes[place]
         known = self._with_members(changes)
         current = self.generations.current()
@@ -139,34 +139,34 @@ class Applying:
         replayed = [event for event in known if deliveries[event.place].replay is not None]
         outcomes.update(self._apply(current.live, live))
         if current.building is None:
-            outcomes.update({event.place: NOT_BUILDING for event in replayed})
-        if current.beside is not None:
-            counted = self._apply(current.beside, known if current.building is not None else live)
-            # An event that failed in either generation comes again; in the other one it is then known already.
-            outcomes.update({place: end for place, end in counted.items() if _matters(outcomes.get(place), end)})
+            outcomes.update({event.place: NO_REBUILD for event in replayed})
+        if current.second is not None:
+            counted = self._apply(current.second, known if current.building is not None else live)
+            # An event that failed in one generation comes again; in the other it is already counted then.
+            outcomes.update({place: end for place, end in counted.items() if _replaces(outcomes.get(place), end)})
         return [outcomes[place] for place in range(len(deliveries))]
 
     def describe(self, titles: Sequence[incoming.BookDescribed]) -> list[Outcome]:
-        """Notes what the catalogue answered about titles, as if events had said so: in every generation there is."""
+        """Applies descriptions from the catalogue as if they were events, in every generation."""
         known = self._with_members(dict(enumerate(titles)))
         current = self.generations.current()
         outcomes = self._apply(current.live, known)
-        if current.beside is not None:
-            counted = self._apply(current.beside, known)
-            outcomes.update({place: end for place, end in counted.items() if _matters(outcomes[place], end)})
+        if current.second is not None:
+            counted = self._apply(current.second, known)
+            outcomes.update({place: end for place, end in counted.items() if _replaces(outcomes[place], end)})
         return [outcomes[place] for place in range(len(titles))]
 
-    def _with_members(self, changes: Mapping[int, incoming.Change]) -> list[_Known]:
+    def _with_members(self, changes: Mapping[int, incoming.Change]) -> list[_Event]:
         wanted = {user_id for change in changes.values() if (user_id := member_of(change)) is not None}
-        aliases = self.people.aliases(wanted) if wanted else {}
+        aliases = self.aliases.of_members(wanted) if wanted else {}
         known = []
         for place, change in changes.items():
             key, user_id = key_of(change), member_of(change)
             if key is not None:
-                known.append(_Known(place, change, key, aliases[user_id] if user_id is not None else None))
+                known.append(_Event(place, change, key, aliases[user_id] if user_id is not None else None))
         return known
 
-    def _apply(self, generation: int, events: Sequence[_Known]) -> dict[int, Outcome]:
+    def _apply(self, generation: int, events: Sequence[_Event]) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         waiting = list(events)
         failures: dict[int, Exception] = {}
@@ -175,57 +175,57 @@ class Applying:
                 break
             if attempt:
                 self.sleep(self.jitter() * 0.02 * 2**attempt)
-            # At last each event by itself: what is wrong with one must not take others along.
+            # At last each event alone: one that fails must not fail others.
             groups = [waiting] if size > 1 else [[event] for event in waiting]
             failures = {}
             for group in groups:
                 self._write(generation, group, size, outcomes, failures)
             waiting = [event for event in waiting if event.place not in outcomes]
-        outcomes.update({event.place: failures.get(event.place) or Stale() for event in waiting})
+        outcomes.update({event.place: failures.get(event.place) or VersionConflict() for event in waiting})
         return outcomes
 
     def _write(
         self,
         generation: int,
-        events: Sequence[_Known],
+        events: Sequence[_Event],
         size: int,
         outcomes: dict[int, Outcome],
         failures: dict[int, Exception],
     ) -> None:
-        """Writes what can be written and notes its outcome, or why not."""
+        """Writes what can be written. Adds to `outcomes`, or to `failures`."""
         unwritten: set[FactKey] = set()
         try:
             for chunk in self._chunks(generation, events, size):
                 entry = chunk.entry()
                 if unwritten & chunk.before.keys():
-                    # It builds on what was not written. Its conditions would not tell: somebody else may have brought
-                    # a fact to the very version that we wanted to.
+                    # It builds on a fact that was not written. Its conditions need not fail: another process may have
+                    # written the version that was expected.
                     unwritten.update(chunk.facts)
                     continue
                 if not entry.facts:
-                    outcomes.update({event.place: KNOWN for event in chunk.events})
+                    outcomes.update({event.place: ALREADY_COUNTED for event in chunk.events})
                     continue
                 try:
                     self.ledger.write(generation, entry, self.hot.now())
-                except Exception as failed:  # noqa: BLE001 - the next try is smaller
+                except Exception as failed:  # noqa: BLE001 - the next attempt is smaller
                     failures.update({event.place: failed for event in chunk.events})
-                    self.hot.note(failed.counters if isinstance(failed, Contended) else ())
+                    self.hot.note(failed.counters if isinstance(failed, CountersBusy) else ())
                     unwritten.update(chunk.facts)
                 else:
                     outcomes.update({event.place: COUNTED for event in chunk.events})
         except (ValueError, TypeError, ArithmeticError, LookupError) as failed:
-            # Something in an event that nobody thought of. A storage that fails raises something else, and fails all.
+            # An unforeseen value in an event. A failing table raises other exceptions, which fail the whole batch.
             failures.update({event.place: failed for event in events if event.place not in outcomes})
 
-    def _chunks(self, generation: int, events: Sequence[_Known], size: int) -> Iterator[_Chunk]:
-        """The events in chunks of at most `size` items; what is alone in its chunk may be more.
+    def _chunks(self, generation: int, events: Sequence[_Event], size: int) -> Iterator[_Chunk]:
+        """The events in chunks of at most `size` items; the events of a single fact may be more.
 
-        A later chunk expects the facts as an earlier one leaves them: where the earlier one is not written, the later
-        one must not be, either.
+        A chunk expects the facts as the earlier ones leave them. If an earlier one is not written, it must not be
+        written either.
         """
         state = self.ledger.facts(generation, {event.key for event in events})
         groups = _by_fact(events) if size > 1 else [[event] for event in events]
-        # Facts with amounts are known by name only once it is known what the others change.
+        # Which facts with amounts change follows from the others.
         follow = {key for group in groups for key, _ in self._alone(state, group).changed.amounts()}
         state.update(self.ledger.facts(generation, follow - state.keys()))
         chunk = _Chunk()
@@ -235,15 +235,15 @@ class Applying:
             if chunk.events and together.entry().size > size:
                 yield chunk
                 for key, write in chunk.entry().facts.items():
-                    state[key] = Kept(write.fact, write.was + 1)
+                    state[key] = StoredFact(write.fact, write.expected_version + 1)
                 together = more = self._completed(generation, state, group)
             chunk = together
-            state.update({key: Kept(fact, state[key].version) for key, fact in more.facts.items()})
+            state.update({key: StoredFact(fact, state[key].version) for key, fact in more.facts.items()})
         if chunk.events:
             yield chunk
 
-    def _alone(self, state: Mapping[FactKey, Kept], events: Sequence[_Known]) -> _Chunk:
-        """The events of one fact, without what follows for other facts."""
+    def _alone(self, state: Mapping[FactKey, StoredFact], events: Sequence[_Event]) -> _Chunk:
+        """The events of one fact, without their changes of other facts."""
         key = events[0].key
         fact = state[key].fact
         for event in events:
@@ -251,8 +251,8 @@ class Applying:
         changed = self._difference(key, state[key].fact, fact)
         return _Chunk(list(events), {key: state[key]}, {key: fact}, changed)
 
-    def _completed(self, generation: int, state: dict[FactKey, Kept], events: Sequence[_Known]) -> _Chunk:
-        """The events of one fact with what follows for other facts, and for counters from those."""
+    def _completed(self, generation: int, state: dict[FactKey, StoredFact], events: Sequence[_Event]) -> _Chunk:
+        """The events of one fact, with their changes of other facts and of the counters of those."""
         chunk = self._alone(state, events)
         total = Contribution({key: dict(measures) for key, measures in chunk.changed.counters()})
         for key, amounts in chunk.changed.amounts():
@@ -262,25 +262,25 @@ class Applying:
             new = with_amounts(old, amounts)
             chunk.before[key], chunk.facts[key] = state[key], new
             total.plus(self._difference(key, old, new))
-        chunk.changed = total.without_nothing()
+        chunk.changed = total.without_zeros()
         return chunk
 
     def _difference(self, key: FactKey, old: Fact, new: Fact) -> Contribution:
         return contribution(key, new, self.calendar).less(contribution(key, old, self.calendar))
 
 
-def _understood(delivery: Delivery) -> incoming.Change | None:
+def _change_of(delivery: Delivery) -> incoming.Change | None:
     envelope = delivery.envelope
-    return incoming.understand(envelope.type, envelope.id, envelope.occurred_at, envelope.data, source=delivery.source)
+    return incoming.parse_event(envelope.type, envelope.id, envelope.occurred_at, envelope.data, source=delivery.source)
 
 
-def _by_fact(events: Collection[_Known]) -> list[list[_Known]]:
-    """The events fact by fact, those of one member and title side by side: they share counters."""
-    grouped: dict[FactKey, list[_Known]] = {}
+def _by_fact(events: Collection[_Event]) -> list[list[_Event]]:
+    """The events by fact. Facts of one member are next to each other, because they share counters."""
+    grouped: dict[FactKey, list[_Event]] = {}
     for event in events:
         grouped.setdefault(event.key, []).append(event)
     return [grouped[key] for key in sorted(grouped, key=lambda key: (grouped[key][0].member or "", key))]
 
 
-def _matters(before: Outcome | None, after: Outcome) -> bool:
-    return before is None or isinstance(after, Exception) or (before == KNOWN and after == COUNTED)
+def _replaces(before: Outcome | None, after: Outcome) -> bool:
+    return before is None or isinstance(after, Exception) or (before == ALREADY_COUNTED and after == COUNTED)

@@ -1,6 +1,8 @@
-"""The events analytics understands, read into what they say. Other services' fields it does not count are ignored.
+"""The events that analytics counts.
 
-Version 1 and 2 are understood side by side: what version 1 does not tell (the genre) is unknown.
+Events of other types, fields that are not counted, and unknown values are accepted, so that a newer version of another
+service can add them: a new role counts as "other", a new status of a copy like any status. Versions 1 and 2 are both
+read; what version 1 does not have (the genre) is unknown.
 """
 
 from datetime import UTC, datetime
@@ -9,24 +11,24 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 
-class NotUnderstood(ValueError):
-    """An event that no number of tries will make sense of. Says which fields are wrong, never what they hold."""
+class InvalidEvent(ValueError):
+    """An event that will never be valid. The message names the wrong fields, never their values."""
 
 
 UNKNOWN = "unknown"
-"""The genre of what has none, or of what was not told of."""
+"""The genre of a title that has none, or whose genre is not known."""
 _ROLES = frozenset({"student", "faculty", "patron", "librarian", "admin"})
 _LONGEST_GENRE = 60
 _LONGEST_TEXT = 500
 
 
 _YEARS = range(1900, 2200)
-"""Far enough from both ends of what dates can say that every zone's clock can show it."""
+"""Far enough from the limits of dates to be valid in every time zone."""
 
 
 def _utc(moment: datetime) -> datetime:
     if moment.year not in _YEARS:
-        raise ValueError("no year of this library")
+        raise ValueError("the year is out of range")
     return moment.astimezone(UTC)
 
 
@@ -39,7 +41,7 @@ def _genre(text: str | None) -> str | None:
 
 
 def _role(text: str) -> str:
-    # A role of tomorrow must not become an attribute of its own in every counter.
+    # A new role must not add an attribute to every counter.
     return text if text in _ROLES else "other"
 
 
@@ -96,7 +98,7 @@ class LoanLost(_AboutLoan):
 
 
 class BookDescribed(_Event):
-    """What a title is called as of a version. total_copies: when it entered the catalogue."""
+    """The description of a title as of a version. total_copies: only when it was added."""
 
     book_id: Id
     book_version: Version
@@ -106,8 +108,8 @@ class BookDescribed(_Event):
     total_copies: Annotated[int, Field(ge=0, le=100_000)] | None = None
 
 
-class BookShelved(_Event):
-    """A title left the catalogue, or is back in it."""
+class BookArchivalChanged(_Event):
+    """A title was archived or restored."""
 
     book_id: Id
     book_version: Version
@@ -120,7 +122,7 @@ class _CopyChange(BaseModel):
 
 
 class CopiesChanged(_Event):
-    """Copies came to a title or left it. Those that only changed their state are no news here."""
+    """Copies were added to a title or removed. Changes of status alone are not counted."""
 
     book_id: Id
     copies: list[_CopyChange]
@@ -134,7 +136,7 @@ class CopiesChanged(_Event):
 type HoldStep = Literal["placed", "filled", "expired", "cancelled"]
 
 
-class HoldMoved(_Event):
+class HoldChanged(_Event):
     """A hold was placed, has a copy waiting, or ended without one."""
 
     reservation_id: Id
@@ -150,13 +152,13 @@ class MemberRegistered(_Event):
 
 
 class MemberErased(_Event):
-    """Somebody is to be forgotten."""
+    """A member was erased."""
 
     user_id: Id
 
 
 class _BookUpdated(_Event):
-    """Version 1 names the changed fields only; version 2 says what the description is now."""
+    """Version 1 has only the names of the changed fields; version 2 has the new description."""
 
     book_id: Id
     book_version: Version
@@ -171,9 +173,9 @@ type Change = (
     | LoanReturned
     | LoanLost
     | BookDescribed
-    | BookShelved
+    | BookArchivalChanged
     | CopiesChanged
-    | HoldMoved
+    | HoldChanged
     | MemberRegistered
     | MemberErased
 )
@@ -201,48 +203,48 @@ SOURCES: dict[str, str] = {
     "MemberRegistered": _USERS,
     "MemberErased": _USERS,
 }
-"""Who may tell of what."""
+"""The service that sends each event."""
 
 
-def understand(
+def parse_event(
     event_type: str, event_id: str, occurred_at: str, data: dict[str, Any], *, source: str | None = None
 ) -> Change | None:
-    """What an event says; None when there is nothing in it to count. Raises NotUnderstood."""
+    """What an event changes; None if it changes nothing that is counted. Raises InvalidEvent."""
     if source is not None and event_type in SOURCES and SOURCES[event_type] != source:
-        raise NotUnderstood(f"{event_type}: not for this source to tell")
-    told = {**data, "event_id": event_id, "at": occurred_at}
+        raise InvalidEvent(f"{event_type}: sent by the wrong source")
+    fields = {**data, "event_id": event_id, "at": occurred_at}
     try:
-        return _read(event_type, told)
+        return _read(event_type, fields)
     except ValidationError as wrong:
-        fields = (f"{'.'.join(map(str, error['loc'])) or 'data'} ({error['type']})" for error in wrong.errors())
-        raise NotUnderstood(f"{event_type}: {', '.join(fields)}") from None
+        wrong_fields = (f"{'.'.join(map(str, error['loc'])) or 'data'} ({error['type']})" for error in wrong.errors())
+        raise InvalidEvent(f"{event_type}: {', '.join(wrong_fields)}") from None
 
 
-def _read(event_type: str, told: dict[str, Any]) -> Change | None:  # noqa: PLR0911 - one line per event
+def _read(event_type: str, fields: dict[str, Any]) -> Change | None:  # noqa: PLR0911 - one line per event
     match event_type:
         case "LoanCreated":
-            return LoanCreated.model_validate(told)
+            return LoanCreated.model_validate(fields)
         case "LoanRenewed":
-            return LoanRenewed.model_validate(told)
+            return LoanRenewed.model_validate(fields)
         case "LoanReturned":
-            return LoanReturned.model_validate(told)
+            return LoanReturned.model_validate(fields)
         case "LoanLost":
-            return LoanLost.model_validate(told)
+            return LoanLost.model_validate(fields)
         case "BookAdded":
-            return BookDescribed.model_validate(told)
+            return BookDescribed.model_validate(fields)
         case "BookUpdated":
-            return _described(_BookUpdated.model_validate(told))
+            return _described(_BookUpdated.model_validate(fields))
         case "BookRemoved" | "BookRestored":
-            return BookShelved.model_validate({**told, "archived": event_type == "BookRemoved"})
+            return BookArchivalChanged.model_validate({**fields, "archived": event_type == "BookRemoved"})
         case "CopyStatusChanged":
-            changed = CopiesChanged.model_validate(told)
+            changed = CopiesChanged.model_validate(fields)
             return changed if changed.added else None
         case "MemberRegistered":
-            return MemberRegistered.model_validate(told)
+            return MemberRegistered.model_validate(fields)
         case "MemberErased":
-            return MemberErased.model_validate(told)
+            return MemberErased.model_validate(fields)
         case _ if event_type in _HOLD_STEPS:
-            return HoldMoved.model_validate({**told, "step": _HOLD_STEPS[event_type]})
+            return HoldChanged.model_validate({**fields, "step": _HOLD_STEPS[event_type]})
         case _:
             return None
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from analytics_service.application.ports import Generations
-from analytics_service.application.rebuilding import SETTLED, Rebuilding, RebuildRefused
+from analytics_service.application.rebuild import SETTLED, Rebuild, RebuildRefused
 from tests.fakes.analytics import FakeGenerations
 from tests.support.clock import FixedClock
 
@@ -23,21 +23,21 @@ def generations() -> FakeGenerations:
 
 
 @pytest.fixture
-def rebuilding(generations: FakeGenerations, clock: FixedClock) -> Rebuilding:
-    return Rebuilding(generations, clock, lambda: 60.0)
+def rebuild(generations: FakeGenerations, clock: FixedClock) -> Rebuild:
+    return Rebuild(generations, clock, lambda: 60.0)
 
 
 def test_the_old_generation_goes_once_nobody_writes_to_it(
-    rebuilding: Rebuilding, generations: FakeGenerations, clock: FixedClock
+    rebuild: Rebuild, generations: FakeGenerations, clock: FixedClock
 ) -> None:
-    begun = rebuilding.begin()
+    begun = rebuild.begin()
     assert (begun["live"], begun["building"]) == (1, 2)
     assert begun["replay_until_at_least"] == "2026-11-21T12:01:00Z"
 
     clock.advance(SETTLED)
-    assert rebuilding.finish()["live"] == 2
+    assert rebuild.finish()["live"] == 2
     clock.advance(SETTLED)
-    assert rebuilding.clean() | {"changed_at": None} == {
+    assert rebuild.clean() | {"changed_at": None} == {
         "live": 2,
         "building": None,
         "previous": None,
@@ -49,7 +49,7 @@ def test_the_old_generation_goes_once_nobody_writes_to_it(
     assert generations.items[1] == 25
 
     clock.advance(SETTLED)
-    assert rebuilding.clean() | {"changed_at": None} == {
+    assert rebuild.clean() | {"changed_at": None} == {
         "live": 2,
         "building": None,
         "previous": None,
@@ -62,10 +62,10 @@ def test_the_old_generation_goes_once_nobody_writes_to_it(
 
 
 def test_an_abandoned_generation_is_deleted_and_its_number_never_used_again(
-    rebuilding: Rebuilding, generations: FakeGenerations, clock: FixedClock
+    rebuild: Rebuild, generations: FakeGenerations, clock: FixedClock
 ) -> None:
-    rebuilding.begin()
-    assert rebuilding.abandon() | {"changed_at": None} == {
+    rebuild.begin()
+    assert rebuild.abandon() | {"changed_at": None} == {
         "live": 1,
         "building": None,
         "previous": None,
@@ -73,10 +73,10 @@ def test_an_abandoned_generation_is_deleted_and_its_number_never_used_again(
         "changed_at": None,
         "replay_until_at_least": None,
     }
-    assert rebuilding.begin()["building"] == 3
+    assert rebuild.begin()["building"] == 3
 
     clock.advance(timedelta(minutes=2))
-    rebuilding.clean()
+    rebuild.clean()
     assert generations.items == {1: 25, 2: 0}
 
 
@@ -84,10 +84,10 @@ def test_deleting_goes_on_where_it_got_to(generations: FakeGenerations, clock: F
     generations.now = Generations(live=2, last=2, dropping=(1,))
     turns = iter([60.0, 60.0, 0.0])
 
-    assert Rebuilding(generations, clock, lambda: next(turns)).clean()["deleted"] == 20
+    assert Rebuild(generations, clock, lambda: next(turns)).clean()["deleted"] == 20
     assert generations.now.position is not None
 
-    assert Rebuilding(generations, clock, lambda: 60.0).clean()["deleted"] == 5
+    assert Rebuild(generations, clock, lambda: 60.0).clean()["deleted"] == 5
     assert generations.now.dropping == ()
 
 
@@ -100,65 +100,65 @@ def test_deleting_goes_on_where_it_got_to(generations: FakeGenerations, clock: F
     ],
 )
 def test_a_generation_that_holds_clearly_less_becomes_live_by_force_only(
-    rebuilding: Rebuilding, generations: FakeGenerations, clock: FixedClock, rebuilt: dict[str, int], why: str
+    rebuild: Rebuild, generations: FakeGenerations, clock: FixedClock, rebuilt: dict[str, int], why: str
 ) -> None:
     generations.held[2] = rebuilt
-    rebuilding.begin()
+    rebuild.begin()
     clock.advance(SETTLED)
 
     with pytest.raises(RebuildRefused, match=why):
-        rebuilding.finish()
+        rebuild.finish()
     assert (generations.now.live, generations.now.building) == (1, 2)
 
-    assert rebuilding.finish(force=True)["live"] == 2
+    assert rebuild.finish(force=True)["live"] == 2
 
 
-def test_what_was_live_is_kept_and_can_be_live_again(rebuilding: Rebuilding, clock: FixedClock) -> None:
-    rebuilding.begin()
+def test_what_was_live_is_kept_and_can_be_live_again(rebuild: Rebuild, clock: FixedClock) -> None:
+    rebuild.begin()
     clock.advance(SETTLED)
-    finished = rebuilding.finish()
+    finished = rebuild.finish()
     assert (finished["live"], finished["previous"], finished["dropping"]) == (2, 1, [])
 
-    reverted = rebuilding.revert()
+    reverted = rebuild.revert()
     assert (reverted["live"], reverted["previous"]) == (1, 2)
 
-    assert rebuilding.begin()["dropping"] == [2], "two sets are counted in at once, not three"
+    assert rebuild.begin()["dropping"] == [2], "two sets are counted in at once, not three"
     with pytest.raises(RebuildRefused, match="kept"):
-        rebuilding.revert()
+        rebuild.revert()
 
 
 def test_the_night_leaves_the_previous_generation_alone_for_a_day(
-    rebuilding: Rebuilding, generations: FakeGenerations, clock: FixedClock
+    rebuild: Rebuild, generations: FakeGenerations, clock: FixedClock
 ) -> None:
-    rebuilding.begin()
+    rebuild.begin()
     clock.advance(SETTLED)
-    rebuilding.finish()
+    rebuild.finish()
 
     clock.advance(timedelta(hours=23))
-    assert rebuilding.clean(nightly=True)["previous"] == 1
+    assert rebuild.clean(nightly=True)["previous"] == 1
     clock.advance(timedelta(hours=24))
-    assert rebuilding.clean(nightly=True)["dropping"] == [1]
+    assert rebuild.clean(nightly=True)["dropping"] == [1]
     clock.advance(timedelta(hours=24))
-    assert rebuilding.clean(nightly=True)["dropping"] == []
+    assert rebuild.clean(nightly=True)["dropping"] == []
     assert generations.items[1] == 0
 
 
 @pytest.mark.parametrize("step", ["finish", "abandon", "revert"])
-def test_there_is_nothing_to_end_before_a_beginning(rebuilding: Rebuilding, step: str) -> None:
+def test_there_is_nothing_to_end_before_a_beginning(rebuild: Rebuild, step: str) -> None:
     with pytest.raises(RebuildRefused):
-        getattr(rebuilding, step)()
+        getattr(rebuild, step)()
 
 
-def test_there_is_one_at_a_time_and_none_in_a_hurry(rebuilding: Rebuilding) -> None:
-    rebuilding.begin()
+def test_there_is_one_at_a_time_and_none_in_a_hurry(rebuild: Rebuild) -> None:
+    rebuild.begin()
 
     with pytest.raises(RebuildRefused, match="already"):
-        rebuilding.begin()
+        rebuild.begin()
     with pytest.raises(RebuildRefused, match="less than a minute"):
-        rebuilding.finish()
+        rebuild.finish()
 
 
-def test_of_two_operators_at_once_one_is_refused(rebuilding: Rebuilding, generations: FakeGenerations) -> None:
+def test_of_two_operators_at_once_one_is_refused(rebuild: Rebuild, generations: FakeGenerations) -> None:
     def another_one() -> None:
         generations.before_write = lambda: None
         generations.now = Generations(live=1, building=2, last=2, version=1)
@@ -166,4 +166,4 @@ def test_of_two_operators_at_once_one_is_refused(rebuilding: Rebuilding, generat
     generations.before_write = another_one
 
     with pytest.raises(RebuildRefused, match="same time"):
-        rebuilding.begin()
+        rebuild.begin()

@@ -1,48 +1,48 @@
-"""Names for titles that no event has named: those from before there were statistics, or whose event was lost.
+"""Finds the names of titles that no event has described: they are older than the statistics, or the event was lost.
 
-The first report that lists such a title asks the catalogue and has the answer kept like an event's: the description as
-of a version. So a title is asked for once, and whatever events still come, in whatever order, the newest version
-stands. Reports need the catalogue for nothing else: while it is away, names are missing, and everything else is there.
+The first report that lists such a title asks the catalogue and applies the answer like an event. So each title is asked
+for once, and the newest version counts, whatever events still arrive. While the catalogue is down, reports lack these
+names and nothing else.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from analytics_service.application.applying import Applying
+from analytics_service.application.apply_events import ApplyEvents
 from analytics_service.application.ports import Catalogue, CatalogueUnavailable
 from analytics_service.domain.facts import TitleFact, fold
-from analytics_service.domain.incoming import BookDescribed
+from analytics_service.domain.incoming_events import BookDescribed
 from library_common.telemetry import logger
 
 MOST_ASKED = 10
-"""Titles that one report asks for at most. Those after them are for the next one."""
+"""Titles that one report asks for. The next report asks for further ones."""
 
 SECONDS = 1.5
-"""What a report spends on names at most, all of them together."""
+"""How long a report may wait for names, all of them together."""
 
 NOT_AGAIN_SECONDS = 600.0
-"""How long a process does not ask anew for a title that the catalogue does not know."""
+"""How long a process does not ask again for a title that the catalogue does not have."""
 
 
 @dataclass(frozen=True)
-class Naming:
-    """The use case. catalogue: made when a name is first missing; hardly any report needs one."""
+class TitleNames:
+    """Completes titles. catalogue: called when a name is first missing, which is rare."""
 
     catalogue: Callable[[], Catalogue]
-    applying: Applying
+    apply_events: ApplyEvents
     monotonic: Callable[[], float]
     unknown: dict[str, float] = field(default_factory=dict)
 
     def complete(self, known: Mapping[str, TitleFact], book_ids: Sequence[str]) -> dict[str, TitleFact]:
-        """What is known of these titles, with the names that could be found out. Never raises for a name."""
+        """These titles with the names that the catalogue has. Does not raise if it fails."""
         complete = dict(known)
         found = self._asked([book_id for book_id in book_ids if known.get(book_id, TitleFact()).title is None])
         for described in found:
             fact = fold(complete.get(described.book_id, TitleFact()), described, None)
-            assert isinstance(fact, TitleFact)  # noqa: S101 - a description says something of a title
+            assert isinstance(fact, TitleFact)  # noqa: S101 - folding a description makes a TitleFact
             complete[described.book_id] = fact
         if found:
-            self._keep(found)
+            self._store(found)
         return complete
 
     def _asked(self, book_ids: Sequence[str]) -> list[BookDescribed]:
@@ -55,7 +55,7 @@ class Naming:
             try:
                 described = self.catalogue().describe(book_id, deadline)
             except CatalogueUnavailable:
-                # It would not answer for the others, either.
+                # It would not answer for the others either.
                 break
             if described is None:
                 self.unknown[book_id] = now + NOT_AGAIN_SECONDS
@@ -63,11 +63,11 @@ class Naming:
                 found.append(described)
         return found
 
-    def _keep(self, found: Sequence[BookDescribed]) -> None:
+    def _store(self, found: Sequence[BookDescribed]) -> None:
         try:
-            failed = [outcome for outcome in self.applying.describe(found) if isinstance(outcome, Exception)]
-        except Exception as failure:  # noqa: BLE001 - the report has its names; the next one asks for them again
+            failed = [outcome for outcome in self.apply_events.describe(found) if isinstance(outcome, Exception)]
+        except Exception as failure:  # noqa: BLE001 - the report has its names; the next one asks again
             failed = [failure]
         if failed:
             reasons = sorted({type(failure).__name__ for failure in failed})
-            logger().warning("names not kept", extra={"titles": len(failed), "failures": reasons})
+            logger().warning("names not stored", extra={"titles": len(failed), "failures": reasons})

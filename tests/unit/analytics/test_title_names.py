@@ -4,12 +4,13 @@ from datetime import date, timedelta
 
 import pytest
 
-from analytics_service.application.naming import MOST_ASKED, NOT_AGAIN_SECONDS, SECONDS
-from analytics_service.application.ports import Entry, Generations, Stale
-from analytics_service.application.views import Title
+from analytics_service.application.ports import Entry, Generations
+from analytics_service.application.title_names import MOST_ASKED, NOT_AGAIN_SECONDS, SECONDS
 from analytics_service.domain.counters import COPIES, TITLES, CounterKey, Kind
 from analytics_service.domain.days import Span
 from analytics_service.domain.facts import FactKey, FactKind, TitleFact
+from analytics_service.schemas import Title
+from library_common.versions import VersionConflict
 from tests.fakes.analytics import Counting, added, created, event
 
 pytestmark = pytest.mark.unit
@@ -28,7 +29,7 @@ def counting() -> Counting:
 
 
 def lend(counting: Counting, *books: str) -> None:
-    counting.applying.apply(
+    counting.apply_events.apply(
         [
             created(f"{book}-{place}", "2026-11-03T09:00:00Z", "2026-11-17T20:59:59Z", book=book)
             for place, book in enumerate(books)
@@ -37,7 +38,7 @@ def lend(counting: Counting, *books: str) -> None:
 
 
 def popular(counting: Counting, limit: int = 20) -> list[Title]:
-    return counting.reporting.popular_titles(NOVEMBER, limit).items
+    return counting.reports.popular_titles(NOVEMBER, limit).items
 
 
 def named(counting: Counting, limit: int = 20) -> list[tuple[str, str, str]]:
@@ -64,16 +65,16 @@ def test_a_report_asks_for_the_names_it_lacks_and_then_never_again(counting: Cou
 def test_the_dashboard_and_what_is_waited_for_have_names_too(counting: Counting) -> None:
     counting.clock.moment = counting.clock.moment.replace(day=4)
     hold = {"reservation_id": "H1", "user_id": "U1", "book_id": "B2"}
-    counting.applying.apply([event("BookReserved", "2026-11-03T09:00:00Z", **hold)])
+    counting.apply_events.apply([event("BookReserved", "2026-11-03T09:00:00Z", **hold)])
 
-    assert [item.title for item in counting.reporting.dashboard().top_titles] == ["Middlemarch", "Kindred"]
+    assert [item.title for item in counting.reports.dashboard().top_titles] == ["Middlemarch", "Kindred"]
     counting.catalogue.asked.clear()
-    assert [item.title for item in counting.reporting.holds_pressure(NOVEMBER, 5).items] == ["Kindred"]
+    assert [item.title for item in counting.reports.holds_pressure(NOVEMBER, 5).items] == ["Kindred"]
     assert counting.catalogue.asked == []
 
 
 def test_what_an_event_has_named_is_not_asked_for(counting: Counting) -> None:
-    counting.applying.apply([added("B1", 1, title="As told"), added("B2", 1, title="Told as well")])
+    counting.apply_events.apply([added("B1", 1, title="As told"), added("B2", 1, title="Told as well")])
 
     assert [item.title for item in popular(counting)] == ["As told", "Told as well"]
     assert counting.catalogue.asked == []
@@ -86,8 +87,8 @@ def test_the_newest_version_stands_whether_told_or_asked(counting: Counting, ask
     lost_and_found = added("B1", 3, title="Midlemarch", genre="Misprint")
     if asks_first:
         popular(counting)
-    counting.applying.apply([lost_and_found, newer])
-    counting.applying.describe([counting.catalogue.titles["B1"]])
+    counting.apply_events.apply([lost_and_found, newer])
+    counting.apply_events.describe([counting.catalogue.titles["B1"]])
 
     assert title(counting, "B1").title == "Middlemarch, revised"
     assert named(counting)[0] == ("Middlemarch, revised", "M. A. Evans", "classics")
@@ -102,7 +103,7 @@ def test_a_name_that_was_asked_for_counts_no_copies(counting: Counting) -> None:
     popular(counting)
 
     assert counting.ledger.sums() == before == counting.ledger.contributed(counting.calendar)
-    turnover = counting.reporting.turnover(NOVEMBER)
+    turnover = counting.reports.turnover(NOVEMBER)
     assert (turnover.titles, turnover.copies) == (0, 0)
 
 
@@ -168,7 +169,7 @@ def test_a_title_the_catalogue_does_not_know_is_let_be_for_a_while(counting: Cou
 
 def test_a_report_has_its_names_though_they_cannot_be_kept(counting: Counting) -> None:
     def refuse(_number: int, _entry: Entry) -> None:
-        raise Stale
+        raise VersionConflict
 
     counting.ledger.before_write = refuse
     assert named(counting) == BOTH
@@ -177,7 +178,7 @@ def test_a_report_has_its_names_though_they_cannot_be_kept(counting: Counting) -
     def break_down(_keys: object) -> None:
         raise ConnectionError
 
-    counting.naming.applying.generations.current = break_down  # type: ignore[method-assign,assignment]
+    counting.title_names.apply_events.generations.current = break_down  # type: ignore[method-assign,assignment]
     assert named(counting) == BOTH
 
 
@@ -190,6 +191,6 @@ def test_both_generations_know_the_name(counting: Counting) -> None:
     counting.generations.now = Generations(live=2, previous=1, last=2)
     counting.catalogue.asked.clear()
     lend_again = created("L9", "2026-11-04T09:00:00Z", "2026-11-17T20:59:59Z", book="B2")
-    counting.applying.apply([lend_again])
+    counting.apply_events.apply([lend_again])
     assert named(counting) == [BOTH[1]]
     assert counting.catalogue.asked == []

@@ -1,17 +1,19 @@
-"""The reports: sums of counters, put into the form they are answered in."""
+"""The reports: sums of counters, in the form that the API answers."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from analytics_service.application import views as v
-from analytics_service.application.naming import Naming
-from analytics_service.application.ports import Figures, People, TooMuch
+from analytics_service import schemas as s
+from analytics_service.application.counter_sums import CounterSums, by_suffix, ratio, sum_of
+from analytics_service.application.ports import CounterReader, MemberAliases
+from analytics_service.application.title_names import TitleNames
 from analytics_service.domain import counters as c
 from analytics_service.domain.contributions import copies_of
-from analytics_service.domain.counters import CounterKey, Kind, Measures
+from analytics_service.domain.counters import Kind, Measures
 from analytics_service.domain.days import (
+    DEFAULT_SPAN_DAYS,
     LONGEST_SPAN_BY_HOUR_DAYS,
     LONGEST_SPAN_DAYS,
     Calendar,
@@ -21,12 +23,11 @@ from analytics_service.domain.days import (
     point_of,
     span_of,
 )
-from analytics_service.domain.errors import InvalidPeriod, PeriodTooBusy
+from analytics_service.domain.errors import InvalidPeriod
 from analytics_service.domain.facts import TitleFact
-from analytics_service.domain.incoming import UNKNOWN
+from analytics_service.domain.incoming_events import UNKNOWN
 from library_common.clock import Clock, to_rfc3339
 
-DEFAULT_DAYS = 30
 TOP_TITLES = 5
 TOP_TITLES_DAYS = 7
 SPARKLINE_DAYS = 14
@@ -38,20 +39,24 @@ _ROLE, _LATE_ROLE, _NEW = c.by_role(""), c.late_by_role(""), c.new_members("")
 
 
 @dataclass(frozen=True)
-class Reporting:
-    """All reports. Days are those of the library's calendar."""
+class Reports:
+    """All reports. Days are those of the library's time zone."""
 
-    figures: Figures
-    naming: Naming
-    people: People
+    counters: CounterReader
+    title_names: TitleNames
+    aliases: MemberAliases
     calendar: Calendar
     clock: Clock
 
+    @property
+    def sums(self) -> CounterSums:
+        return CounterSums(self.counters)
+
     def span(self, first: date | None, last: date | None) -> Span:
-        """The period asked for; by default the last thirty days. Raises InvalidPeriod."""
+        """The period of a report; by default the last thirty days. Raises InvalidPeriod."""
         today = self.calendar.day(self.clock.now())
         last = last or (max(today, first) if first else today)
-        first = first or last - timedelta(days=DEFAULT_DAYS - 1)
+        first = first or last - timedelta(days=DEFAULT_SPAN_DAYS - 1)
         if first > last:
             raise InvalidPeriod("The period ends before it begins.", [("from", "is after `to`")])
         span = Span(first, last)
@@ -63,17 +68,17 @@ class Reporting:
 
     # -- the library as a whole ---------------------------------------------------------------
 
-    def dashboard(self) -> v.Dashboard:
+    def dashboard(self) -> s.Dashboard:
         now = self.clock.now()
         today = self.calendar.day(now)
         fortnight = Span(today - timedelta(days=SPARKLINE_DAYS - 1), today)
-        days = self._days(fortnight)
-        due = {key.period: of.get(c.OPEN, 0) for key, of in self._all_of(Kind.DUE).items()}
+        days = self.sums.days(fortnight)
+        due = {key.period: of.get(c.OPEN, 0) for key, of in self.sums.all_of(Kind.DUE).items()}
         week = Span(today - timedelta(days=TOP_TITLES_DAYS - 1), today)
         of_today = days[today]
-        return v.Dashboard(
+        return s.Dashboard(
             as_of=to_rfc3339(now),
-            today=v.Today(
+            today=s.Today(
                 date=today,
                 loans=of_today.get(c.LOANS, 0),
                 returns=of_today.get(c.RETURNS, 0),
@@ -85,52 +90,52 @@ class Reporting:
             open_loans=sum(due.values()),
             overdue_loans=sum(number for day, number in due.items() if day < today.isoformat()),
             due_today=due.get(today.isoformat(), 0),
-            holds_waiting=self._now().get(c.WAITING, 0),
-            top_titles=self._ranked(self._by_title(week), TOP_TITLES),
+            holds_waiting=self.sums.now().get(c.WAITING, 0),
+            top_titles=self._ranked(self.sums.by_title(week), TOP_TITLES),
             last_14_days=[
-                v.DayOfLoans(date=day, loans=of.get(c.LOANS, 0), returns=of.get(c.RETURNS, 0))
+                s.DayOfLoans(date=day, loans=of.get(c.LOANS, 0), returns=of.get(c.RETURNS, 0))
                 for day, of in days.items()
             ],
         )
 
-    def trend(self, span: Span, granularity: Granularity) -> v.Trend:
+    def trend(self, span: Span, granularity: Granularity) -> s.Trend:
         if granularity is Granularity.HOUR and span.days > LONGEST_SPAN_BY_HOUR_DAYS:
             raise InvalidPeriod(
                 f"By the hour a period has at most {LONGEST_SPAN_BY_HOUR_DAYS} days.",
                 [("granularity", "is too fine for the period")],
             )
-        days = self._days(span)
-        total = _sum(days.values())
-        return v.Trend(
+        days = self.sums.days(span)
+        total = sum_of(days.values())
+        return s.Trend(
             from_day=span.first,
             to_day=span.last,
             granularity=granularity,
             loans=total.get(c.LOANS, 0),
             returns=total.get(c.RETURNS, 0),
             renewals=total.get(c.RENEWALS, 0),
-            by_role=_by_suffix(total, _ROLE),
+            by_role=by_suffix(total, _ROLE),
             points=_hours(days) if granularity is Granularity.HOUR else self._points(days, span, granularity),
         )
 
-    def _points(self, days: Mapping[date, Measures], span: Span, granularity: Granularity) -> list[v.Point]:
+    def _points(self, days: Mapping[date, Measures], span: Span, granularity: Granularity) -> list[s.Point]:
         grouped: dict[date, list[Measures]] = {}
         for day, measures in days.items():
             grouped.setdefault(point_of(day, granularity), []).append(measures)
         months: dict[str, int] = {}
         if granularity is Granularity.MONTH:
             whole, _ = span.in_whole_months()
-            months = {key.period: of.get(c.ACTIVE, 0) for key, of in self._of_months(Kind.MONTH, whole).items()}
+            months = {key.period: of.get(c.ACTIVE, 0) for key, of in self.sums.of_months(Kind.MONTH, whole).items()}
             months = {month: months.get(month, 0) for month in whole}
         points = []
         for start, of_days in grouped.items():
-            point = _sum(of_days)
-            # Whoever came on two days of a week is counted on both, so nobody knows how many they were. The same goes
-            # for a month that is not whole; of a whole one each member is counted once.
+            point = sum_of(of_days)
+            # A member who came on two days of a week is counted on both, so the number of different members is not
+            # known. The same is true for a part of a month; in a whole month each member is counted once.
             active: int | None = months.get(month_of(start))
             if granularity is Granularity.DAY:
                 active = point.get(c.ACTIVE, 0)
             points.append(
-                v.Point(
+                s.Point(
                     start=start.isoformat(),
                     loans=point.get(c.LOANS, 0),
                     returns=point.get(c.RETURNS, 0),
@@ -145,111 +150,111 @@ class Reporting:
 
     # -- titles and genres --------------------------------------------------------------------
 
-    def popular_titles(self, span: Span, limit: int) -> v.PopularTitles:
-        items = self._ranked(self._by_title(span), limit)
-        return v.PopularTitles(from_day=span.first, to_day=span.last, items=items)
+    def popular_titles(self, span: Span, limit: int) -> s.PopularTitles:
+        items = self._ranked(self.sums.by_title(span), limit)
+        return s.PopularTitles(from_day=span.first, to_day=span.last, items=items)
 
-    def genres(self, span: Span) -> v.Genres:
-        found = self._by_genre(span)
+    def genres(self, span: Span) -> s.Genres:
+        found = self.sums.by_genre(span)
         loans = sum(of.get(c.LOANS, 0) for of in found.values())
         items = [
-            v.Genre(
+            s.Genre(
                 genre=genre,
                 loans=of.get(c.LOANS, 0),
-                share=v.ratio(of.get(c.LOANS, 0), loans),
+                share=ratio(of.get(c.LOANS, 0), loans),
                 returns=of.get(c.RETURNS, 0),
                 renewals=of.get(c.RENEWALS, 0),
                 late_returns=of.get(c.LATE, 0),
-                late_share=v.ratio(of.get(c.LATE, 0), of.get(c.RETURNS, 0)),
+                late_share=ratio(of.get(c.LATE, 0), of.get(c.RETURNS, 0)),
             )
             for genre, of in found.items()
             if any(of.values())
         ]
         items.sort(key=lambda item: (-item.loans, item.genre))
-        return v.Genres(from_day=span.first, to_day=span.last, loans=loans, items=items)
+        return s.Genres(from_day=span.first, to_day=span.last, loans=loans, items=items)
 
-    def turnover(self, span: Span) -> v.CollectionTurnover:
-        held = {key.of: of for key, of in self._all_of(Kind.HOLDINGS).items()}
-        lent = self._by_genre(span)
+    def turnover(self, span: Span) -> s.CollectionTurnover:
+        held = {key.of: of for key, of in self.sums.all_of(Kind.HOLDINGS).items()}
+        lent = self.sums.by_genre(span)
         items = []
         for genre in sorted({*held, *lent}):
             titles, copies = held.get(genre, {}).get(c.TITLES, 0), held.get(genre, {}).get(c.COPIES, 0)
             loans = lent.get(genre, {}).get(c.LOANS, 0)
             if titles or copies or loans:
-                per_copy = v.ratio(loans, copies, 2)
+                per_copy = ratio(loans, copies, 2)
                 items.append(
-                    v.Turnover(genre=genre, titles=titles, copies=copies, loans=loans, loans_per_copy=per_copy)
+                    s.Turnover(genre=genre, titles=titles, copies=copies, loans=loans, loans_per_copy=per_copy)
                 )
         items.sort(key=lambda item: (-item.loans, item.genre))
         copies, loans = sum(item.copies for item in items), sum(item.loans for item in items)
-        return v.CollectionTurnover(
+        return s.CollectionTurnover(
             from_day=span.first,
             to_day=span.last,
             titles=sum(item.titles for item in items),
             copies=copies,
             loans=loans,
-            loans_per_copy=v.ratio(loans, copies, 2),
+            loans_per_copy=ratio(loans, copies, 2),
             items=items,
         )
 
-    def overdue_patterns(self, span: Span) -> v.OverduePatterns:
-        total = _sum(self._days(span).values())
+    def overdue_patterns(self, span: Span) -> s.OverduePatterns:
+        total = sum_of(self.sums.days(span).values())
         late, returns = total.get(c.LATE, 0), total.get(c.RETURNS, 0)
         today = self.calendar.day(self.clock.now())
-        out = {key.period: of.get(c.OPEN, 0) for key, of in self._all_of(Kind.DUE).items()}
+        out = {key.period: of.get(c.OPEN, 0) for key, of in self.sums.all_of(Kind.DUE).items()}
         overdue: dict[str, int] = {}
         for day, number in out.items():
             if (days := (today - date.fromisoformat(day)).days) > 0:
                 length = c.late_by_length(days)
                 overdue[length] = overdue.get(length, 0) + number
         by_genre = [
-            v.LateByGenre(
+            s.LateByGenre(
                 genre=genre,
                 late_returns=of.get(c.LATE, 0),
-                late_share=v.ratio(of.get(c.LATE, 0), of.get(c.RETURNS, 0)),
+                late_share=ratio(of.get(c.LATE, 0), of.get(c.RETURNS, 0)),
             )
-            for genre, of in self._by_genre(span).items()
+            for genre, of in self.sums.by_genre(span).items()
             if of.get(c.LATE, 0)
         ]
-        return v.OverduePatterns(
+        return s.OverduePatterns(
             from_day=span.first,
             to_day=span.last,
             returns=returns,
             late_returns=late,
-            late_share=v.ratio(late, returns),
-            average_days_late=v.ratio(total.get(c.OVERDUE_DAYS, 0), late, 2),
+            late_share=ratio(late, returns),
+            average_days_late=ratio(total.get(c.OVERDUE_DAYS, 0), late, 2),
             overdue_now=sum(overdue.values()),
             by_weekday=[
-                v.LateOnWeekday(weekday=name, late_returns=number, share=v.ratio(number, late))
+                s.LateOnWeekday(weekday=name, late_returns=number, share=ratio(number, late))
                 for place, name in enumerate(_WEEKDAYS)
                 for number in [total.get(c.late_by_weekday(place), 0)]
             ],
             by_length=[
-                v.LateByLength(
+                s.LateByLength(
                     days_late=f"{low}-{high}" if high else f"{low}+",
                     late_returns=total.get(c.late_by_length(low), 0),
-                    share=v.ratio(total.get(c.late_by_length(low), 0), late),
+                    share=ratio(total.get(c.late_by_length(low), 0), late),
                     overdue_now=overdue.get(c.late_by_length(low), 0),
                 )
                 for low, high in c.LENGTHS
             ],
             by_role=[
-                v.LateByRole(role=role, late_returns=number, share=v.ratio(number, late))
-                for role, number in _by_suffix(total, _LATE_ROLE).items()
+                s.LateByRole(role=role, late_returns=number, share=ratio(number, late))
+                for role, number in by_suffix(total, _LATE_ROLE).items()
             ],
             by_genre=sorted(by_genre, key=lambda item: (-item.late_returns, item.genre)),
         )
 
     # -- members ------------------------------------------------------------------------------
 
-    def member_activity(self, user_id: str, span: Span) -> v.MemberActivity:
-        alias = self.people.alias(user_id)
+    def member_activity(self, user_id: str, span: Span) -> s.MemberActivity:
+        alias = self.aliases.of_member(user_id)
         months = span.months()
-        found = self.figures.member(alias, months) if alias else {}
+        found = self.counters.member(alias, months) if alias else {}
         amounts = {month: found[month].amounts if month in found else {} for month in months}
-        total = _sum(amounts.values())
+        total = sum_of(amounts.values())
         returns, late = total.get(c.RETURNS, 0), total.get(c.LATE, 0)
-        return v.MemberActivity(
+        return s.MemberActivity(
             from_day=span_of(months[0]).first,
             to_day=span_of(months[-1]).last,
             user_id=user_id,
@@ -257,47 +262,49 @@ class Reporting:
             returns=returns,
             renewals=total.get(c.RENEWALS, 0),
             late_returns=late,
-            on_time_share=v.ratio(returns - late, returns),
+            on_time_share=ratio(returns - late, returns),
             months=[_month_of_member(month, of) for month, of in amounts.items()],
         )
 
-    def member_history(self, user_id: str) -> v.MemberHistory:
-        alias = self.people.alias(user_id)
-        found = self.figures.all_of_member(alias) if alias else {}
-        return v.MemberHistory(user_id=user_id, months=[_kept(month, fact.amounts) for month, fact in found.items()])
+    def member_history(self, user_id: str) -> s.MemberHistory:
+        alias = self.aliases.of_member(user_id)
+        found = self.counters.all_of_member(alias) if alias else {}
+        return s.MemberHistory(
+            user_id=user_id, months=[_stored_month(month, fact.amounts) for month, fact in found.items()]
+        )
 
-    def engagement(self, span: Span) -> v.Engagement:
+    def engagement(self, span: Span) -> s.Engagement:
         months = span.months()
         whole = Span(span_of(months[0]).first, span_of(months[-1]).last)
-        counted = {key.period: of for key, of in self._of_months(Kind.MONTH, months).items()}
+        counted = {key.period: of for key, of in self.sums.of_months(Kind.MONTH, months).items()}
         by_month: dict[str, list[Measures]] = {}
-        for day, measures in self._days(whole).items():
+        for day, measures in self.sums.days(whole).items():
             by_month.setdefault(month_of(day), []).append(measures)
         items = []
         for month in months:
-            of, sums = counted.get(month, {}), _sum(by_month.get(month, []))
+            of, sums = counted.get(month, {}), sum_of(by_month.get(month, []))
             active, loans = of.get(c.ACTIVE, 0), sums.get(c.LOANS, 0)
             bands = {
                 f"{low}-{high}" if high and high > low else f"{low}{'' if high else '+'}": low for low, high in c.BANDS
             }
             items.append(
-                v.MonthOfEngagement(
+                s.MonthOfEngagement(
                     month=month,
                     active_members=active,
                     new_members=_new_members(sums),
                     loans=loans,
-                    loans_per_active_member=v.ratio(loans, active, 2),
+                    loans_per_active_member=ratio(loans, active, 2),
                     by_loans={"0": of.get(c.in_band(0), 0)}
                     | {name: of.get(c.in_band(low), 0) for name, low in bands.items()},
                 )
             )
-        return v.Engagement(
+        return s.Engagement(
             from_day=whole.first, to_day=whole.last, from_month=months[0], to_month=months[-1], months=items
         )
 
-    def holds_pressure(self, span: Span, limit: int) -> v.HoldsPressure:
-        total = _sum(self._days(span).values())
-        waiting = {key.of: of.get(c.WAITING, 0) for key, of in self._all_of(Kind.WAITING).items()}
+    def holds_pressure(self, span: Span, limit: int) -> s.HoldsPressure:
+        total = sum_of(self.sums.days(span).values())
+        waiting = {key.of: of.get(c.WAITING, 0) for key, of in self.sums.all_of(Kind.WAITING).items()}
         ranked = sorted(((number, book_id) for book_id, number in waiting.items() if number > 0), key=_most_first)
         known = self._titles([book_id for _, book_id in ranked[:limit]])
         items = []
@@ -305,19 +312,19 @@ class Reporting:
             title = known.get(book_id, TitleFact())
             copies = copies_of(title)
             items.append(
-                v.Pressure(
+                s.Pressure(
                     book_id=book_id,
                     title=title.title or "",
                     author=title.author or "",
                     waiting=number,
                     copies=copies,
-                    waiting_per_copy=v.ratio(number, copies, 2),
+                    waiting_per_copy=ratio(number, copies, 2),
                 )
             )
-        return v.HoldsPressure(
+        return s.HoldsPressure(
             from_day=span.first,
             to_day=span.last,
-            waiting=self._now().get(c.WAITING, 0),
+            waiting=self.sums.now().get(c.WAITING, 0),
             placed=total.get(c.holds("placed"), 0),
             filled=total.get(c.holds("filled"), 0),
             expired=total.get(c.holds("expired"), 0),
@@ -325,46 +332,12 @@ class Reporting:
             items=items,
         )
 
-    # -- sums ---------------------------------------------------------------------------------
-
-    def _days(self, span: Span) -> dict[date, Measures]:
-        """Every day of the span; one of which nothing is known has no measures."""
-        found = {key.period: of for key, of in self._of_days(Kind.DAY, span).items()}
-        return {day: found.get(day.isoformat(), {}) for day in span.each_day()}
-
-    def _by_title(self, span: Span) -> dict[str, Measures]:
-        return self._in_parts(Kind.TITLE_MONTH, Kind.TITLE_DAY, span)
-
-    def _by_genre(self, span: Span) -> dict[str, Measures]:
-        return self._in_parts(Kind.GENRE_MONTH, Kind.GENRE_DAY, span)
-
-    def _in_parts(self, by_month: Kind, by_day: Kind, span: Span) -> dict[str, Measures]:
-        """Whole months from the counters of months, what is left at the edges from those of days."""
-        months, edges = span.in_whole_months()
-        parts = [self._of_months(by_month, months)]
-        parts += [self._of_days(by_day, edge) for edge in edges]
-        sums: dict[str, dict[str, int]] = {}
-        for part in parts:
-            for key, measures in part.items():
-                _add(sums.setdefault(key.of, {}), measures)
-        return dict(sums)
-
-    def _of_days(self, kind: Kind, span: Span) -> dict[CounterKey, Measures]:
-        return _read(lambda: self.figures.of_days(kind, span))
-
-    def _of_months(self, kind: Kind, months: list[str]) -> dict[CounterKey, Measures]:
-        return _read(lambda: self.figures.of_months(kind, months)) if months else {}
-
-    def _all_of(self, kind: Kind) -> dict[CounterKey, Measures]:
-        return _read(lambda: self.figures.all_of(kind))
-
-    def _now(self) -> Measures:
-        return self._all_of(Kind.NOW).get(CounterKey(Kind.NOW), {})
+    # -- titles and their names ---------------------------------------------------------------
 
     def _titles(self, book_ids: Sequence[str]) -> dict[str, TitleFact]:
-        return self.naming.complete(self.figures.titles(book_ids), book_ids)
+        return self.title_names.complete(self.counters.titles(book_ids), book_ids)
 
-    def _ranked(self, found: Mapping[str, Measures], limit: int) -> list[v.Title]:
+    def _ranked(self, found: Mapping[str, Measures], limit: int) -> list[s.Title]:
         ranked = sorted(
             ((of.get(c.LOANS, 0), book_id) for book_id, of in found.items() if of.get(c.LOANS, 0) > 0), key=_most_first
         )[:limit]
@@ -373,7 +346,7 @@ class Reporting:
         for place, (loans, book_id) in enumerate(ranked, 1):
             title = known.get(book_id, TitleFact())
             items.append(
-                v.Title(
+                s.Title(
                     rank=place,
                     book_id=book_id,
                     title=title.title or "",
@@ -386,22 +359,15 @@ class Reporting:
         return items
 
 
-def _read[T](look: Callable[[], T]) -> T:
-    try:
-        return look()
-    except TooMuch as failure:
-        raise PeriodTooBusy from failure
-
-
 def _most_first(ranked: tuple[int, str]) -> tuple[int, str]:
-    """Ties in the order of their ids, so that a list is the same every time."""
+    """Sorts equal numbers by id, so that a list is always the same."""
     number, book_id = ranked
     return -number, book_id
 
 
-def _hours(days: Mapping[date, Measures]) -> list[v.Point]:
+def _hours(days: Mapping[date, Measures]) -> list[s.Point]:
     return [
-        v.Point(
+        s.Point(
             start=f"{day.isoformat()}T{hour:02d}",
             loans=of.get(c.at_hour(hour), 0),
             returns=None,
@@ -416,29 +382,13 @@ def _hours(days: Mapping[date, Measures]) -> list[v.Point]:
     ]
 
 
-def _sum(all_measures: Iterable[Measures]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for measures in all_measures:
-        _add(total, measures)
-    return total
-
-
-def _add(total: dict[str, int], measures: Measures) -> None:
-    for measure, amount in measures.items():
-        total[measure] = total.get(measure, 0) + amount
-
-
-def _by_suffix(measures: Measures, prefix: str) -> dict[str, int]:
-    return {name.removeprefix(prefix): measures[name] for name in sorted(measures) if name.startswith(prefix)}
-
-
 def _new_members(measures: Measures) -> int:
-    """Who joined to borrow. Accounts of those who work here are none."""
-    return sum(number for role, number in _by_suffix(measures, _NEW).items() if role not in _STAFF)
+    """Members who joined, without staff."""
+    return sum(number for role, number in by_suffix(measures, _NEW).items() if role not in _STAFF)
 
 
-def _month_of_member(month: str, amounts: Mapping[str, int]) -> v.MonthOfMember:
-    return v.MonthOfMember(
+def _month_of_member(month: str, amounts: Mapping[str, int]) -> s.MonthOfMember:
+    return s.MonthOfMember(
         month=month,
         loans=amounts.get(c.LOANS, 0),
         returns=amounts.get(c.RETURNS, 0),
@@ -447,6 +397,6 @@ def _month_of_member(month: str, amounts: Mapping[str, int]) -> v.MonthOfMember:
     )
 
 
-def _kept(month: str, amounts: Mapping[str, int]) -> v.KeptMonth:
+def _stored_month(month: str, amounts: Mapping[str, int]) -> s.StoredMonth:
     days = {measure[1:]: acts for measure, acts in sorted(amounts.items()) if _DAY.fullmatch(measure)}
-    return v.KeptMonth(**_month_of_member(month, amounts).model_dump(), days=days)
+    return s.StoredMonth(**_month_of_member(month, amounts).model_dump(), days=days)

@@ -1,7 +1,4 @@
-"""Where facts and counters lie in the table: keys there and back, and which partitions hold a period.
-
-See `adapters.dynamodb` for the key design.
-"""
+"""The keys of facts and counters, and the partitions that hold a period. `adapters.dynamodb` explains the design."""
 
 import zlib
 from collections.abc import Sequence
@@ -12,17 +9,17 @@ from analytics_service.domain.days import Span
 from analytics_service.domain.facts import FactKey, FactKind
 
 BUCKETS = 8
-"""Partitions that counters of titles are spread over."""
+"""Partitions over which the counters of titles are spread."""
 SHARDS = 16
-"""Places a counter may be kept in. The first is where it is; the others appear only where transactions collide."""
+"""Items that a counter may have. The others than the first exist only where transactions collided."""
 
 ALL_MONTHS = ("0000-00", "9999-99")
-"""Between these lie all there can be."""
+"""Below the first and above the last possible month."""
 
 # Sort keys begin with a digit or a `#`.
 _BEFORE_ALL = "!"
 _AFTER_ALL = "\U0010ffff"
-_NAMES = {
+PARTITION_NAMES = {
     Kind.DAY: "DAYS",
     Kind.MONTH: "MONTHS",
     Kind.GENRE_DAY: "GENREDAYS",
@@ -41,7 +38,7 @@ _PARTITION = {Kind.DAY: 4, Kind.GENRE_DAY: 7, Kind.GENRE_MONTH: 4, Kind.TITLE_DA
 
 @dataclass(frozen=True)
 class Partition:
-    """A part of a partition: sort keys from `first` to `last`."""
+    """A range of a partition: sort keys from `first` to `last`."""
 
     pk: str
     first: str
@@ -49,7 +46,7 @@ class Partition:
 
 
 def prefix(generation: int) -> str:
-    """What the partition keys of a generation begin with, and of no other."""
+    """What the partition keys of a generation begin with."""
     return f"G{generation}#"
 
 
@@ -62,12 +59,12 @@ def counter_key(generation: int, key: CounterKey, shard: int) -> dict[str, str]:
     in_partition = _PARTITION.get(key.kind, 0)
     head, rest = key.period[:in_partition], key.period[in_partition:].lstrip("-")
     bucket = str(zlib.crc32(key.of.encode()) % BUCKETS) if key.kind in _OF_TITLES else ""
-    pk = prefix(generation) + "#".join(filter(None, (_NAMES[key.kind], head, bucket)))
+    pk = prefix(generation) + "#".join(filter(None, (PARTITION_NAMES[key.kind], head, bucket)))
     return {"pk": pk, "sk": "#".join((rest, key.of, f"{shard:02d}"))}
 
 
 def counter_of(kind: Kind, pk: str, sk: str) -> CounterKey:
-    """The counter that an item is a place of."""
+    """The counter that an item is a shard of."""
     rest, _, tail = sk.partition("#")
     of = tail.rpartition("#")[0]
     in_partition = _PARTITION.get(kind, 0)
@@ -76,7 +73,7 @@ def counter_of(kind: Kind, pk: str, sk: str) -> CounterKey:
 
 
 def of_days(generation: int, kind: Kind, span: Span) -> list[Partition]:
-    """Where the counters of these days are."""
+    """The ranges with the counters of these days."""
     in_partition = _PARTITION[kind]
     heads: dict[str, tuple[str, str]] = {}
     for day in span.each_day():
@@ -87,7 +84,7 @@ def of_days(generation: int, kind: Kind, span: Span) -> list[Partition]:
 
 
 def of_months(generation: int, kind: Kind, months: Sequence[str]) -> list[Partition]:
-    """Where the counters of these months are, which follow one another."""
+    """The ranges with the counters of these consecutive months."""
     in_partition = _PARTITION.get(kind, 0)
     heads: dict[str, tuple[str, str]] = {}
     for month in months:
@@ -97,16 +94,16 @@ def of_months(generation: int, kind: Kind, months: Sequence[str]) -> list[Partit
 
 
 def whole(generation: int, kind: Kind) -> list[Partition]:
-    """Where all counters of a kind without a period are."""
+    """The ranges with all counters of a kind that has no period."""
     return _parts(generation, kind, {"": (_BEFORE_ALL, _AFTER_ALL)})
 
 
 def _parts(generation: int, kind: Kind, heads: dict[str, tuple[str, str]]) -> list[Partition]:
     buckets = [str(number) for number in range(BUCKETS)] if kind in _OF_TITLES else [""]
+    names = {
+        (head, bucket): filter(None, (PARTITION_NAMES[kind], head, bucket)) for head in heads for bucket in buckets
+    }
     return [
-        Partition(
-            prefix(generation) + "#".join(filter(None, (_NAMES[kind], head, bucket))), first, f"{last}#{_AFTER_ALL}"
-        )
-        for head, (first, last) in heads.items()
-        for bucket in buckets
+        Partition(prefix(generation) + "#".join(name), heads[head][0], f"{heads[head][1]}#{_AFTER_ALL}")
+        for (head, _), name in names.items()
     ]
