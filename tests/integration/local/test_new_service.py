@@ -128,12 +128,7 @@ def git(copy: Path, *arguments: str) -> str:
 
 
 def test_a_new_service_changes_three_existing_files_at_most(copy: Path) -> None:
-    assert git(copy, "diff", "--name-only").split() == [
-        "docs/problems.md",
-        "functions/gateway/api.yaml",
-        "template.yaml",
-    ]
-
+    changed = git(copy, "diff", "--name-only").split()
     added = git(copy, "ls-files", "--others", "--exclude-standard").split()
 
     assert changed == ["docs/problems.md", "functions/gateway/api.yaml", "template.yaml"]
