@@ -26,7 +26,7 @@ API_STACK = "api"
 
 
 def complete(aws: Aws, engine: Engine, deployment: Deployment, root: Path) -> None:
-    """Completes the stacks that are not finished, and notes that they are. Doing it again changes nothing."""
+    """Completes the stacks that are not finished and notes that they are. Doing it again changes nothing."""
     sources = {stack.name: template.load(stack.template_file) for stack in composition.stacks(root)}
     for name in deployment.unfinished:
         _enable_expiry(aws, deployment, template.expiry_attributes(sources[name]))
@@ -35,6 +35,8 @@ def complete(aws: Aws, engine: Engine, deployment: Deployment, root: Path) -> No
             _make_archive(aws, deployment, archive)
     if API_STACK in deployment.unfinished:
         _complete_api(aws, deployment, template.api_definition(sources[API_STACK]))
+    if deployment.physical_ids("AWS::ApiGateway::RestApi"):
+        # Always: the emulator may listen on another port than before.
         _put_parameter(aws, deployment.output("ServicesUrlParameter"), inner_api_address(aws, engine, deployment))
     if API_STACK in sources:
         permissions.restore(aws, f"{deployment.system}-{API_STACK}", sources[API_STACK])

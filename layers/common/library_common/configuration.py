@@ -3,11 +3,17 @@
 from collections.abc import Iterator, Mapping
 
 from library_common import aws
+from library_common.settings import WaitLimits
 from library_common.ttl_cache import TtlCache
 
 PARAMETER_SECONDS = 60.0
 SECRET_SECONDS = 300.0
 _GRACE_SECONDS = 3600.0
+
+
+def cache_seconds(seconds: float) -> float:
+    """How long to cache something: `seconds`, or less where the environment says so (`WaitLimits`)."""
+    return min(seconds, WaitLimits().max_cache_seconds)
 
 
 def parameter(name: str, *, seconds: float = PARAMETER_SECONDS) -> TtlCache[str]:
@@ -16,7 +22,7 @@ def parameter(name: str, *, seconds: float = PARAMETER_SECONDS) -> TtlCache[str]
     def fetch() -> str:
         return aws.ssm().get_parameter(Name=name)["Parameter"]["Value"]
 
-    return TtlCache(fetch, seconds=seconds, grace=_GRACE_SECONDS)
+    return TtlCache(fetch, seconds=cache_seconds(seconds), grace=_GRACE_SECONDS)
 
 
 def secret(name: str, *, seconds: float = SECRET_SECONDS) -> TtlCache[str]:
@@ -25,7 +31,7 @@ def secret(name: str, *, seconds: float = SECRET_SECONDS) -> TtlCache[str]:
     def fetch() -> str:
         return aws.ssm().get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
 
-    return TtlCache(fetch, seconds=seconds, grace=_GRACE_SECONDS)
+    return TtlCache(fetch, seconds=cache_seconds(seconds), grace=_GRACE_SECONDS)
 
 
 def secrets_under(path: str, *, seconds: float) -> TtlCache[Mapping[str, str]]:
@@ -34,7 +40,7 @@ def secrets_under(path: str, *, seconds: float) -> TtlCache[Mapping[str, str]]:
     def fetch() -> Mapping[str, str]:
         return dict(parameters_under(path, decrypted=True))
 
-    return TtlCache(fetch, seconds=seconds, grace=_GRACE_SECONDS)
+    return TtlCache(fetch, seconds=cache_seconds(seconds), grace=_GRACE_SECONDS)
 
 
 def parameters_under(path: str, *, decrypted: bool = False) -> Iterator[tuple[str, str]]:

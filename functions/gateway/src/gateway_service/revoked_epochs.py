@@ -21,7 +21,7 @@ from datetime import timedelta
 
 from library_common.clock import Clock
 from library_common.dynamodb import ConditionFailed, Expression, Table
-from library_common.telemetry import count, logger
+from library_common.telemetry import emit_metric, logger
 from library_common.tokens import ACCESS_LIFETIME, VerifiedToken
 from library_common.ttl_cache import TtlCache
 
@@ -75,10 +75,12 @@ class RevocationView:
     process is frozen.
     """
 
-    def __init__(self, table: Table, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, table: Table, *, seconds: float = VIEW_SECONDS, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._table = table
         self._last: Mapping[str, int] = {}
-        self._view = TtlCache(self._read, seconds=VIEW_SECONDS, monotonic=monotonic)
+        self._view = TtlCache(self._read, seconds=seconds, monotonic=monotonic)
 
     def revokes(self, token: VerifiedToken) -> bool:
         """Whether this token, good otherwise, was revoked."""
@@ -93,5 +95,5 @@ class RevocationView:
             except Exception as failure:  # noqa: BLE001 - whatever it was, the last view is used
                 logger().warning("revocations unread", extra={"failure": type(failure).__name__})
         else:
-            count("RevocationsUnread")
+            emit_metric("RevocationsUnread", service="gateway")
         return self._last
