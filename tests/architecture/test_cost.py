@@ -64,7 +64,7 @@ def with_more(stack: str, **resources: dict[str, Any]) -> System:
 
 
 SERVICE_USD = 0.25
-"""What one service more may add to the sums before the page has to be written anew. A queue that is asked costs 0.10."""
+"""What a further service may add before the page has to be written anew. A queue that is asked costs 0.10."""
 
 
 def sums(page: str) -> dict[str, tuple[float, float]]:

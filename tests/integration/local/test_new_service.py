@@ -126,7 +126,7 @@ def run(copy: Path, *arguments: str) -> None:
 
 
 def git(copy: Path, *arguments: str) -> str:
-    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
     return subprocess.run(["git", *identity, *arguments], cwd=copy, capture_output=True, check=True, text=True).stdout
 
 
