@@ -26,7 +26,7 @@ from tests.support.staff import employ
 
 HERE = Path(__file__).parent
 
-RECOVERY_DELAY_SECONDS = 5
+RECOVERY_DELAY_SECONDS = 3
 """Below the lease of a saga on purpose: the recovery must cope with coming too early, too."""
 
 LONGEST_FIRST = (
@@ -59,6 +59,15 @@ def emulator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("stack")
 
 
+AUTHORIZER_CACHE_SECONDS = 3
+SHORT_WAITS = {
+    "CHECKOUT_LEASE_SECONDS": "15",  # longer than a checkout's own deadline of 10 s
+    "RECOVERY_PAUSE_SECONDS": "3",
+    "MAX_BREAKER_PAUSE_SECONDS": "3",
+    "MAX_CACHE_SECONDS": "3",
+}
+"""Settings that no template has. What they add up to as deployed, `tests/architecture/test_template.py` checks."""
+
 VISIT_SECONDS = 3
 DUE_SOON_DAYS = 15
 """A day more than anybody may borrow: the morning of a reminder is over before the loan begins. Who borrows just now is
@@ -90,12 +99,26 @@ def stack(emulator_folder: Path, mail_proxy: FaultProxy) -> Iterator[LocalStack]
         LocalStack.attach(endpoint, emulator_folder, parameters=parameters)
         if endpoint
         else LocalStack.start(
-            emulator_folder, parameters=parameters, environment={"AWS_ENDPOINT_URL_SES": mail_proxy.url}
+            emulator_folder,
+            parameters=parameters,
+            environment={"AWS_ENDPOINT_URL_SES": mail_proxy.url, **SHORT_WAITS},
         )
     )
     with running as stack:
         mail_proxy.target = stack.endpoint_url
+        if not endpoint:
+            cache_tokens_briefly(stack)
         yield stack
+
+
+def cache_tokens_briefly(stack: LocalStack) -> None:
+    """API Gateway keeps an authorizer's answer for AUTHORIZER_CACHE_SECONDS instead of half a minute."""
+    gateway = stack.client("apigateway")
+    (api,) = gateway.get_rest_apis()["items"]
+    for authorizer in gateway.get_authorizers(restApiId=api["id"])["items"]:
+        if authorizer["authorizerResultTtlInSeconds"]:
+            change = {"op": "replace", "path": "/authorizerResultTtlInSeconds", "value": str(AUTHORIZER_CACHE_SECONDS)}
+            gateway.update_authorizer(restApiId=api["id"], authorizerId=authorizer["id"], patchOperations=[change])
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import pytest
 from library_common.clock import SystemClock
 from library_common.ids import new_id
 from notifications_service.domain.deliveries import LEASE, Delivery
+from tests.depth import at_depth
 from tests.integration.conftest import Posting
 from tests.support.faults import Fault
 from tests.support.library_client import at_once, created, eventually
@@ -17,7 +19,9 @@ from tests.support.yardstick import allowed
 
 pytestmark = pytest.mark.integration
 
-CHECKOUTS = 36
+CHECKOUTS, MEMBERS = at_depth(quick=(6, 6), full=(24, 12))
+"""Of faculty, who may have ten loans: no more than that in all rounds."""
+ROUNDS_AT_MOST = 3
 ANYHOW_SECONDS = 0.25
 """A checkout that takes less is quick, however quick the ones before were."""
 TIMES_SLOWER = 2.0
@@ -38,7 +42,7 @@ def nothing_is_given_up(posting: Posting) -> Iterator[None]:
 
 def members(posting: Posting, number: int) -> list[dict[str, Any]]:
     """Members who have been welcomed."""
-    found = at_once([posting.library.add_member] * number, workers=4)
+    found = at_once([partial(posting.library.add_member, "faculty")] * number, workers=4)
     expected = {member["email"] for member in found}
 
     def welcomed() -> bool:
@@ -81,20 +85,35 @@ def swept_until_sent(posting: Posting, expected: Sequence[tuple[dict[str, Any], 
 
 
 def test_lending_goes_on_and_every_mail_follows_once(posting: Posting) -> None:
-    people = members(posting, CHECKOUTS // 2)
+    people = members(posting, MEMBERS)
     run = new_id()
-    for number in range(4):
-        lend(posting, people[number], f"Warming up {number} {run}")
-    before = [lend(posting, people[number], f"Before {number} {run}") for number in range(12)]
-    swept_until_sent(posting, [(people[number], f"Before {number} {run}") for number in range(12)])
 
-    down = Fault("POST", r"^/$", delay=NO_ANSWER_SECONDS, status=503, text=UNAVAILABLE)
+    def lent(what: str, number: int) -> list[Took]:
+        return [lend(posting, people[n % MEMBERS], f"{what} {n} {run}") for n in range(number)]
+
+    lent("Warming up", 4)
+    before = lent("Before", CHECKOUTS)
+    swept_until_sent(posting, [(people[n % MEMBERS], f"Before {n} {run}") for n in range(CHECKOUTS)])
+
+    down, rounds = Fault("POST", r"^/$", delay=NO_ANSWER_SECONDS, status=503, text=UNAVAILABLE), 0
     with posting.mail.broken(down):
-        during = [lend(posting, people[n % len(people)], f"During {n} {run}") for n in range(CHECKOUTS)]
+        quick = False
+        # Others may keep the machine busy during one round. Whoever waits for SES waits in all of them.
+        while not quick and rounds < ROUNDS_AT_MOST:
+            during = lent(f"During {rounds}", CHECKOUTS)
+            quick, rounds = is_quick(before, during), rounds + 1
+        assert quick, "somebody waited for SES"
         eventually(lambda: down.hits >= 3, "mail that could not be sent")
         assert not [mail for mail in posting.stack.messages() if run in mail.body and "During" in mail.body]
-    assert len(during) == CHECKOUTS
 
+    expected = [(people[n % MEMBERS], f"During {r} {n} {run}") for r in range(rounds) for n in range(CHECKOUTS)]
+    swept_until_sent(posting, expected)
+    posting.until_nothing_more_comes(*(member["id"] for member in people))
+    assert [times_sent(posting, member, title) for member, title in expected] == [1] * len(expected)
+
+
+def is_quick(before: Sequence[Took], during: Sequence[Took]) -> bool:
+    """Whether checkouts take no longer than they did, as far as the machine is no slower, and nobody waits for SES."""
     usual, then = median(took.lending for took in before), median(took.lending for took in during)
     quick_enough = allowed(
         max(TIMES_SLOWER * usual, ANYHOW_SECONDS),
@@ -102,13 +121,7 @@ def test_lending_goes_on_and_every_mail_follows_once(posting: Posting) -> None:
         usually=median(took.looking for took in before),
     )
     print(f"median before {usual:.3f} s, during {then:.3f} s of {quick_enough:.3f} s allowed")
-    assert then < quick_enough
-    assert then < usual + NO_ANSWER_SECONDS, "somebody waited for SES"
-
-    expected = [(people[n % len(people)], f"During {n} {run}") for n in range(CHECKOUTS)]
-    swept_until_sent(posting, expected)
-    posting.until_nothing_more_comes(*(member["id"] for member in people))
-    assert [times_sent(posting, member, title) for member, title in expected] == [1] * CHECKOUTS
+    return then < min(quick_enough, usual + NO_ANSWER_SECONDS)
 
 
 def test_a_mail_whose_answer_was_lost_may_come_twice_and_no_more(posting: Posting) -> None:

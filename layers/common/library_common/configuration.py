@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from library_common import aws
+from library_common.settings import WaitLimits
 from library_common.ttl_cache import TtlCache
 
 if TYPE_CHECKING:
@@ -14,13 +15,18 @@ SECRET_SECONDS = 300.0
 _GRACE_SECONDS = 3600.0
 
 
+def cache_seconds(seconds: float) -> float:
+    """How long to cache something: `seconds`, or less where the environment says so (`WaitLimits`)."""
+    return min(seconds, WaitLimits().max_cache_seconds)
+
+
 def parameter(name: str, *, seconds: float = PARAMETER_SECONDS) -> TtlCache[str]:
     """An SSM parameter's value, at most `seconds` old while SSM answers."""
 
     def fetch() -> str:
         return aws.ssm().get_parameter(Name=name)["Parameter"]["Value"]
 
-    return TtlCache(fetch, seconds=seconds, grace=_GRACE_SECONDS)
+    return TtlCache(fetch, seconds=cache_seconds(seconds), grace=_GRACE_SECONDS)
 
 
 def secret(name: str, *, seconds: float = SECRET_SECONDS) -> TtlCache[str]:
@@ -30,7 +36,7 @@ def secret(name: str, *, seconds: float = SECRET_SECONDS) -> TtlCache[str]:
         return {name: aws.ssm().get_parameter(Name=name, WithDecryption=decrypted)["Parameter"]}
 
     fetch = _decrypted_when_changed(read)
-    return TtlCache(lambda: fetch()[name], seconds=seconds, grace=_GRACE_SECONDS)
+    return TtlCache(lambda: fetch()[name], seconds=cache_seconds(seconds), grace=_GRACE_SECONDS)
 
 
 def secrets_under(path: str, *, seconds: float) -> TtlCache[Mapping[str, str]]:
@@ -39,7 +45,7 @@ def secrets_under(path: str, *, seconds: float) -> TtlCache[Mapping[str, str]]:
     def read(*, decrypted: bool) -> "dict[str, ParameterTypeDef]":
         return dict(_under(path, decrypted=decrypted))
 
-    return TtlCache(_decrypted_when_changed(read), seconds=seconds, grace=_GRACE_SECONDS)
+    return TtlCache(_decrypted_when_changed(read), seconds=cache_seconds(seconds), grace=_GRACE_SECONDS)
 
 
 def parameters_under(path: str) -> Iterator[tuple[str, str]]:

@@ -1,12 +1,13 @@
 """Builds the client for calling another service: token, address, timeouts."""
 
+from dataclasses import replace
 from functools import cache
 
 from library_common.clock import SystemClock
 from library_common.configuration import parameter, secret
 from library_common.key_rings import current_secret
 from library_common.service_client import ServiceClient, ServiceToken, Timeouts
-from library_common.settings import CallerSettings
+from library_common.settings import CallerSettings, WaitLimits
 from library_common.ttl_cache import TtlCache
 
 _LOOK_AGAIN_SECONDS = 10.0
@@ -22,6 +23,8 @@ def service_client(
     claims; they must be those that the service's template asks for.
     """
     token = _token(caller, scopes) if caller is not None else None
+    pause = min(timeouts.breaker_pause, WaitLimits().max_breaker_pause_seconds)
+    timeouts = replace(timeouts, breaker_pause=pause)
     return ServiceClient(service=to, base_url=_address().get, token=token, timeouts=timeouts)
 
 

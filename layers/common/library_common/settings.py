@@ -1,5 +1,7 @@
 """Settings that services share. They are read from the environment when first needed, not at import."""
 
+from math import inf
+
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -27,3 +29,15 @@ class CallerSettings(ServiceSettings):
 
     services_url_parameter: str = ""
     service_key_parameter: str = ""
+
+
+class WaitLimits(BaseSettings):
+    """Upper limits in seconds, of how long anything is cached and how long a circuit breaker stays open.
+
+    There are none in the templates. The tests of a deployed system set them, so as not to wait for minutes.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    max_cache_seconds: float = inf
+    max_breaker_pause_seconds: float = inf

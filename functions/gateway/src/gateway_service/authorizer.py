@@ -11,11 +11,12 @@ from functools import cache
 from typing import Any, Protocol
 
 from gateway_service.keyring import Keyring
-from gateway_service.revoked_epochs import RevocationView
+from gateway_service.revoked_epochs import VIEW_SECONDS, RevocationView
 from gateway_service.settings import GatewaySettings
 from library_common import aws
 from library_common.access import caller_from_event
 from library_common.clock import Clock, SystemClock
+from library_common.configuration import cache_seconds
 from library_common.context import invocation
 from library_common.dynamodb import Table
 from library_common.telemetry import count, log_invocation
@@ -42,7 +43,8 @@ def _keyring() -> Keyring:
 
 @cache
 def _revocations() -> RevocationView:
-    return RevocationView(Table(GatewaySettings().table_name, aws.dynamodb_without_retries))
+    table = Table(GatewaySettings().table_name, aws.dynamodb_without_retries)
+    return RevocationView(table, seconds=cache_seconds(VIEW_SECONDS))
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

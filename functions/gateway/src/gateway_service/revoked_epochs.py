@@ -75,10 +75,12 @@ class RevocationView:
     process is frozen.
     """
 
-    def __init__(self, table: Table, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, table: Table, *, seconds: float = VIEW_SECONDS, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._table = table
         self._last: Mapping[str, int] = {}
-        self._view = TtlCache(self._read, seconds=VIEW_SECONDS, monotonic=monotonic)
+        self._view = TtlCache(self._read, seconds=seconds, monotonic=monotonic)
 
     def revokes(self, token: VerifiedToken) -> bool:
         """Whether this token, good otherwise, was revoked."""

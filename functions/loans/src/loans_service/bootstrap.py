@@ -65,7 +65,13 @@ def lending() -> Lending:
     copy_release = CopyRelease(loans=loans, books=books, anonymisation=Anonymisation(loans, clock))
     return Lending(
         checkout=Checkout(
-            members=members, loans=loans, books=books, policies=policies, copy_release=copy_release, clock=clock
+            members=members,
+            loans=loans,
+            books=books,
+            policies=policies,
+            copy_release=copy_release,
+            clock=clock,
+            lease=timedelta(seconds=settings().checkout_lease_seconds),
         ),
         returns=Returns(loans=loans, books=books, copy_release=copy_release, clock=clock),
         renewal=Renewal(members=members, loans=loans, policies=policies, clock=clock),
@@ -83,6 +89,7 @@ def recovery() -> Recovery:
         copy_release=checkout.copy_release,
         recoveries=QueuedRecoveries(settings().recovery_queue_url),
         clock=checkout.clock,
+        first_pause_seconds=settings().recovery_pause_seconds,
     )
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from library_common import aws
 from library_common.clock import SystemClock
+from library_common.configuration import cache_seconds
 from library_common.dynamodb import Table
 from library_common.limits import limiter
 from notifications_service.adapters.account_languages import DynamoAccountLanguages
@@ -17,7 +18,7 @@ from notifications_service.adapters.preferences import DynamoPreferences
 from notifications_service.adapters.push import SnsPush
 from notifications_service.adapters.stored_templates import DynamoTemplates
 from notifications_service.adapters.task_queue import SqsTaskQueue
-from notifications_service.adapters.template_renderer import JinjaTemplateRenderer
+from notifications_service.adapters.template_renderer import CACHED_SECONDS, JinjaTemplateRenderer
 from notifications_service.application.announcements import Announcements, DeliverAnnouncement
 from notifications_service.application.devices import MemberDevices
 from notifications_service.application.failures import Failures
@@ -80,6 +81,7 @@ def _renderer(table: Table) -> JinjaTemplateRenderer:
         library_name=settings().library_name,
         default_language=settings().default_language,
         library_zone=settings().zone,
+        cached_seconds=cache_seconds(CACHED_SECONDS),
     )
 
 

@@ -87,6 +87,7 @@ class Checkout:
     policies: Policies
     copy_release: CopyRelease
     clock: Clock
+    lease: timedelta = LEASE
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
@@ -119,7 +120,7 @@ class Checkout:
         now = self.clock.now()
         if loan.is_leased(now):
             raise VersionConflict(loan)
-        leased = loan.leased(now)
+        leased = loan.leased(now, self.lease)
         self.loans.take_over(loan, leased)
         if leased.is_given_up(now):
             raise self._give_up(leased, deadline)
@@ -157,7 +158,7 @@ class Checkout:
             requested_at=now,
             due_at=policy.due_date(member, now),
             wanted_barcode=request.barcode,
-            lease_until=now + LEASE,
+            lease_until=now + self.lease,
             request_digest=request.digest,
         )
         limit = policy.rule_for(member.role).limit

@@ -24,7 +24,6 @@ from loans_service.domain.loan import Loan, LoanStatus
 DEADLINE_SECONDS = 5.0
 """For one loan. A batch of five must fit into the function's 30 s, and a lease outlast the calls its holder sent."""
 
-_FIRST_PAUSE_SECONDS = 30
 _LONGEST_PAUSE_SECONDS = 900
 """The longest delay of a message in SQS."""
 
@@ -38,6 +37,7 @@ class Recovery:
     copy_release: CopyRelease
     recoveries: Recoveries
     clock: Clock
+    first_pause_seconds: int = 30
     monotonic: Callable[[], float] = time.monotonic
 
     def recover(self, loan_id: str, attempt: int) -> bool:
@@ -51,7 +51,7 @@ class Recovery:
             return False
         if loan.has_known_status and self._finish(loan):
             return True
-        pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(attempt, 10))
+        pause = min(_LONGEST_PAUSE_SECONDS, self.first_pause_seconds * 2 ** min(attempt, 10))
         self.recoveries.look_again(loan_id, in_seconds=pause, attempt=attempt + 1)
         return False
 

@@ -141,9 +141,9 @@ class Loan:
 
     # -- transitions --------------------------------------------------------------------------
 
-    def leased(self, now: datetime) -> "Loan":
+    def leased(self, now: datetime, lease: timedelta = LEASE) -> "Loan":
         """Taken over by the calling process. A new version, so that later writes of the previous holder fail."""
-        return replace(self, lease_until=now + LEASE, version=self.version + 1)
+        return replace(self, lease_until=now + lease, version=self.version + 1)
 
     def activated(self, copy: Copy, now: datetime) -> "Loan":
         return replace(

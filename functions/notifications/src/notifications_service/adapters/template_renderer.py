@@ -69,6 +69,7 @@ class JinjaTemplateRenderer:
         library_name: str,
         default_language: str,
         library_zone: tzinfo,
+        cached_seconds: float = CACHED_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._library_name = library_name
@@ -76,7 +77,7 @@ class JinjaTemplateRenderer:
         self._library_zone = library_zone
         # Of all templates at once: one small read a minute, however many kinds a page or a digest has.
         self._heads: TtlCache[dict[str, TemplateHead]] = TtlCache(
-            lambda: stored.heads(TEMPLATE_NAMES), seconds=CACHED_SECONDS, grace=_GRACE_SECONDS, monotonic=monotonic
+            lambda: stored.heads(TEMPLATE_NAMES), seconds=cached_seconds, grace=_GRACE_SECONDS, monotonic=monotonic
         )
         # Versions never change.
         self._version = lru_cache(maxsize=256)(stored.text)
