@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from gateway_service.overlap import VERIFIER_SECONDS
-from library_common.configuration import SECRET_SECONDS
 from localstack.embedded import template
 from tests.architecture.deployment import of_type, stacks
 from tests.performance import cost
@@ -112,10 +110,6 @@ def test_every_scheduled_function_says_what_a_run_takes() -> None:
     assert system.runs.keys() == cost.run_of(system).keys()
     assert round(system.runs["SweepFunction"]) == 43_800
     assert round(system.runs["AnalyticsRebuild"]) == 30
-
-
-def test_keys_are_remembered_as_long_as_is_assumed() -> None:
-    assert (SECRET_SECONDS, VERIFIER_SECONDS) == (cost.KEY_SECONDS, 60)
 
 
 QUEUE = {"Type": "AWS::SQS::Queue", "Properties": {}}
