@@ -18,7 +18,7 @@ from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import ROOT, TEMPLATE
 from localstack.embedded.stack import LocalStack
 from tests.support.generous_limits import RATE_LIMITS
-from tests.support.library_client import ADMIN_ID, LIBRARIAN_ID, LibraryClient, eventually, ok
+from tests.support.library_client import ADMIN_ID, LIBRARIAN_ID, LibraryClient, created, eventually, ok
 from tests.support.staff import employ
 
 pytestmark = pytest.mark.integration
@@ -72,7 +72,7 @@ def under_load(library: LibraryClient) -> Iterator[Load]:
 
     def read() -> None:
         while not over.is_set():
-            headers = library.as_member(reader["id"])
+            headers = library.bearer(reader["id"], "patron")
             load.note("users", 200, library.http.get("/api/users/me", headers=headers))
 
     def lend() -> None:
@@ -158,5 +158,5 @@ def test_a_broken_update_of_loans_is_rolled_back_and_hurts_no_other_service(
     assert {"books", "users"} <= states.keys()
     assert set(states.values()) <= {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
     member, book = library.add_member(), library.add_book(copies=1)
-    loan = ok(library.lend(member["id"], book["id"]), 201)
+    loan = created(library.lend(member["id"], book["id"]))
     assert ok(library.give_back(loan["id"]))["status"] == "RETURNED"
