@@ -114,9 +114,12 @@ sam-local: venv ## functions in containers on the stack of `make run` (ARGS="sta
 deploy: sam-build ## deploy to the AWS account of the current credentials (PARAMETERS="AdminEmail=... MailFrom=...", SERVICE=loans: only this stack)
 	@$(WITH_VENV) $(PY) -m tools.deploy -- $(ARGS)
 
+migrate: venv ## move a library that is one stack into a stack per service (SYSTEM=its name; prints the plan; YES=1 does it)
+	@$(PY) -m tools.migrate
+
 clean: ## remove environments, caches and builds; local state stays (see reset)
 	rm -rf $(VENV) .venv-sam .aws-sam .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: templates rotate rebuild-analytics logs mail dead-letters openapi events help venv run stop reset token test test-unit bench lint format lock deploy-local sam-cli \
-	sam-validate sam-build sam-local deploy clean
+	sam-validate sam-build sam-local deploy migrate clean

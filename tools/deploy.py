@@ -17,6 +17,7 @@ from pathlib import Path
 
 from localstack.embedded import composition, permissions, template
 from localstack.embedded.aws import AccountAws
+from localstack.embedded.deploy import require_no_single_stack
 from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import ROOT, TEMPLATE
 
@@ -74,6 +75,7 @@ def main() -> int:
         given = {"System": SYSTEM, **configured(ROOT / "samconfig.toml", options.environment), **words}
         if options.service is None:
             require_known(given, list(declared.values()))
+        require_no_single_stack(AccountAws(), given["System"])
         for stack in chosen:
             sys.stderr.write(f"--- {stack.stack_name(given['System'])}\n")
             finished = subprocess.run(  # noqa: S603 - our own command

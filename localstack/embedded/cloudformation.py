@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -13,23 +13,36 @@ from localstack.embedded.errors import Refusal
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.literals import CapabilityType, ChangeSetTypeType
-    from mypy_boto3_cloudformation.type_defs import CreateChangeSetInputTypeDef, ParameterTypeDef, StackEventTypeDef
+    from mypy_boto3_cloudformation.type_defs import (
+        CreateChangeSetInputTypeDef,
+        ParameterTypeDef,
+        ResourceToImportTypeDef,
+        StackEventTypeDef,
+    )
 
 _CAPABILITIES: list[CapabilityType] = [
     "CAPABILITY_IAM",
     "CAPABILITY_NAMED_IAM",
     "CAPABILITY_AUTO_EXPAND",
 ]
-_POLL_SECONDS = 0.1
-_DEADLINE_SECONDS = 300.0
+SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 LONGEST_BODY_BYTES = 51_200
 """CloudFormation's limit for a template inside a request."""
 
 
-def apply(aws: Aws, stack_name: str, bucket: str, body: bytes, parameters: Mapping[str, str]) -> bool:
+def apply(
+    aws: Aws,
+    stack_name: str,
+    bucket: str,
+    body: bytes,
+    parameters: Mapping[str, str],
+    *,
+    imported: Sequence[ResourceToImportTypeDef] = (),
+) -> bool:
     """Brings the stack up to date through a change set. Returns False when there was nothing to change.
 
-    ``bucket``: for templates too long for a request. Refuses with the resource that failed first and its reason.
+    ``bucket``: for templates too long for a request. ``imported``: resources that exist already and that a new stack
+    takes over; the template holds nothing else. Refuses with the resource that failed first and its reason.
     """
     cloudformation = aws.cloudformation
     status = status_of(aws, stack_name)
@@ -49,12 +62,14 @@ def apply(aws: Aws, stack_name: str, bucket: str, body: bytes, parameters: Mappi
         "Parameters": given,
         "Capabilities": _CAPABILITIES,
     }
+    if imported:
+        request |= {"ChangeSetType": "IMPORT", "ResourcesToImport": imported}
     if len(body) <= LONGEST_BODY_BYTES:
         request["TemplateBody"] = body.decode()
     else:
         key = f"{stack_name}/template.json"
         aws.s3.put_object(Bucket=bucket, Key=key, Body=body)
-        request["TemplateURL"] = f"{aws.endpoint_url.rstrip('/')}/{bucket}/{key}"
+        request["TemplateURL"] = f"{aws.s3.meta.endpoint_url.rstrip('/')}/{bucket}/{key}"
     try:
         change_set = cloudformation.create_change_set(**request)["Id"]
     except ClientError as error:
@@ -64,14 +79,13 @@ def apply(aws: Aws, stack_name: str, bucket: str, body: bytes, parameters: Mappi
         return False
     cloudformation.execute_change_set(ChangeSetName=change_set)
     reached = wait_until_done(aws, stack_name)
-    if reached not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
+    if reached not in SUCCEEDED:
         raise Refusal(f"Deploying {stack_name} ended in {reached}: {_first_failure(aws, stack_name)}")
     return True
 
 
 def _change_set_ready(aws: Aws, change_set: str) -> bool:
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while time.monotonic() < deadline:
+    for _ in _polls(aws):
         answer = aws.cloudformation.describe_change_set(ChangeSetName=change_set)
         if answer["Status"] == "CREATE_COMPLETE":
             return True
@@ -80,19 +94,25 @@ def _change_set_ready(aws: Aws, change_set: str) -> bool:
             if "didn't contain changes" in reason or "No updates are to be performed" in reason:
                 return False
             raise Refusal(f"The change set could not be made: {reason}")
-        time.sleep(_POLL_SECONDS)
-    raise Refusal(f"The change set was not ready within {_DEADLINE_SECONDS:.0f} s.")
+    raise Refusal("The change set was not ready in time.")
 
 
 def wait_until_done(aws: Aws, stack_name: str) -> str | None:
     """Waits until no operation is in progress. Returns the stack's status, None when it is gone."""
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while time.monotonic() < deadline:
+    for _ in _polls(aws):
         status = status_of(aws, stack_name)
         if status is None or not status.endswith("_IN_PROGRESS"):
             return status
-        time.sleep(_POLL_SECONDS)
-    raise Refusal(f"Stack {stack_name} was not done within {_DEADLINE_SECONDS:.0f} s.")
+    raise Refusal(f"Stack {stack_name} was not done in time.")
+
+
+def _polls(aws: Aws) -> Iterator[None]:
+    """Comes back until five minutes have passed. On AWS half an hour, and less often: it limits such calls."""
+    pause, most = (0.1, 300.0) if aws.endpoint_url else (5.0, 1800.0)
+    deadline = time.monotonic() + most
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(pause)
 
 
 def status_of(aws: Aws, stack_name: str) -> str | None:
@@ -106,6 +126,12 @@ def status_of(aws: Aws, stack_name: str) -> str | None:
     return None if status == "DELETE_COMPLETE" else status
 
 
+def parameters_of(aws: Aws, stack_name: str) -> dict[str, str]:
+    """The values of a stack's parameters."""
+    stack = aws.cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
+    return {item["ParameterKey"]: item["ParameterValue"] for item in stack.get("Parameters", [])}
+
+
 def _first_failure(aws: Aws, stack_name: str) -> str:
     """The resource that failed first in the stack's latest operation, and why."""
     first: StackEventTypeDef | None = None
@@ -113,7 +139,7 @@ def _first_failure(aws: Aws, stack_name: str) -> str:
     for event in _events(aws, stack_name):
         status = event.get("ResourceStatus", "")
         if event.get("LogicalResourceId") == stack_name:
-            if status in {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"}:
+            if status in {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "IMPORT_IN_PROGRESS"}:
                 break
             if "DescribeEvents" in event.get("ResourceStatusReason", ""):
                 return _first_invalid(aws, stack_name)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from localstack.embedded import composition, permissions, template
+from localstack.embedded import cloudformation, composition, permissions, template
 from localstack.embedded.aws import Aws
 from localstack.embedded.deploy import Deployment, archive_name, inner_api_address, note_finished
 from localstack.embedded.engine import Engine
@@ -26,7 +26,7 @@ API_STACK = "api"
 
 
 def complete(aws: Aws, engine: Engine, deployment: Deployment, root: Path) -> None:
-    """Completes the stacks that are not finished, and notes that they are. Doing it again changes nothing."""
+    """Completes the stacks that are not finished and notes that they are. Doing it again changes nothing."""
     sources = {stack.name: template.load(stack.template_file) for stack in composition.stacks(root)}
     for name in deployment.unfinished:
         _enable_expiry(aws, deployment, template.expiry_attributes(sources[name]))
@@ -35,6 +35,8 @@ def complete(aws: Aws, engine: Engine, deployment: Deployment, root: Path) -> No
             _make_archive(aws, deployment, archive)
     if API_STACK in deployment.unfinished:
         _complete_api(aws, deployment, template.api_definition(sources[API_STACK]))
+    if deployment.physical_ids("AWS::ApiGateway::RestApi"):
+        # Always: the emulator may listen on another port than before.
         _put_parameter(aws, deployment.output("ServicesUrlParameter"), inner_api_address(aws, engine, deployment))
     if API_STACK in sources:
         permissions.restore(aws, f"{deployment.system}-{API_STACK}", sources[API_STACK])
@@ -48,7 +50,7 @@ def complete(aws: Aws, engine: Engine, deployment: Deployment, root: Path) -> No
 def _complete_api(aws: Aws, deployment: Deployment, definition: Mapping[str, Any]) -> None:
     """Puts gateway responses and preflight answers, which are lost when the definition is imported."""
     api = deployment.only("AWS::ApiGateway::RestApi")
-    parameters = _parameters(aws, f"{deployment.system}-{API_STACK}")
+    parameters = cloudformation.parameters_of(aws, f"{deployment.system}-{API_STACK}")
     for response_type, response in definition.get("x-amazon-apigateway-gateway-responses", {}).items():
         aws.apigateway.put_gateway_response(
             restApiId=api,
@@ -76,11 +78,6 @@ def _complete_api(aws: Aws, deployment: Deployment, definition: Mapping[str, Any
                 aws.apigateway.put_integration_response(**where, statusCode=status, responseParameters=headers)
     # The changes take effect with the next deployment of the API.
     aws.apigateway.create_deployment(restApiId=api, stageName=deployment.only("AWS::ApiGateway::Stage"))
-
-
-def _parameters(aws: Aws, stack_name: str) -> dict[str, str]:
-    stack = aws.cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
-    return {item["ParameterKey"]: item["ParameterValue"] for item in stack.get("Parameters", [])}
 
 
 def _resolved(values: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -16,8 +17,6 @@ from localstack.embedded.aws import Aws
 from localstack.embedded.engine import Engine
 from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import ROOT, TEMPLATE
-
-_SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def deploy(
     and its reason when CloudFormation does not succeed within five minutes; the stacks before it stay deployed.
     """
     require_no_single_stack(aws, system)
-    bucket = _artifact_bucket(aws, system)
+    bucket = artifact_bucket(aws, system)
     deployed = _deployed_digests(aws, system)
     given = {**_unsupported(engine), **parameters, "System": system}
     changed: set[str] = set()
@@ -112,11 +111,11 @@ def describe(aws: Aws, root: Path, system: str) -> Deployment:
     found: dict[str, str] = {}
     repeated: set[str] = set()
     for stack in composition.stacks(root):
-        own = _resources(aws, stack.stack_name(system))
+        own = resources_of(aws, stack.stack_name(system))
         # Layers and log groups have the same logical id in every stack. Nobody looks them up by it.
         repeated |= resources.keys() & own.keys()
         resources |= own
-        found |= _stack_outputs(aws, stack.stack_name(system))
+        found |= stack_outputs(aws, stack.stack_name(system))
     single = {logical: both for logical, both in resources.items() if logical not in repeated}
     ids = {logical: physical for logical, (_, physical) in single.items()}
     return Deployment(system=system, outputs={**ids, **found}, resources=single)
@@ -128,12 +127,30 @@ def outputs(aws: Aws, system: str) -> dict[str, str]:
 
 
 def require_no_single_stack(aws: Aws, system: str) -> None:
-    """Refuses when the whole system is one stack, as it was before each service had its own."""
+    """Refuses when the whole system is one stack, as it was before each service had its own, or half migrated."""
     if cloudformation.status_of(aws, system) is not None:
         raise Refusal(
             f"{system} was deployed as one stack, and now each service has its own. If it is a local library, "
-            "run `make reset`; otherwise docs/operations.md says how to take over its tables."
+            "run `make reset`; otherwise `make migrate` takes over its tables (docs/operations.md)."
         )
+    migration = read_migration(aws, system)
+    if migration is not None and not migration["imported"]:
+        raise Refusal(f"The migration of {system} is not finished; `make migrate YES=1` continues it.")
+
+
+def migration_parameter(system: str) -> str:
+    """The parameter in which `tools.migrate` notes what it needs to continue."""
+    return f"/{system}/migration"
+
+
+def read_migration(aws: Aws, system: str) -> dict[str, Any] | None:
+    """What `tools.migrate` noted; None when the system was never migrated."""
+    try:
+        noted = aws.ssm.get_parameter(Name=migration_parameter(system))["Parameter"]["Value"]
+    except aws.ssm.exceptions.ParameterNotFound:
+        return None
+    document: dict[str, Any] = json.loads(noted)
+    return document
 
 
 def _unsupported(engine: Engine) -> dict[str, str]:
@@ -161,11 +178,12 @@ def _deployed_digests(aws: Aws, system: str) -> dict[str, str]:
     return {
         stack: digest
         for stack, digest in _noted(aws, system).items()
-        if cloudformation.status_of(aws, f"{system}-{stack}") in _SUCCEEDED
+        if cloudformation.status_of(aws, f"{system}-{stack}") in cloudformation.SUCCEEDED
     }
 
 
-def _stack_outputs(aws: Aws, stack_name: str) -> dict[str, str]:
+def stack_outputs(aws: Aws, stack_name: str) -> dict[str, str]:
+    """A stack's outputs by name; empty when there is no such stack."""
     try:
         stack = aws.cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
     except ClientError as error:
@@ -187,7 +205,7 @@ def remove(aws: Aws, root: Path, system: str) -> None:
         kept = {
             physical
             for stack in composition.stacks(root)
-            for kind, physical in _resources(aws, stack.stack_name(system)).values()
+            for kind, physical in resources_of(aws, stack.stack_name(system)).values()
             if kind == "AWS::DynamoDB::Table"
         }
         for stack in reversed(composition.stacks(root)):
@@ -209,7 +227,8 @@ def remove(aws: Aws, root: Path, system: str) -> None:
         raise Refusal(f"{system} could not be removed: {error}") from error
 
 
-def _resources(aws: Aws, stack_name: str) -> dict[str, tuple[str, str]]:
+def resources_of(aws: Aws, stack_name: str) -> dict[str, tuple[str, str]]:
+    """Logical id → (type, physical id) of a stack's resources; empty when there is no such stack."""
     found: dict[str, tuple[str, str]] = {}
     try:
         for page in aws.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_name):
@@ -272,7 +291,8 @@ def _bucket_name(system: str) -> str:
     return f"{system}-artifacts"
 
 
-def _artifact_bucket(aws: Aws, system: str) -> str:
+def artifact_bucket(aws: Aws, system: str) -> str:
+    """The bucket for a system's packages and templates. Creates it when it does not exist."""
     bucket = _bucket_name(system)
     try:
         aws.s3.head_bucket(Bucket=bucket)

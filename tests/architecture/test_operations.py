@@ -1,13 +1,16 @@
 """Whoever operates the library finds every alarm and every parameter explained, and is told when an alarm rings."""
 
+import ast
 import re
 from typing import Any
 
 import pytest
 
+from library_common.telemetry import NAMESPACE
 from localstack.embedded import template
 from localstack.embedded.layout import ROOT
 from tests.architecture.deployment import load, of_type
+from tests.architecture.sources import deployed
 
 pytestmark = pytest.mark.architecture
 
@@ -54,6 +57,34 @@ def test_every_dead_letter_queue_and_every_job_has_a_row_that_says_what_to_do() 
 def test_there_are_at_most_ten_alarms() -> None:
     """As many as are free of charge; what a further alarm would watch, one of these can often watch, too."""
     assert len(template.resources_of(load(), ALARM)) <= 10
+
+
+def test_alarms_watch_exactly_the_metrics_that_the_code_sends() -> None:
+    """Any other metric would cost money by the hour, and any other alarm would never ring."""
+    sent = set()
+    for module in deployed():
+        for call in ast.walk(module.tree):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "emit_metric"):
+                continue
+            (service,) = [keyword.value for keyword in call.keywords if keyword.arg == "service"]
+            sent.add((ast.literal_eval(call.args[0]), (("service", ast.literal_eval(service)),)))
+    watched = {
+        (alarm["MetricName"], tuple((found["Name"], found["Value"]) for found in alarm["Dimensions"]))
+        for alarm in of_type(ALARM).values()
+        if alarm["Namespace"] == NAMESPACE
+    }
+
+    assert sent == watched
+
+
+def test_nothing_else_sends_metrics() -> None:
+    senders = {
+        module.name
+        for module in deployed()
+        if "aws_lambda_powertools.metrics" in module.text or "single_metric" in module.text
+    }
+
+    assert senders == {"library_common.telemetry"}
 
 
 def test_every_alarm_tells_the_operator_if_there_is_one() -> None:

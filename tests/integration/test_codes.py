@@ -12,6 +12,7 @@ from localstack.embedded.errors import Refusal
 from localstack.embedded.mail import Message
 from localstack.embedded.stack import LocalStack
 from tests.support.event_tap import EventTap
+from tests.support.invocations import log_group
 from tests.support.library_client import LibraryClient, at_once, created, eventually, ok, problem
 
 pytestmark = pytest.mark.integration
@@ -147,7 +148,7 @@ def test_a_code_cannot_be_guessed_not_even_all_at_once(library: LibraryClient, s
 def failures(stack: LocalStack) -> list[Any]:
     """What the sender has logged of codes it could not send."""
     logs = stack.client("logs")
-    group = f"/aws/lambda/{stack.functions['CodeSender']}"
+    group = log_group(stack, "CodeSender")
     try:
         found: list[Any] = logs.filter_log_events(logGroupName=group, filterPattern='"message failed"')["events"]
     except logs.exceptions.ResourceNotFoundException:

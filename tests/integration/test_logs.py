@@ -8,6 +8,7 @@ from localstack.embedded import logs
 from localstack.embedded.aws import REGION
 from localstack.embedded.stack import LocalStack
 from localstack.embedded.state import StackFile
+from tests.support.invocations import log_group
 from tests.support.library_client import LibraryClient, created, eventually
 
 pytestmark = pytest.mark.integration
@@ -44,8 +45,8 @@ def test_a_checkout_is_found_in_every_service_by_its_correlation_id(
     assert any("POST /api/loans  201" in line for line in lines)
     everything = "\n".join(
         event["message"]
-        for name in stack.functions.values()
-        for page in _events(stack, name)
+        for group in {log_group(stack, function) for function in stack.functions}
+        for page in _events(stack, group)
         for event in page["events"]
     )
     for personal in ("Wilhelmina", "personal.example", "4960123"):
@@ -53,9 +54,9 @@ def test_a_checkout_is_found_in_every_service_by_its_correlation_id(
     assert "Bearer" not in everything
 
 
-def _events(stack: LocalStack, function: str) -> list[dict[str, list[dict[str, str]]]]:
+def _events(stack: LocalStack, group: str) -> list[dict[str, list[dict[str, str]]]]:
     client = stack.client("logs")
     try:
-        return list(client.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function}"))
+        return list(client.get_paginator("filter_log_events").paginate(logGroupName=group))
     except client.exceptions.ResourceNotFoundException:
         return []

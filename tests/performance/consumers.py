@@ -23,6 +23,7 @@ from localstack.embedded.stack import LocalStack
 from tests.performance.measuring import Measurement
 from tests.support.bus_deliveries import delivery, sqs_event
 from tests.support.consumer_queues import BY_NAME, Consumed, ConsumerQueue
+from tests.support.invocations import is_invocation_of, log_group
 
 _SOON, _PATIENT = 60.0, 900.0
 _NOT_HANDLED = {"failed", "set aside"}
@@ -182,7 +183,7 @@ def _from_the_bus(
     stack: LocalStack, measured: Measured, queue: ConsumerQueue, number: int, write: float
 ) -> Iterator[Measurement]:
     name = measured.consumed.name
-    since, started = _now(), time.monotonic()
+    since, started = now_in_milliseconds(), time.monotonic()
     _publish(stack, measured.source, [measured.story()[0] for _ in range(number)])
     work = _worked(stack, queue, since, number, seconds=_SOON + number / 5)
     seconds = time.monotonic() - started
@@ -197,7 +198,7 @@ def _catching_up(
     stack: LocalStack, measured: Measured, queue: ConsumerQueue, number: int, write: float
 ) -> Iterator[Measurement]:
     name = measured.consumed.name
-    since = _now()
+    since = now_in_milliseconds()
     with queue.held_back():
         queue.put([delivery(measured.story()[0], measured.source) for _ in range(number)])
         assert queue.waiting() == number, f"{queue.waiting()} of {number} on the queue of {name}, which is held back"
@@ -223,7 +224,7 @@ def _in_full_batches(stack: LocalStack, measured: Measured, queue: ConsumerQueue
     size = queue.batch_size()
     stories = [measured.story() for _ in range(_BATCHES * size)]
     for envelopes in zip(*stories, strict=True):
-        since = _now()
+        since = now_in_milliseconds()
         for batch in batched(envelopes, size, strict=True):
             event = sqs_event([delivery(envelope, measured.source) for envelope in batch])
             answer = stack.client("lambda").invoke(FunctionName=queue.function, Payload=json.dumps(event).encode())
@@ -240,7 +241,7 @@ def _alone(stack: LocalStack, measured: Measured, queue: ConsumerQueue) -> Itera
     done: dict[str, list[Work]] = {}
     for story in [measured.story() for _ in range(_ALONE)]:
         for envelope in story:
-            since = _now()
+            since = now_in_milliseconds()
             queue.put([delivery(envelope, measured.source)])
             done.setdefault(envelope["type"], []).append(_worked(stack, queue, since, 1, seconds=_SOON))
     for type_, works in done.items():
@@ -277,15 +278,20 @@ def _worked(stack: LocalStack, queue: ConsumerQueue, since: int, number: int, *,
 
 
 def _work_since(stack: LocalStack, queue: ConsumerQueue, since: int) -> Work:
-    invocations, lines = 0, []
-    for message in _logged(stack.client("logs"), f"/aws/lambda/{queue.function}", since):
-        invocations += message.startswith("REPORT ")
-        if '"message":"invocation"' in message:
-            lines.append(json.loads(message))
-    return Work(invocations, lines)
+    messages = log_of(stack, queue.consumed.function, since)
+    lines = [json.loads(message) for message in messages if is_invocation_of(message, queue.function)]
+    return Work(sum(message.startswith("REPORT ") for message in messages), lines)
 
 
-def _logged(logs: Any, group: str, since: int) -> Iterator[str]:
+def log_of(stack: LocalStack, function: str, since: int) -> list[str]:
+    """Everything a function logged from then on, by its name in the template. Functions of a service share a log group;
+    a stream in it belongs to one of them."""
+    events = list(_logged(stack.client("logs"), log_group(stack, function), since))
+    own = {stream for stream, message in events if is_invocation_of(message, stack.functions[function])}
+    return [message for stream, message in events if stream in own]
+
+
+def _logged(logs: Any, group: str, since: int) -> Iterator[tuple[str, str]]:
     """Everything from then on. The emulator shows ten thousand lines and no token for the next ones."""
     seen: set[tuple[int, str, str]] = set()
     while True:
@@ -297,7 +303,7 @@ def _logged(logs: Any, group: str, since: int) -> Iterator[str]:
         new = {(event["timestamp"], event["logStreamName"], event["message"]) for event in events} - seen
         if not new:
             return
-        yield from (message for _, _, message in new)
+        yield from ((stream, message) for _, stream, message in new)
         seen |= new
         since = max(timestamp for timestamp, _, _ in new)
 
@@ -318,6 +324,6 @@ def _seconds_for_a_write(stack: LocalStack, times: int = 200) -> float:
     return (time.monotonic() - started) / times
 
 
-def _now() -> int:
+def now_in_milliseconds() -> int:
     """Milliseconds since the epoch, as logs count."""
     return int(time.time() * 1000)

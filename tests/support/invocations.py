@@ -7,6 +7,18 @@ from localstack.embedded.stack import LocalStack
 from tests.support.library_client import eventually
 
 
+def log_group(stack: LocalStack, function: str) -> str:
+    """Where a function logs, by its name in the template: functions of a service share a log group."""
+    found = stack.client("lambda").get_function_configuration(FunctionName=stack.functions[function])
+    group: str = found["LoggingConfig"]["LogGroup"]
+    return group
+
+
+def is_invocation_of(message: str, function_name: str) -> bool:
+    """Whether the text is the line that an invocation of the function left behind."""
+    return '"message":"invocation"' in message and f'"function":"{function_name}"' in message
+
+
 def invocations(stack: LocalStack, function: str, about: str) -> list[dict[str, Any]]:
     """Of a function, by its name in the template, those lines in which a value is `about`: an id of whatever kind."""
     client = stack.client("logs")
@@ -14,14 +26,13 @@ def invocations(stack: LocalStack, function: str, about: str) -> list[dict[str, 
     try:
         messages = [
             event["message"]
-            for page in pages.paginate(logGroupName=f"/aws/lambda/{stack.functions[function]}")
+            for page in pages.paginate(logGroupName=log_group(stack, function))
             for event in page["events"]
         ]
     except client.exceptions.ResourceNotFoundException:
         return []  # never invoked yet
-    return [
-        json.loads(message) for message in messages if '"message":"invocation"' in message and f'"{about}"' in message
-    ]
+    name = stack.functions[function]
+    return [json.loads(message) for message in messages if is_invocation_of(message, name) and f'"{about}"' in message]
 
 
 def seconds_of_work(stack: LocalStack, function: str, correlation_id: str) -> float:

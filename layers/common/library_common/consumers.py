@@ -32,7 +32,7 @@ from library_common.clock import SystemClock, to_rfc3339
 from library_common.context import Invocation, accepted_correlation_id, invocation
 from library_common.events import Envelope
 from library_common.ids import is_id
-from library_common.telemetry import count, log_invocation, logger
+from library_common.telemetry import log_invocation, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -158,7 +158,7 @@ def receives(record: "SQSRecord") -> int:
 class _QueueConsumer[M, H]:
     """Base of the consumers. M: the type of a message. H: the type of `handle`.
 
-    name: in logs and metrics. service: the actor in logs and events. read: parses a body, without I/O; a message for
+    name: in logs. service: the actor in logs and events. read: parses a body, without I/O; a message for
     which it raises is poison.
     """
 
@@ -183,7 +183,7 @@ class _QueueConsumer[M, H]:
 class Consumer[M](_QueueConsumer[M, Callable[[M], str]]):
     """A Lambda handler that handles the messages of a queue one at a time.
 
-    handle: returns the outcome in a word or two, for logs and metrics; there are only a few outcomes. Raises
+    handle: returns the outcome in a word or two, for the log; there are only a few outcomes. Raises
     PoisonMessage when no retry can succeed, and anything else when one may. The other parameters: see `_QueueConsumer`.
     """
 
@@ -203,7 +203,6 @@ class Consumer[M](_QueueConsumer[M, Callable[[M], str]]):
                 if status == _FAILED:
                     raise
             finally:
-                count("Consumed", consumer=self._name, outcome=status)
                 log_invocation(self._name, status=status, duration_ms=(self._clock() - started) * 1000)
 
 
@@ -312,7 +311,6 @@ def _retry_or_give_up(
         logger().error("queue failed", extra={**about, "failure": failure_summary(unreachable)})
         return _FAILED
     logger().error("message set aside", extra={**about, "where": _where(failure)})
-    count("SetAside", consumer=consumer)
     return _SET_ASIDE
 
 
@@ -377,7 +375,6 @@ class BatchConsumer[M](_QueueConsumer[M, Callable[[Sequence[M]], Sequence[str | 
 
             answer = _partial_batch_response(records, finish)
             for status, number in statuses.items():
-                count("Consumed", number, consumer=self._name, outcome=status)
                 running.log_fields[f"messages_{status.replace(' ', '_')}"] = str(number)
             log_invocation(
                 self._name,

@@ -23,6 +23,7 @@ class Invocation:
     """The running invocation. Capacity is in DynamoDB request units, as DynamoDB itself reports them.
 
     limit_*: used by the rate limits, not by the request itself. log_fields: more fields for the log line.
+    counts: counters for the log line (`library_common.telemetry.count`).
     batch: the distinct correlation ids of a batch, in the order in which they were added.
     """
 
@@ -37,6 +38,7 @@ class Invocation:
     limit_reads: float = 0.0
     limit_writes: float = 0.0
     log_fields: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, float] = field(default_factory=dict)
     batch: dict[str, None] = field(default_factory=dict)
 
     def add_correlation_id(self, correlation_id: str | None) -> None:

@@ -43,7 +43,7 @@ from library_common.limit_buckets import (
     bucket_name,
 )
 from library_common.problems import TooManyRequests
-from library_common.telemetry import count, logger
+from library_common.telemetry import count, emit_metric, logger
 
 PLENTIFUL_LEASES = 8
 """A bucket with this many leases left gives one on credit. So even eight workers at once do not overdraw it."""
@@ -55,9 +55,6 @@ PAUSE_SECONDS = 10
 """After the table could not be reached, it is not tried again for this long."""
 
 UNKNOWN_ADDRESS = "unknown"
-
-_TABLE_OWNER = "gateway"
-"""Dimension of the metrics, whichever function reports. The log line names the function's service."""
 
 
 class Limit(BaseModel):
@@ -333,7 +330,7 @@ class LeasingRateLimiter:
 
     def _pause(self, failure: Exception, now: int) -> None:
         self._paused_at = now
-        count("LimiterUnavailable", service=_TABLE_OWNER)
+        emit_metric("LimiterUnavailable", service="gateway")
         logger().warning(
             "rate limits cannot be checked; requests are admitted", extra={"error": type(failure).__name__}
         )
@@ -349,7 +346,7 @@ def limiter() -> RateLimiter:
         limits = configured(os.environ.get("RATE_LIMITS", ""))
     except ValueError as wrong:
         # A typing mistake must neither stop the library nor turn the limits off.
-        count("LimitsMisconfigured", service=_TABLE_OWNER)
+        count("LimitsMisconfigured")
         logger().error("RATE_LIMITS is invalid; the default limits apply", extra={"error": _summary(wrong)})
         limits = DEFAULTS
     return LeasingRateLimiter(limits, DynamoBuckets(table, aws.dynamodb_without_retries), SystemClock())

@@ -127,11 +127,11 @@ class StreamPublisher:
         answer = aws.events().put_events(Entries=list(entries))
         if answer.get("FailedEntryCount"):
             codes = sorted({e.get("ErrorCode", "") for e in answer["Entries"] if e.get("ErrorCode")})
-            count("PublishFailed", answer["FailedEntryCount"], source=self._source)
+            count("PublishFailed", answer["FailedEntryCount"])
             raise PublishFailed(", ".join(codes))
 
     def _move_to_dead_letters(self, record: Mapping[str, Any], reason: str, outbox: object) -> None:
-        count("EventSetAside", source=self._source)
+        count("EventSetAside")
         letter = {
             "source": self._source,
             "stream_event_id": record.get("eventID"),

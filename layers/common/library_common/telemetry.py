@@ -1,6 +1,8 @@
-"""Logging and metrics: one JSON line per invocation, metrics in the embedded metric format (EMF).
+"""Logging and metrics: one JSON line per invocation with its counters; metrics only for what an alarm watches.
 
-Powertools formats them; this module decides which fields a line has. Logs hold ids, never personal data.
+CloudWatch charges for each metric by the hour in which it is sent, and nothing for a counter in a line that is there
+anyway (docs/decisions/0011-idle-cost.md). Powertools formats both; this module decides which fields a line has. Logs
+hold ids, never personal data.
 """
 
 import logging
@@ -26,10 +28,22 @@ def logger() -> Logger:
 
 
 def count(name: str, value: float = 1, **dimensions: str) -> None:
-    """Adds to a counter metric. Dimensions must have few values (an error code, a service), so never ids."""
+    """Adds to a counter of the running invocation, which its log line carries in `counts`. Outside of an invocation
+    it does nothing. Dimensions must have few values (a reason, a channel), so never ids.
+    """
+    counter = " ".join([name, *(f"{key}={text}" for key, text in dimensions.items())])
+    counts = current().counts
+    counts[counter] = counts.get(counter, 0) + value
+
+
+def emit_metric(name: str, value: float = 1, *, service: str) -> None:
+    """Sends a metric at once, in the embedded metric format (EMF). Only for what an alarm watches: a test
+    compares them.
+
+    service: whose alarm it is, whichever function sends it.
+    """
     with single_metric(name=name, unit=MetricUnit.Count, value=value, namespace=NAMESPACE) as metric:
-        for key, text in dimensions.items():
-            metric.add_dimension(name=key, value=text)
+        metric.add_dimension(name="service", value=service)
 
 
 def log_invocation(entry: str, *, status: int | str, duration_ms: float) -> None:
@@ -49,8 +63,12 @@ def log_invocation(entry: str, *, status: int | str, duration_ms: float) -> None
         "limit_writes": record.limit_writes,
         **record.log_fields,
     }
+    if function := os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):
+        fields["function"] = function  # those of a service share a log group
     if record.error_code:
         fields["error_code"] = record.error_code
+    if record.counts:
+        fields["counts"] = record.counts
     if record.batch:
         fields["correlation_ids"] = list(record.batch)
     logger().info("invocation", extra=fields)

@@ -36,8 +36,9 @@ Resources:
 
 API = """
 Parameters: {System: {Type: String}}
-Resources: {Queue: {Type: AWS::SQS::Queue}}
 Outputs: {ApiId: {Value: a1}}
+Resources:
+  Queue: {Type: AWS::SQS::Queue}
 """
 
 
@@ -203,6 +204,20 @@ def test_completing_enables_expiry_and_is_noted(system: System, aws: Aws) -> Non
     expiry = aws.dynamodb.describe_time_to_live(TableName=deployed.tables["loans"])["TimeToLiveDescription"]
     assert expiry == {"TimeToLiveStatus": "ENABLED", "AttributeName": "x"}
     assert set(system.deploy(finish=False).unfinished) == {"platform", "api"}
+
+
+def test_services_find_the_api_wherever_the_emulator_listens_now(system: System, aws: Aws) -> None:
+    """A run on another port has nothing to deploy, and every address is another one."""
+    types = {"Api": "ApiGateway::RestApi", "Stage": "ApiGateway::Stage", "ServicesUrlParameter": "SSM::Parameter"}
+    system.write("api.yaml", API + "".join(f"  {name}: {{Type: AWS::{kind}}}\n" for name, kind in types.items()))
+    system.deploy()
+    for endpoint in ("http://127.0.0.1:4566", "http://127.0.0.1:4567"):
+        aws.endpoint_url = endpoint
+
+        complete_deployment.complete(aws, ENGINE, system.deploy(), system.root)
+
+        stored = aws.ssm.get_parameter(Name="library-api-ServicesUrlParameter")["Parameter"]["Value"]
+        assert stored == f"{endpoint}/_aws/execute-api/library-api-Api/library-api-Stage"
 
 
 def test_a_system_that_is_still_one_stack_is_refused_before_anything_happens(

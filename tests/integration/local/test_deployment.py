@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from localstack.embedded import complete_deployment, deploy, engine
+from localstack.embedded import cloudformation, complete_deployment, deploy, engine
 from localstack.embedded.aws import Aws
 from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import COMMON_LAYER, WorkDir
@@ -178,7 +178,7 @@ def test_stacks_from_their_first_deployment_to_their_removal(aws: Aws, work: Wor
 def test_a_template_too_long_for_a_request_is_deployed_all_the_same(
     aws: Aws, work: WorkDir, template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy, "_LONGEST_BODY_BYTES", 100)
+    monkeypatch.setattr(cloudformation, "LONGEST_BODY_BYTES", 100)
 
     assert _get(aws, _deploy(aws, work, template), "/echo").status == 200
 

@@ -8,7 +8,6 @@ import pytest
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
 
-from library_common import consumers
 from library_common.consumers import (
     MAX_RECEIVES,
     RETRY_DELAYS,
@@ -34,14 +33,6 @@ EVENT_ID = "01JD8Z1A2B3C4D5E6F7G8H9J0K"
 @pytest.fixture
 def sqs(monkeypatch: pytest.MonkeyPatch) -> SqsInMemory:
     return in_place_of_sqs(monkeypatch)
-
-
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, dict[str, str]]]:
-    """The metrics that were counted."""
-    noted: list[tuple[str, float, dict[str, str]]] = []
-    monkeypatch.setattr(consumers, "count", lambda name, value=1, **dimensions: noted.append((name, value, dimensions)))
-    return noted
 
 
 class Note(BaseModel):
@@ -76,9 +67,7 @@ def raising(failure: Exception) -> Callable[[Note], str]:
 # -- one at a time --------------------------------------------------------------------------------
 
 
-def test_a_handled_message_is_done_and_leaves_one_line(
-    sqs: SqsInMemory, log: OperatorLog, counted: list[tuple[str, float, dict[str, str]]]
-) -> None:
+def test_a_handled_message_is_done_and_leaves_one_line(sqs: SqsInMemory, log: OperatorLog) -> None:
     seen: list[tuple[str, str, str]] = []
 
     def handle(note: Note) -> str:
@@ -97,7 +86,6 @@ def test_a_handled_message_is_done_and_leaves_one_line(
         "note_id": "N",
         "actor": "service:gateway",
     }
-    assert counted == [("Consumed", 1, {"consumer": "notes", "outcome": "noted"})]
     assert (sqs.pauses, sqs.set_aside) == ([], [])
 
 
@@ -148,9 +136,7 @@ def test_pauses_are_the_queues_own_and_a_quarter_off_at_most(
     assert tuple(pause for _, pause in sqs.pauses) == seconds
 
 
-def test_the_last_receive_gives_it_up_with_its_reason(
-    sqs: SqsInMemory, log: OperatorLog, counted: list[tuple[str, float, dict[str, str]]]
-) -> None:
+def test_the_last_receive_gives_it_up_with_its_reason(sqs: SqsInMemory, log: OperatorLog) -> None:
     refused = ClientError({"Error": {"Code": "ThrottlingException", "Message": SECRET}}, "PutItem")
     body = json.dumps({"text": "a", "correlation_id": "desk-2"})
 
@@ -168,11 +154,7 @@ def test_the_last_receive_gives_it_up_with_its_reason(
         "received": "5",
     }
     assert sqs.pauses == []
-    assert log.invocations[0]["status"] == "set aside"
-    assert counted == [
-        ("SetAside", 1, {"consumer": "notes"}),
-        ("Consumed", 1, {"consumer": "notes", "outcome": "set aside"}),
-    ]
+    assert [(line["route"], line["status"]) for line in log.invocations] == [("notes", "set aside")]
 
 
 def test_poison_is_given_up_at_once(sqs: SqsInMemory) -> None:
@@ -282,9 +264,7 @@ def batch_of(handle: Callable[[Sequence[Note]], Sequence[str | Exception]]) -> B
     return BatchConsumer("notes", service="gateway", queue=queue(), read=read_note, handle=handle)
 
 
-def test_a_batch_has_an_outcome_for_each_message(
-    sqs: SqsInMemory, log: OperatorLog, counted: list[tuple[str, float, dict[str, str]]]
-) -> None:
+def test_a_batch_has_an_outcome_for_each_message(sqs: SqsInMemory, log: OperatorLog) -> None:
     outcomes: dict[str, str | Exception] = {
         "a": "noted",
         "b": ConnectionError("down"),
@@ -312,7 +292,6 @@ def test_a_batch_has_an_outcome_for_each_message(
         "1",
         "2",
     )
-    assert ("Consumed", 2, {"consumer": "notes", "outcome": "noted"}) in counted
     assert line["correlation_ids"] == [f"desk-{text}" for text in outcomes], "what is found by them is this line"
     assert line["correlation_id"] not in line["correlation_ids"]
 

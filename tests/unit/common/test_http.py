@@ -541,11 +541,13 @@ def test_the_log_has_no_personal_data(
         assert not [told for told in ("Ann", "example.org", "abc.def") if told in text]
 
 
-def test_refusals_are_counted_by_their_code(api: ServiceApi, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refusals_are_told_by_their_code_and_no_metric(
+    api: ServiceApi, log: OperatorLog, capsys: pytest.CaptureFixture[str]
+) -> None:
     post(api, {})
 
-    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
-    assert [(m["Refused"], m["code"], m["service"]) for m in metrics] == [([1.0], "invalid_request", "tiny")]
+    assert [line["error_code"] for line in log.invocations] == ["invalid_request"]
+    assert "_aws" not in capsys.readouterr().out
 
 
 # -- the document ---------------------------------------------------------------------------------

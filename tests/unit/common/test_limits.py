@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from library_common import limits
 from library_common.access import ANONYMOUS, Caller, Role
+from library_common.context import invocation
 from library_common.limits import DEFAULTS, LeasingRateLimiter, Limit, Unlimited, address_key, configured
 from library_common.problems import TooManyRequests
 from localstack.embedded.layout import ROOT
@@ -522,15 +523,14 @@ def test_a_process_has_one_limiter(environment: pytest.MonkeyPatch) -> None:
     assert limits.limiter() is limits.limiter()
 
 
-def test_a_mistyped_configuration_leaves_the_defaults(
-    environment: pytest.MonkeyPatch, log: OperatorLog, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mistyped_configuration_leaves_the_defaults(environment: pytest.MonkeyPatch, log: OperatorLog) -> None:
     environment.setenv("LIMITS_TABLE", "gateway")
     environment.setenv("RATE_LIMITS", '{"member": {"capacity": 0}}')
 
-    built = limits.limiter()
+    with invocation() as running:
+        built = limits.limiter()
 
     assert isinstance(built, LeasingRateLimiter)
     assert built._limits == DEFAULTS
     assert "capacity" in log.lines[0]["error"]
-    assert "LimitsMisconfigured" in capsys.readouterr().out
+    assert running.counts == {"LimitsMisconfigured": 1}

@@ -1,6 +1,5 @@
 """Calling another service: against a real server, because what matters here is what sockets do."""
 
-import json
 import socket
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
@@ -528,15 +527,14 @@ def test_the_state_of_the_breaker_can_be_seen(
     touchy: ServiceClient,
     clock: FixedClock,
     log: OperatorLog,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    trip(touchy, other_service)
-    clock.sleep(TOUCHY.breaker_pause)
-    other_service.script = [Does(200)]
-    post_once(touchy)
+    with invocation() as running:
+        trip(touchy, other_service)
+        clock.sleep(TOUCHY.breaker_pause)
+        other_service.script = [Does(200)]
+        post_once(touchy)
 
-    metrics: list[dict[str, Any]] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [m["state"] for m in metrics if "BreakerState" in m] == ["open", "half-open", "closed"]
+    assert running.counts == {f"BreakerState target=books state={s}": 1 for s in ("open", "half-open", "closed")}
     assert [line["state"] for line in log.lines if line["message"] == "circuit breaker"] == [
         "open",
         "half-open",

@@ -7,6 +7,7 @@ import pytest
 
 from gateway_service.keyring import REFRESH_PAUSE_SECONDS, Keyring
 from gateway_service.settings import GatewaySettings
+from library_common.context import invocation
 from library_common.tokens import SigningKey, TokenRefused, mint_access_token, mint_service_token
 from library_common.ttl_cache import TtlCache
 from tests.support.clock import NOON
@@ -218,15 +219,15 @@ def test_a_malformed_parameter_refuses_its_service_and_nobody_else(
 ) -> None:
     sources.services["users"] = stored
 
-    assert accepts(keyring, signed_by(sources.key))
-    assert accepts(keyring, signed_with("s" * 64))
-    for guess in ("s" * 64, "hunter2".ljust(64)):
-        assert not accepts(keyring, mint_service_token(guess, service="users", scopes=SCOPES, now=NOON))
+    with invocation() as running:
+        assert accepts(keyring, signed_by(sources.key))
+        assert accepts(keyring, signed_with("s" * 64))
+        for guess in ("s" * 64, "hunter2".ljust(64)):
+            assert not accepts(keyring, mint_service_token(guess, service="users", scopes=SCOPES, now=NOON))
 
     assert [line["key_of"] for line in log.lines] == ["users"], "once, while nothing changes"
-    said = log.text + capsys.readouterr().out
-    assert said.count('"KeysUnread":[1.0]') == 1
-    assert "hunter2" not in said
+    assert running.counts == {"KeysUnread": 1}
+    assert "hunter2" not in log.text + capsys.readouterr().out
 
 
 def test_a_malformed_parameter_that_was_put_right_is_read_for_its_first_token(sources: Sources) -> None:
@@ -240,19 +241,19 @@ def test_a_malformed_parameter_that_was_put_right_is_read_for_its_first_token(so
 
 
 def test_keys_that_cannot_be_read_refuse_every_service_and_no_person_and_are_tried_again(
-    sources: Sources, log: OperatorLog, capsys: pytest.CaptureFixture[str]
+    sources: Sources, log: OperatorLog
 ) -> None:
     now, services = [1000.0], sources.service_keys()
     services.down = True
     keyring = Keyring(jwks=sources.published(), services=services, monotonic=lambda: now[0])
 
-    for _ in range(3):
-        assert accepts(keyring, signed_by(sources.key))
-        assert not accepts(keyring, signed_with("s" * 64))
+    with invocation() as running:
+        for _ in range(3):
+            assert accepts(keyring, signed_by(sources.key))
+            assert not accepts(keyring, signed_with("s" * 64))
     assert services.reads == 1, "each try may take seconds of a request"
-    said = log.text + capsys.readouterr().out
     assert [line["message"] for line in log.lines] == ["service keys cannot be read"]
-    assert said.count('"KeysUnread":[1.0]') == 1
+    assert running.counts == {"KeysUnread": 1}
 
     now[0] += REFRESH_PAUSE_SECONDS
     assert not accepts(keyring, signed_with("s" * 64))

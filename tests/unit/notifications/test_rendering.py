@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from library_common.context import invocation
 from notifications_service.adapters.template_renderer import JinjaTemplateRenderer
 from notifications_service.application.built_in_templates import LANGUAGES, built_in_text, phrases
 from notifications_service.application.ports import Change
@@ -438,15 +439,16 @@ def test_what_is_stored_is_looked_up_once_a_minute() -> None:
     "broken", ["{{ title.upper() }}", "{{ gone }}", "{{ title", "{% for c in title %}x{% endfor %}", "{{ title.x }}"]
 )
 def test_a_stored_template_that_breaks_gives_channel_to_the_built_in_one(
-    broken: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    broken: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     stored = FakeTemplateStore()
     version = store(stored, "loan_issued", "fr", {Part.SHORT: {"heading": broken, "text": "x"}})
 
-    rendered = templates(stored).render(Kind.LOAN_ISSUED, Channel.IN_APP, "fr", {"title": "Secret Diary"})
+    with invocation() as running:
+        rendered = templates(stored).render(Kind.LOAN_ISSUED, Channel.IN_APP, "fr", {"title": "Secret Diary"})
 
     assert rendered.subject == "Vous avez emprunté « Secret Diary »"
-    assert '"StoredTemplateFailed":[1.0]' in capsys.readouterr().out
+    assert running.counts == {"StoredTemplateFailed template=loan_issued": 1}
     told = vars(caplog.records[-1])
     assert (told["template"], told["language"], told["version"]) == ("loan_issued", "fr", version)
     assert "Secret Diary" not in str(told)

@@ -9,7 +9,7 @@ from typing import Any
 
 from admin_service import bootstrap
 from library_common.context import invocation
-from library_common.telemetry import count, log_invocation, logger
+from library_common.telemetry import emit_metric, log_invocation, logger
 
 
 def handler(_event: Mapping[str, Any], _context: object) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def handler(_event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         try:
             waiting = bootstrap.dead_letters().waiting()
             if waiting:
-                count("DeadLetters", sum(waiting.values()), service="admin")
+                emit_metric("DeadLetters", sum(waiting.values()), service="admin")
                 logger().error("dead letters", extra={"queues": waiting})
             status = "ok"
         finally:

@@ -21,7 +21,7 @@ from datetime import timedelta
 
 from library_common.clock import Clock
 from library_common.dynamodb import ConditionFailed, Expression, Table
-from library_common.telemetry import count, logger
+from library_common.telemetry import emit_metric, logger
 from library_common.tokens import ACCESS_LIFETIME, VerifiedToken
 from library_common.ttl_cache import TtlCache
 
@@ -95,5 +95,5 @@ class RevocationView:
             except Exception as failure:  # noqa: BLE001 - whatever it was, the last view is used
                 logger().warning("revocations unread", extra={"failure": type(failure).__name__})
         else:
-            count("RevocationsUnread")
+            emit_metric("RevocationsUnread", service="gateway")
         return self._last

@@ -8,6 +8,7 @@ from typing import Any
 
 from library_common.consumers import Consumer, ParsedMessage, Queue
 from library_common.settings import ConsumerSettings
+from library_common.telemetry import emit_metric
 from loans_service import bootstrap
 from loans_service.application.recovery import Recovery
 
@@ -33,10 +34,13 @@ def read_request(body: str) -> ParsedMessage[RecoveryRequest]:
 
 
 def consumer(use_case: Recovery, queue: Queue) -> Consumer[RecoveryRequest]:
-    """Finishes loans with `use_case`. The outcome `later` is what LoanRecoveryAgeAlarm counts."""
+    """Finishes loans with `use_case`."""
 
     def handle(request: RecoveryRequest) -> str:
-        return "finished" if use_case.recover(request.loan_id, request.attempt) else "later"
+        if use_case.recover(request.loan_id, request.attempt):
+            return "finished"
+        emit_metric("LoansStillUnfinished", service="loans")  # LoanRecoveryAgeAlarm
+        return "later"
 
     return Consumer("recovery", service="loans", queue=queue, read=read_request, handle=handle)
 

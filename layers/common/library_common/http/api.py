@@ -20,7 +20,7 @@ from library_common.http.edge import METHODS_WITH_BODY, RESPONSE_HEADERS, LastRe
 from library_common.http.errors import ProblemTable
 from library_common.http.headers import CurrentCaller
 from library_common.http.openapi import API_VERSION, openapi_document, problem_responses
-from library_common.telemetry import count, log_invocation
+from library_common.telemetry import log_invocation
 
 _TEXT = ["text/", "application/json", p.PROBLEM_JSON]
 """Media types that Mangum returns as text. It encodes others in base64, which the API does not decode."""
@@ -152,7 +152,7 @@ class ServiceApi:
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Lambda handler for API Gateway REST proxy events."""
         started = time.perf_counter()
-        with invocation(_header(event, "x-correlation-id"), actor=caller_from_event(event).actor) as record:
+        with invocation(_header(event, "x-correlation-id"), actor=caller_from_event(event).actor):
             if self._asgi is None:
                 self._asgi = with_edge(self.app)
             # One Mangum per call: creating it is cheap, and it keeps no state between invocations.
@@ -166,8 +166,6 @@ class ServiceApi:
             except ValueError:
                 # The event holds lone surrogates, invalid base64 or an invalid host.
                 answer = unreadable_request(event)
-            if record.error_code:
-                count("Refused", code=record.error_code, service=self.name)
             log_invocation(
                 f"{event.get('httpMethod')} (unrouted)",
                 status=answer.get("statusCode", 0),

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from library_common.clock import Clock
 from library_common.ids import time_of_id
-from library_common.telemetry import count, logger
+from library_common.telemetry import emit_metric, logger
 from notifications_service.application.ports import (
     Account,
     DeliveryStore,
@@ -136,7 +136,7 @@ class DeliveryOutcomes:
                 "reason": code,
             },
         )
-        count("NoticeFailed")
+        emit_metric("NoticeFailed", service="notifications")
 
     def log_failure(self, what: str, delivery: Delivery, failure: Exception) -> None:
         logger().error(

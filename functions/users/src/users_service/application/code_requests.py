@@ -75,7 +75,7 @@ class AskForCode:
 
 
 @contextmanager
-def _if_possible(metric: str) -> Iterator[None]:
+def _if_possible(counter: str) -> Iterator[None]:
     """For messages after a change that has been made: it stands even if they cannot be requested or are over the
     limit.
     """
@@ -83,4 +83,4 @@ def _if_possible(metric: str) -> Iterator[None]:
         yield
     except Exception as exc:  # noqa: BLE001 - whatever it was, only the message is missing
         logger().warning("a message could not be requested", extra={"error": type(exc).__name__})
-        count(metric, service="users")
+        count(counter)

@@ -68,6 +68,6 @@ class ExpireMemberships:
             logger().warning(
                 "an account could not be written", extra={"user_id": found.id, "error": type(exc).__name__}
             )
-            count("MembershipNotLapsed", service="users")
+            count("MembershipNotLapsed")
             return False
         return True

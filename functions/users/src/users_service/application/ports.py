@@ -139,7 +139,7 @@ type IsCommon = Callable[[str], bool]
 
 
 class Count(Protocol):
-    """Adds to a metric. Dimensions have few values: reasons, never ids."""
+    """Adds to a counter of the log line. Dimensions have few values: reasons, never ids."""
 
     def __call__(self, name: str, value: float = 1, **dimensions: str) -> None: ...
 

@@ -44,7 +44,7 @@ REFUSED: dict[type[UsersError], str] = {
     AccountExpired: "expired",
     UnknownValue: "unknown_value",
 }
-"""The metrics' `reason` when somebody may not log in though password or token are right."""
+"""The counters' `reason` when somebody may not log in though password or token are right."""
 
 
 @dataclass(frozen=True)
@@ -214,9 +214,9 @@ class Logout:
         self.count("LoggedOut")
 
 
-def _require_may_log_in(member: Member, now: datetime, count: Count, metric: str) -> None:
+def _require_may_log_in(member: Member, now: datetime, count: Count, counter: str) -> None:
     try:
         require_may_log_in(member, now)
     except tuple(REFUSED) as refused:
-        count(metric, reason=REFUSED[type(refused)])
+        count(counter, reason=REFUSED[type(refused)])
         raise
