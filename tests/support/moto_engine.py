@@ -1,8 +1,10 @@
 """moto, at a price that thousands of tests can pay: it does the same, but copies and reads less.
 
 Before a transaction moto copies every table it names, once for every operation in it and down to the last attribute.
-Here a table is copied once per transaction, and only the partitions that the transaction touches. botocore's models
-are read once per process, instead of once per test.
+Here a table is copied once per transaction, and only the partitions that the transaction touches. For a query moto
+sorts the whole table; here keys that are strings are compared as strings. In each attribute value of an answer moto
+looks for all ten types under many names; here an attribute value has one type. botocore's models are read once per
+process, instead of once per test.
 """
 
 import copy
@@ -17,9 +19,10 @@ from unittest.mock import patch
 import botocore.session
 from botocore.loaders import create_loader
 from moto import mock_aws
+from moto.core.serialize import AttributePicker, AttributePickerContext
 from moto.dynamodb import models
 from moto.dynamodb.models import DynamoDBBackend
-from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 
 type Operations = Sequence[Mapping[str, Mapping[str, Any]]]
@@ -32,6 +35,9 @@ def aws_in_moto() -> Iterator[None]:
         patch.object(botocore.session, "create_loader", _one_loader),
         patch.object(models, "copy", _Copying),
         patch.object(DynamoDBBackend, "transact_write_items", _transact_write_items),
+        patch.object(Table, "all_items", _all_items),
+        patch.object(DynamoType, "__eq__", _is_equal),
+        patch.object(AttributePicker, "__call__", _pick),
         mock_aws(),
     ):
         yield
@@ -88,3 +94,28 @@ def _kept(table: Table, operations: Operations) -> Table:
             # An update is the only operation that changes an item in place: it gets one of its own.
             items[partition][place] = copy.deepcopy(kept.items[partition][place])
     return kept
+
+
+def _all_items(table: Table) -> list[Item]:
+    items = [item for partition in table.items.values() for item in partition.values()]
+    return sorted(items, key=lambda item: (_comparable(item.hash_key), _comparable(item.range_key)))
+
+
+def _comparable(key: DynamoType | None) -> Any:
+    assert key is not None, "every table of the template has a sort key"
+    return key.value if key.type == "S" else key.cast_value
+
+
+def _is_equal(one: DynamoType, other: DynamoType) -> bool:
+    return one.type == other.type and _comparable(one) == _comparable(other)
+
+
+_TYPES = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"})
+_pick_as_moto_does = AttributePicker.__call__
+
+
+def _pick(picker: AttributePicker, context: AttributePickerContext) -> Any:
+    found = context.obj
+    if type(found) is dict and len(found) == 1 and context.key in _TYPES and not _TYPES.isdisjoint(found):
+        return found.get(context.key)
+    return _pick_as_moto_does(picker, context)
