@@ -19,12 +19,12 @@ from tools.sample_events import (
 
 
 def notifications() -> Samples:
-    """Preferences, devices and wording; the rest is refused before it is looked up."""
-    wishes = {"user_id": MEMBER}
+    """Preferences, devices and templates; the rest is refused before it is looked up."""
+    of_member = {"user_id": MEMBER}
     preferences = "/api/notifications/preferences/{user_id}"
     template = "/api/notifications/templates/{name}"
     issued = {"name": "loan_issued"}
-    yield "read_preferences", 200, request("GET", preferences, AS_MEMBER, path=wishes)
+    yield "read_preferences", 200, request("GET", preferences, AS_MEMBER, path=of_member)
     yield (
         "replace_preferences",
         200,
@@ -32,7 +32,7 @@ def notifications() -> Samples:
             "PUT",
             preferences,
             AS_MEMBER,
-            path=wishes,
+            path=of_member,
             body={
                 "channels": {"loan_issued": ["in_app"], "hold_ready": ["email", "sms"]},
                 "quiet_hours": {"start": "22:00", "end": "07:00"},
@@ -43,7 +43,7 @@ def notifications() -> Samples:
         ),
     )
     off = {"channels": {"password_changed": ["in_app"]}}
-    yield "cannot_be_turned_off", 422, request("PUT", preferences, AS_MEMBER, path=wishes, body=off)
+    yield "cannot_be_turned_off", 422, request("PUT", preferences, AS_MEMBER, path=of_member, body=off)
     # Refused where no push application is set up.
     yield (
         "register_device",
@@ -52,20 +52,20 @@ def notifications() -> Samples:
             "PUT",
             "/api/notifications/devices/{user_id}/{device_id}",
             AS_MEMBER,
-            path={**wishes, "device_id": "phone-1"},
+            path={**of_member, "device_id": "phone-1"},
             body={"platform": "android", "token": "sample-device-token"},
         ),
     )
-    yield "export", 200, request("GET", "/api/notifications/export/{user_id}", AS_USERS, path=wishes)
-    yield "export_as_member", 403, request("GET", "/api/notifications/export/{user_id}", AS_MEMBER, path=wishes)
+    yield "export", 200, request("GET", "/api/notifications/export/{user_id}", AS_USERS, path=of_member)
+    yield "export_as_member", 403, request("GET", "/api/notifications/export/{user_id}", AS_MEMBER, path=of_member)
     yield "list_templates", 200, request("GET", "/api/notifications/templates", AS_LIBRARIAN)
     yield "read_template", 200, request("GET", template, AS_LIBRARIAN, path=issued)
     heading = {"heading": "{{ title }} is yours", "text": "Until {{ due_date | date }}."}
-    wording = {"language": "en", "short": heading}
-    yield "replace_wording", 200, request("PUT", template, AS_ADMIN, path=issued, body=wording)
+    replacement = {"language": "en", "short": heading}
+    yield "replace_template", 200, request("PUT", template, AS_ADMIN, path=issued, body=replacement)
     refused = {"language": "en", "sms": {"text": "{{ title.__class__ }}"}}
-    yield "replace_wording_refused", 422, request("PUT", template, AS_ADMIN, path=issued, body=refused)
-    yield "withdraw_wording", 204, request("DELETE", template, AS_ADMIN, path=issued, query={"language": "en"})
+    yield "replace_template_refused", 422, request("PUT", template, AS_ADMIN, path=issued, body=refused)
+    yield "delete_template", 204, request("DELETE", template, AS_ADMIN, path=issued, query={"language": "en"})
     preview = {"language": "fr", "data": {"title": "Kindred", "due_date": "2026-12-05T20:59:59Z"}}
     yield "preview", 200, request("POST", f"{template}/preview", AS_LIBRARIAN, path=issued, body=preview)
     own = {"template": "announcement", "user_ids": [MEMBER], "data": {"subject": "Hello", "message": "Hello."}}

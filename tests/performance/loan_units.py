@@ -24,7 +24,7 @@ BYTES_AROUND_A_LINE = 26
 _SCHEDULED = {"SweepFunction", "DeadLettersWatch", "LoansRetention", "RotationFunction", "AnalyticsRebuild"}
 """They run whether anybody borrows or not: part of the idle month."""
 
-_LONGER_THAN_RECOVERY_WAITS, _PATIENCE_SECONDS = 60.0, 300.0
+_LONGER_THAN_RECOVERY_WAITS, _DEADLINE_SECONDS = 60.0, 300.0
 """Before it looks at a checkout or return once more: RecoveryDelaySeconds."""
 
 
@@ -67,11 +67,11 @@ def loan_units(stack: LocalStack, library: LibraryClient) -> Iterator[Measuremen
     since = now_in_milliseconds()
     accounts = [*stack.accounts[:3], *stack.accounts[:3]]
     books = [library.add_book()["id"] for _ in accounts]
-    _settled(stack, since, quiet_seconds=10)
+    _log_once_quiet(stack, since, quiet_seconds=10)
     since, loans, asked = now_in_milliseconds(), len(books), 0
     for account, book in zip(accounts, books, strict=True):
         asked += _lend_and_give_back(library, account, book)
-    lines = _settled(stack, since, quiet_seconds=_LONGER_THAN_RECOVERY_WAITS)
+    lines = _log_once_quiet(stack, since, quiet_seconds=_LONGER_THAN_RECOVERY_WAITS)
     found = _units(stack, lines, asked)
     for field in fields(Units):
         yield _measurement("a loan", field.name, getattr(found, field.name) / loans, getattr(LOAN, field.name))
@@ -104,9 +104,9 @@ def _lend_and_give_back(library: LibraryClient, account: Account, book: str) -> 
     return 6
 
 
-def _settled(stack: LocalStack, since: int, *, quiet_seconds: float) -> Mapping[str, list[str]]:
+def _log_once_quiet(stack: LocalStack, since: int, *, quiet_seconds: float) -> Mapping[str, list[str]]:
     """By function: everything logged since then, once nothing more comes."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _DEADLINE_SECONDS
     number, quiet_since = -1, time.monotonic()
     while True:
         found = {name: log_of(stack, name, since) for name in stack.functions if name not in _SCHEDULED}

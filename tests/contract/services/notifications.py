@@ -61,7 +61,7 @@ def fill_for_samples(stack: InProcess) -> None:
 
 
 def told(body: str) -> object:
-    """As notifications understands it. It hears of every end of sessions and tells of changed passwords only."""
+    """As notifications understands it. It gets every end of sessions, and sends notices of changed passwords only."""
     event = read_event(body).message
     notice = notice_of(event, (1, 7, 14))
     if notice is None:
