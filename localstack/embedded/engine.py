@@ -115,7 +115,7 @@ def stop_ministack(process: StartedProcess, work: WorkDir, *, grace_seconds: flo
     ``grace_seconds``: seconds until it is killed if it does not end by itself; 0 when nothing is to be saved.
     Returns whether it ended by itself in time; if not, what it held since its start is lost.
     """
-    orderly = process.stop(grace_seconds=grace_seconds)
+    orderly = process.stop(grace_seconds=grace_seconds, orphan_grace_seconds=min(grace_seconds, 2.0))
     shutil.rmtree(work.scratch, ignore_errors=True)
     return orderly
 

@@ -117,9 +117,9 @@ def test_killed_and_repeated_with_the_same_key(
 def test_killed_again_and_again_under_load(
     library: LibraryClient, faults: FaultProxy, stack: LocalStack, kill: Kill
 ) -> None:
-    """Six members lend and return while every fourth call to books kills all workers of loans."""
+    """Members lend and return while every fourth call to books kills all workers of loans."""
     book = library.add_book(copies=4)
-    members = [library.add_member() for _ in range(6)]
+    members = [library.add_member() for _ in range(at_depth(quick=3, full=6))]
     passed = iter(range(1, 1_000_000))
 
     def now_and_then() -> None:

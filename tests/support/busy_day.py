@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from tests.depth import at_depth
 from tests.support.library_client import LibraryClient, at_once, ok
 
 ROLES = ("student", "patron", "faculty")
 GENRES = ("busy fantasy", "busy history", "busy science")
 """Nobody else's, so that what is told of them is told of the day."""
-_AT_ONCE = 8
+_AT_ONCE = at_depth(quick=4, full=8)
 _KEPT = 0.1
 _RENEWED = 0.1
 

@@ -12,6 +12,7 @@ import pytest
 
 from library_common.ids import new_id
 from localstack.embedded.stack import LocalStack
+from tests.depth import at_depth
 from tests.support.invocations import invocations
 from tests.support.library_client import LibraryClient, at_once, created, eventually, problem, statuses
 
@@ -49,7 +50,7 @@ def test_two_hundred_requests_at_once(stack: LocalStack, library: LibraryClient)
     ann, ben = new_id(), new_id()
     started = time.monotonic()
 
-    answers = at_once([partial(ask_for_a_loan, library, ann)] * REQUESTS)
+    answers = at_once([partial(ask_for_a_loan, library, ann)] * REQUESTS, workers=at_depth(quick=8, full=REQUESTS))
 
     came_back = math.ceil((time.monotonic() - started) * CAPACITY / SECONDS)
     through = statuses(answers)[404]
