@@ -14,7 +14,7 @@ from users_service.domain.model import Member
 if TYPE_CHECKING:
     from library_common.tokens import SigningKey
 
-NOT_THERE_YET = frozenset({"ResourceNotFoundException", "ParameterNotFound"})
+NOT_THERE_YET = frozenset({"ParameterNotFound"})
 """A missing parameter: the stack's first key is still being made."""
 
 RETRY_SECONDS = 30
