@@ -33,7 +33,7 @@ run: venv ## start the whole system here (PORT=8080, ENDPOINT_PORT=4566 of the A
 stop: venv ## stop what `make run` started; its state is kept
 	@$(PY) -m localstack.embedded stop
 
-reset: venv ## stop it and forget all local state
+reset: venv ## stop it and delete all local state
 	@$(PY) -m localstack.embedded reset
 
 token: venv ## print a fresh access token of a demo account (ROLE=... or EMAIL=...)

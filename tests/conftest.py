@@ -8,6 +8,9 @@ from hypothesis import HealthCheck, settings
 
 from tests.depth import DEPTH, at_depth
 
+collect_ignore = ["support/throwaway_service"]
+"""Runs in a copy of the repository only: `tests/integration/local/test_new_service.py`."""
+
 # How long an example takes, or to think of one, says more about the machine than about the code; a test that hangs is
 # ended by pytest's own timeout.
 settings.register_profile(

@@ -57,6 +57,6 @@ def _get(url: str, account: Account | None = None) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("items"), list):
         raise Refusal(
             f"The API does not answer as it should: GET {url} gave {answer.status}; "
-            "if the saved state is of an older version, `make reset` forgets it."
+            "if the saved state is of an older version, `make reset` deletes it."
         )
     return document

@@ -13,19 +13,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 HERE = Path(__file__).parent
-TABLES = {
-    "analytics": "AnalyticsTable",
-    "books": "BooksTable",
-    "gateway": "GatewayTable",
-    "loans": "LoansTable",
-    "notifications": "NotificationsTable",
-    "users": "UsersTable",
-}
-"""Folder, which is also what the table is called here -> its name in the template."""
 
 
 @pytest.fixture
 def table_name(request: pytest.FixtureRequest) -> str:
+    """The folder: the service's name."""
     return request.path.relative_to(HERE).parts[0]
 
 
@@ -33,7 +25,7 @@ def table_name(request: pytest.FixtureRequest) -> str:
 def dynamodb(monkeypatch: pytest.MonkeyPatch, table_name: str) -> Iterator["DynamoDBClient"]:
     """A client of an empty engine with that one table in it."""
     with dynamodb_in_moto(monkeypatch) as client:
-        create_table(client, TABLES[table_name], table_name)
+        create_table(client, f"{table_name.capitalize()}Table", table_name)
         yield client
 
 

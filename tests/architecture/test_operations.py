@@ -14,17 +14,20 @@ from tests.architecture.sources import deployed
 
 pytestmark = pytest.mark.architecture
 
-PAGE = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "docs/operations.md", *sorted(ROOT.glob("functions/*/operations.md"))]
 ALARM = "AWS::CloudWatch::Alarm"
 
 
 def rows(heading: str, cells: int) -> dict[str, list[str]]:
-    """First cell -> the others, of the tables under a heading."""
-    section = re.split(r"\n#+ ", re.split(rf"\n#+ {heading}\n", PAGE)[1])[0]
-    found = [
-        [cell.strip() for cell in line.strip("|").split(" | ")] for line in section.splitlines() if line[:1] == "|"
-    ]
-    return {row[0].strip("`| "): row[1:] for row in found[2:] if len(row) == cells}
+    """First cell -> the others, of the tables under a heading of docs/operations.md or of a service's own page."""
+    found: dict[str, list[str]] = {}
+    for page in PAGES:
+        for section in re.split(r"\n#+ ", page.read_text(encoding="utf-8")):
+            if section.partition("\n")[0] == heading:
+                table = [line.strip("|").split(" | ") for line in section.splitlines() if line[:1] == "|"]
+                rows = [[cell.strip() for cell in row] for row in table[2:]]
+                found |= {row[0].strip("`| "): row[1:] for row in rows if len(row) == cells}
+    return found
 
 
 def defaults() -> dict[str, str]:

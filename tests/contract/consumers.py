@@ -1,7 +1,6 @@
-"""What listens to the bus: for every rule of the template, how its consumer understands what the rule delivers.
+"""What listens to the bus: for every rule of the templates, how its consumer understands what the rule delivers.
 
-A new consumer is a line in `CONSUMERS`. Understanding is what the consumer does with a message before it does anything
-with the world: it raises for what it cannot use.
+A new consumer is a line in `UNDERSTANDS` of its service, in `tests/contract/services`.
 """
 
 import json
@@ -10,54 +9,12 @@ from typing import Any
 
 from moto.events.models import EventPattern
 
-from analytics_service.domain.incoming_events import parse_event
-from gateway_service.revocations import Revocation
-from library_common.consumers import data_of, read_delivery
 from library_common.events import SOURCE_PREFIX
-from loans_service.erasure import erased_member
-from notifications_service.consumer import read_event
-from notifications_service.domain.notices import DUE_DATE_EVENTS, notice_of
-from notifications_service.domain.templates import own_fields
 from tests.architecture.deployment import of_type
-
-
-class Overheard(Exception):
-    """Delivered to somebody who makes nothing of it."""
-
-
-def counted(body: str) -> object:
-    """As analytics understands it.
-
-    What version 1 of BookUpdated leaves out it cannot count, and copies that neither came nor went it need not.
-    """
-    envelope = read_delivery(body).message.envelope
-    change = parse_event(envelope.type, envelope.id, envelope.occurred_at, envelope.data)
-    if change is None and (envelope.type, envelope.version) not in {("BookUpdated", 1), ("CopyStatusChanged", 1)}:
-        raise Overheard(envelope.type)
-    return change
-
-
-def told(body: str) -> object:
-    """As notifications understands it. It hears of every end of sessions and tells of changed passwords only."""
-    event = read_event(body).message
-    notice = notice_of(event, (1, 7, 14))
-    if notice is None:
-        if event.type not in {"MemberErased", "SessionsRevoked"}:
-            raise Overheard(event.type)
-        return None
-    needed = {field.name for field in own_fields(notice.kind) if not field.optional}
-    needed |= {"loan_id", "due_date"} if event.type in DUE_DATE_EVENTS else set()
-    if missing := needed - notice.data.keys():
-        raise Overheard(f"{event.type} without {', '.join(sorted(missing))}")
-    return notice
-
+from tests.contract import filled_services
 
 CONSUMERS: dict[str, Callable[[str], object]] = {
-    "LoanErasureRule": lambda body: erased_member(read_delivery(body).message),
-    "SessionsRevokedRule": lambda body: data_of(read_delivery(body).message, Revocation),
-    "AnalyticsRule": counted,
-    "AnalyticsCopiesRule": counted,
-    "NotificationsRule": told,
+    rule: understand for rules in filled_services.brought("UNDERSTANDS").values() for rule, understand in rules.items()
 }
 """By the rule that feeds them."""
 

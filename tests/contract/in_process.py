@@ -52,7 +52,7 @@ class InProcess:
 
     @contextmanager
     def function(self, logical_id: str) -> Iterator[Handler]:
-        """A function's handler, with the environment the template gives it and nothing remembered."""
+        """A function's handler, with the environment the template gives it and empty caches."""
         properties = self.functions[logical_id]
         wanted = {
             name: self.resolve(value)

@@ -20,7 +20,7 @@ from tests.contract import filled_services
 from tests.contract.filled_services import Running
 from tests.contract.in_process import InProcess
 from tests.support import access_matrix
-from tests.support.access_matrix import Caller, Route, Things, asked, expected, seen
+from tests.support.access_matrix import Caller, Route, Things, asked, expected, path_parameters, seen
 from tests.support.lambda_events import api_event, call
 from tests.unit.gateway.sources import CachedSource, Revoked
 from tools import services
@@ -48,9 +48,9 @@ def service(request: pytest.FixtureRequest, stack: InProcess) -> Iterator[Runnin
 
 @pytest.fixture(scope="module")
 def things(service: Running) -> Things:
-    others = {name: new_id() for name in ("user_id", "book_id", "loan_id", "notification_id", "announcement_id")}
-    named = {"barcode": "30001000000001", "device_id": "phone-1", "name": "welcome", "queue": "RevocationDeadLetters"}
-    return Things({**others, **named, **service.known})
+    """The member's things; of what the service does not have, ids that could exist."""
+    others = {name: new_id() for route in ROUTES for name in path_parameters(route.path)}
+    return Things({**others, **service.known})
 
 
 @pytest.fixture(scope="module")

@@ -18,17 +18,18 @@ from tests.contract import filled_services, fuzzing
 from tests.contract.filled_services import Running
 from tests.contract.in_process import InProcess
 from tests.support.lambda_events import ANONYMOUS
+from tools import services
 
 pytestmark = pytest.mark.contract
 
 # What the edge answers before an operation is found, or before its document could say so.
 EDGE = {("404", "no_such_route"), ("405", "method_not_allowed")}
 
-OPERATIONS = [(name, label) for name in filled_services.SERVICES for label in fuzzing.labels(name)]
+OPERATIONS = [(name, label) for name in services.with_module("http") for label in fuzzing.labels(name)]
 WITH_BODY = [(name, label) for name, label in OPERATIONS if label.split()[0] in {"POST", "PUT", "PATCH"}]
 LISTS = [
     (name, f"{method.upper()} {path}")
-    for name in filled_services.SERVICES
+    for name in services.with_module("http")
     for path, methods in fuzzing.document(name)["paths"].items()
     for method, described in methods.items()
     if any(parameter["name"] == "cursor" for parameter in described.get("parameters", ()))

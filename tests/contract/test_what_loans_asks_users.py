@@ -1,4 +1,4 @@
-"""What the round over closed loans needs of users, as users really answers it: a wish, and that somebody is gone."""
+"""What the round over closed loans needs of users, as users answers it: the preference, and who is erased."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -39,7 +39,7 @@ def asked(users: Running, user_id: str) -> bool | None:
     return HttpMembers(cast("ServiceClient", Direct(users))).find(user_id, 0.0).keeps_history
 
 
-def test_a_wish_and_its_withdrawal_are_heard(users: Running) -> None:
+def test_the_preference_and_its_withdrawal_are_read(users: Running) -> None:
     member = users.known["user_id"]
     assert asked(users, member) is False
 
@@ -50,7 +50,7 @@ def test_a_wish_and_its_withdrawal_are_heard(users: Running) -> None:
         assert asked(users, member) is keeps
 
 
-def test_who_is_gone_is_told_from_who_cannot_be_asked_about(users: Running) -> None:
+def test_an_erased_member_differs_from_one_who_cannot_be_asked_about(users: Running) -> None:
     member = users.known["user_id"]
     erased = call(users.api, api_event("DELETE", f"/api/users/{member}", caller=person(member, "patron")))
     assert erased.status == 204, erased.json

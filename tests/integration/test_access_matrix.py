@@ -29,7 +29,7 @@ from tests.support.library_client import LibraryClient
 pytestmark = pytest.mark.integration
 
 WORKERS = 4
-PATIENCE_SECONDS = 60.0
+DEADLINE_SECONDS = 60.0
 ONE_OF_EVERY_KIND = {
     "nobody",
     "a patron",
@@ -104,7 +104,7 @@ def _answer(library: LibraryClient, route: Route, caller: Caller, things: Things
     """What the system says. The emulator starts a new process for the authorizer after each refusal, and on a busy
     machine one may start too slowly: that 503 lets nobody in and says nothing about anybody, so it is asked again."""
     request = asked(route, things)
-    deadline, pause = time.monotonic() + PATIENCE_SECONDS, 0.1
+    deadline, pause = time.monotonic() + DEADLINE_SECONDS, 0.1
     while True:
         response = library.http.request(
             route.method,

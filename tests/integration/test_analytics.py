@@ -61,7 +61,7 @@ def test_lending_adds_no_copies_and_adding_does(stack: LocalStack, library: Libr
         return number
 
     book, member = library.add_book(copies=2), library.add_member()
-    eventually(lambda: settled(stack), "everything so far is counted")
+    eventually(lambda: nothing_waits(stack), "everything so far is counted")
     before = copies()
     loan = library.lent(member["id"], book["id"])
     library.returned(loan["id"])
@@ -144,7 +144,7 @@ def test_a_replay_from_an_archive_fills_the_generation_being_built_and_no_other(
         assert ask("abandon")["building"] is None
 
 
-def settled(stack: LocalStack) -> bool:
+def nothing_waits(stack: LocalStack) -> bool:
     return waiting(stack, stack.outputs["AnalyticsQueue"]) == 0
 
 

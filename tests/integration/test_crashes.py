@@ -36,7 +36,7 @@ CRASHED = {502, 503}
 does not apply gateway responses to a crashed function and says 502."""
 
 RECOVERED_WITHIN_SECONDS = 400.0
-"""A recovery that finds no neighbour awake, on a busy machine, comes again after a minute, and then after two."""
+"""A recovery that finds no other service awake, on a busy machine, comes again after a minute, and then after two."""
 
 RESERVE = r"^/api/books/[^/]+/reserve$"
 RELEASE = r"^/api/books/[^/]+/release$"

@@ -46,10 +46,10 @@ from tests.support.flaky import Failures, Flaky
 from tests.support.library_client import LibraryClient, eventually, ok
 from tests.support.tables import create_table
 
-PATIENCE_SECONDS = 600.0
+DEADLINE_SECONDS = 600.0
 """A day's loans, and everything that follows from them, take their time on a busy machine."""
 
-pytestmark = [pytest.mark.integration, pytest.mark.resilience, pytest.mark.timeout(3 * PATIENCE_SECONDS)]
+pytestmark = [pytest.mark.integration, pytest.mark.resilience, pytest.mark.timeout(3 * DEADLINE_SECONDS)]
 
 LOANS, MEMBERS, TITLES = at_depth(quick=(120, 12, 6), full=(1_000, 36, 12))
 SEED = 20261122
@@ -62,7 +62,7 @@ OF_LOANS = {"LoanCreated", "LoanRenewed", "LoanReturned"}
 @pytest.fixture(scope="module")
 def before(stack: LocalStack, library: LibraryClient) -> Counter[str]:
     """The whole library's numbers before the day, once nothing is left to be counted."""
-    ConsumerQueue(stack, BY_NAME["analytics"]).until_empty(seconds=PATIENCE_SECONDS)
+    ConsumerQueue(stack, BY_NAME["analytics"]).until_empty(seconds=DEADLINE_SECONDS)
     return whole_library(reports(library))
 
 
@@ -81,7 +81,7 @@ def truth(library: LibraryClient, day: Day) -> Truth:
 @pytest.fixture(scope="module")
 def deliveries(bus: EventTap, day: Day) -> list[str]:
     """The day's events of loans, as the bus delivered them."""
-    found = bus.deliveries(OF_LOANS, day.events, seconds=PATIENCE_SECONDS)
+    found = bus.deliveries(OF_LOANS, day.events, seconds=DEADLINE_SECONDS)
     return [body for body in found if json.loads(body)["detail"]["data"]["user_id"] in day.members]
 
 
@@ -89,7 +89,7 @@ def deliveries(bus: EventTap, day: Day) -> list[str]:
 def arrivals(bus: EventTap, day: Day) -> list[str]:
     """The events of the day's members and titles coming to the library, as the bus delivered them."""
     found = bus.deliveries(
-        {"MemberRegistered", "BookAdded"}, len(day.members) + len(day.books), seconds=PATIENCE_SECONDS
+        {"MemberRegistered", "BookAdded"}, len(day.members) + len(day.books), seconds=DEADLINE_SECONDS
     )
     ours = {*day.members, *day.books}
     return [body for body in found if ours & set(map(str, json.loads(body)["detail"]["data"].values()))]
@@ -132,7 +132,7 @@ def again(stack: LocalStack, day: Day, deliveries: list[str]) -> None:
     with sender.held_back():
         notifications.put(doubled_and_shuffled(deliveries, SEED))
         analytics.put(doubled_and_shuffled(deliveries, SEED + 1))
-        notifications.until_empty(seconds=PATIENCE_SECONDS)
+        notifications.until_empty(seconds=DEADLINE_SECONDS)
         sender.purge()
         look_after = [to_message(DueDelivery(member, Channel.EMAIL)) for member in day.members]
         sender.put(doubled_and_shuffled(look_after, SEED))
@@ -141,9 +141,9 @@ def again(stack: LocalStack, day: Day, deliveries: list[str]) -> None:
 def worked_off(stack: LocalStack, consumed: Consumed) -> None:
     """Nothing is left on the queue, nor among its dead letters, which may have had a second chance."""
     queue = ConsumerQueue(stack, consumed)
-    queue.until_empty(seconds=PATIENCE_SECONDS)
+    queue.until_empty(seconds=DEADLINE_SECONDS)
     if queue.redrive():
-        queue.until_empty(seconds=PATIENCE_SECONDS)
+        queue.until_empty(seconds=DEADLINE_SECONDS)
     assert queue.dead_letters() == 0
 
 
@@ -261,12 +261,12 @@ def test_notifications_that_fail_now_and_then_tell_each_member_once(
         post.services.join(id=member)
     flaky_queue: Any = Flaky(post.queue, failures, only={"put"})
     flaky_client: Any = Flaky(real, failures, only={"transact_write_items"})
-    hearing = replace(post, client=lambda: flaky_client)
-    hearing.queue = flaky_queue
+    flaky_post = replace(post, client=lambda: flaky_client)
+    flaky_post.queue = flaky_queue
     theirs = [body for body in deliveries if json.loads(body)["detail"]["data"]["user_id"] in members]
 
     redriven = in_spite_of_all(
-        notifications_consumer(lambda: hearing.event_handling, queue()),
+        notifications_consumer(lambda: flaky_post.event_handling, queue()),
         sqs,
         doubled_and_shuffled(theirs, SEED),
     )
@@ -319,7 +319,7 @@ def test_revocations_doubled_and_out_of_order_leave_the_last_epoch(stack: LocalS
     members = [new_id() for _ in range(at_depth(quick=15, full=40))]
 
     queue.put(doubled_and_shuffled(revocations(members, 3), SEED))
-    queue.until_empty(seconds=PATIENCE_SECONDS)
+    queue.until_empty(seconds=DEADLINE_SECONDS)
 
     assert revoked(stack, members) == dict.fromkeys(members, 3)
     assert queue.dead_letters() == 0
@@ -354,7 +354,7 @@ def test_each_loan_was_told_of_by_email_once(stack: LocalStack, day: Day, truth:
     def all_of_them() -> bool:
         return all(wanted[member][0] <= mentions for member, mentions in mailed().items())
 
-    eventually(all_of_them, "everybody was told of everything", seconds=PATIENCE_SECONDS)
+    eventually(all_of_them, "everybody has every notice", seconds=DEADLINE_SECONDS)
     # What is still to be done about them finds nothing to send.
     worked_off(stack, SENDER)
 

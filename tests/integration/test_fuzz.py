@@ -6,10 +6,11 @@ The long run over every boundary is in tests/contract, in one process. This one 
 import pytest
 
 from localstack.embedded.stack import LocalStack
-from tests.contract import filled_services, fuzzing
+from tests.contract import fuzzing
 from tests.depth import at_depth
 from tests.support.known_things import known_things
 from tests.support.library_client import LibraryClient
+from tools import services
 
 pytestmark = [pytest.mark.integration, pytest.mark.contract]
 
@@ -20,7 +21,7 @@ _FOR_SERVICES = "scope"
 
 def _operations() -> list[tuple[str, str]]:
     """What people may call; the operations of services only are fuzzed in process."""
-    listed = [(name, label) for name in filled_services.SERVICES for label in fuzzing.labels(name)]
+    listed = [(name, label) for name in services.with_module("http") for label in fuzzing.labels(name)]
     return [(n, label) for n, label in listed if set(fuzzing.access_of(fuzzing.operation(n, label))) != {_FOR_SERVICES}]
 
 

@@ -1,4 +1,4 @@
-"""What members are told, on the deployed stack: in the list at once, by e-mail once, as wished, in safe words."""
+"""What members are told, on the deployed stack: in the list at once, by e-mail once, as preferred, in safe words."""
 
 import json
 import time
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 
 SAMPLES = Path(__file__).resolve().parents[2] / "events" / "samples"
 IN_THE_LIST_WITHIN_SECONDS = 2.0
-WORDING_COUNTS_WITHIN_SECONDS = 180.0
+TEMPLATE_COUNTS_WITHIN_SECONDS = 180.0
 """A minute is what the documents promise; the rest is for the mail itself, on a busy machine."""
 REJECTED = """<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><Error><Type>Sender</Type>
 <Code>MessageRejected</Code><Message>Address is on the suppression list.</Message></Error></ErrorResponse>"""
@@ -38,7 +38,7 @@ HOSTILE = '{{7*7}} {% for x in y %} <script>alert(1)</script> & "quotes"'
 @pytest.fixture(scope="module")
 def newcomers(posting: Posting) -> list[dict[str, Any]]:
     """Members whose welcome is over, so that it is in no message of a test."""
-    return settled(posting, *["patron"] * NEWCOMERS)
+    return welcomed_members(posting, *["patron"] * NEWCOMERS)
 
 
 @pytest.fixture(scope="module")
@@ -48,23 +48,23 @@ def everybody(newcomers: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def wording(posting: Posting, everybody: list[str]) -> str:
+def new_subject(posting: Posting, everybody: list[str]) -> str:
     """The subject that an administrator has chosen for e-mails about renewals, which one test only looks at.
 
-    Stored when the sender has looked for wordings once and found none: it counts a minute later at the latest, and
+    Stored after the sender has looked for stored templates and found none: it counts a minute later at the latest, and
     other tests are busy until then.
     """
     assert everybody
     word = f"Felicitations {new_id()}"
-    wording = {"language": "en", "email": {"subject": word, "text": "{{ title }}", "html": "<p>{{ title }}</p>"}}
-    ok(posting.library.http.put(RENEWED, json=wording, headers=posting.library.as_admin()))
+    template = {"language": "en", "email": {"subject": word, "text": "{{ title }}", "html": "<p>{{ title }}</p>"}}
+    ok(posting.library.http.put(RENEWED, json=template, headers=posting.library.as_admin()))
     return word
 
 
 @pytest.fixture(scope="module")
-def post(posting: Posting, newcomers: list[dict[str, Any]], wording: str) -> Posting:
+def post(posting: Posting, newcomers: list[dict[str, Any]], new_subject: str) -> Posting:
     """With warm functions: whoever comes first is told of a visit."""
-    assert wording
+    assert new_subject
     member = newcomers.pop()
     borrow(posting, member, "A first visit")
     mail_about(posting, member, "A first visit")
@@ -74,7 +74,7 @@ def post(posting: Posting, newcomers: list[dict[str, Any]], wording: str) -> Pos
 @pytest.fixture
 def member(posting: Posting, newcomers: list[dict[str, Any]]) -> dict[str, Any]:
     """Nobody else's."""
-    return newcomers.pop() if newcomers else settled(posting, "patron")[0]
+    return newcomers.pop() if newcomers else welcomed_members(posting, "patron")[0]
 
 
 @pytest.fixture(autouse=True)
@@ -87,13 +87,13 @@ def nothing_was_given_up(post: Posting) -> Iterator[None]:
 # -- asking the library ---------------------------------------------------------------------------
 
 
-def settled(post: Posting, *roles: str) -> list[dict[str, Any]]:
+def welcomed_members(post: Posting, *roles: str) -> list[dict[str, Any]]:
     """Members of these roles who have been welcomed."""
     members = at_once([partial(post.library.add_member, role) for role in roles], workers=4)
     expected = {member["email"] for member in members}
 
     def welcomed() -> bool:
-        # A neighbour that answered too late, on a busy machine, is asked again after a sweep.
+        # A service that answered too late, on a busy machine, is asked again after a sweep.
         post.sweep()
         return expected <= {mail.to for mail in post.stack.messages()}
 
@@ -116,9 +116,9 @@ def listed(post: Posting, member: dict[str, Any], *, unread: bool = False) -> di
     )
 
 
-def wish(post: Posting, member: dict[str, Any], **wishes: object) -> None:
+def set_preferences(post: Posting, member: dict[str, Any], **preferences: object) -> None:
     path = f"/api/notifications/preferences/{member['id']}"
-    ok(post.library.http.put(path, json=wishes, headers=post.library.bearer(member["id"], "patron")))
+    ok(post.library.http.put(path, json=preferences, headers=post.library.bearer(member["id"], "patron")))
 
 
 def mails_about(post: Posting, member: dict[str, Any], text: str) -> list[Message]:
@@ -197,7 +197,7 @@ def test_several_loans_of_one_visit_are_one_mail(post: Posting, member: dict[str
     while not borrow_three(reader):
         # Too slow for a visit of a few seconds: it may have become two, by right.
         assert tries < VISITS_AT_MOST, "no three loans were ever within a visit"
-        (reader,), tries = settled(post, "patron"), tries + 1
+        (reader,), tries = welcomed_members(post, "patron"), tries + 1
 
     post.until_nothing_more_comes(reader["id"])
     (mail,) = mails_about(post, reader, titles[0])
@@ -206,7 +206,7 @@ def test_several_loans_of_one_visit_are_one_mail(post: Posting, member: dict[str
 
 
 def test_who_wants_no_mail_gets_none(post: Posting, member: dict[str, Any]) -> None:
-    wish(post, member, channels={"loan_issued": ["in_app"]})
+    set_preferences(post, member, channels={"loan_issued": ["in_app"]})
     borrow(post, member, "Quiet Days")
 
     in_the_list(post, member, "Quiet Days")
@@ -247,7 +247,7 @@ def test_all_that_failed_for_a_reason_goes_out_once_it_is_tried_again(
     members = [member, newcomers.pop()]
     for reader in members:
         # Whoever is told by another way, too, is not told twice after the mail was refused.
-        wish(post, reader, channels={"loan_issued": ["email"]})
+        set_preferences(post, reader, channels={"loan_issued": ["email"]})
     since = to_rfc3339(SystemClock().now())
     with post.mail.broken(Fault("POST", r"^/$", status=400, text=REJECTED)):
         for reader in members:
@@ -277,11 +277,13 @@ def retry_all(post: Posting, which: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_sweep_sends_a_due_reminder_and_none_for_a_book_that_is_back(post: Posting, member: dict[str, Any]) -> None:
     """Days that pass are what no test can wait for. So the members have had the due dates for three days already, as
-    far as notifications hears: of a renewal, in an event that comes late. The morning to remind them is over, too.
+    far as notifications knows: of a renewal, in an event that comes late. The morning to remind them is over, too.
     """
     run = new_id()
-    # Alone in its mail the reminder is told from everything else.
-    wish(post, member, channels={kind: ["in_app"] for kind in ("loan_issued", "loan_renewed", "loan_returned")})
+    # Alone in its mail, the reminder can be recognised.
+    set_preferences(
+        post, member, channels={kind: ["in_app"] for kind in ("loan_issued", "loan_renewed", "loan_returned")}
+    )
     kept, back = (borrow(post, member, f"{title} {run}") for title in ("Kept", "Back"))
     before = len(post.stack.messages(member["email"]))
     # Nobody tells a reminder that the book is back: it is planned all the same, and has to ask.
@@ -318,7 +320,7 @@ def due_soon(post: Posting, member: dict[str, Any]) -> dict[str, str]:
 
 
 def test_an_announcement_reaches_each_of_its_audience_once(post: Posting, member: dict[str, Any]) -> None:
-    students = settled(post, *["student"] * STUDENTS)
+    students = welcomed_members(post, *["student"] * STUDENTS)
     subject = f"Closed on Friday {new_id()}"
     body = {
         "template": "announcement",
@@ -378,13 +380,13 @@ def test_line_breaks_in_a_title_make_no_header(post: Posting, member: dict[str, 
     assert post.stack.messages("everybody@example.org") == []
 
 
-# -- leaving --------------------------------------------------------------------------------------
+# -- erasure --------------------------------------------------------------------------------------
 
 
 def test_of_an_erased_member_nothing_is_left(post: Posting, member: dict[str, Any]) -> None:
     me = post.library.bearer(member["id"], "patron")
     loan = borrow(post, member, "The Last One")
-    wish(post, member, language="fr")
+    set_preferences(post, member, language="fr")
     mail_about(post, member, "The Last One")
     post.library.returned(loan["id"])
     eventually(lambda: [n for n in listed(post, member)["items"] if n["kind"] == "loan_returned"], "the return")
@@ -410,11 +412,11 @@ def test_of_an_erased_member_nothing_is_left(post: Posting, member: dict[str, An
     assert left() == ["ERASED"]
 
 
-# -- wording --------------------------------------------------------------------------------------
+# -- templates ------------------------------------------------------------------------------------
 
 
 def test_an_administrators_wording_counts_until_it_is_withdrawn(
-    post: Posting, wording: str, member: dict[str, Any]
+    post: Posting, new_subject: str, member: dict[str, Any]
 ) -> None:
     """Last: what it waits for has begun long ago."""
     loan = borrow(post, member, "Worded")
@@ -422,9 +424,9 @@ def test_an_administrators_wording_counts_until_it_is_withdrawn(
 
     def written() -> Message | None:
         newest = renewal_mail(post, member, loan)
-        return newest if newest.subject == wording else None
+        return newest if newest.subject == new_subject else None
 
-    mail = eventually(written, "another wording", seconds=WORDING_COUNTS_WITHIN_SECONDS)
+    mail = eventually(written, "the changed template", seconds=TEMPLATE_COUNTS_WITHIN_SECONDS)
     assert mail is not None
     assert mail.body.strip() == "Worded"
 
@@ -433,7 +435,7 @@ def test_an_administrators_wording_counts_until_it_is_withdrawn(
     preview = ok(
         post.library.http.post(f"{RENEWED}/preview", json={"language": "en"}, headers=post.library.as_librarian())
     )
-    assert wording not in json.dumps(preview)
+    assert new_subject not in json.dumps(preview)
 
 
 def renewal_mail(post: Posting, member: dict[str, Any], loan: dict[str, Any]) -> Message:

@@ -1,4 +1,4 @@
-"""Neighbours that are down or slow: documented answers in time, nothing half-done, recovery by itself."""
+"""Services that are down or slow: documented answers in time, nothing half-done, recovery by itself."""
 
 import httpx
 import pytest
@@ -14,10 +14,10 @@ pytestmark = pytest.mark.integration
 ANSWER_WITHIN_SECONDS = 11.0
 """The checkout's own deadline is 10 s; the rest is for a busy machine to notice."""
 AT_ONCE_SECONDS = 2.0
-"""Less than anybody waits for a neighbour's answer."""
+"""Less than anybody waits for another service's answer."""
 
 RECOVERED_WITHIN_SECONDS = 400.0
-"""A recovery that finds no neighbour awake, on a busy machine, comes again after a minute, and then after two."""
+"""A recovery that finds no other service awake, on a busy machine, comes again after a minute, and then after two."""
 
 
 def worked(stack: LocalStack, answer: httpx.Response) -> float:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 RINGS = ["signing-key", "service:loans"]
 SCOPES = frozenset({"users:read", "inventory:write"})
 GONE_WITHIN_SECONDS = 95.0
-"""What is remembered of keys, and of answers about tokens, one after the other; and the asking."""
+"""How long keys are cached, and then answers about tokens; and the time of the request."""
 
 
 @dataclass
@@ -203,7 +203,7 @@ def test_rotations_at_once_are_one_rotation(keys: Keys) -> None:
 def test_compromised_keys_are_gone_new_ones_are_good_at_once_and_lending_goes_on(
     keys: Keys, stack: LocalStack, library: LibraryClient
 ) -> None:
-    """A service's secret and the signing key, one after the other: what is remembered of them is waited for once."""
+    """A service's secret and the signing key, one after the other: their caches are waited for once."""
     member, book = library.add_member(), library.add_book(copies=2)
     created(library.lend(member["id"], book["id"]))
     secret = keys.loans_secret()

@@ -50,15 +50,10 @@ REMINDERS = 1
 """Messages to a member about each loan, beside those of checkout and return: that it is due soon."""
 
 KEY_SECONDS = 300
-"""How long a function that signs tokens goes on with the key it read: `library_common.configuration.SECRET_SECONDS`.
-DynamoDB keeps a table's own key for as long for each caller.
-"""
+"""How long DynamoDB goes on with a table's own key for one caller."""
 
-SIGNERS = 3
-"""Functions that sign something for each loan: users the login, loans and the sender their calls."""
-
-BUSY_TIMES = 2 + REMINDERS
-"""How often a loan keeps functions busy, too far apart for keys to be remembered from one to the next."""
+NEW_PROCESSES = 0.03
+"""Of all invocations while people borrow. Functions decrypt keys when they start, and then when a key has changed."""
 
 
 @dataclass(frozen=True)
@@ -224,9 +219,8 @@ def work(system: System) -> list[Line]:
     tables = key_requests(system, [LOANS] * system.count(template.FUNCTION))
     logs, stored = LOANS * loan["log_bytes"] / 1e9, LOANS * BYTES_PER_LOAN / 1e9
     archive = system.count("AWS::Events::Archive") * LOANS * loan["events"] * BYTES_PER_EVENT / 1e9
-    # An authorizer reads the keys of all services at once, and remembers them for a minute.
-    checked = LOANS * BUSY_TIMES * system.count("Custom::ServiceIdentity")
-    signed = SIGNERS * min(LOANS * BUSY_TIMES, DAYS * 24 * 3600 / KEY_SECONDS)
+    # Each new process reads as many keys as an authorizer does: those of all services.
+    decrypted = LOANS * loan["invocations"] * NEW_PROCESSES * system.count("Custom::ServiceIdentity")
     return [
         Line("requests, from outside and between services", "api requests", LOANS * loan["api_requests"]),
         Line("invocations, the authorizer's among them", "lambda requests", LOANS * loan["invocations"]),
@@ -239,7 +233,7 @@ def work(system: System) -> list[Line]:
         Line("events kept there", "archived events", archive),
         Line("log lines", "logs", logs),
         Line("log lines kept", "kept logs", logs),
-        Line("keys read", "key requests", checked + signed + tables),
+        Line("keys read", "key requests", decrypted + tables),
         Line(f"{LOANS:,} loans in tables", "tables", stored),
         Line("their continuous backup", "continuous backup", stored),
     ]

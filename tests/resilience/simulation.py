@@ -282,7 +282,7 @@ class Simulation:
         self.network.deliver_late()
 
     def _erase(self) -> None:
-        """Users has erased somebody, which loans hears a while later; the word may come twice."""
+        """Users has erased somebody, which loans learns a while later; the event may come twice."""
         member = self.dice.choice(self.members)
         # Also while something of theirs is open: a checkout may have asked users just before.
         self.people.members.pop(member.id, None)

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -118,6 +119,11 @@ def routes(documents: Mapping[str, Mapping[str, Any]]) -> list[Route]:
         fields = _body_fields(document, operation)
         found.append(Route(service, route.method, route.path, route.authorizer, operation["x-access"], fields))
     return found
+
+
+def path_parameters(path: str) -> list[str]:
+    """The names in its braces."""
+    return re.findall(r"{(\w+)}", path)
 
 
 def _body_fields(document: Mapping[str, Any], operation: Mapping[str, Any]) -> frozenset[str] | None:

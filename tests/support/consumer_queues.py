@@ -33,7 +33,7 @@ CONSUMERS = (
     Consumed("notifications", "NotificationsQueue", "NotificationsDeadLetters", "NotificationsConsumer"),
     Consumed("erasures", "LoanErasureQueue", "LoanErasureDeadLetters", "LoansErasure"),
 )
-"""Every consumer of the bus."""
+"""The consumers of the bus that are measured, and tried with events that come twice and in any order."""
 
 SENDER = Consumed("sender", "OutgoingQueue", "OutgoingDeadLetters", "SenderFunction")
 """Who sends messages to members, on a queue that no rule fills."""

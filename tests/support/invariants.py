@@ -33,7 +33,7 @@ def _unfinished(loans: list[dict[str, Any]]) -> Iterator[str]:
         if loan["status"] == "PENDING":
             yield f"{loan['pk']} is PENDING"
         if loan.get("settling"):
-            yield f"{loan['pk']} is settling"
+            yield f"{loan['pk']} has its release pending"
 
 
 def _copies(loans: list[dict[str, Any]], stocks: list[dict[str, Any]]) -> Iterator[str]:

@@ -1,10 +1,14 @@
 """Parameters and keys: fetched when first needed, then cached."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from library_common import aws
 from library_common.settings import WaitLimits
 from library_common.ttl_cache import TtlCache
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm.type_defs import ParameterTypeDef
 
 PARAMETER_SECONDS = 60.0
 SECRET_SECONDS = 300.0
@@ -28,24 +32,54 @@ def parameter(name: str, *, seconds: float = PARAMETER_SECONDS) -> TtlCache[str]
 def secret(name: str, *, seconds: float = SECRET_SECONDS) -> TtlCache[str]:
     """A SecureString parameter's value, at most `seconds` old while SSM answers."""
 
-    def fetch() -> str:
-        return aws.ssm().get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+    def read(*, decrypted: bool) -> "dict[str, ParameterTypeDef]":
+        return {name: aws.ssm().get_parameter(Name=name, WithDecryption=decrypted)["Parameter"]}
 
-    return TtlCache(fetch, seconds=cache_seconds(seconds), grace=_GRACE_SECONDS)
+    fetch = _decrypted_when_changed(read)
+    return TtlCache(lambda: fetch()[name], seconds=cache_seconds(seconds), grace=_GRACE_SECONDS)
 
 
 def secrets_under(path: str, *, seconds: float) -> TtlCache[Mapping[str, str]]:
     """The SecureString parameters directly under a path: last part of the name -> value."""
 
-    def fetch() -> Mapping[str, str]:
-        return dict(parameters_under(path, decrypted=True))
+    def read(*, decrypted: bool) -> "dict[str, ParameterTypeDef]":
+        return dict(_under(path, decrypted=decrypted))
 
-    return TtlCache(fetch, seconds=cache_seconds(seconds), grace=_GRACE_SECONDS)
+    return TtlCache(_decrypted_when_changed(read), seconds=cache_seconds(seconds), grace=_GRACE_SECONDS)
 
 
-def parameters_under(path: str, *, decrypted: bool = False) -> Iterator[tuple[str, str]]:
+def parameters_under(path: str) -> Iterator[tuple[str, str]]:
     """Last part of the name, and value, of every parameter directly under a path, as they are now."""
+    for name, found in _under(path, decrypted=False):
+        yield name, found["Value"]
+
+
+def _under(path: str, *, decrypted: bool) -> "Iterator[tuple[str, ParameterTypeDef]]":
     pages = aws.ssm().get_paginator("get_parameters_by_path").paginate(Path=path, WithDecryption=decrypted)
     for page in pages:
         for found in page["Parameters"]:
-            yield found["Name"].rpartition("/")[2], found["Value"]
+            yield found["Name"].rpartition("/")[2], found
+
+
+def _decrypted_when_changed(
+    read: "Callable[..., dict[str, ParameterTypeDef]]",
+) -> Callable[[], Mapping[str, str]]:
+    """Reads values by name. They are decrypted the first time, and later only when one of them has changed: KMS charges
+    for each decryption, and nothing for a look at the versions.
+    """
+    versions: dict[str, tuple[object, ...]] = {}
+    values: dict[str, str] = {}
+
+    def fetch() -> Mapping[str, str]:
+        nonlocal versions, values
+        if not versions or _versions(read(decrypted=False)) != versions:
+            found = read(decrypted=True)
+            versions, values = _versions(found), {name: each["Value"] for name, each in found.items()}
+        return values
+
+    return fetch
+
+
+def _versions(found: "Mapping[str, ParameterTypeDef]") -> dict[str, tuple[object, ...]]:
+    """With the date: a parameter that was deleted and made anew begins at version 1 again."""
+    return {name: (each["Version"], each["LastModifiedDate"]) for name, each in found.items()}

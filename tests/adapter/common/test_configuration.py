@@ -1,7 +1,7 @@
 """Parameters and keys in the parameter store, in moto: one by one, and all under a path."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -48,6 +48,46 @@ def test_secrets_under_a_path_are_those_directly_under_it(ssm: "SSMClient") -> N
         put(ssm, name, value, secure=True)
 
     assert secrets_under("/library/keys/services", seconds=60).get() == {"loans": "of loans", "users": "of users"}
+
+
+@pytest.fixture
+def decryptions(ssm: "SSMClient") -> list[str]:
+    """The calls that had something decrypted."""
+    noted: list[str] = []
+
+    def note(params: dict[str, Any], model: Any, **_: object) -> None:
+        if params.get("WithDecryption"):
+            noted.append(model.name)
+
+    for call in ("GetParameter", "GetParametersByPath"):
+        aws.ssm().meta.events.register(f"provide-client-params.ssm.{call}", note)
+    return noted
+
+
+def test_a_secret_is_decrypted_again_only_when_it_has_changed(ssm: "SSMClient", decryptions: list[str]) -> None:
+    put(ssm, "/library/keys/token-signing", "old", secure=True)
+    signing_key = secret("/library/keys/token-signing", seconds=0)
+    assert [signing_key.get() for _ in range(3)] == ["old"] * 3
+    assert decryptions == ["GetParameter"]
+
+    put(ssm, "/library/keys/token-signing", "new", secure=True)
+    assert [signing_key.get() for _ in range(3)] == ["new"] * 3
+    assert decryptions == ["GetParameter"] * 2
+
+
+def test_secrets_under_a_path_are_decrypted_again_only_when_one_has_changed_came_or_went(
+    ssm: "SSMClient", decryptions: list[str]
+) -> None:
+    put(ssm, "/library/keys/services/loans", "of loans", secure=True)
+    keys = secrets_under("/library/keys/services", seconds=0)
+    assert [keys.get() for _ in range(3)] == [{"loans": "of loans"}] * 3
+    assert len(decryptions) == 1
+
+    put(ssm, "/library/keys/services/users", "of users", secure=True)
+    assert keys.get() == {"loans": "of loans", "users": "of users"}
+    ssm.delete_parameter(Name="/library/keys/services/loans")
+    assert [keys.get() for _ in range(3)] == [{"users": "of users"}] * 3
+    assert len(decryptions) == 3
 
 
 def test_under_a_path_without_parameters_there_are_none(ssm: "SSMClient") -> None:

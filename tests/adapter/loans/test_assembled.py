@@ -1,4 +1,4 @@
-"""The functions of loans as they are deployed: put together from their environment, between moto and two neighbours."""
+"""The functions of loans as they are deployed: built from their environment, with moto and two other services."""
 
 import json
 from collections.abc import Iterator

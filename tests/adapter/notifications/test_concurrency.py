@@ -104,7 +104,7 @@ def shared() -> Iterator["DynamoDBClient"]:
 def test_any_order_and_number_of_deliveries_tells_everything_once(
     shared: "DynamoDBClient", order: list[int], pauses: list[int]
 ) -> None:
-    """Events come twice, late, and in any order; what a member hears does not depend on it."""
+    """Events come twice, late, and in any order; what a member gets does not depend on it."""
     post = Post(lambda: shared)
     # The table keeps what earlier examples left; members and loans are new each time.
     ann, loan_id = post.services.join(id=new_id()), new_id()

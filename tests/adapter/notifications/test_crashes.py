@@ -1,4 +1,4 @@
-"""Death at every step: before and after every call that telling, reminding, sending or announcing makes to the outside.
+"""Death at every step: before and after every call that planning, reminding, sending or announcing makes.
 
 A first run counts the calls; then each of them kills its process, once before and once after it had its effect. What
 comes next is what comes in life: the message comes again, the lease passes, the sweep goes round.

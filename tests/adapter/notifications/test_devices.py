@@ -110,7 +110,7 @@ def test_an_endpoint_nobody_is_at_is_forgotten(devices: DynamoDevices) -> None:
 def test_an_endpoint_that_came_back_meanwhile_is_not_forgotten(
     devices: DynamoDevices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sender heard that it is gone. Before it could forget it, the app asked again, or another member's did."""
+    """SNS said that it is gone. Before the sender removed it, the app registered again, or another member's did."""
     devices.add("A", device(1))
     stale = devices.devices("A")
     devices.add("A", replace(device(1), endpoint="arn:new", token_key="token-new"))
@@ -253,8 +253,8 @@ def test_an_endpoint_that_was_replaced_is_forgotten(devices: DynamoDevices) -> N
     assert push.endpoints == set(endpoints(devices, "A"))
 
 
-@pytest.mark.parametrize("leaving", ["removed", "replaced"])
-def test_an_endpoint_that_is_anothers_by_now_is_kept(devices: DynamoDevices, leaving: str) -> None:
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_an_endpoint_that_is_anothers_by_now_is_kept(devices: DynamoDevices, how: str) -> None:
     push = FakePush()
 
     class TakenMeanwhile(DynamoDevices):
@@ -273,7 +273,7 @@ def test_an_endpoint_that_is_anothers_by_now_is_kept(devices: DynamoDevices, lea
 
     cases = MemberDevices(TakenMeanwhile(devices._table), push, FixedClock())
     cases.register("A", "phone", Platform.IOS, "token-1")
-    if leaving == "removed":
+    if how == "removed":
         cases.remove("A", "phone")
     else:
         cases.register("A", "phone", Platform.IOS, "token-2")

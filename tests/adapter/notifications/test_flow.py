@@ -487,7 +487,7 @@ def test_who_is_told_by_another_channel_anyhow_is_no_failure(post: Post) -> None
     assert post.failures.list(10, None) == ([], None)
 
 
-# -- leaving --------------------------------------------------------------------------------------
+# -- erasure --------------------------------------------------------------------------------------
 
 
 def test_nothing_is_left_of_an_erased_member_and_nothing_comes_after(post: Post) -> None:

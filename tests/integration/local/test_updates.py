@@ -4,15 +4,17 @@ On an emulator of its own: what is deployed here must not disturb other tests.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
+from library_common.ids import new_id
 from localstack.embedded import composition
 from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import ROOT, TEMPLATE
@@ -22,9 +24,6 @@ from tests.support.library_client import ADMIN_ID, LIBRARIAN_ID, LibraryClient, 
 from tests.support.staff import employ
 
 pytestmark = pytest.mark.integration
-
-DOCUMENTED = {503}
-"""What a busy machine may answer instead, with Retry-After: a process did not start in time."""
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +50,24 @@ class Load:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, kind: str, expected: int, answer: httpx.Response) -> bool:
+        """Whether it is the expected answer. One that says when to come again explains itself."""
         with self._lock:
             self.answered[kind] = self.answered.get(kind, 0) + 1
-            busy = answer.status_code in DOCUMENTED and "retry-after" in answer.headers
-            if answer.status_code != expected and not busy:
+            if answer.status_code != expected and not _is_busy(answer):
                 self.unexplained.append(f"{kind}: {answer.status_code} {answer.text[:200]}")
         return answer.status_code == expected
+
+
+def _is_busy(answer: httpx.Response) -> bool:
+    """What a busy machine may answer: a process did not start in time, or the same request is still being worked on."""
+    return answer.status_code in {409, 503} and "retry-after" in answer.headers
 
 
 @contextmanager
 def under_load(library: LibraryClient) -> Iterator[Load]:
     """Somebody looks at the catalogue, somebody at their account, and somebody borrows and returns."""
     load, over = Load(), threading.Event()
-    book, shelf, lent = library.add_book(copies=1), library.add_book(copies=1), []
+    book, shelf = library.add_book(copies=1), library.add_book(copies=1)
     reader, borrower = library.add_member(), library.add_member()
 
     def look() -> None:
@@ -75,13 +79,21 @@ def under_load(library: LibraryClient) -> Iterator[Load]:
             headers = library.bearer(reader["id"], "patron")
             load.note("users", 200, library.http.get("/api/users/me", headers=headers))
 
+    def repeated(kind: str, expected: int, ask: Callable[[], httpx.Response]) -> httpx.Response | None:
+        """The answer once nobody was too busy for it; None when the load is over before that."""
+        while not over.is_set():
+            answer = ask()
+            if load.note(kind, expected, answer) or not _is_busy(answer):
+                return answer
+        return None
+
     def lend() -> None:
         while not over.is_set():
-            answer = library.lend(borrower["id"], shelf["id"])
-            if load.note("loans", 201, answer):
-                lent.append(answer.json()["id"])
-                while not over.is_set() and not load.note("returns", 200, library.give_back(lent[-1])):
-                    pass
+            # The same key again is the same loan: after a 503 it is not known whether the copy was taken.
+            checkout = partial(library.lend, borrower["id"], shelf["id"], key=new_id())
+            lent = repeated("loans", 201, checkout)
+            if lent is not None and lent.status_code == 201:
+                repeated("returns", 200, partial(library.give_back, lent.json()["id"]))
 
     with ThreadPoolExecutor(3) as pool:
         running = [pool.submit(each) for each in (look, read, lend)]

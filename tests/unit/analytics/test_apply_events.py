@@ -319,7 +319,7 @@ def test_a_role_of_tomorrow_makes_no_measure_of_its_own() -> None:
     assert counting.ledger.sums()[day("2026-11-03")]["r_other"] == 1
 
 
-# -- who is forgotten -----------------------------------------------------------------------------
+# -- erased members ------------------------------------------------------------------------------
 
 
 def test_after_an_erasure_what_was_counted_stays_and_nobody_knows_whose_it_was() -> None:

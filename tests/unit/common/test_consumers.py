@@ -179,7 +179,7 @@ def test_poison_is_given_up_at_once(sqs: SqsInMemory) -> None:
         ),
     ],
 )
-def test_what_cannot_be_read_is_poison_and_its_neighbours_are_fine(
+def test_what_cannot_be_read_is_poison_and_the_others_are_fine(
     sqs: SqsInMemory, log: OperatorLog, body: str, reason: str | None
 ) -> None:
     bad = message(body or " ", 1)

@@ -115,7 +115,7 @@ def test_people_are_counted_one_by_one_wherever_they_are(api: ServiceApi) -> Non
 def test_others_are_counted_by_address(api: ServiceApi) -> None:
     assert [ask(api, "/api/things", source=HOME).status for _ in range(5)] == [200] * 4 + [429]
     assert ask(api, "/api/things", source=SCHOOL).status == 200
-    assert ask(api, "/api/things", ANN, source=HOME).status == 200, "who has signed in is not held up by neighbours"
+    assert ask(api, "/api/things", ANN, source=HOME).status == 200, "members have a limit of their own"
 
 
 def test_a_network_of_addresses_is_one_caller(api: ServiceApi) -> None:

@@ -77,7 +77,7 @@ def test_a_service_may_sign_with_every_key_of_its_ring(sources: Sources, keyring
     assert accepted == ["1", "12", "123", "234"]
 
 
-# -- keys that are newer than those remembered ------------------------------------------------------
+# -- keys that are newer than the cached ones ------------------------------------------------------
 
 
 def test_a_person_signed_for_with_a_key_never_published_before_is_let_in(sources: Sources) -> None:

@@ -29,8 +29,8 @@ NO_LIMIT = 1e18
 
 
 @dataclass
-class Leaving:
-    """A library with somebody who leaves and somebody who stays, each with loans that were given back."""
+class Scenario:
+    """A library with an erased member and another one, each with loans that were given back."""
 
     library: Library = field(default_factory=Library)
     number: int = 3
@@ -67,38 +67,38 @@ class Leaving:
 
 
 @pytest.fixture
-def leaving() -> Leaving:
-    return Leaving()
+def scenario() -> Scenario:
+    return Scenario()
 
 
-def test_all_their_closed_loans_are_anonymised_and_nobody_elses(leaving: Leaving) -> None:
-    assert leaving.erase() == ErasureResult(anonymised=3)
+def test_all_their_closed_loans_are_anonymised_and_nobody_elses(scenario: Scenario) -> None:
+    assert scenario.erase() == ErasureResult(anonymised=3)
 
-    leaving.assert_anonymised()
-    leaving.library.assert_nothing_left_behind()
+    scenario.assert_anonymised()
+    scenario.library.assert_nothing_left_behind()
 
 
-def test_hearing_of_it_again_changes_nothing(leaving: Leaving) -> None:
-    leaving.erase()
-    before = (dict(leaving.library.loans.loans), dict(leaving.library.loans.accounts))
-    leaving.library.clock.advance(DAY)
+def test_the_event_a_second_time_changes_nothing(scenario: Scenario) -> None:
+    scenario.erase()
+    before = (dict(scenario.library.loans.loans), dict(scenario.library.loans.accounts))
+    scenario.library.clock.advance(DAY)
 
-    assert leaving.erase() == ErasureResult()
+    assert scenario.erase() == ErasureResult()
 
-    assert (leaving.library.loans.loans, leaving.library.loans.accounts) == before
+    assert (scenario.library.loans.loans, scenario.library.loans.accounts) == before
 
 
 def test_a_member_with_thousands_of_loans_is_anonymised_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account_erasure, "PAGE", 4)
-    leaving = Leaving(number=13)
+    scenario = Scenario(number=13)
 
-    assert leaving.erase() == ErasureResult(anonymised=13)
+    assert scenario.erase() == ErasureResult(anonymised=13)
 
-    leaving.assert_anonymised()
+    scenario.assert_anonymised()
 
 
-def test_what_does_not_fit_into_a_run_is_done_by_the_next(leaving: Leaving) -> None:
-    library = leaving.library
+def test_what_does_not_fit_into_a_run_is_done_by_the_next(scenario: Scenario) -> None:
+    library = scenario.library
     runs = 0
 
     def monotonic() -> float:
@@ -109,13 +109,13 @@ def test_what_does_not_fit_into_a_run_is_done_by_the_next(leaving: Leaving) -> N
     slow = AccountErasure(library.loans, library.accounts, library.anonymisation, library.clock, monotonic)
     while True:
         runs += 1
-        done = slow.erase(leaving.member.id, until=library.clock.monotonic())
+        done = slow.erase(scenario.member.id, until=library.clock.monotonic())
         if not done.timed_out:
             break
         assert done.anonymised == 1, "each run does something"
 
     assert runs == 3
-    leaving.assert_anonymised()
+    scenario.assert_anonymised()
 
 
 def test_somebody_who_never_borrowed_is_erased_too(library: Library) -> None:
@@ -129,84 +129,84 @@ def test_somebody_who_never_borrowed_is_erased_too(library: Library) -> None:
 # -- the race: a checkout that asked users a moment before the account was closed there -----------
 
 
-def test_nothing_is_lent_to_an_erased_member(leaving: Leaving) -> None:
-    leaving.erase()
-    library = leaving.library
-    library.members.add(leaving.member)
+def test_nothing_is_lent_to_an_erased_member(scenario: Scenario) -> None:
+    scenario.erase()
+    library = scenario.library
+    library.members.add(scenario.member)
     book = library.title()
 
     with pytest.raises(errors.MemberNotFound):
-        library.lend(leaving.member, book)
+        library.lend(scenario.member, book)
 
     assert library.books.available(book) == 1
-    leaving.assert_anonymised()
+    scenario.assert_anonymised()
 
 
-def test_a_loan_that_is_open_nevertheless_comes_back_and_is_anonymised_then(leaving: Leaving) -> None:
-    library, book = leaving.library, leaving.library.title()
-    library.members.add(leaving.member)
-    loan = library.lend(leaving.member, book)
-    del library.members.members[leaving.member.id]
+def test_a_loan_that_is_open_nevertheless_comes_back_and_is_anonymised_then(scenario: Scenario) -> None:
+    library, book = scenario.library, scenario.library.title()
+    library.members.add(scenario.member)
+    loan = library.lend(scenario.member, book)
+    del library.members.members[scenario.member.id]
 
-    assert leaving.erase() == ErasureResult(anonymised=3, still_open=1)
-    assert leaving.naming == [loan]
+    assert scenario.erase() == ErasureResult(anonymised=3, still_open=1)
+    assert scenario.naming == [loan]
 
     library.returns.return_copy(loan, condition=Condition.GOOD)
 
     assert library.loans.loans[loan.id].status is LoanStatus.RETURNED
     assert library.books.available(book) == 1
-    leaving.assert_anonymised()
+    scenario.assert_anonymised()
     library.assert_nothing_left_behind()
 
 
-def test_while_books_is_down_it_is_not_anonymised_but_once_the_copy_is_back(leaving: Leaving) -> None:
-    library, book = leaving.library, leaving.library.title()
-    library.members.add(leaving.member)
-    loan = library.lend(leaving.member, book)
-    leaving.erase()
+def test_while_books_is_down_it_is_not_anonymised_but_once_the_copy_is_back(scenario: Scenario) -> None:
+    library, book = scenario.library, scenario.library.title()
+    library.members.add(scenario.member)
+    loan = library.lend(scenario.member, book)
+    scenario.erase()
     library.books.failures.append((BooksUnavailable("down"), False))
 
     library.returns.return_copy(loan, condition=Condition.GOOD)
 
-    assert [named.release_pending for named in leaving.naming] == [True]
-    assert leaving.erase() == ErasureResult(still_open=1)
+    assert [named.release_pending for named in scenario.naming] == [True]
+    assert scenario.erase() == ErasureResult(still_open=1)
     assert library.recovery.recover(loan.id, attempt=0)
     assert library.books.available(book) == 1
-    leaving.assert_anonymised()
+    scenario.assert_anonymised()
 
 
-def test_erased_while_a_return_waits_for_books(leaving: Leaving) -> None:
-    library, book = leaving.library, leaving.library.title()
-    library.members.add(leaving.member)
-    loan = library.lend(leaving.member, book)
+def test_erased_while_a_return_waits_for_books(scenario: Scenario) -> None:
+    library, book = scenario.library, scenario.library.title()
+    library.members.add(scenario.member)
+    loan = library.lend(scenario.member, book)
     library.books.failures.append((BooksUnavailable("down"), False))
     library.returns.return_copy(loan, condition=Condition.GOOD)
-    assert library.history.places_taken(leaving.member.id) == 0, "so users lets them go"
+    assert library.history.places_taken(scenario.member.id) == 0, "so users erases them"
 
-    assert leaving.erase() == ErasureResult(anonymised=3, still_open=1)
+    assert scenario.erase() == ErasureResult(anonymised=3, still_open=1)
     assert library.recovery.recover(loan.id, attempt=0)
 
     assert library.books.available(book) == 1
-    leaving.assert_anonymised()
+    scenario.assert_anonymised()
 
 
 # -- what fails and what dies ---------------------------------------------------------------------
 
 
-def test_one_bad_loan_does_not_stop_the_others(leaving: Leaving, log: OperatorLog) -> None:
-    bad = leaving.theirs[0].id
-    loans: Any = Broken(leaving.library.loans, bad)
-    library = leaving.library
+def test_one_bad_loan_does_not_stop_the_others(scenario: Scenario, log: OperatorLog) -> None:
+    bad = scenario.theirs[0].id
+    loans: Any = Broken(scenario.library.loans, bad)
+    library = scenario.library
     account_erasure = AccountErasure(loans, library.accounts, Anonymisation(loans, library.clock), library.clock)
 
-    assert account_erasure.erase(leaving.member.id, until=NO_LIMIT) == ErasureResult(anonymised=2, failed=1)
+    assert account_erasure.erase(scenario.member.id, until=NO_LIMIT) == ErasureResult(anonymised=2, failed=1)
 
-    assert [loan.id for loan in leaving.naming] == [bad]
+    assert [loan.id for loan in scenario.naming] == [bad]
     (line,) = log.lines
     assert (line["loan_id"], line["error"], line["level"]) == (bad, "ValueError", "ERROR")
-    assert leaving.member.id not in log.text
-    assert leaving.erase() == ErasureResult(anonymised=1)
-    leaving.assert_anonymised()
+    assert scenario.member.id not in log.text
+    assert scenario.erase() == ErasureResult(anonymised=1)
+    scenario.assert_anonymised()
 
 
 class Broken:
@@ -224,42 +224,42 @@ class Broken:
         return self._loans.get(loan_id)
 
 
-def another(leaving: Leaving, around: Callable[[Any], Any]) -> AccountErasure:
+def another(scenario: Scenario, around: Callable[[Any], Any]) -> AccountErasure:
     """Another process: the same stores, which something stands around."""
-    loans, accounts = around(leaving.library.loans), around(leaving.library.accounts)
-    return AccountErasure(loans, accounts, Anonymisation(loans, leaving.library.clock), leaving.library.clock)
+    loans, accounts = around(scenario.library.loans), around(scenario.library.accounts)
+    return AccountErasure(loans, accounts, Anonymisation(loans, scenario.library.clock), scenario.library.clock)
 
 
 def calls_of_an_erasure() -> int:
-    leaving, mortality = Leaving(), Mortality()
-    another(leaving, lambda port: Mortal(port, mortality)).erase(leaving.member.id, until=NO_LIMIT)
+    scenario, mortality = Scenario(), Mortality()
+    another(scenario, lambda port: Mortal(port, mortality)).erase(scenario.member.id, until=NO_LIMIT)
     return len(mortality.calls)
 
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("number", range(1, calls_of_an_erasure() + 1))
 def test_a_process_that_dies_anywhere_leaves_the_rest_to_the_next_delivery(number: int, after: bool) -> None:
-    leaving, mortality = Leaving(), Mortality(number, after)
+    scenario, mortality = Scenario(), Mortality(number, after)
 
     with pytest.raises(ProcessDied):
-        another(leaving, lambda port: Mortal(port, mortality)).erase(leaving.member.id, until=NO_LIMIT)
+        another(scenario, lambda port: Mortal(port, mortality)).erase(scenario.member.id, until=NO_LIMIT)
 
-    assert not leaving.erase().still_open
-    leaving.assert_anonymised()
+    assert not scenario.erase().still_open
+    scenario.assert_anonymised()
 
 
 @pytest.mark.parametrize("seed", range(at_depth(quick=6, full=20)))
 def test_calls_that_fail_one_time_in_three_delay_it_only(seed: int) -> None:
-    leaving, failures = Leaving(number=8), Failures(1 / 3, seed)
+    scenario, failures = Scenario(number=8), Failures(1 / 3, seed)
     for _ in range(100):
         try:
-            done = another(leaving, lambda port: Flaky(port, failures)).erase(leaving.member.id, until=NO_LIMIT)
+            done = another(scenario, lambda port: Flaky(port, failures)).erase(scenario.member.id, until=NO_LIMIT)
         except (InjectedFailure, ProcessDied):
             continue
         if not done.failed:
             break
     assert failures.injected
-    leaving.assert_anonymised()
+    scenario.assert_anonymised()
 
 
 def calls_of_the_last_return() -> int:
@@ -270,19 +270,19 @@ def calls_of_the_last_return() -> int:
 class LastReturn:
     """The return of a loan that was open when its member was erased."""
 
-    leaving: Leaving
+    scenario: Scenario
     loan: Loan
     book: str
     mortality: Mortality
 
 
 def returning_dies(mortality: Mortality) -> LastReturn:
-    leaving = Leaving()
-    library = leaving.library
+    scenario = Scenario()
+    library = scenario.library
     book = library.title()
-    library.members.add(leaving.member)
-    loan = library.lend(leaving.member, book)
-    leaving.erase()
+    library.members.add(scenario.member)
+    loan = library.lend(scenario.member, book)
+    scenario.erase()
     process = Library(
         clock=library.clock,
         loans=Mortal(library.loans, mortality, "loans"),  # type: ignore[arg-type]  # stands in for all ports
@@ -290,21 +290,21 @@ def returning_dies(mortality: Mortality) -> LastReturn:
     )
     with suppress(ProcessDied):
         process.returns.return_copy(loan, condition=Condition.GOOD)
-    return LastReturn(leaving, loan, book, mortality)
+    return LastReturn(scenario, loan, book, mortality)
 
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("number", range(1, calls_of_the_last_return() + 1))
 def test_a_return_that_dies_anywhere_loses_neither_the_copy_nor_the_anonymisation(number: int, after: bool) -> None:
     last = returning_dies(Mortality(number, after))
-    library = last.leaving.library
+    library = last.scenario.library
 
     # What comes next in life: the recovery, the desk that tries again, and the round over closed loans.
     library.recovery.recover(last.loan.id, attempt=0)
     library.returns.return_copy(library.loans.loans[last.loan.id], condition=Condition.GOOD)
-    library.account_erasure.anonymise_all(last.leaving.member.id, until=NO_LIMIT)
+    library.account_erasure.anonymise_all(last.scenario.member.id, until=NO_LIMIT)
 
     assert library.books.available(last.book) == 1
-    last.leaving.assert_anonymised()
+    last.scenario.assert_anonymised()
     assert library.loans.loans[last.loan.id].returned_at == NOON + 5 * DAY
     library.assert_nothing_left_behind()

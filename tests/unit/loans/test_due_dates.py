@@ -96,9 +96,9 @@ def test_a_due_date_is_capped_by_the_end_of_the_membership_unless_the_library_sa
 ) -> None:
     rules = LoanPolicy(loan_rules=(LoanRule(limit=5, period_days=days),), cap_at_membership_expiry=cap)
     full = rules.due_date(ANYBODY, start)
-    leaving = Member(id="M", role="patron", status="active", expires_at=start + left)
+    member = Member(id="M", role="patron", status="active", expires_at=start + left)
 
-    assert rules.due_date(leaving, start) == (min(full, start + left) if cap else full)
+    assert rules.due_date(member, start) == (min(full, start + left) if cap else full)
 
 
 @given(due=MOMENTS, after=st.timedeltas(-DAY, DAY))

@@ -144,7 +144,7 @@ def test_a_return_may_be_dated_back(library: Library, loan: Loan) -> None:
 
 
 @pytest.mark.parametrize("at", [NOON, NOON + 5 * DAY])
-def test_the_moments_of_issue_and_of_telling_are_allowed(library: Library, loan: Loan, at: datetime) -> None:
+def test_the_times_of_issue_and_of_the_return_itself_are_allowed(library: Library, loan: Loan, at: datetime) -> None:
     library.clock.advance(5 * DAY)
 
     closed = library.returns.return_copy(loan, condition=Condition.GOOD, returned_at=at)

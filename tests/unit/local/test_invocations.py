@@ -110,6 +110,6 @@ def test_events_that_are_no_samples_stay_as_they_are(tmp_path: Path) -> None:
 
 
 def test_the_moment_of_the_samples_is_the_one_they_are_made_with() -> None:
-    from tools import sample_invocations  # noqa: PLC0415 - the tool makes every service importable
+    from tools import sample_events  # noqa: PLC0415 - the tool makes every service importable
 
-    assert int(invocations.HAPPENS_AT.timestamp() * 1000) == sample_invocations.MOMENT_MS
+    assert int(invocations.HAPPENS_AT.timestamp() * 1000) == sample_events.MOMENT_MS

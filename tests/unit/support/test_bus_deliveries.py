@@ -174,11 +174,11 @@ def test_a_delayed_message_comes_when_its_time_is_there(sqs: SqsInMemory) -> Non
 def test_an_event_of_mere_bodies_is_what_a_function_gets() -> None:
     heard: list[str] = []
 
-    def hear(found: Delivery) -> str:
+    def handle(found: Delivery) -> str:
         heard.append(found.envelope.id)
         return "heard"
 
-    assert counting(hear)(sqs_event(events(2)), None) == {"batchItemFailures": []}
+    assert counting(handle)(sqs_event(events(2)), None) == {"batchItemFailures": []}
     assert heard == ["E0", "E1"]
 
 

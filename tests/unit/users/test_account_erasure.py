@@ -28,7 +28,7 @@ def _as(member: Member) -> Mapping[str, str]:
     return person(member.id, member.role)
 
 
-def test_who_owes_nothing_is_forgotten(community: Community, ask: Callable[..., Answer]) -> None:
+def test_a_member_without_obligations_is_erased(community: Community, ask: Callable[..., Answer]) -> None:
     member = community.join(email="ann@example.org")
 
     answer = ask("DELETE", f"/api/users/{member.id}", caller=_as(member))

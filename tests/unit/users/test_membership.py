@@ -142,7 +142,7 @@ def _end(member: Member) -> datetime | None:
 
 
 @given(member=members, first=updates, second=updates)
-def test_no_sequence_of_wishes_leaves_a_reason_or_an_end_that_is_not_the_last_one(
+def test_no_sequence_of_requests_leaves_a_reason_or_an_end_that_is_not_the_last_one(
     member: Member, first: StatusUpdate, second: StatusUpdate
 ) -> None:
     for update in (first, second):
@@ -217,7 +217,7 @@ def test_the_reason_is_not_in_the_event() -> None:
         (StatusUpdate(Status.EXPIRED, "moved", NOON + SECOND), ["until"]),
     ],
 )
-def test_a_wish_that_makes_no_sense_names_its_fields(update: StatusUpdate, fields: list[str]) -> None:
+def test_a_request_that_makes_no_sense_names_its_fields(update: StatusUpdate, fields: list[str]) -> None:
     with pytest.raises(InvalidFields) as refused:
         _status(a_member(), update)
 

@@ -30,8 +30,8 @@ ENDED: dict[str, Any] = {"stored_status": Status.ACTIVE, "expires_at": NOON}
 SERVED: dict[str, Any] = {"stored_status": Status.SUSPENDED, "suspended_until": NOON, "status_reason": "noise"}
 
 
-class Rounds:
-    """The queue of rounds, as a list of bodies."""
+class FakeQueue:
+    """The queue of the rest of a run, as a list of bodies."""
 
     def __init__(self) -> None:
         self.waiting: list[str] = []
@@ -42,12 +42,12 @@ class Rounds:
 
 def whole_round(community: Community, *, seconds: float = 60, event: Mapping[str, Any] | None = None) -> int:
     """A round to its end, however many runs it takes; how many it took. Raises AccountsLeft."""
-    rounds: Any = Rounds()
-    expiry.go_round(event or {}, community.expire, rounds, seconds=seconds)
+    queue: Any = FakeQueue()
+    expiry.run_expiry(event or {}, community.expire, queue, seconds=seconds)
     runs = 1
-    while rounds.waiting:
-        message = {"Records": [{"body": rounds.waiting.pop(0)}]}
-        expiry.go_round(message, community.expire, rounds, seconds=seconds)
+    while queue.waiting:
+        message = {"Records": [{"body": queue.waiting.pop(0)}]}
+        expiry.run_expiry(message, community.expire, queue, seconds=seconds)
         runs += 1
     return runs
 

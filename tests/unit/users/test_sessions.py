@@ -165,7 +165,7 @@ def test_brute_force_is_stopped_before_anything_is_compared(community: Community
     assert {limit for limit, _ in community.attempts.taken} == {"login_account"}
 
 
-# -- not telling who has an account ---------------------------------------------------------------
+# -- nobody learns who has an account --------------------------------------------------------------
 
 
 def _stranger(community: Community) -> tuple[str, str]:

@@ -137,7 +137,7 @@ def test_a_private_part_that_got_into_the_parameter_is_not_answered(
     assert key.keys() == {"kty", "crv", "x", "y", "kid", "alg", "use"}
 
 
-# -- telling nobody who has an account ------------------------------------------------------------
+# -- nobody learns who has an account -------------------------------------------------------------
 
 WRONG: dict[str, dict[str, str]] = {
     "nobody's address": {"email": "nobody@example.com", "password": PASSWORD},

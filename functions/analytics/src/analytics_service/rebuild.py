@@ -19,7 +19,7 @@ from library_common.context import current, invocation
 from library_common.telemetry import log_invocation
 
 _SPARE_SECONDS = 10.0
-"""StoredFact free at the end of a run: a page of deletions takes less."""
+"""Kept free at the end of a run: a page of deletions takes less."""
 
 
 class Command(BaseModel):

@@ -202,7 +202,7 @@ def code_requests() -> QueuedCodeRequests:
 
 
 @cache
-def rounds() -> ExpiryQueue:
+def expiry_queue() -> ExpiryQueue:
     """The queue of the nightly round."""
     return ExpiryQueue(UsersSettings().rounds_url)
 

@@ -1,8 +1,8 @@
-"""The nightly round over the memberships: started by a schedule, continued through its own queue.
+"""The nightly run over the memberships: started by a schedule, continued through its own queue.
 
-It is not a `library_common.consumers.Consumer`, though the rest of a round comes from a queue. A consumer reports
-failed messages and never fails as a function, so the alarm MembershipExpiryErrors would miss rounds that are continued.
-Nothing else is on this queue, so a failed message holds up no other.
+It is not a `library_common.consumers.Consumer`, though the rest of a run comes from a queue. A run that leaves accounts
+undone fails as a whole, so that it ends in the dead letters however it was started. Nothing else is on this queue, so
+a failed message holds up no other.
 """
 
 import time
@@ -15,21 +15,21 @@ from users_service import bootstrap
 from users_service.adapters.expiry_queue import ExpiryQueue, from_message
 from users_service.application.membership_expiry import ExpireMemberships
 
-ROUND_SECONDS = 200.0
+RUN_SECONDS = 200.0
 """Of the function's 300 s. The rest is enough for the last page and its accounts."""
 
 
 class AccountsLeft(Exception):
-    """Some accounts could not be written. The log has their ids; the next round tries them again."""
+    """Some accounts could not be written. The log has their ids; the next run tries them again."""
 
 
 def handler(event: Mapping[str, Any], _context: object) -> None:
-    """Lambda entry for the schedule, and for SQS batches of one. Raises AccountsLeft at the end of a round."""
-    go_round(event, bootstrap.expire_memberships(), bootstrap.rounds(), seconds=ROUND_SECONDS)
+    """Lambda entry for the schedule, and for SQS batches of one. Raises AccountsLeft at the end of a run."""
+    run_expiry(event, bootstrap.expire_memberships(), bootstrap.expiry_queue(), seconds=RUN_SECONDS)
 
 
-def go_round(event: Mapping[str, Any], expire: ExpireMemberships, rounds: ExpiryQueue, *, seconds: float) -> None:
-    """As much of a round as fits; the rest goes to the queue."""
+def run_expiry(event: Mapping[str, Any], expire: ExpireMemberships, queue: ExpiryQueue, *, seconds: float) -> None:
+    """As much of a run as fits; the rest goes to the queue."""
     started = time.perf_counter()
     status = "failed"
     with invocation():
@@ -42,7 +42,7 @@ def go_round(event: Mapping[str, Any], expire: ExpireMemberships, rounds: Expiry
             current().log_fields |= {"changed": str(outcome.changed), "failed": str(failed)}
             if outcome.next_position is not None:
                 # Passes the failures on instead of raising here, which would run this part again.
-                rounds.go_on(outcome.next_position, failed=failed)
+                queue.go_on(outcome.next_position, failed=failed)
                 status = "continued"
                 return
             if failed:

@@ -1,4 +1,4 @@
-"""The keys of access tokens: the private one in Secrets Manager, the public ones in the parameter store.
+"""The keys of access tokens: the private one in a SecureString parameter, the public ones in another parameter.
 
 The code that signs and parses is imported when first needed: reading an account does not need it.
 """
@@ -14,8 +14,8 @@ from users_service.domain.model import Member
 if TYPE_CHECKING:
     from library_common.tokens import SigningKey
 
-NOT_THERE_YET = frozenset({"ResourceNotFoundException", "ParameterNotFound"})
-"""A secret without a value, or a missing parameter: the stack's first key is still being made."""
+NOT_THERE_YET = frozenset({"ParameterNotFound"})
+"""A missing parameter: the stack's first key is still being made."""
 
 RETRY_SECONDS = 30
 

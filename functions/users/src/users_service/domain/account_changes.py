@@ -189,7 +189,7 @@ def recovered(member: Member, terms: Terms, now: datetime) -> Change:
 
 
 def time_passed(member: Member, now: datetime) -> Change:
-    """Stores a status that has changed with time alone, so that others hear of it through an event."""
+    """Stores a status that has changed with time alone, so that other services learn of it through an event."""
     old, new = Status(member.stored_status), Status(member.status(now))
     if new is old:
         return Change(member)

@@ -1,4 +1,4 @@
-"""What happened to members, as other services hear of it.
+"""What happened to members, as other services learn of it.
 
 No name, address or phone number: events are kept and copied, and who needs an address asks for it.
 """
@@ -57,7 +57,7 @@ class MemberRoleChanged(MemberEvent):
 
 
 class MemberErased(MemberEvent):
-    """The account and everything personal about it is gone; whoever keeps something under its id forgets it, too."""
+    """The account and everything personal about it is gone; whoever keeps something under its id deletes it, too."""
 
     type: ClassVar[str] = "MemberErased"
 

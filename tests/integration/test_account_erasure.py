@@ -1,4 +1,4 @@
-"""Leaving the deployed library: the archive, the refusal while books are out, and being forgotten."""
+"""Erasing an account of the deployed library: the export, the refusal while books are out, the erasure."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,7 @@ def test_a_member_takes_their_data_and_leaves(stack: LocalStack, library: Librar
     assert archive["account"]["email"] == member["email"]
     assert [entry["id"] for entry in archive["loans"]] == [loan["id"]]
     assert archive["notifications"]["preferences"]["user_id"] == member["id"]
-    told = eventually(
+    notices = eventually(
         lambda: [
             notice["kind"]
             for notice in ok(library.http.get(f"{path}/export", headers=me))["notifications"]["notices"]
@@ -54,7 +54,7 @@ def test_a_member_takes_their_data_and_leaves(stack: LocalStack, library: Librar
         ],
         "the notice of the loan in the archive",
     )
-    assert told == ["loan_issued"]
+    assert notices == ["loan_issued"]
     months = eventually(lambda: ok(library.http.get(f"{path}/export", headers=me))["activity"], "the month's figures")
     assert [month["loans"] for month in months] == [1]
 
@@ -73,7 +73,7 @@ def test_a_member_takes_their_data_and_leaves(stack: LocalStack, library: Librar
     found = ok(library.http.get("/api/users", params={"email": member["email"]}, headers=library.as_librarian()))
     assert found["items"] == []
 
-    # Loans hears of it a moment later. Then nothing there leads to the member but the mark that they are gone.
+    # Loans gets the event a moment later. Then nothing there leads to the member but the mark that they are gone.
     account = f"MEMBER#{member['id']}"
     eventually(lambda: of_loans(stack, member["id"]) == [account], "only the account names the member")
     (marked,) = [item for item in everything(stack, "loans") if item["pk"] == account]
@@ -104,7 +104,7 @@ def test_the_round_forgets_what_was_closed_long_ago_but_for_those_who_keep_their
     old, kept, young = (created(library.lend(who["id"], book))["id"] for who in (plain, keeper, plain))
     for loan_id in (old, kept, young):
         ok(library.give_back(loan_id))
-    eventually(lambda: violations(stack) == [], "every return is settled")
+    eventually(lambda: violations(stack) == [], "no release is pending")
     for loan_id, member in ((old, plain), (kept, keeper)):
         as_if_long_ago(stack, loan_id, member["id"])
 

@@ -1,0 +1,23 @@
+"""Admin for the contract tests: with a dead letter."""
+
+import admin_service.http
+from admin_service.adapters.publishers import LambdaPublishers
+from admin_service.adapters.registry import RegisteredQueues
+from admin_service.adapters.sqs import SqsQueues
+from admin_service.application.dead_letters import DeadLetters
+from library_common import aws
+from library_common.configuration import parameters_under
+from tests.contract.filled_services import Running
+from tests.contract.in_process import SYSTEM, InProcess
+
+
+def running(stack: InProcess) -> Running:
+    """The admin service with one dead letter."""
+    queue = "RevocationDeadLetters"
+    aws.sqs().send_message(QueueUrl=stack.refs[queue], MessageBody="{}")
+    dead_letters = DeadLetters(
+        declared=RegisteredQueues(lambda: list(parameters_under(f"/{SYSTEM}/dead-letters"))),
+        queues=SqsQueues(wait_seconds=0),
+        publishers=LambdaPublishers(lambda: list(parameters_under(f"/{SYSTEM}/publishers"))),
+    )
+    return Running(admin_service.http.build(lambda: dead_letters), {"queue": queue})

@@ -1,0 +1,1 @@
+"""The reviews service: what members say of titles they returned."""

@@ -1,0 +1,7 @@
+"""Environment of the reviews functions."""
+
+from library_common.settings import ConsumerSettings
+
+
+class ReviewsSettings(ConsumerSettings):
+    """Nothing of its own."""
