@@ -6,6 +6,7 @@ of loans at the moment the request passes. That needs an emulator whose workers 
 
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -49,11 +50,12 @@ def kill(stack: LocalStack, emulator_folder: Path) -> Kill:
     """Sends SIGKILL to every running worker process of the stack's loans HTTP function."""
     # The functions of other stacks on this machine have the same names; their code lies elsewhere.
     code = f"{emulator_folder.resolve()}{os.sep}"
-    worker = f"{os.sep}ministack-lambda-{stack.functions['LoansFunction']}-"
+    # Its name is the beginning of other functions' names; what follows it in the name of a folder is random.
+    worker = re.compile(rf"{re.escape(code)}.*/ministack-lambda-{re.escape(stack.functions['LoansFunction'])}-\w{{8}}/")
 
     def kill() -> None:
         for process in psutil.process_iter(["cmdline"]):
-            if any(part.startswith(code) and worker in part for part in process.info["cmdline"] or ()):
+            if any(worker.match(part) for part in process.info["cmdline"] or ()):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(signal.SIGKILL)
 
