@@ -292,20 +292,26 @@ def log_of(stack: LocalStack, function: str, since: int) -> list[str]:
 
 
 def _logged(logs: Any, group: str, since: int) -> Iterator[tuple[str, str]]:
-    """Everything from then on. The emulator shows ten thousand lines and no token for the next ones."""
-    seen: set[tuple[int, str, str]] = set()
-    while True:
-        try:
-            pages = list(logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since))
-        except logs.exceptions.ResourceNotFoundException:
-            return  # not invoked yet
-        events = [event for page in pages for event in page["events"]]
-        new = {(event["timestamp"], event["logStreamName"], event["message"]) for event in events} - seen
-        if not new:
-            return
-        yield from ((stream, message) for _, stream, message in new)
-        seen |= new
-        since = max(timestamp for timestamp, _, _ in new)
+    """Stream and text of every line from then on.
+
+    Stream by stream: the emulator shows ten thousand lines, those of one stream after those of another, and no token
+    for the next ones. Within a stream they are in order of time.
+    """
+    try:
+        pages = list(logs.get_paginator("describe_log_streams").paginate(logGroupName=group))
+    except logs.exceptions.ResourceNotFoundException:
+        return  # not invoked yet
+    for stream in (stream["logStreamName"] for page in pages for stream in page["logStreams"]):
+        seen: set[tuple[int, str]] = set()
+        begin = since
+        while True:
+            found = logs.filter_log_events(logGroupName=group, logStreamNames=[stream], startTime=begin)["events"]
+            new = {(event["timestamp"], event["message"]) for event in found} - seen
+            if not new:
+                break
+            yield from ((stream, message) for _, message in new)
+            seen |= new
+            begin = max(timestamp for timestamp, _ in new)
 
 
 def _handled(line: dict[str, Any]) -> int:

@@ -57,7 +57,7 @@ LOAN = Units(
 """A loan with its notices and statistics, at most. One e-mail may bring several notices."""
 
 NOTICE = Units(
-    api_requests=1, invocations=3, write_units=12, read_units=4, messages=1, events=0, emails=1, log_bytes=2_000
+    api_requests=1, invocations=3, write_units=12, read_units=4, messages=1.25, events=0, emails=1, log_bytes=2_000
 )
 """One more message to the member, at most, such as the reminder that a loan is due soon."""
 
