@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from library_common.ids import new_id
 from localstack.embedded.stack import LocalStack
 from tests.depth import at_depth
 from tests.integration.conftest import RECOVERY_DELAY_SECONDS
@@ -101,12 +102,12 @@ def test_killed_at_every_step(library: LibraryClient, faults: FaultProxy, stack:
 def test_killed_and_repeated_with_the_same_key(
     library: LibraryClient, faults: FaultProxy, stack: LocalStack, kill: Kill
 ) -> None:
-    member, book = library.add_member(), library.add_book(copies=2)
+    member, book, key = library.add_member(), library.add_book(copies=2), new_id()
     with faults.broken(Fault("POST", RESERVE, times=1, after=kill, lose=True)):
-        assert library.lend(member["id"], book["id"], key="again").status_code in CRASHED
+        assert library.lend(member["id"], book["id"], key=key).status_code in CRASHED
 
     def repeat() -> bool:
-        answer = library.lend(member["id"], book["id"], key="again")
+        answer = library.lend(member["id"], book["id"], key=key)
         assert answer.status_code in (201, 409), answer.text
         return answer.status_code == 201
 

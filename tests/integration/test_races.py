@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 
+from library_common.ids import new_id
 from tests.depth import at_depth
 from tests.support.library_client import LibraryClient, at_once, created, patiently, problem, statuses
 
@@ -47,7 +48,8 @@ def test_two_titles_at_once_for_the_last_place_under_the_limit(library: LibraryC
 def test_the_same_key_many_times_at_once_is_one_loan(library: LibraryClient) -> None:
     member, book = library.add_member(), library.add_book(copies=SEVERAL)
 
-    answers = at_once([partial(library.lend_patiently, member["id"], book["id"], key="again") for _ in range(SEVERAL)])
+    checkout = partial(library.lend_patiently, member["id"], book["id"], key=new_id())
+    answers = at_once([checkout] * SEVERAL)
 
     assert statuses(answers) == {201: SEVERAL}
     assert len({answer.text for answer in answers}) == 1, "all answers are identical"
@@ -59,9 +61,10 @@ def test_the_same_key_many_times_at_once_is_one_loan(library: LibraryClient) -> 
 
 def test_the_same_key_for_another_checkout_is_refused(library: LibraryClient) -> None:
     member, book = library.add_member(), library.add_book()
-    created(library.lend_patiently(member["id"], book["id"], key="mine"))
+    key = new_id()
+    created(library.lend_patiently(member["id"], book["id"], key=key))
 
-    problem(library.lend(member["id"], library.add_book()["id"], key="mine"), 422, "idempotency_key_reused")
+    problem(library.lend(member["id"], library.add_book()["id"], key=key), 422, "idempotency_key_reused")
 
 
 def test_many_returns_at_once_bring_one_copy_back(library: LibraryClient) -> None:
