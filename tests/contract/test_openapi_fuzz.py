@@ -16,6 +16,8 @@ pytestmark = pytest.mark.contract
 
 EXAMPLES = at_depth(quick=3, full=8)
 """Random requests of each kind per operation, beside the boundaries: seconds, not minutes."""
+BOUNDARIES = at_depth(quick=4, full=1)
+"""Every so many of the boundaries: they are nine of ten requests."""
 
 OPERATIONS = [(name, label) for name in services.with_module("http") for label in fuzzing.labels(name)]
 
@@ -32,6 +34,6 @@ def test_an_operation_withstands(stack: InProcess, name: str, label: str) -> Non
     with filled_services.running(stack, name) as service:
         caller = service.caller_for(fuzzing.access_of(fuzzed))
         target = fuzzing.in_process(service.api, caller, service.known, service.either)
-        sent = fuzzing.fuzz(fuzzed, target, examples=EXAMPLES)
+        sent = fuzzing.fuzz(fuzzed, target, examples=EXAMPLES, boundaries=BOUNDARIES)
 
     assert sent > 1

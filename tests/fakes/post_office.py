@@ -8,6 +8,8 @@ from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from library_common.dynamodb import Table
 from library_common.ids import new_id
 from notifications_service.adapters.account_languages import DynamoAccountLanguages
@@ -54,6 +56,12 @@ if TYPE_CHECKING:
 
 NAIROBI = ZoneInfo("Africa/Nairobi")
 TABLE = "notifications"
+
+
+def share_few_buckets(patch: pytest.MonkeyPatch) -> None:
+    """What is due lies in two buckets. A sweep asks each of them, and moto is slow: the test of the sweep has all."""
+    for module in ("adapters.dynamodb", "application.sweep"):
+        patch.setattr(f"notifications_service.{module}.BUCKETS", 2)
 
 
 class FakeTemplates:

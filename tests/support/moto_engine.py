@@ -3,8 +3,8 @@
 Before a transaction moto copies every table it names, once for every operation in it and down to the last attribute.
 Here a table is copied once per transaction, and only the partitions that the transaction touches. For a query moto
 sorts the whole table; here keys that are strings are compared as strings. In each attribute value of an answer moto
-looks for all ten types under many names; here an attribute value has one type. botocore's models are read once per
-process, instead of once per test.
+looks for all ten types under many names; here an attribute value has one type. botocore's models and the operations of
+a service are read once per process, instead of once per test or call.
 """
 
 import copy
@@ -18,8 +18,11 @@ from unittest.mock import patch
 
 import botocore.session
 from botocore.loaders import create_loader
+from botocore.useragent import UserAgentString
 from moto import mock_aws
+from moto.core import responses
 from moto.core.serialize import AttributePicker, AttributePickerContext
+from moto.core.utils import method_names_from_class
 from moto.dynamodb import models
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
@@ -33,6 +36,8 @@ def aws_in_moto() -> Iterator[None]:
     """`mock_aws`, quicker."""
     with (
         patch.object(botocore.session, "create_loader", _one_loader),
+        patch.object(UserAgentString, "to_string", lambda _: "tests"),
+        patch.object(responses, "method_names_from_class", cache(method_names_from_class)),
         patch.object(models, "copy", _Copying),
         patch.object(DynamoDBBackend, "transact_write_items", _transact_write_items),
         patch.object(Table, "all_items", _all_items),

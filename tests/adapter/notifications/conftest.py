@@ -11,7 +11,7 @@ from notifications_service.adapters.preferences import DynamoPreferences
 from notifications_service.adapters.stored_templates import DynamoTemplates
 from notifications_service.application.ports import PreferencesStore, TemplateStore
 from tests.fakes.notifications import FakePreferences, FakeTemplateStore
-from tests.fakes.post_office import TABLE, Post
+from tests.fakes.post_office import TABLE, Post, share_few_buckets
 from tests.support.clock import NOON
 from tests.support.operator_log import OperatorLog, reading_the_log
 
@@ -42,6 +42,11 @@ def erase(preferences: PreferencesStore, request: pytest.FixtureRequest) -> Call
         plans.erase(user_id)
 
     return forget
+
+
+@pytest.fixture(autouse=True)
+def few_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    share_few_buckets(monkeypatch)
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import pytest
 from notifications_service.application.announcements import AnnouncementRequest
 from notifications_service.application.ports import NotSent, Refused
 from notifications_service.domain.kinds import Channel, Kind
-from tests.fakes.post_office import TABLE, Post, event, lent
+from tests.depth import at_depth
+from tests.fakes.post_office import TABLE, Post, event, lent, share_few_buckets
 from tests.support.clock import NOON
 from tests.support.mortality import Mortality, ProcessDied
 from tests.support.tables import create_table, dynamodb_in_moto
@@ -82,6 +83,7 @@ EXPECTED: dict[Act, tuple[Channel, str, list[str]]] = {
 def deaths() -> Iterator[Any]:
     """Every call position of every act, before and after."""
     with pytest.MonkeyPatch.context() as patch:
+        share_few_buckets(patch)
         for act in EXPECTED:
             with dynamodb_in_moto(patch) as client:
                 create_table(client, "NotificationsTable", TABLE)
@@ -117,7 +119,7 @@ def time_passes(post: Post, *, days: int) -> None:
         post.work()
 
 
-@pytest.mark.parametrize(("act", "calls", "mortality"), list(deaths()))
+@pytest.mark.parametrize(("act", "calls", "mortality"), list(deaths())[:: at_depth(quick=3, full=1)])
 def test_the_member_gets_it_and_at_most_once_more(
     dynamodb: "DynamoDBClient", act: Act, calls: list[str], mortality: Mortality
 ) -> None:
