@@ -28,7 +28,7 @@ def lines(stack_file: Path, correlation_id: str | None) -> list[str]:
     stack = StackFile.read(stack_file)
     engine.of_known_stack(stack.endpoint_url)
     aws = Aws(stack.endpoint_url)
-    found = [entry for group in _groups(aws, stack.system) for entry in _entries(aws, group)]
+    found = [entry for group in _groups(aws, stack.system) for entry in _entries(aws, group, correlation_id)]
     found.sort(key=lambda entry: str(entry["timestamp"]))
     if correlation_id:
         wanted = [entry for entry in found if _is_about(entry, correlation_id)]
@@ -66,8 +66,11 @@ def _groups(aws: Aws, system: str) -> Iterator[str]:
     return (group["logGroupName"] for page in pages for group in page["logGroups"])
 
 
-def _entries(aws: Aws, group: str) -> Iterator[dict[str, Any]]:
-    for page in aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group):
+def _entries(aws: Aws, group: str, correlation_id: str | None) -> Iterator[dict[str, Any]]:
+    # MiniStack answers with ten thousand lines at most, the oldest ones that match.
+    pattern = f'"{correlation_id}"' if correlation_id else ""
+    pages = aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group, filterPattern=pattern)
+    for page in pages:
         for event in page["events"]:
             # Lines of the runtime are not JSON or have no message.
             if event["message"].startswith("{") and (entry := _entry(event["message"])):

@@ -20,13 +20,16 @@ def is_invocation_of(message: str, function_name: str) -> bool:
 
 
 def invocations(stack: LocalStack, function: str, about: str) -> list[dict[str, Any]]:
-    """Of a function, by its name in the template, those lines in which a value is `about`: an id of whatever kind."""
+    """Of a function, by its name in the template, those lines in which a value is `about`: an id of whatever kind.
+
+    The emulator answers with ten thousand lines at most, the oldest, so it is asked for these only.
+    """
     client = stack.client("logs")
     pages = client.get_paginator("filter_log_events")
     try:
         messages = [
             event["message"]
-            for page in pages.paginate(logGroupName=log_group(stack, function))
+            for page in pages.paginate(logGroupName=log_group(stack, function), filterPattern=f'"{about}"')
             for event in page["events"]
         ]
     except client.exceptions.ResourceNotFoundException:

@@ -65,11 +65,14 @@ class Client:
         self._operation = operation
         return self
 
-    def paginate(self, *, logGroupName: str = "", logGroupNamePrefix: str = "") -> Iterator[dict[str, Any]]:
+    def paginate(
+        self, *, logGroupName: str = "", logGroupNamePrefix: str = "", filterPattern: str = ""
+    ) -> Iterator[dict[str, Any]]:
         if self._operation == "describe_log_groups":
             yield {"logGroups": [{"logGroupName": name} for name in LOGGED if name.startswith(logGroupNamePrefix)]}
         else:
-            yield {"events": [{"message": json.dumps(line, separators=(",", ":"))} for line in LOGGED[logGroupName]]}
+            lines = [json.dumps(line, separators=(",", ":")) for line in LOGGED[logGroupName]]
+            yield {"events": [{"message": line} for line in lines if filterPattern.strip('"') in line]}
 
 
 @pytest.fixture
