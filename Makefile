@@ -8,7 +8,7 @@ SAM := .venv-sam/bin/sam
 # sam looks for python3.13 and uv on PATH: those of the venv work everywhere, a version manager's shim may not.
 WITH_VENV := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-# Integration tests wait more than they work: three processes even on two cores, each with an emulator and a stack of its
+# Integration tests wait half of the time: three processes even on two cores, each with an emulator and a system of its
 # own, the longest files first (tests/integration/conftest.py). One emulator for all would keep them waiting for it.
 SIDE_BY_SIDE := $(if $(AWS_ENDPOINT_URL),,-n 3 --dist loadfile --no-loadscope-reorder)
 

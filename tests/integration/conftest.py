@@ -30,21 +30,20 @@ RECOVERY_DELAY_SECONDS = 3
 """Below the lease of a saga on purpose: the recovery must cope with coming too early, too."""
 
 LONGEST_FIRST = (
+    "test_lifecycle.py",
     "test_every_event_counts.py",
     "test_crashes.py",
-    "test_outages.py",
-    "test_access_matrix.py",
-    "test_lifecycle.py",
-    "test_rotation.py",
-    "test_notifications.py",
-    "test_mail_outage.py",
     "test_codes.py",
-    "test_revocations.py",
+    "test_notifications.py",
+    "test_outages.py",
+    "test_new_service.py",
+    "test_updates.py",
+    "test_access_matrix.py",
+    "test_limits.py",
+    "test_mail_outage.py",
+    "test_rotation.py",
 )
-"""The files that take half a minute and more. Started last, one of them would keep a single process busy at the end.
-
-The first one works all the time, the next two mostly wait.
-"""
+"""The files that take half a minute and more. Started last, one of them would keep a single process busy at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

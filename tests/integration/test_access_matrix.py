@@ -28,7 +28,8 @@ from tests.support.library_client import LibraryClient
 
 pytestmark = pytest.mark.integration
 
-WORKERS = 4
+WORKERS = 2
+"""The emulator starts as many processes of each function."""
 DEADLINE_SECONDS = 60.0
 ONE_OF_EVERY_KIND = {
     "nobody",

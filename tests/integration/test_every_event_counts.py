@@ -51,9 +51,9 @@ DEADLINE_SECONDS = 600.0
 
 pytestmark = [pytest.mark.integration, pytest.mark.resilience, pytest.mark.timeout(3 * DEADLINE_SECONDS)]
 
-LOANS, MEMBERS, TITLES = at_depth(quick=(120, 12, 6), full=(1_000, 36, 12))
+LOANS, MEMBERS, TITLES = at_depth(quick=(60, 9, 6), full=(1_000, 36, 12))
 SEED = 20261122
-FAILING = at_depth(quick=0.35, full=0.2)
+FAILING = at_depth(quick=0.45, full=0.2)
 """The share of calls that fail. With fewer events more calls must fail, so that some events are set aside."""
 
 OF_LOANS = {"LoanCreated", "LoanRenewed", "LoanReturned"}

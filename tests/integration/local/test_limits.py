@@ -50,7 +50,7 @@ def test_two_hundred_requests_at_once(stack: LocalStack, library: LibraryClient)
     ann, ben = new_id(), new_id()
     started = time.monotonic()
 
-    answers = at_once([partial(ask_for_a_loan, library, ann)] * REQUESTS, workers=at_depth(quick=8, full=REQUESTS))
+    answers = at_once([partial(ask_for_a_loan, library, ann)] * REQUESTS, workers=at_depth(quick=4, full=REQUESTS))
 
     came_back = math.ceil((time.monotonic() - started) * CAPACITY / SECONDS)
     through = statuses(answers)[404]
