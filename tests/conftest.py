@@ -15,7 +15,7 @@ collect_ignore = ["support/throwaway_service"]
 # ended by pytest's own timeout.
 settings.register_profile(
     DEPTH,
-    max_examples=at_depth(quick=25, full=100),
+    max_examples=at_depth(quick=10, full=100),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

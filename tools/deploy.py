@@ -24,6 +24,7 @@ from localstack.embedded.layout import ROOT, TEMPLATE
 BUILT = ROOT / ".aws-sam" / "build"
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
 SYSTEM = "smart-library"
+DEPLOYED = "deploy.json"
 
 
 def configured(config: Path, environment: str) -> dict[str, str]:
@@ -41,16 +42,24 @@ def assignments(words: Sequence[str]) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words)
 
 
-def command(stack: composition.Stack, declared: Mapping[str, object], given: Mapping[str, str]) -> list[str]:
-    """The SAM command that deploys one stack with what it declares of the given parameters."""
-    own = {name: value for name, value in given.items() if name in declared}
-    built = BUILT / stack.name.capitalize() / "template.yaml"
+def command(stack: composition.Stack, own: Mapping[str, str]) -> list[str]:
+    """The SAM command that deploys one stack with its own parameters, from the template of `write_template`."""
     arguments = [
-        str(SAM), "deploy", "--template-file", str(built), "--config-file", str(ROOT / "samconfig.toml"),
-        "--stack-name", stack.stack_name(given["System"]),
+        str(SAM), "deploy", "--template-file", str(_folder(stack) / DEPLOYED), "--config-file",
+        str(ROOT / "samconfig.toml"), "--stack-name", stack.stack_name(own["System"]),
     ]  # fmt: skip
     # Quoted, since values may hold spaces and JSON; `sam` takes the words apart again.
     return [*arguments, "--parameter-overrides", *(f"{name}={shlex.quote(value)}" for name, value in own.items())]
+
+
+def write_template(stack: composition.Stack, own: Mapping[str, str]) -> None:
+    """Writes what is deployed beside the built template, which names what was built by relative paths."""
+    built = template.load(_folder(stack) / "template.yaml")
+    (_folder(stack) / DEPLOYED).write_text(template.dump(template.with_parameters(built, own)), encoding="utf-8")
+
+
+def _folder(stack: composition.Stack) -> Path:
+    return BUILT / stack.name.capitalize()
 
 
 def require_known(given: Mapping[str, str], declared: Sequence[Mapping[str, object]]) -> None:
@@ -78,8 +87,10 @@ def main() -> int:
         require_no_single_stack(AccountAws(), given["System"])
         for stack in chosen:
             sys.stderr.write(f"--- {stack.stack_name(given['System'])}\n")
+            own = {name: value for name, value in given.items() if name in declared[stack.name]}
+            write_template(stack, own)
             finished = subprocess.run(  # noqa: S603 - our own command
-                [*command(stack, declared[stack.name], given), *options.arguments], cwd=ROOT, check=False
+                [*command(stack, own), *options.arguments], cwd=ROOT, check=False
             )
             if finished.returncode:
                 return finished.returncode

@@ -92,8 +92,8 @@ def deploy(
     for stack in composition.chosen(root, service):
         source = template.load(stack.template_file)
         uploads = _Uploads(aws, bucket, source, stack.template_file.parent, build, flatten=not engine.applies_layers)
-        body = template.dump(template.with_uploaded_code(source, uploads.put))
         own = {name: value for name, value in given.items() if name in source.get("Parameters", {})}
+        body = template.dump(template.with_parameters(template.with_uploaded_code(source, uploads.put), own))
         digest = hashlib.sha256((body + json.dumps(own, sort_keys=True)).encode()).hexdigest()
         if deployed.get(stack.name) == digest:
             continue

@@ -4,6 +4,7 @@ Short forms (`!Ref`) become their long forms. CloudFormation reads JSON as well 
 """
 
 import copy
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -88,6 +89,24 @@ def with_uploaded_code(template: Template, upload: Callable[[str, str, str], str
                 continue
             local = not location.startswith("s3://")
             properties[attribute] = upload(logical_id, resource_type, location) if local else location
+    return rewritten
+
+
+def with_parameters(template: Template, given: Mapping[str, str]) -> Template:
+    """A copy in which other parameters make another template, so that they come into force.
+
+    SAM publishes a version of a function, and a deployment of an API, when their text in the template changes. A
+    parameter's value is not in the text. Functions get a digest of the parameters as a variable; API Gateway ignores
+    the one in an API's definition.
+    """
+    rewritten = copy.deepcopy(template)
+    digest = hashlib.sha256(json.dumps(dict(given), sort_keys=True).encode()).hexdigest()[:16]
+    if resources_of(rewritten, FUNCTION):
+        common = rewritten.setdefault("Globals", {}).setdefault("Function", {})
+        common.setdefault("Environment", {}).setdefault("Variables", {})["PARAMETERS_DIGEST"] = digest
+    for properties in resources_of(rewritten, API).values():
+        if "DefinitionBody" in properties:
+            properties["DefinitionBody"]["x-parameters-digest"] = digest
     return rewritten
 
 

@@ -254,6 +254,26 @@ def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
         yield patch
 
 
+@pytest.mark.parametrize("stack", stacks())
+def test_other_parameters_are_new_versions_of_all_functions_and_a_new_deployment_of_the_api(
+    stack: str, monkeypatch_module: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the alias and the stage would go on with the old ones."""
+    monkeypatch_module.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    source = dict(stacks()[stack])
+
+    def made(level: str) -> set[str]:
+        given = template.with_parameters(source, {"System": "town", "LogLevel": level})
+        kinds = {"AWS::Lambda::Version", "AWS::ApiGateway::Deployment"}
+        return {name for name, made in transformed(given)["Resources"].items() if made["Type"] in kinds}
+
+    first, same, other = made("INFO"), made("INFO"), made("DEBUG")
+    assert first == same
+    assert first.isdisjoint(other)
+    expected = len(template.resources_of(source, template.FUNCTION)) + len(template.resources_of(source, template.API))
+    assert len(first) == expected > 0
+
+
 def test_no_stack_comes_near_the_limits(
     resources: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:

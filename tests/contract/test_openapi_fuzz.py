@@ -14,9 +14,9 @@ from tools import services
 
 pytestmark = pytest.mark.contract
 
-EXAMPLES = at_depth(quick=3, full=8)
+EXAMPLES = at_depth(quick=2, full=8)
 """Random requests of each kind per operation, beside the boundaries: seconds, not minutes."""
-BOUNDARIES = at_depth(quick=4, full=1)
+BOUNDARIES = at_depth(quick=8, full=1)
 """Every so many of the boundaries: they are nine of ten requests."""
 
 OPERATIONS = [(name, label) for name in services.with_module("http") for label in fuzzing.labels(name)]

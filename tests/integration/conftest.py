@@ -64,6 +64,7 @@ SHORT_WAITS = {
     "RECOVERY_PAUSE_SECONDS": "3",
     "MAX_BREAKER_PAUSE_SECONDS": "3",
     "MAX_CACHE_SECONDS": "3",
+    "BCRYPT_ROUNDS": "4",  # how long a real hash takes, `tests/unit/users` measures
 }
 """Settings that no template has. What they add up to as deployed, `tests/architecture/test_template.py` checks."""
 

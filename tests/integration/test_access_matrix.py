@@ -2,8 +2,8 @@
 
 The whole matrix, every route by every caller, is asked of the handlers in `tests/contract/test_access_matrix.py`. Here
 API Gateway and the authorizers stand in front of them. So every route is called without a token, one route of each kind
-by one caller of each kind, and every worthless token is shown once: what an authorizer says of a token does not depend
-on the route.
+by one caller of each kind, and worthless tokens are shown once: what an authorizer says of a token does not depend on
+the route.
 """
 
 import json
@@ -21,6 +21,7 @@ from library_common.access import Role
 from library_common.tokens import SigningKey
 from localstack.embedded.stack import LocalStack
 from tests.architecture.deployment import service_identities
+from tests.depth import at_depth
 from tests.support import access_matrix
 from tests.support.access_matrix import Caller, Route, Things, asked, expected, seen
 from tests.support.known_things import known_things
@@ -97,6 +98,9 @@ def test_no_worthless_token_gets_past_the_authorizer(
     worthless = [caller for caller in callers if caller.token is not None and caller.proves is None]
     assert len(one_of_every_service) >= 3
     assert len(worthless) >= 15
+    # The emulator starts a new process after each refusal. Every token is shown to the authorizer's code in the
+    # contract tests; here it is about what stands in front of the functions.
+    worthless = worthless[:: at_depth(quick=3, full=1)]
     pairs = [*zip(cycle([*one_of_every_service, optional]), worthless)]
     assert _differences(library, things, pairs) == []
 

@@ -1,50 +1,20 @@
 """One-time codes on the deployed stack: out of the mailbox, into the API."""
 
-import re
 import secrets
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from localstack.embedded.errors import Refusal
-from localstack.embedded.mail import Message
 from localstack.embedded.stack import LocalStack
 from tests.support.event_tap import EventTap
 from tests.support.invocations import log_group
 from tests.support.library_client import LibraryClient, at_once, created, eventually, ok, problem
+from tests.support.one_time_codes import NEW_PASSWORD, address, code_in_mailbox, codes, done, post
 
 pytestmark = pytest.mark.integration
 
-PASSWORD, NEW_PASSWORD = "lantern-otter-velvet-41", "harbour-quilt-saffron-77"
-
-
-def address() -> str:
-    return f"codes.{secrets.token_hex(6)}@example.org"
-
-
-def codes(stack: LocalStack, to: str) -> list[Message]:
-    """The messages with a code. Members are told of other things, too."""
-    return [message for message in stack.messages(to) if "code" in f"{message.subject} {message.body}"]
-
-
-def code_in_mailbox(stack: LocalStack, to: str, number: int = 1) -> str:
-    """The code in the newest message with one, once there are so many."""
-    found = eventually(
-        lambda: messages if len(messages := codes(stack, to)) >= number else [], f"code {number} to {to}"
-    )
-    match = re.search(r"(?<!\d)\d{6}(?!\d)", found[-1].body)
-    assert match, found[-1]
-    return match.group()
-
-
-def post(library: LibraryClient, path: str, **body: str) -> httpx.Response:
-    return library.http.post(f"/api/auth/{path}", json=body)
-
-
-def done(response: httpx.Response) -> None:
-    assert (response.status_code, response.content) == (204, b""), response.text
+PASSWORD = "lantern-otter-velvet-41"
 
 
 def test_register_verify_and_use_the_account(library: LibraryClient, stack: LocalStack) -> None:
@@ -208,36 +178,3 @@ def test_the_round_is_on_the_schedule(stack: LocalStack) -> None:
     nightly = [rule for rule in rules if rule.get("ScheduleExpression") == "cron(7 0 * * ? *)"]
     assert nightly
     assert all(rule["State"] == "ENABLED" for rule in nightly)
-
-
-def test_the_first_administrator_comes_with_the_deployment(tmp_path: Path) -> None:
-    """On an emulator of its own: the first deployment, the same again, and one for somebody else's address."""
-    head, member = address(), address()
-    with LocalStack.start(tmp_path, parameters={"AdminEmail": head, "MembershipStartsAs": "pending"}) as stack:
-        library = LibraryClient(base_url=stack.base_url, mint=stack.mint_token)
-        code = code_in_mailbox(stack, head)
-        done(post(library, "password-reset/confirm", email=head, code=code, new_password=NEW_PASSWORD))
-
-        found = ok(library.http.get("/api/users", params={"email": head}, headers=library.as_librarian()))["items"]
-        assert [(user["role"], user["status"], user["email_verified"]) for user in found] == [("admin", "active", True)]
-        stored = stack.client("dynamodb").get_item(
-            TableName=stack.tables["users"],
-            Key={"pk": {"S": f"USER#{found[0]['id']}"}, "sk": {"S": "CREDENTIALS"}},
-        )["Item"]
-        assert stored["password_hash"]["S"].startswith("$2b$12$")
-
-        sent = len(codes(stack, head))
-        stack.deploy(AdminEmail=head, MembershipDays="366", MembershipStartsAs="pending")
-        assert len(codes(stack, head)) == sent
-        assert ok(library.http.get(f"/api/users/{found[0]['id']}", headers=library.as_librarian())) == found[0]
-
-        joined = created(library.http.post("/api/users", json={"name": "Ann", "email": member}))
-        assert joined["status"] == "pending"
-        done(post(library, "verify-email", email=member, code=code_in_mailbox(stack, member)))
-        read = ok(library.http.get(f"/api/users/{joined['id']}", headers=library.as_librarian()))
-        assert (read["status"], read["role"]) == ("active", "patron")
-
-        with pytest.raises(Refusal, match="belongs to an account that is not an administrator's"):
-            stack.deploy(AdminEmail=member, MembershipStartsAs="pending")
-        read = ok(library.http.get(f"/api/users/{joined['id']}", headers=library.as_librarian()))
-        assert read["role"] == "patron"

@@ -51,7 +51,7 @@ DEADLINE_SECONDS = 600.0
 
 pytestmark = [pytest.mark.integration, pytest.mark.resilience, pytest.mark.timeout(3 * DEADLINE_SECONDS)]
 
-LOANS, MEMBERS, TITLES = at_depth(quick=(60, 9, 6), full=(1_000, 36, 12))
+LOANS, MEMBERS, TITLES = at_depth(quick=(30, 6, 4), full=(1_000, 36, 12))
 SEED = 20261122
 FAILING = at_depth(quick=0.45, full=0.2)
 """The share of calls that fail. With fewer events more calls must fail, so that some events are set aside."""
@@ -316,7 +316,7 @@ def revoked(stack: LocalStack, members: list[str]) -> dict[str, int]:
 
 def test_revocations_doubled_and_out_of_order_leave_the_last_epoch(stack: LocalStack) -> None:
     queue = ConsumerQueue(stack, BY_NAME["revocations"])
-    members = [new_id() for _ in range(at_depth(quick=15, full=40))]
+    members = [new_id() for _ in range(at_depth(quick=8, full=40))]
 
     queue.put(doubled_and_shuffled(revocations(members, 3), SEED))
     queue.until_empty(seconds=DEADLINE_SECONDS)
@@ -329,7 +329,7 @@ def test_a_consumer_of_revocations_that_fails_now_and_then_misses_none(stack: Lo
     failures = Failures(FAILING, SEED)
     client: Any = Flaky(stack.client("dynamodb"), failures, only={"put_item"})
     epochs = RevokedEpochs(Table(stack.outputs["GatewayTable"], lambda: client), SystemClock())
-    members = [new_id() for _ in range(at_depth(quick=20, full=60))]
+    members = [new_id() for _ in range(at_depth(quick=10, full=60))]
 
     in_spite_of_all(revocations_consumer(epochs, queue()), sqs, doubled_and_shuffled(revocations(members, 4), SEED))
 

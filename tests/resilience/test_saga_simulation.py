@@ -8,7 +8,7 @@ from tests.resilience.simulation import Simulation
 pytestmark = pytest.mark.resilience
 
 BLOCKS = 8
-SEEDS_PER_BLOCK = at_depth(quick=30, full=150)
+SEEDS_PER_BLOCK = at_depth(quick=15, full=150)
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
@@ -24,7 +24,7 @@ def test_every_invariant_survives_every_history(block: int) -> None:
 def test_the_histories_contain_what_they_are_meant_to() -> None:
     # Otherwise the test above proves little.
     happened: dict[str, int] = {}
-    for seed in range(200):
+    for seed in range(at_depth(quick=80, full=200)):
         simulation = Simulation(seed)
         simulation.run()
         for what, times in simulation.happened.items():
@@ -44,12 +44,12 @@ def test_the_histories_contain_what_they_are_meant_to() -> None:
         "_lend:loan_limit_reached",
         "_lend_with_key:checkout_unresolved",
     ):
-        assert happened.get(expected, 0) > 5, f"{expected}: {happened}"
+        assert happened.get(expected, 0) > at_depth(quick=1, full=5), f"{expected}: {happened}"
 
 
 def test_the_same_seed_gives_the_same_history() -> None:
     # What makes a failure above worth anything.
-    for seed in range(20):
+    for seed in range(at_depth(quick=5, full=20)):
         first, second = Simulation(seed), Simulation(seed)
         first.run()
         second.run()

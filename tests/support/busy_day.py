@@ -19,8 +19,7 @@ ROLES = ("student", "patron", "faculty")
 GENRES = ("busy fantasy", "busy history", "busy science")
 """Nobody else's, so that what is told of them is told of the day."""
 _AT_ONCE = at_depth(quick=4, full=8)
-_KEPT = 0.1
-_RENEWED = 0.1
+_KEPT = _RENEWED = at_depth(quick=0.25, full=0.1)
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Day:
 
 
 def spend(library: LibraryClient, *, loans: int, members: int, titles: int, seed: int) -> Day:
-    """So many loans, spread over members and titles by the seed; about one in ten is renewed, one in ten is kept.
+    """So many loans, spread over members and titles by the seed; some are renewed, some are kept.
 
     Fails on any answer but the expected ones: there is a copy for everybody and a place for every loan.
     """

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from library_common.ids import new_id
+from library_common.problems import PROBLEM_JSON
 
 DEADLINE_SECONDS = 120.0
 """Until somebody stops looking: nothing is to take so long, and where all is well nobody waits for it."""
@@ -127,6 +128,9 @@ def patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
 
 
 def _was_too_slow(response: httpx.Response) -> bool:
+    if response.status_code == 500:
+        # MiniStack gives the gateway response of a function that ran out of time, but not its status.
+        return response.headers.get("Content-Type") == PROBLEM_JSON and bool(response.json()["status"] == 503)
     if response.status_code not in (409, 503) or "Retry-After" not in response.headers:
         return False
     return response.json().get("code") in COME_AGAIN

@@ -3,13 +3,15 @@
 Before a transaction moto copies every table it names, once for every operation in it and down to the last attribute.
 Here a table is copied once per transaction, and only the partitions that the transaction touches. For a query moto
 sorts the whole table; here keys that are strings are compared as strings. In each attribute value of an answer moto
-looks for all ten types under many names; here an attribute value has one type. botocore's models and the operations of
-a service are read once per process, instead of once per test or call.
+looks for all ten types under many names; here an attribute value has one type. Each walk through an expression asks of
+every node whether the walk concerns it; here this is asked once for each kind of node. botocore's models and the
+operations of a service are read once per process, instead of once per test or call. Requests carry no real signature:
+moto reads only whom and which service they name.
 """
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -17,16 +19,20 @@ from typing import Any
 from unittest.mock import patch
 
 import botocore.session
+from botocore.auth import SigV4Auth
+from botocore.hooks import EventAliaser
 from botocore.loaders import create_loader
 from botocore.useragent import UserAgentString
 from moto import mock_aws
 from moto.core import responses
-from moto.core.serialize import AttributePicker, AttributePickerContext
+from moto.core.model import StructureShape
+from moto.core.serialize import ResponseSerializer
 from moto.core.utils import method_names_from_class
 from moto.dynamodb import models
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.parsing import ast_nodes
 
 type Operations = Sequence[Mapping[str, Mapping[str, Any]]]
 
@@ -42,7 +48,11 @@ def aws_in_moto() -> Iterator[None]:
         patch.object(DynamoDBBackend, "transact_write_items", _transact_write_items),
         patch.object(Table, "all_items", _all_items),
         patch.object(DynamoType, "__eq__", _is_equal),
-        patch.object(AttributePicker, "__call__", _pick),
+        patch.object(ResponseSerializer, "_serialize_type_structure", _serialize_structure),
+        patch.object(_Traverser, "traverse_node_recursively", _traverse),
+        patch.object(EventAliaser, "_alias_event_name", _alias),
+        patch.object(SigV4Auth, "canonical_request", lambda *_: ""),
+        patch.object(SigV4Auth, "signature", lambda *_: "none"),
         mock_aws(),
     ):
         yield
@@ -115,12 +125,63 @@ def _is_equal(one: DynamoType, other: DynamoType) -> bool:
     return one.type == other.type and _comparable(one) == _comparable(other)
 
 
-_TYPES = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"})
-_pick_as_moto_does = AttributePicker.__call__
+_serialize_structure_as_moto_does = ResponseSerializer._serialize_type_structure
 
 
-def _pick(picker: AttributePicker, context: AttributePickerContext) -> Any:
-    found = context.obj
-    if type(found) is dict and len(found) == 1 and context.key in _TYPES and not _TYPES.isdisjoint(found):
-        return found.get(context.key)
-    return _pick_as_moto_does(picker, context)
+def _serialize_structure(
+    serializer: ResponseSerializer, serialized: dict[str, Any], value: Any, shape: StructureShape, key: str
+) -> None:
+    if not (key and shape.name == "AttributeValue" and type(value) is dict and len(value) == 1):
+        _serialize_structure_as_moto_does(serializer, serialized, value, shape, key)
+        return
+    ((kind, inner),) = value.items()
+    wrapper: dict[str, Any] = {}
+    serializer._serialize(wrapper, inner, shape.members[kind], kind)
+    serialized[key] = wrapper
+
+
+_Node, _Traverser = vars(ast_nodes)["Node"], vars(ast_nodes)["DepthFirstTraverser"]
+"""The module is not typed."""
+
+
+def _traverse(traverser: Any, node: Any, child_id: int = -1) -> Any:
+    if not _is_node(type(node)):
+        return node
+    parent = node.parent
+    for number, child in enumerate(node.children or ()):
+        traverser.pre_processing_of_child(node, number)
+        _traverse(traverser, child, number)
+    if _concerns(type(traverser), type(node), traverser.nodes_to_be_processed):
+        node = traverser.process(node)
+        node.parent = parent
+        if parent:
+            parent.children[child_id] = node
+    return node
+
+
+_nodes: dict[type, bool] = {}
+_concerned: dict[tuple[type, type], bool] = {}
+
+
+def _is_node(kind: type) -> bool:
+    """As isinstance, which is slow for an abstract class."""
+    if kind not in _nodes:
+        _nodes[kind] = issubclass(kind, _Node)
+    return _nodes[kind]
+
+
+def _concerns(traverser: type, node: type, kinds: Callable[[], tuple[type, ...]]) -> bool:
+    if (traverser, node) not in _concerned:
+        _concerned[traverser, node] = issubclass(node, kinds())
+    return _concerned[traverser, node]
+
+
+_alias_as_botocore_does: Callable[[EventAliaser, str], str] = vars(EventAliaser)["_alias_event_name"]
+_aliases: dict[str, str] = {}
+
+
+def _alias(aliaser: EventAliaser, name: str) -> str:
+    """The same for every session; there are as many sessions as tests."""
+    if name not in _aliases:
+        _aliases[name] = _alias_as_botocore_does(aliaser, name)
+    return _aliases[name]

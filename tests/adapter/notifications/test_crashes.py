@@ -119,7 +119,7 @@ def time_passes(post: Post, *, days: int) -> None:
         post.work()
 
 
-@pytest.mark.parametrize(("act", "calls", "mortality"), list(deaths())[:: at_depth(quick=3, full=1)])
+@pytest.mark.parametrize(("act", "calls", "mortality"), list(deaths())[:: at_depth(quick=6, full=1)])
 def test_the_member_gets_it_and_at_most_once_more(
     dynamodb: "DynamoDBClient", act: Act, calls: list[str], mortality: Mortality
 ) -> None:

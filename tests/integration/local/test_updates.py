@@ -21,14 +21,19 @@ from localstack.embedded.layout import ROOT, TEMPLATE
 from localstack.embedded.stack import LocalStack
 from tests.support.generous_limits import RATE_LIMITS
 from tests.support.library_client import ADMIN_ID, LIBRARIAN_ID, LibraryClient, created, eventually, ok
+from tests.support.one_time_codes import NEW_PASSWORD, address, code_in_mailbox, codes, done, post
 from tests.support.staff import employ
 
 pytestmark = pytest.mark.integration
 
+HEAD = address()
+"""Of the first administrator."""
+
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    with LocalStack.start(tmp_path_factory.mktemp("updates"), parameters={"RateLimits": RATE_LIMITS}) as stack:
+    parameters = {"RateLimits": RATE_LIMITS, "AdminEmail": HEAD}
+    with LocalStack.start(tmp_path_factory.mktemp("updates"), parameters=parameters) as stack:
         employ(stack, LIBRARIAN_ID, "librarian")
         employ(stack, ADMIN_ID, "admin")
         yield stack
@@ -124,7 +129,9 @@ def test_one_service_is_updated_alone_and_nobody_notices(stack: LocalStack, libr
             wait_for_more(load)
 
     assert load.unexplained == []
-    level = stack.client("lambda").get_function_configuration(FunctionName=stack.functions["BooksFunction"])
+    level = stack.client("lambda").get_function_configuration(
+        FunctionName=stack.functions["BooksFunction"], Qualifier="live"
+    )
     assert level["Environment"]["Variables"]["LOG_LEVEL"] == "WARNING"
 
 
@@ -172,3 +179,34 @@ def test_a_broken_update_of_loans_is_rolled_back_and_hurts_no_other_service(
     member, book = library.add_member(), library.add_book(copies=1)
     loan = created(library.lend(member["id"], book["id"]))
     assert ok(library.give_back(loan["id"]))["status"] == "RETURNED"
+
+
+def test_the_first_administrator_comes_with_the_deployment(stack: LocalStack, library: LibraryClient) -> None:
+    """With the first deployment, once, whatever is deployed later; and nobody else's account is taken for it."""
+    code = code_in_mailbox(stack, HEAD)
+    done(post(library, "password-reset/confirm", email=HEAD, code=code, new_password=NEW_PASSWORD))
+
+    found = ok(library.http.get("/api/users", params={"email": HEAD}, headers=library.as_librarian()))["items"]
+    assert [(user["role"], user["status"], user["email_verified"]) for user in found] == [("admin", "active", True)]
+    stored = stack.client("dynamodb").get_item(
+        TableName=stack.tables["users"],
+        Key={"pk": {"S": f"USER#{found[0]['id']}"}, "sk": {"S": "CREDENTIALS"}},
+    )["Item"]
+    assert stored["password_hash"]["S"].startswith("$2b$12$")
+
+    sent = len(codes(stack, HEAD))
+    stack.deploy("users", MembershipDays="366", MembershipStartsAs="pending")
+    assert len(codes(stack, HEAD)) == sent
+    assert ok(library.http.get(f"/api/users/{found[0]['id']}", headers=library.as_librarian())) == found[0]
+
+    member = address()
+    joined = created(library.http.post("/api/users", json={"name": "Ann", "email": member}))
+    assert joined["status"] == "pending"
+    done(post(library, "verify-email", email=member, code=code_in_mailbox(stack, member)))
+    read = ok(library.http.get(f"/api/users/{joined['id']}", headers=library.as_librarian()))
+    assert (read["status"], read["role"]) == ("active", "patron")
+
+    with pytest.raises(Refusal, match="belongs to an account that is not an administrator's"):
+        stack.deploy("users", AdminEmail=member, MembershipStartsAs="pending")
+    read = ok(library.http.get(f"/api/users/{joined['id']}", headers=library.as_librarian()))
+    assert read["role"] == "patron"

@@ -9,7 +9,7 @@ from tests.fakes.books import MemoryCatalogue
 pytestmark = pytest.mark.unit
 
 BLOCKS = 8
-SEEDS_PER_BLOCK = at_depth(quick=25, full=100)
+SEEDS_PER_BLOCK = at_depth(quick=12, full=100)
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))

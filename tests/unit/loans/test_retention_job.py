@@ -681,7 +681,7 @@ class Life(Retained):
                 assert loan.user_id is not None
 
 
-@settings(max_examples=at_depth(quick=50, full=300))
+@settings(max_examples=at_depth(quick=20, full=300))
 @given(acts=ACTS)
 def test_exactly_what_is_due_and_not_kept_is_anonymised_whatever_happens(acts: list[tuple[str, int]]) -> None:
     life = Life()

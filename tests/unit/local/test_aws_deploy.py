@@ -1,5 +1,6 @@
 """Which parameters each stack is given by `make deploy`."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,11 @@ from tools import deploy
 pytestmark = pytest.mark.unit
 
 
-def given_to(name: str, **given: str) -> list[str]:
-    """The NAME=VALUE words of the command for a stack."""
-    (stack,) = composition.chosen(TEMPLATE, name)
-    declared = template.load(stack.template_file)["Parameters"]
-    words = deploy.command(stack, declared, {"System": "town", **given})
-    return words[words.index("--parameter-overrides") + 1 :]
+def test_parameters_are_quoted_for_sam() -> None:
+    (stack,) = composition.chosen(TEMPLATE, "users")
+    words = deploy.command(stack, {"System": "town", "LibraryName": "The Town's Library"})
 
-
-def test_a_stack_is_given_what_it_declares() -> None:
-    assert given_to("loans", LoanHistoryDays="90", MailFrom="a@b.example") == ["System=town", "LoanHistoryDays=90"]
-    assert given_to("users", LibraryName="The Town's Library") == [
+    assert words[words.index("--parameter-overrides") + 1 :] == [
         "System=town",
         "LibraryName='The Town'\"'\"'s Library'",
     ]
@@ -30,10 +25,26 @@ def test_a_stack_is_given_what_it_declares() -> None:
 
 def test_a_stack_is_called_after_the_system_and_taken_from_its_build() -> None:
     (stack,) = composition.chosen(TEMPLATE, "loans")
-    words = deploy.command(stack, {}, {"System": "town"})
+    words = deploy.command(stack, {"System": "town"})
 
     assert words[words.index("--stack-name") + 1] == "town-loans"
-    assert words[words.index("--template-file") + 1] == str(ROOT / ".aws-sam" / "build" / "Loans" / "template.yaml")
+    assert words[words.index("--template-file") + 1] == str(ROOT / ".aws-sam" / "build" / "Loans" / "deploy.json")
+
+
+def test_what_is_deployed_is_what_was_built_and_a_digest_of_the_parameters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stack,) = composition.chosen(TEMPLATE, "loans")
+    monkeypatch.setattr(deploy, "BUILT", tmp_path)
+    (tmp_path / "Loans").mkdir()
+    built = template.load(stack.template_file)
+    (tmp_path / "Loans" / "template.yaml").write_text(template.dump(built), encoding="utf-8")
+
+    deploy.write_template(stack, {"System": "town", "LoanHistoryDays": "90"})
+
+    deployed = template.load(tmp_path / "Loans" / "deploy.json")
+    assert deployed["Globals"]["Function"]["Environment"]["Variables"].pop("PARAMETERS_DIGEST")
+    assert deployed == json.loads(template.dump(built))
 
 
 @pytest.mark.parametrize("text", ['"A=1 B=x=y"', '["A=1", "B=x=y"]'])

@@ -595,7 +595,7 @@ class Tally:
     worked: int = 0
 
 
-@settings(max_examples=at_depth(quick=30, full=150))
+@settings(max_examples=at_depth(quick=15, full=150))
 @given(
     st.lists(st.sampled_from(["ask", "ask late", "wrong", "right", "oldest", "redeliver", "wait", "edit"]), max_size=40)
 )

@@ -189,7 +189,7 @@ def test_the_round_acts_as_the_system_whoever_ran_before(community: Community) -
 moments = st.one_of(st.none(), st.integers(-3, 3).map(lambda days: NOON + days * DAY))
 
 
-@settings(max_examples=at_depth(quick=40, full=200))
+@settings(max_examples=at_depth(quick=15, full=200))
 @given(st.lists(st.tuples(st.sampled_from(list(Status)), moments, moments), max_size=12))
 def test_afterwards_everybody_is_stored_as_they_read_and_nobody_reads_differently(
     who: list[tuple[Status, Any, Any]],
