@@ -10,6 +10,7 @@ A dead letter holds only the keys and the outbox of the image, which is enough t
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from library_common import aws
@@ -32,6 +33,7 @@ class PublishFailed(Exception):
     """The bus refused entries. Lambda has to retry the batch."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class StreamPublisher:
     """Publishes the outbox attribute of every new image of a table's stream.
 
@@ -40,18 +42,14 @@ class StreamPublisher:
     service's other uses of its stream. It is called again with a retried batch.
     """
 
-    def __init__(
-        self,
-        *,
-        source: str,
-        bus: str,
-        dead_letters: str,
-        on_images: Callable[[Sequence[Item]], None] | None = None,
-    ) -> None:
-        self._source = SOURCE_PREFIX + source
-        self._bus = bus
-        self._dead_letters = dead_letters
-        self._on_images = on_images
+    source: str
+    bus: str
+    dead_letters: str
+    on_images: Callable[[Sequence[Item]], None] | None = None
+
+    @property
+    def _event_source(self) -> str:
+        return SOURCE_PREFIX + self.source
 
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         """Lambda handler for DynamoDB stream batches. Logs one line per batch, with an id of its own and the
@@ -64,7 +62,7 @@ class StreamPublisher:
                 status = "ok"
                 current().log_fields["published"] = str(published)
             finally:
-                log_invocation(f"stream {self._source}", status=status)
+                log_invocation(f"stream {self._event_source}", status=status)
         return {"published": published, "set_aside": set_aside}
 
     def _publish(self, records: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
@@ -90,10 +88,10 @@ class StreamPublisher:
                 # First, so that the log line of a failed batch has the ids, too.
                 current().add_correlation_id(envelope.correlation_id)
                 entry = {
-                    "Source": self._source,
+                    "Source": self._event_source,
                     "DetailType": envelope.type,
                     "Detail": envelope.model_dump_json(),
-                    "EventBusName": self._bus,
+                    "EventBusName": self.bus,
                 }
                 if _size(entry) > MAX_ENTRY_BYTES:
                     # Without the outbox: the other events in it are published, and it would not fit into a message.
@@ -102,8 +100,8 @@ class StreamPublisher:
                 else:
                     entries.append(entry)
         # Before publishing, so that it also happens while the bus refuses events.
-        if self._on_images is not None:
-            self._on_images(images)
+        if self.on_images is not None:
+            self.on_images(images)
         for request in _requests(entries):
             self._put(request)
         return len(entries), set_aside
@@ -118,18 +116,18 @@ class StreamPublisher:
     def _move_to_dead_letters(self, record: Mapping[str, Any], reason: str, outbox: object) -> None:
         count("EventSetAside")
         letter = {
-            "source": self._source,
+            "source": self._event_source,
             "stream_event_id": record.get("eventID"),
             "keys": record.get("dynamodb", {}).get("Keys"),
             "outbox": outbox,
         }
         attributes = {
             "reason": reason,
-            "consumer": f"publisher of {self._source}",
+            "consumer": f"publisher of {self._event_source}",
             "correlation_id": current().correlation_id,
             "set_aside_at": to_rfc3339(SystemClock().now()),
         }
-        url = aws.sqs().get_queue_url(QueueName=self._dead_letters)["QueueUrl"]
+        url = aws.sqs().get_queue_url(QueueName=self.dead_letters)["QueueUrl"]
         send_dead_letter(url, json.dumps(letter, default=str), attributes)
 
 
