@@ -1,10 +1,10 @@
-"""boto3 clients: one per service and process, created when first used.
+"""boto3 clients, one per service and process, created when first used; and how to send a dead letter.
 
 Timeouts are short because every caller has a deadline. Retries use botocore's `standard` mode. The endpoint,
 region and credentials come from the standard AWS_* variables only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
+
+MAX_REASON_LENGTH = 500
+"""Longest attribute of a dead letter, in characters."""
 
 
 @cache
@@ -53,3 +56,16 @@ _send_once = partial(_client, attempts=1, connect_timeout=2, read_timeout=8)
 ses_without_retries: "Callable[[], SESClient]" = partial(_send_once, "ses")
 sns_without_retries: "Callable[[], SNSClient]" = partial(_send_once, "sns")
 """One attempt of at most ten seconds. A message may be sent despite a timeout, so the caller decides on retries."""
+
+
+def send_dead_letter(url: str, body: str, attributes: Mapping[str, str]) -> None:
+    """Sends to a dead-letter queue, with these message attributes. Leaves out empty ones, and cuts long ones."""
+    sqs().send_message(
+        QueueUrl=url,
+        MessageBody=body,
+        MessageAttributes={
+            name: {"DataType": "String", "StringValue": text[:MAX_REASON_LENGTH]}
+            for name, text in attributes.items()
+            if text
+        },
+    )

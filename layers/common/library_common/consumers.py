@@ -44,7 +44,6 @@ RETRY_DELAYS = (5.0, 20.0, 80.0, 300.0)
 outlast a brief outage of a table.
 """
 
-_MAX_REASON_LENGTH = 500
 _FAILED, _SET_ASIDE, _SET_ASIDE_SOME = "failed", "set aside", "set aside some"
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _EVENT_TYPE = re.compile(r"[A-Z][A-Za-z]{0,63}")
@@ -137,20 +136,7 @@ class Queue:
 
     def move_to_dead_letters(self, record: "SQSRecord", attributes: Mapping[str, str]) -> None:
         """Sends the message unchanged to the dead-letter queue, with these message attributes."""
-        send_dead_letter(self._dead_letters_url, record.body, attributes)
-
-
-def send_dead_letter(url: str, body: str, attributes: Mapping[str, str]) -> None:
-    """Sends to a dead-letter queue, with these message attributes. Leaves out empty ones, and cuts long ones."""
-    aws.sqs().send_message(
-        QueueUrl=url,
-        MessageBody=body,
-        MessageAttributes={
-            name: {"DataType": "String", "StringValue": text[:_MAX_REASON_LENGTH]}
-            for name, text in attributes.items()
-            if text
-        },
-    )
+        aws.send_dead_letter(self._dead_letters_url, record.body, attributes)
 
 
 def receives(record: "SQSRecord") -> int:

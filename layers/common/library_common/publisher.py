@@ -15,7 +15,6 @@ from typing import Any
 
 from library_common import aws
 from library_common.clock import SystemClock, to_rfc3339
-from library_common.consumers import send_dead_letter
 from library_common.context import current, invocation
 from library_common.dynamodb import Item, from_wire
 from library_common.events import OUTBOX_ATTRIBUTE, SOURCE_PREFIX, from_outbox
@@ -128,7 +127,7 @@ class StreamPublisher:
             "set_aside_at": to_rfc3339(SystemClock().now()),
         }
         url = aws.sqs().get_queue_url(QueueName=self.dead_letters)["QueueUrl"]
-        send_dead_letter(url, json.dumps(letter, default=str), attributes)
+        aws.send_dead_letter(url, json.dumps(letter, default=str), attributes)
 
 
 def _requests(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
