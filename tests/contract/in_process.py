@@ -15,6 +15,7 @@ from typing import Any
 
 import boto3
 
+from library_common.key_rings import Ring, public_jwks_json, signing_ring_json
 from library_common.tokens import SigningKey
 from localstack.embedded import template as sam
 from tests.architecture import deployment
@@ -122,11 +123,11 @@ class InProcess:
 
     def put_keys_back(self) -> None:
         """Makes keys what they were in the beginning: one of each, and the public signing key published."""
-        self._parameter(f"/{SYSTEM}/keys/token-signing", self.signing_key.to_json(), secure=True)
+        self._parameter(f"/{SYSTEM}/keys/token-signing", signing_ring_json(Ring(self.signing_key)), secure=True)
         for service, scopes in deployment.service_identities().items():
             ring = {"current": "s" * 64, "scopes": " ".join(sorted(scopes))}
             self._parameter(f"/{SYSTEM}/keys/services/{service}", json.dumps(ring), secure=True)
-        self._parameter(f"/{SYSTEM}/token-verification-keys", self.signing_key.public_jwks_json())
+        self._parameter(f"/{SYSTEM}/token-verification-keys", public_jwks_json([self.signing_key]))
 
     def _table(self, name: str, properties: Mapping[str, Any]) -> str:
         taken = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")

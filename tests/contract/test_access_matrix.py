@@ -15,6 +15,7 @@ from gateway_service.keyring import Keyring
 from library_common.access import Role
 from library_common.clock import SystemClock
 from library_common.ids import new_id
+from library_common.key_rings import public_jwks_json
 from tests.architecture.deployment import service_identities
 from tests.contract import filled_services
 from tests.contract.filled_services import Running
@@ -65,7 +66,9 @@ def keyring(stack: InProcess) -> Keyring:
         name: json.dumps({"current": SECRETS[name], "scopes": " ".join(scopes)})
         for name, scopes in service_identities().items()
     }
-    return Keyring(jwks=CachedSource(stack.signing_key.public_jwks_json), services=CachedSource(lambda: granted))
+    return Keyring(
+        jwks=CachedSource(lambda: public_jwks_json([stack.signing_key])), services=CachedSource(lambda: granted)
+    )
 
 
 def test_every_route_lets_in_exactly_whom_it_declares(

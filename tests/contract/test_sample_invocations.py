@@ -108,13 +108,14 @@ def test_a_request_is_answered_as_shown_and_as_documented(stack: InProcess, func
 def test_some_need_nothing_of_aws(stack: InProcess, monkeypatch: pytest.MonkeyPatch, function: str, name: str) -> None:
     """As events/README.md says; but for the limits, which they do without where there is no stack."""
 
-    def no_client(service: str, *, attempts: int = 3, **_: int) -> NoReturn:
-        if (service, attempts) == ("dynamodb", 1):
+    def no_client(service: str, *, config: Any) -> NoReturn:
+        if (service, config.retries["total_max_attempts"]) == ("dynamodb", 1):
             raise NoCredentialsError
         pytest.fail(f"{service} was asked")
 
     with stack.function(function) as handler:
-        monkeypatch.setattr(aws, "_client", no_client)
+        aws._client.cache_clear()
+        monkeypatch.setattr("boto3.client", no_client)
         assert call(handler, event(function, name)).status == TRIED[function, name]
         monkeypatch.undo()
 

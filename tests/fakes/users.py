@@ -10,6 +10,7 @@ from library_common.access import Caller, Role
 from library_common.events import Envelope
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
+from library_common.key_rings import Ring, public_jwks_json, signing_ring_json
 from library_common.tokens import SigningKey
 from library_common.versions import VersionConflict
 from tests.fakes.attempts import FakeAttempts
@@ -280,8 +281,8 @@ def use_cases_on(members: Members, sessions: Sessions, codes: Codes, **parts: An
         "records": FakeMembersRecords(),
         "code_requests": FakeCodeRequests(),
         "attempts": FakeAttempts(),
-        "access_tokens": SignedAccessTokens(key.to_json),
-        "verification_keys": PublishedVerificationKeys(key.public_jwks_json),
+        "access_tokens": SignedAccessTokens(lambda: signing_ring_json(Ring(key))),
+        "verification_keys": PublishedVerificationKeys(lambda: public_jwks_json([key])),
         "policy": POLICY,
         "terms": Terms(starts_as=Status.ACTIVE, days=365),
         "lifetime": timedelta(days=30),

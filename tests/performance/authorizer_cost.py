@@ -17,6 +17,7 @@ import jwt
 
 from gateway_service import authorizer
 from library_common import aws
+from library_common.key_rings import public_jwks_json
 from library_common.tokens import AUDIENCE, ISSUER, SigningKey, mint_access_token
 
 KEY = SigningKey.generate()
@@ -31,7 +32,7 @@ class Counted:
 
     def get_parameter(self, **_: Any) -> dict[str, Any]:
         self.calls += 1
-        return {"Parameter": {"Value": KEY.public_jwks_json()}}
+        return {"Parameter": {"Value": public_jwks_json([KEY])}}
 
     def query(self, **_: Any) -> dict[str, Any]:
         self.calls += 1

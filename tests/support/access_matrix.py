@@ -18,6 +18,7 @@ import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from library_common.access import Role
+from library_common.key_rings import Ring, public_jwks_json, signing_ring_json
 from library_common.tokens import AUDIENCE, ISSUER, SigningKey, mint_access_token, mint_service_token
 from tests.architecture.deployment import Declared, api_routes, service_identities
 
@@ -213,7 +214,7 @@ def _worthless(key: SigningKey, subject: str, now: datetime) -> Iterator[tuple[s
     head, payload, signature = good.split(".")
     yield "expired", mint_access_token(key, subject=subject, role="admin", now=now - timedelta(hours=1))
     yield "not yet valid", mint_access_token(key, subject=subject, role="admin", now=now + timedelta(hours=1))
-    stranger = SigningKey(key.kid, json.loads(SigningKey.generate().to_json())["current"])
+    stranger = SigningKey(key.kid, json.loads(signing_ring_json(Ring(SigningKey.generate())))["current"])
     yield "signed with another key of the same id", stranger.sign(claims)
     yield "with a signature that was changed", f"{head}.{payload}.{_changed(signature)}"
     yield "with claims that were changed", f"{head}.{_encoded({**claims, 'role': 'librarian'})}.{signature}"
@@ -223,7 +224,7 @@ def _worthless(key: SigningKey, subject: str, now: datetime) -> Iterator[tuple[s
     yield "without an end", key.sign({name: value for name, value in claims.items() if name != "exp"})
     yield "alg none", jwt.encode(claims, "", algorithm="none", headers={"kid": key.kid})
     yield "alg none with the old signature", f"{_encoded({'alg': 'none', 'kid': key.kid})}.{payload}.{signature}"
-    public = json.loads(key.public_jwks_json())["keys"][0]
+    public = json.loads(public_jwks_json([key]))["keys"][0]
     pem = jwt.PyJWK({**public, "alg": "ES256"}).key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     for name, secret in {"PEM": pem, "JWK": json.dumps(public).encode()}.items():
         yield f"HS256 with the public key as {name}", _hs256(claims, key.kid, secret)

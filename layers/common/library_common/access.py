@@ -33,9 +33,6 @@ class RequestPart(StrEnum):
     BODY = "body"
 
 
-_REQUEST_PARTS = {place.value: place for place in RequestPart}
-
-
 @dataclass(frozen=True)
 class Caller:
     """An authenticated person or service, or `anonymous`. session: id of the login session of a person."""
@@ -100,9 +97,9 @@ class Access:
 
     public: bool = False
     member: bool = False
-    own: str | None = None
     librarian: bool = False
     admin: bool = False
+    own: str | None = None
     scope: str | None = None
 
     def __post_init__(self) -> None:
@@ -129,22 +126,14 @@ class Access:
         if self.public or caller.kind != "person" or self._as_staff(caller) or self.own is None:
             return None
         place, _, name = self.own.partition(":")
-        return (_REQUEST_PARTS[place], name) if place in _REQUEST_PARTS else None
+        return (RequestPart(place), name) if place in set(RequestPart) else None
 
     def _as_staff(self, caller: Caller) -> bool:
         return (caller.is_admin and (self.admin or self.librarian)) or (caller.is_staff and self.librarian)
 
     def describe(self) -> dict[str, Any]:
         """For the OpenAPI document (`x-access`); the tests of authorization are generated from it."""
-        described: dict[str, Any] = {}
-        for name in ("public", "member", "librarian", "admin"):
-            if getattr(self, name):
-                described[name] = True
-        if self.own:
-            described["own"] = self.own
-        if self.scope:
-            described["scope"] = self.scope
-        return described
+        return {name: value for name, value in vars(self).items() if value}
 
 
 class NotYours(NotAllowed):

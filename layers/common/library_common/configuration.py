@@ -22,36 +22,30 @@ def cache_seconds(seconds: float) -> float:
 
 def parameter(name: str, *, seconds: float = PARAMETER_SECONDS) -> TtlCache[str]:
     """An SSM parameter's value, at most `seconds` old while SSM answers."""
-
-    def fetch() -> str:
-        return aws.ssm().get_parameter(Name=name)["Parameter"]["Value"]
-
-    return TtlCache(fetch, seconds=cache_seconds(seconds), grace=_GRACE_SECONDS)
+    return _cached(lambda: aws.ssm().get_parameter(Name=name)["Parameter"]["Value"], seconds)
 
 
 def secret(name: str, *, seconds: float = SECRET_SECONDS) -> TtlCache[str]:
     """A SecureString parameter's value, at most `seconds` old while SSM answers."""
-
-    def read(*, decrypted: bool) -> "dict[str, ParameterTypeDef]":
-        return {name: aws.ssm().get_parameter(Name=name, WithDecryption=decrypted)["Parameter"]}
-
-    fetch = _decrypted_when_changed(read)
-    return TtlCache(lambda: fetch()[name], seconds=cache_seconds(seconds), grace=_GRACE_SECONDS)
+    fetch = _decrypted_when_changed(
+        lambda decrypted: {name: aws.ssm().get_parameter(Name=name, WithDecryption=decrypted)["Parameter"]}
+    )
+    return _cached(lambda: fetch()[name], seconds)
 
 
 def secrets_under(path: str, *, seconds: float) -> TtlCache[Mapping[str, str]]:
     """The SecureString parameters directly under a path: last part of the name -> value."""
-
-    def read(*, decrypted: bool) -> "dict[str, ParameterTypeDef]":
-        return dict(_under(path, decrypted=decrypted))
-
-    return TtlCache(_decrypted_when_changed(read), seconds=cache_seconds(seconds), grace=_GRACE_SECONDS)
+    return _cached(_decrypted_when_changed(lambda decrypted: dict(_under(path, decrypted=decrypted))), seconds)
 
 
 def parameters_under(path: str) -> Iterator[tuple[str, str]]:
     """Last part of the name, and value, of every parameter directly under a path, as they are now."""
     for name, found in _under(path, decrypted=False):
         yield name, found["Value"]
+
+
+def _cached[T](fetch: Callable[[], T], seconds: float) -> TtlCache[T]:
+    return TtlCache(fetch, seconds=cache_seconds(seconds), grace=_GRACE_SECONDS)
 
 
 def _under(path: str, *, decrypted: bool) -> "Iterator[tuple[str, ParameterTypeDef]]":
@@ -61,19 +55,17 @@ def _under(path: str, *, decrypted: bool) -> "Iterator[tuple[str, ParameterTypeD
             yield found["Name"].rpartition("/")[2], found
 
 
-def _decrypted_when_changed(
-    read: "Callable[..., dict[str, ParameterTypeDef]]",
-) -> Callable[[], Mapping[str, str]]:
+def _decrypted_when_changed(read: "Callable[[bool], dict[str, ParameterTypeDef]]") -> Callable[[], Mapping[str, str]]:
     """Reads values by name. They are decrypted the first time, and later only when one of them has changed: KMS charges
-    for each decryption, and nothing for a look at the versions.
+    for each decryption, and nothing for a look at the versions. read: takes whether to decrypt.
     """
     versions: dict[str, tuple[object, ...]] = {}
     values: dict[str, str] = {}
 
     def fetch() -> Mapping[str, str]:
         nonlocal versions, values
-        if not versions or _versions(read(decrypted=False)) != versions:
-            found = read(decrypted=True)
+        if not versions or _versions(read(False)) != versions:
+            found = read(True)
             versions, values = _versions(found), {name: each["Value"] for name, each in found.items()}
         return values
 

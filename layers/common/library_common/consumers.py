@@ -17,7 +17,6 @@ Logs and reasons name fields that are wrong, never their values: messages may ho
 import json
 import random
 import re
-import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +28,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from library_common import aws
 from library_common.clock import SystemClock, to_rfc3339
-from library_common.context import Invocation, accepted_correlation_id, invocation
+from library_common.context import accepted_correlation_id, invocation
 from library_common.events import Envelope
 from library_common.ids import is_id
 from library_common.telemetry import log_invocation, logger
@@ -45,7 +44,7 @@ RETRY_DELAYS = (5.0, 20.0, 80.0, 300.0)
 outlast a brief outage of a table.
 """
 
-_MAX_REASON_LENGTH = 500
+_FAILED, _SET_ASIDE, _SET_ASIDE_SOME = "failed", "set aside", "set aside some"
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _EVENT_TYPE = re.compile(r"[A-Z][A-Za-z]{0,63}")
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
@@ -137,15 +136,7 @@ class Queue:
 
     def move_to_dead_letters(self, record: "SQSRecord", attributes: Mapping[str, str]) -> None:
         """Sends the message unchanged to the dead-letter queue, with these message attributes."""
-        aws.sqs().send_message(
-            QueueUrl=self._dead_letters_url,
-            MessageBody=record.body,
-            MessageAttributes={
-                name: {"DataType": "String", "StringValue": text[:_MAX_REASON_LENGTH]}
-                for name, text in attributes.items()
-                if text
-            },
-        )
+        aws.send_dead_letter(self._dead_letters_url, record.body, attributes)
 
 
 def receives(record: "SQSRecord") -> int:
@@ -163,21 +154,52 @@ class _QueueConsumer[M, H]:
     """
 
     def __init__(
-        self,
-        name: str,
-        *,
-        service: str,
-        queue: Queue,
-        read: Callable[[str], ParsedMessage[M]],
-        handle: H,
-        clock: Callable[[], float] = time.perf_counter,
+        self, name: str, *, service: str, queue: Queue, read: Callable[[str], ParsedMessage[M]], handle: H
     ) -> None:
         self._name = name
-        self._service = service
+        self._actor = f"service:{service}"
         self._queue = queue
         self._read = read
         self._handle = handle
-        self._clock = clock
+
+    def _parse(self, body: str) -> ParsedMessage[M | PoisonMessage]:
+        """The message, or why it cannot be parsed; with its ids in both cases."""
+        try:
+            return self._read(body)
+        except PoisonMessage as poison:
+            return _unreadable(body, poison)
+        except _UNREADABLE as failure:
+            reason = PoisonMessage(f"unreadable: {failure_summary(failure)}")
+            return _unreadable(body, reason.with_traceback(failure.__traceback__))
+
+    def _retry_or_give_up(
+        self, record: "SQSRecord", failure: Exception, correlation_id: str, log_fields: Mapping[str, str]
+    ) -> str:
+        """Returns `set aside` when the message is now in the dead-letter queue, `failed` when it will be retried.
+
+        Never raises. If SQS cannot be reached, the message comes again when its visibility timeout ends. After the last
+        receive the queue itself moves it to the dead-letter queue, without a reason.
+        """
+        received = receives(record)
+        attributes = {
+            "reason": str(failure) if isinstance(failure, PoisonMessage) else failure_summary(failure),
+            "consumer": self._name,
+            "correlation_id": correlation_id,
+            **{name: log_fields[name] for name in ("event_id", "event_type") if name in log_fields},
+        }
+        about = {**attributes, "received": received, "message_id": record.message_id, "where": _where(failure)}
+        try:
+            if not isinstance(failure, PoisonMessage) and received < MAX_RECEIVES:
+                logger().error("message failed", extra=about)
+                self._queue.retry_later(record)
+                return _FAILED
+            attributes |= {"set_aside_at": to_rfc3339(SystemClock().now()), "received": str(received)}
+            self._queue.move_to_dead_letters(record, attributes)
+        except Exception as unreachable:  # noqa: BLE001 - the message is not lost: it comes again
+            logger().error("queue failed", extra={**about, "failure": failure_summary(unreachable)})
+            return _FAILED
+        logger().error("message set aside", extra=about)
+        return _SET_ASIDE
 
 
 class Consumer[M](_QueueConsumer[M, Callable[[M], str]]):
@@ -192,18 +214,87 @@ class Consumer[M](_QueueConsumer[M, Callable[[M], str]]):
         return _partial_batch_response(event.get("Records") or [], self._handle_record)
 
     def _handle_record(self, record: "SQSRecord") -> None:
-        started = self._clock()
         status = _FAILED
-        with invocation(actor=f"service:{self._service}") as running:
+        with invocation(actor=self._actor) as running:
             try:
-                status = self._handle(_parse_and_note(self._read, record.body, running))
+                found = self._parse(record.body)
+                if found.correlation_id is not None:
+                    running.correlation_id = accepted_correlation_id(found.correlation_id)
+                running.log_fields.update(found.log_fields)
+                if isinstance(found.message, PoisonMessage):
+                    raise found.message  # noqa: TRY301 - as if `handle` had raised it
+                status = self._handle(found.message)
             except Exception as failure:
-                about = ParsedMessage(None, running.correlation_id, running.log_fields)
-                status = _retry_or_give_up(self._queue, self._name, record, failure, about)
+                status = self._retry_or_give_up(record, failure, running.correlation_id, running.log_fields)
                 if status == _FAILED:
                     raise
             finally:
-                log_invocation(self._name, status=status, duration_ms=(self._clock() - started) * 1000)
+                log_invocation(self._name, status=status)
+
+
+class BatchFailed(Exception):
+    """The whole batch could not be handled."""
+
+
+class BatchConsumer[M](_QueueConsumer[M, Callable[[Sequence[M]], Sequence[str | Exception]]]):
+    """A Lambda handler that handles the messages of a batch together, where that costs less.
+
+    handle: takes the messages that could be parsed. Returns one outcome for each, in the same order: a word or two,
+    or the exception that the message failed with. If it raises, every message failed. Each batch has one log line
+    with its correlation ids and the number of messages by outcome; its status is `failed`, `set aside some` or `ok`.
+    The other parameters: see `_QueueConsumer`.
+    """
+
+    def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+        """Returns the messages to retry (a partial batch response)."""
+        records = event.get("Records") or []
+        with invocation(actor=self._actor) as running:
+            found = {record["messageId"]: self._parse(record["body"]) for record in records}
+            outcomes = self._outcomes({message_id: each.message for message_id, each in found.items()})
+            for known in found.values():
+                running.add_correlation_id(known.correlation_id)
+            statuses: Counter[str] = Counter()
+
+            def finish(record: "SQSRecord") -> None:
+                outcome, known = outcomes[record.message_id], found[record.message_id]
+                if isinstance(outcome, str):
+                    statuses[outcome] += 1
+                    return
+                correlation_id = known.correlation_id or running.correlation_id
+                status = self._retry_or_give_up(record, outcome, correlation_id, known.log_fields)
+                statuses[status] += 1
+                if status == _FAILED:
+                    raise outcome
+
+            answer = _partial_batch_response(records, finish)
+            for status, number in statuses.items():
+                running.log_fields[f"messages_{status.replace(' ', '_')}"] = str(number)
+            status = _FAILED if statuses[_FAILED] else _SET_ASIDE_SOME if statuses[_SET_ASIDE] else "ok"
+            log_invocation(self._name, status=status)
+        return answer
+
+    def _outcomes(self, found: Mapping[str, M | PoisonMessage]) -> dict[str, str | Exception]:
+        """Message id -> the outcome or failure."""
+        outcomes: dict[str, str | Exception] = {}
+        readable: dict[str, M] = {}
+        for message_id, message in found.items():
+            if isinstance(message, PoisonMessage):
+                outcomes[message_id] = message
+            else:
+                readable[message_id] = message
+        if not readable:
+            return outcomes
+        try:
+            handled = self._handle(list(readable.values()))
+        except PoisonMessage as poison:
+            # Raised for the whole batch, it does not say which message is poison: retry all of them.
+            return outcomes | dict.fromkeys(readable, BatchFailed(str(poison)))
+        except Exception as failure:  # noqa: BLE001 - every message of the batch failed with it
+            return outcomes | dict.fromkeys(readable, failure)
+        if len(handled) != len(readable):
+            failed = BatchFailed(f"{len(handled)} outcomes for {len(readable)} messages")
+            return outcomes | dict.fromkeys(readable, failed)
+        return outcomes | dict(zip(readable, handled, strict=True))
 
 
 def _partial_batch_response(records: Sequence[Any], handle_record: "Callable[[SQSRecord], None]") -> dict[str, Any]:
@@ -225,93 +316,23 @@ def _partial_batch_response(records: Sequence[Any], handle_record: "Callable[[SQ
     return dict(answer)
 
 
-_FAILED, _SET_ASIDE, _SET_ASIDE_SOME = "failed", "set aside", "set aside some"
-
-
-def _parse_and_note[M](read: Callable[[str], ParsedMessage[M]], body: str, running: Invocation) -> M:
-    """The message in a body. Its ids are added to the running invocation. Raises PoisonMessage."""
-    try:
-        found = _read(read, body)
-    except PoisonMessage:
-        _note(_ids_in(body), running)
-        raise
-    _note(found, running)
-    return found.message
-
-
-def _note(found: ParsedMessage[Any], running: Invocation) -> None:
-    if found.correlation_id is not None:
-        running.correlation_id = accepted_correlation_id(found.correlation_id)
-    running.log_fields.update(found.log_fields)
-
-
-def _ids_in(body: str) -> ParsedMessage[None]:
-    """The well-formed ids in a body that cannot be parsed, so that its log line has them."""
+def _unreadable(body: str, poison: PoisonMessage) -> ParsedMessage[PoisonMessage]:
+    """With the well-formed ids in the body, so that its log line has them."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        return ParsedMessage(None)
+        return ParsedMessage(poison)
     detail = document.get("detail") if isinstance(document, dict) else None
     if not isinstance(detail, dict):
-        return ParsedMessage(None)
+        return ParsedMessage(poison)
     text = {name: value for name, value in detail.items() if isinstance(value, str)}
     correlation_id, event_id, event_type = text.get("correlation_id"), text.get("id", ""), text.get("type", "")
     return ParsedMessage(
-        None,
+        poison,
         correlation_id if accepted_correlation_id(correlation_id) == correlation_id else None,
         ({"event_id": event_id} if is_id(event_id) else {})
         | ({"event_type": event_type} if _EVENT_TYPE.fullmatch(event_type) else {}),
     )
-
-
-def _read[M](read: Callable[[str], ParsedMessage[M]], body: str) -> ParsedMessage[M]:
-    try:
-        return read(body)
-    except _UNREADABLE as failure:
-        raise PoisonMessage(f"unreadable: {failure_summary(failure)}") from failure
-
-
-def _retry_or_give_up(
-    queue: Queue, consumer: str, record: "SQSRecord", failure: Exception, known: ParsedMessage[Any]
-) -> str:
-    """Returns `set aside` when the message is now in the dead-letter queue, `failed` when it will be retried.
-
-    Never raises. If SQS cannot be reached, the message comes again when its visibility timeout ends. After the last
-    receive the queue itself moves it to the dead-letter queue, without a reason.
-    """
-    reason = str(failure) if isinstance(failure, PoisonMessage) else failure_summary(failure)
-    received = receives(record)
-    given_up = isinstance(failure, PoisonMessage) or received >= MAX_RECEIVES
-    found_by = {"correlation_id": known.correlation_id or ""} | {
-        name: known.log_fields[name] for name in ("event_id", "event_type") if name in known.log_fields
-    }
-    about = {
-        "consumer": consumer,
-        "reason": reason,
-        "received": received,
-        "message_id": record.message_id,
-        **found_by,
-    }
-    try:
-        if not given_up:
-            logger().error("message failed", extra={**about, "where": _where(failure)})
-            queue.retry_later(record)
-            return _FAILED
-        queue.move_to_dead_letters(
-            record,
-            {
-                "reason": reason,
-                "consumer": consumer,
-                **found_by,
-                "set_aside_at": to_rfc3339(SystemClock().now()),
-                "received": str(received),
-            },
-        )
-    except Exception as unreachable:  # noqa: BLE001 - the message is not lost: it comes again
-        logger().error("queue failed", extra={**about, "failure": failure_summary(unreachable)})
-        return _FAILED
-    logger().error("message set aside", extra={**about, "where": _where(failure)})
-    return _SET_ASIDE
 
 
 def failure_summary(failure: BaseException) -> str:
@@ -337,76 +358,3 @@ def _where(failure: BaseException) -> str:
     """The innermost lines of code. They help where the exception's text must not be logged."""
     frames = traceback.extract_tb(failure.__traceback__)[-4:]
     return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
-
-
-class BatchFailed(Exception):
-    """The whole batch could not be handled."""
-
-
-class BatchConsumer[M](_QueueConsumer[M, Callable[[Sequence[M]], Sequence[str | Exception]]]):
-    """A Lambda handler that handles the messages of a batch together, where that costs less.
-
-    handle: takes the messages that could be parsed. Returns one outcome for each, in the same order: a word or two,
-    or the exception that the message failed with. If it raises, every message failed. Each batch has one log line
-    with its correlation ids and the number of messages by outcome; its status is `failed`, `set aside some` or `ok`.
-    The other parameters: see `_QueueConsumer`.
-    """
-
-    def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-        """Returns the messages to retry (a partial batch response)."""
-        started = self._clock()
-        records = event.get("Records") or []
-        with invocation(actor=f"service:{self._service}") as running:
-            results = self._results(records)
-            for _, known in results.values():
-                running.add_correlation_id(known.correlation_id)
-            statuses: Counter[str] = Counter()
-
-            def finish(record: "SQSRecord") -> None:
-                outcome, known = results[record.message_id]
-                if isinstance(outcome, str):
-                    statuses[outcome] += 1
-                    return
-                about = ParsedMessage(None, known.correlation_id or running.correlation_id, known.log_fields)
-                status = _retry_or_give_up(self._queue, self._name, record, outcome, about)
-                statuses[status] += 1
-                if status == _FAILED:
-                    raise outcome
-
-            answer = _partial_batch_response(records, finish)
-            for status, number in statuses.items():
-                running.log_fields[f"messages_{status.replace(' ', '_')}"] = str(number)
-            log_invocation(
-                self._name,
-                status=_FAILED if statuses[_FAILED] else _SET_ASIDE_SOME if statuses[_SET_ASIDE] else "ok",
-                duration_ms=(self._clock() - started) * 1000,
-            )
-        return answer
-
-    def _results(self, records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str | Exception, ParsedMessage[Any]]]:
-        """By message id: the outcome or failure of each message, and its ids."""
-        results: dict[str, tuple[str | Exception, ParsedMessage[Any]]] = {}
-        readable: dict[str, ParsedMessage[M]] = {}
-        for record in records:
-            try:
-                readable[record["messageId"]] = _read(self._read, record["body"])
-            except PoisonMessage as poison:
-                results[record["messageId"]] = (poison, _ids_in(record["body"]))
-        outcomes = self._outcomes([found.message for found in readable.values()])
-        for (message_id, found), outcome in zip(readable.items(), outcomes, strict=True):
-            results[message_id] = (outcome, found)
-        return results
-
-    def _outcomes(self, messages: Sequence[M]) -> Sequence[str | Exception]:
-        if not messages:
-            return []
-        try:
-            outcomes = self._handle(messages)
-        except PoisonMessage as poison:
-            # Raised for the whole batch, it does not say which message is poison: retry all of them.
-            return [BatchFailed(str(poison))] * len(messages)
-        except Exception as failure:  # noqa: BLE001 - every message of the batch failed with it
-            return [failure] * len(messages)
-        if len(outcomes) != len(messages):
-            return [BatchFailed(f"{len(outcomes)} outcomes for {len(messages)} messages")] * len(messages)
-        return outcomes

@@ -5,6 +5,7 @@ share one.
 """
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,6 +26,7 @@ class Invocation:
     limit_*: used by the rate limits, not by the request itself. log_fields: more fields for the log line.
     counts: counters for the log line (`library_common.telemetry.count`).
     batch: the distinct correlation ids of a batch, in the order in which they were added.
+    started: on the clock of `time.perf_counter`.
     """
 
     correlation_id: str
@@ -40,6 +42,7 @@ class Invocation:
     log_fields: dict[str, str] = field(default_factory=dict)
     counts: dict[str, float] = field(default_factory=dict)
     batch: dict[str, None] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
 
     def add_correlation_id(self, correlation_id: str | None) -> None:
         """Adds the id of a message or event of the batch. Ignores ids that are not safe to log, and those beyond

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any
 
 from library_common.context import current
 
@@ -114,19 +114,15 @@ class Table:
     def get(self, key: Key, *, consistent: bool = True) -> Item | None:
         """One item, or None."""
         answer = self._client().get_item(
-            TableName=self.name,
-            Key=to_wire(dict(key)),
-            ConsistentRead=consistent,
-            ReturnConsumedCapacity="TOTAL",
+            TableName=self.name, Key=to_wire(key), ConsistentRead=consistent, ReturnConsumedCapacity="TOTAL"
         )
         self._read(answer.get("ConsumedCapacity"))
-        item = answer.get("Item")
-        return from_wire(item) if item is not None else None
+        return _item(answer)
 
     def get_many(self, keys: Sequence[Key], *, consistent: bool = True) -> list[Item]:
         """The existing items among `keys`, in any order. Any number of keys. Raises TransactionBusy when throttled."""
         found: list[Item] = []
-        pending = [to_wire(dict(key)) for key in keys]
+        pending: list[Mapping[str, Any]] = [to_wire(key) for key in keys]
         attempt = 0
         while pending:
             batch, rest = pending[:MAX_BATCH_KEYS], pending[MAX_BATCH_KEYS:]
@@ -144,7 +140,7 @@ class Table:
                 if attempt > _CONFLICT_ATTEMPTS:
                     raise TransactionBusy("reads kept being throttled")
                 self._back_off(attempt)
-            pending = [dict(key) for key in unprocessed] + rest
+            pending = [*unprocessed, *rest]
         return found
 
     def query(
@@ -162,30 +158,18 @@ class Table:
 
         only_if: a filter on the items read. It reduces what is returned, not what is paid for.
         """
-        names = dict(condition.names)
-        values = dict(condition.values)
         request: dict[str, Any] = {
-            "TableName": self.name,
             "KeyConditionExpression": condition.text,
             "ScanIndexForward": forward,
             "ConsistentRead": consistent,
-            "ReturnConsumedCapacity": "TOTAL",
         }
         if only_if is not None:
-            names.update(only_if.names)
-            values.update(only_if.values)
             request["FilterExpression"] = only_if.text
-        _attach(request, names, values)
         if index is not None:
             request["IndexName"] = index
         if limit is not None:
             request["Limit"] = limit
-        if start is not None:
-            request["ExclusiveStartKey"] = to_wire(dict(start))
-        answer = self._client().query(**request)
-        self._read(answer.get("ConsumedCapacity"))
-        last = answer.get("LastEvaluatedKey")
-        return [from_wire(item) for item in answer["Items"]], from_wire(last) if last else None
+        return self._page("query", request | _placeholders(condition, only_if), start)
 
     def query_all(self, condition: Expression, **options: Any) -> Iterator[Item]:
         """Every item of a query, for partitions that are known to be small."""
@@ -201,64 +185,43 @@ class Table:
 
         Reads and pays for the whole table, so never use it in a request.
         """
-        names = {**only_if.names, "walked_pk": "pk", "walked_sk": "sk"}
-        request: dict[str, Any] = {
-            "TableName": self.name,
-            "FilterExpression": only_if.text,
-            "ProjectionExpression": "#walked_pk, #walked_sk",
-            "ReturnConsumedCapacity": "TOTAL",
-        }
-        _attach(request, names, only_if.values)
+        request = {"FilterExpression": only_if.text, "ProjectionExpression": "#walked_pk, #walked_sk"}
+        projection = Expression("", names={"walked_pk": "pk", "walked_sk": "sk"})
+        return self._page("scan", request | _placeholders(only_if, projection), start)
+
+    def _page(
+        self, operation: str, request: dict[str, Any], start: Mapping[str, Any] | None
+    ) -> tuple[list[Item], Item | None]:
         if start is not None:
-            request["ExclusiveStartKey"] = to_wire(dict(start))
-        answer = self._client().scan(**request)
+            request["ExclusiveStartKey"] = to_wire(start)
+        client = self._client()
+        answer = getattr(client, operation)(TableName=self.name, ReturnConsumedCapacity="TOTAL", **request)
         self._read(answer.get("ConsumedCapacity"))
-        last = answer.get("LastEvaluatedKey")
-        return [from_wire(item) for item in answer["Items"]], from_wire(last) if last else None
+        return [from_wire(item) for item in answer["Items"]], _item(answer, "LastEvaluatedKey")
 
     # -- writing ------------------------------------------------------------------------------
 
     def put(self, item: Item, condition: Expression) -> None:
         """Raises ConditionFailed."""
-        request: dict[str, Any] = {"TableName": self.name, "Item": to_wire(item)}
-        self._write("put_item", request, condition)
+        self._write("put_item", Put(item, condition))
 
     def update(self, key: Key, update: Expression, condition: Expression) -> Item:
         """Updates the item and returns all of it. Raises ConditionFailed with the old item."""
-        request: dict[str, Any] = {
-            "TableName": self.name,
-            "Key": to_wire(dict(key)),
-            "UpdateExpression": update.text,
-            "ReturnValues": "ALL_NEW",
-        }
-        answer = self._write("update_item", request, condition, update)
+        answer = self._write("update_item", Update(key, update, condition), ReturnValues="ALL_NEW")
         return from_wire(answer["Attributes"])
 
     def delete(self, key: Key, condition: Expression) -> None:
         """Raises ConditionFailed."""
-        self._write("delete_item", {"TableName": self.name, "Key": to_wire(dict(key))}, condition)
+        self._write("delete_item", Delete(key, condition))
 
-    def _write(
-        self, operation: str, request: dict[str, Any], condition: Expression, update: Expression | None = None
-    ) -> dict[str, Any]:
-        names, values = dict(condition.names), dict(condition.values)
-        if update is not None:
-            names.update(update.names)
-            values.update(update.values)
-        request |= {
-            "ConditionExpression": condition.text,
-            "ReturnConsumedCapacity": "TOTAL",
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-        _attach(request, names, values)
+    def _write(self, operation: str, write: Write, **options: str) -> dict[str, Any]:
         client = self._client()
+        request = self._request(write) | {"ReturnConsumedCapacity": "TOTAL", **options}
         for attempt in range(1, _CONFLICT_ATTEMPTS + 1):
             try:
                 answer: dict[str, Any] = getattr(client, operation)(**request)
             except client.exceptions.ConditionalCheckFailedException as exc:
-                response: dict[str, Any] = dict(exc.response)
-                old = response.get("Item")
-                raise ConditionFailed(0, from_wire(old) if old else None) from exc
+                raise ConditionFailed(0, _item(exc.response)) from exc
             except client.exceptions.TransactionConflictException:
                 self._back_off(attempt)
                 continue
@@ -274,18 +237,18 @@ class Table:
         if len(writes) > MAX_TRANSACTION_ITEMS:
             raise ValueError(f"{len(writes)} operations in one transaction; the limit is {MAX_TRANSACTION_ITEMS}")
         client = self._client()
-        items: list[Any] = [self._transact_item(write) for write in writes]
+        kinds = {Put: "Put", Update: "Update", Delete: "Delete", Check: "ConditionCheck"}
+        items: list[Any] = [{kinds[type(write)]: self._request(write)} for write in writes]
         conflicts: list[int] = []
         for attempt in range(1, attempts + 1):
             try:
                 answer = client.transact_write_items(TransactItems=items, ReturnConsumedCapacity="TOTAL")
             except client.exceptions.TransactionCanceledException as exc:
-                response: dict[str, Any] = dict(exc.response)
+                response: Mapping[str, Any] = exc.response
                 reasons: list[dict[str, Any]] = response.get("CancellationReasons", [])
                 for index, reason in enumerate(reasons):
                     if reason.get("Code") == "ConditionalCheckFailed":
-                        old = reason.get("Item")
-                        raise ConditionFailed(index, from_wire(old) if old else None) from exc
+                        raise ConditionFailed(index, _item(reason)) from exc
                 busy = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
                 conflicts = [index for index, reason in enumerate(reasons) if reason.get("Code") in busy]
                 if not conflicts:
@@ -298,29 +261,17 @@ class Table:
             return
         raise TransactionBusy("transaction", conflicts)
 
-    def _transact_item(self, write: Write) -> dict[str, Any]:
-        names, values = dict(write.condition.names), dict(write.condition.values)
-        body: dict[str, Any] = {
+    def _request(self, write: Write) -> dict[str, Any]:
+        """What a write needs, alone or in a transaction."""
+        update = write.update if isinstance(write, Update) else None
+        return {
             "TableName": self.name,
+            **({"Item": to_wire(write.item)} if isinstance(write, Put) else {"Key": to_wire(write.key)}),
+            **({"UpdateExpression": update.text} if update else {}),
             "ConditionExpression": write.condition.text,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            **_placeholders(write.condition, update),
         }
-        match write:
-            case Put(item=item):
-                kind, body["Item"] = "Put", to_wire(item)
-            case Update(key=key, update=update):
-                kind, body["Key"] = "Update", to_wire(dict(key))
-                body["UpdateExpression"] = update.text
-                names.update(update.names)
-                values.update(update.values)
-            case Delete(key=key):
-                kind, body["Key"] = "Delete", to_wire(dict(key))
-            case Check(key=key):
-                kind, body["Key"] = "ConditionCheck", to_wire(dict(key))
-            case _:
-                assert_never(write)
-        _attach(body, names, values)
-        return {kind: body}
 
     def _back_off(self, attempt: int) -> None:
         # Full jitter, so that competing writers do not collide again.
@@ -335,11 +286,18 @@ class Table:
             self._meter(0.0, float(consumed["CapacityUnits"]))
 
 
-def _attach(request: dict[str, Any], names: Mapping[str, str], values: Mapping[str, Any]) -> None:
-    if names:
-        request["ExpressionAttributeNames"] = {f"#{name}": attribute for name, attribute in names.items()}
-    if values:
-        request["ExpressionAttributeValues"] = {f":{name}": _to_attribute(value) for name, value in values.items()}
+def _placeholders(*expressions: Expression | None) -> dict[str, Any]:
+    """The names and values of all expressions of one request. DynamoDB refuses empty maps."""
+    used = [expression for expression in expressions if expression is not None]
+    names = {f"#{name}": attribute for each in used for name, attribute in each.names.items()}
+    values = {f":{name}": _to_attribute(value) for each in used for name, value in each.values.items()}
+    maps = {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
+    return {parameter: entries for parameter, entries in maps.items() if entries}
+
+
+def _item(answer: Mapping[str, Any], member: str = "Item") -> Item | None:
+    item = answer.get(member)
+    return from_wire(item) if item else None
 
 
 def _charge_invocation(read_units: float, write_units: float) -> None:
@@ -386,8 +344,7 @@ def _from_attribute(attribute: Mapping[str, Any]) -> Any:
         case "S" | "BOOL":
             return value
         case "N":
-            number = Decimal(value)
-            return int(number)
+            return int(Decimal(value))
         case "M":
             return {name: _from_attribute(inner) for name, inner in value.items()}
         case "L":

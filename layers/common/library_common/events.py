@@ -72,6 +72,4 @@ def to_outbox(envelopes: Iterable[Envelope]) -> str | None:
 def from_outbox(item: Mapping[str, Any]) -> list[Envelope]:
     """The envelopes in an item. Raises ValueError when `to_outbox` did not write the attribute."""
     text = item.get(OUTBOX_ATTRIBUTE)
-    if text is None:
-        return []
-    return [Envelope.model_validate(entry) for entry in json.loads(text)]
+    return [Envelope.model_validate(entry) for entry in json.loads(text)] if text is not None else []

@@ -43,8 +43,7 @@ class Ticket:
         """The write to add to the transaction of the effect."""
         return Put(
             {
-                "pk": self.record_key,
-                "sk": "IDEMPOTENT",
+                **self.key(),
                 "digest": self.request_digest,
                 "answer": answer_json,
                 "expires_at_epoch": int((now + LIFETIME).timestamp()),

@@ -46,7 +46,7 @@ def signing_ring(text: str) -> Ring[SigningKey] | None:
 
 def signing_ring_json(ring: Ring[SigningKey]) -> str:
     """The value for the secret. Private."""
-    return _written(ring, SigningKey.private_jwk)
+    return json.dumps(_written(ring, SigningKey.private_jwk))
 
 
 def secret_ring(text: str) -> Ring[str] | None:
@@ -64,7 +64,7 @@ def current_secret(text: str) -> str:
 
 def secret_ring_json(ring: Ring[str], scopes: str = "") -> str:
     """For the secret. Private. scopes: what tokens signed with it may claim, separated by spaces."""
-    return json.dumps({"scopes": scopes, **json.loads(_written(ring, str))})
+    return json.dumps({"scopes": scopes, **_written(ring, str)})
 
 
 def granted_scopes(text: str) -> frozenset[str]:
@@ -86,9 +86,9 @@ def _read[Key](text: str, key_of: Callable[[Any], Key]) -> Ring[Key] | None:
     return Ring(slots["current"], slots["next"], slots["previous"], from_rfc3339(at) if at else None)
 
 
-def _written[Key](ring: Ring[Key], stored: Callable[[Key], Any]) -> str:
+def _written[Key](ring: Ring[Key], stored: Callable[[Key], Any]) -> dict[str, Any]:
     slots = {"current": ring.current, "next": ring.next, "previous": ring.previous}
     document = {name: stored(key) for name, key in slots.items() if key is not None}
     if ring.rotated_at is not None:
         document["rotated_at"] = to_rfc3339(ring.rotated_at)
-    return json.dumps(document)
+    return document

@@ -114,7 +114,7 @@ class DynamoBuckets:
         for _ in range(_ATTEMPTS):
             if not draw.is_full(arrival) and arrival is not None and arrival > draw.latest:
                 raise Exhausted(arrival)
-            update, condition = _take_from_full(draw) if draw.is_full(arrival) else _take_from_used(draw)
+            update, condition = _write(draw, full=draw.is_full(arrival))
             current().limit_calls += 1
             try:
                 item = self._table.update(_key(bucket), update, condition)
@@ -127,40 +127,30 @@ class DynamoBuckets:
         raise Contended(bucket)
 
 
-def _take_from_full(draw: Draw) -> tuple[Expression, Expression]:
-    """The write for a full bucket."""
-    return (
-        Expression(
-            "SET #arrival = :arrival, #expires = :expires",
-            names={"arrival": _ARRIVAL, "expires": _EXPIRES},
-            values={"arrival": draw.now + draw.cost, "expires": _expiry(draw)},
-        ),
-        Expression(
-            "attribute_not_exists(#pk) OR #arrival <= :now OR #arrival > :latest_plausible",
-            names={"pk": "pk"},
-            values={"now": draw.now, "latest_plausible": draw.latest_plausible},
-        ),
-    )
-
-
-def _take_from_used(draw: Draw) -> tuple[Expression, Expression]:
-    """The write for a bucket that is not full."""
-    return (
-        Expression(
-            "SET #arrival = #arrival + :cost, #expires = :expires",
-            names={"arrival": _ARRIVAL, "expires": _EXPIRES},
-            values={"cost": draw.cost, "expires": _expiry(draw)},
-        ),
-        Expression(
-            "#arrival > :now AND #arrival <= :latest",
-            values={"now": draw.now, "latest": draw.latest},
-        ),
-    )
-
-
-def _expiry(draw: Draw) -> int:
+def _write(draw: Draw, *, full: bool) -> tuple[Expression, Expression]:
+    """The update and the condition that take tokens from a bucket that is full, or from one that is not."""
+    names = {"arrival": _ARRIVAL, "expires": _EXPIRES}
     # The bucket is full again by then. Deleting it later changes nothing.
-    return (draw.now + 2 * draw.window) // MICROSECONDS + _CLOCK_TOLERANCE_SECONDS
+    expires = (draw.now + 2 * draw.window) // MICROSECONDS + _CLOCK_TOLERANCE_SECONDS
+    if full:
+        return (
+            Expression(
+                "SET #arrival = :arrival, #expires = :expires",
+                names,
+                {"arrival": draw.now + draw.cost, "expires": expires},
+            ),
+            Expression(
+                "attribute_not_exists(#pk) OR #arrival <= :now OR #arrival > :latest_plausible",
+                {"pk": "pk"},
+                {"now": draw.now, "latest_plausible": draw.latest_plausible},
+            ),
+        )
+    return (
+        Expression(
+            "SET #arrival = #arrival + :cost, #expires = :expires", names, {"cost": draw.cost, "expires": expires}
+        ),
+        Expression("#arrival > :now AND #arrival <= :latest", values={"now": draw.now, "latest": draw.latest}),
+    )
 
 
 def _arrival(item: Item | None) -> int | None:

@@ -20,7 +20,6 @@ import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from threading import Lock
 from types import MappingProxyType
@@ -33,15 +32,7 @@ from library_common import aws
 from library_common.access import Caller
 from library_common.clock import Clock, SystemClock
 from library_common.dynamodb import TransactionBusy
-from library_common.limit_buckets import (
-    MICROSECONDS,
-    Buckets,
-    Contended,
-    Draw,
-    DynamoBuckets,
-    Exhausted,
-    bucket_name,
-)
+from library_common.limit_buckets import MICROSECONDS, Buckets, Contended, Draw, DynamoBuckets, Exhausted, bucket_name
 from library_common.problems import TooManyRequests
 from library_common.telemetry import count, emit_metric, logger
 
@@ -189,7 +180,7 @@ class RateLimiter(Protocol):
     """What `ServiceApi` and use cases need."""
 
     def take(self, limit_name: str, key: str) -> None:
-        """Counts one attempt. Raises TooManyRequests."""
+        """Counts one attempt. Raises TooManyRequests, and KeyError for an unknown limit."""
 
     def count_request(self, caller: Caller, address: str, route_limit: str | None) -> RateLimitStatus | None:
         """Counts one request of a caller; by address when the caller has no token.
@@ -231,12 +222,7 @@ class LeasingRateLimiter:
     """Implements `RateLimiter` for one worker."""
 
     def __init__(
-        self,
-        limits: Mapping[str, Limit],
-        buckets: Buckets,
-        clock: Clock,
-        *,
-        max_leases: int = MAX_LEASES,
+        self, limits: Mapping[str, Limit], buckets: Buckets, clock: Clock, *, max_leases: int = MAX_LEASES
     ) -> None:
         self._limits = limits
         self._buckets = buckets
@@ -248,32 +234,29 @@ class LeasingRateLimiter:
         self._lock = Lock()
 
     def take(self, limit_name: str, key: str) -> None:
-        self.admit(limit_name, key)
+        self._take(limit_name, key)
 
     def count_request(self, caller: Caller, address: str, route_limit: str | None) -> RateLimitStatus | None:
         if caller.kind == "service":
             return None
         if caller.is_staff:
-            return self.admit("staff", caller.id)
-        statuses = [self.admit("member", caller.id) if caller.kind == "person" else self.admit("anonymous", address)]
+            return self._take("staff", caller.id)
+        statuses = [self._take("member", caller.id) if caller.kind == "person" else self._take("anonymous", address)]
         if route_limit is not None:
             # Members count, too: otherwise a token, which is easy to get, would bypass the limit.
-            statuses.append(self.admit(route_limit, address))
+            statuses.append(self._take(route_limit, address))
         known = [status for status in statuses if status is not None]
         return min(known, key=lambda status: status.remaining, default=None)
 
-    def admit(self, limit_name: str, key: str) -> RateLimitStatus | None:
-        """Counts one request. Returns None when the table cannot be reached.
-
-        Raises TooManyRequests, and KeyError for an unknown limit.
-        """
+    def _take(self, limit_name: str, key: str) -> RateLimitStatus | None:
+        """Returns None when the table cannot be reached."""
         limit = self._limits[limit_name]
         bucket = bucket_name(limit_name, key)
-        now = _microseconds(self._clock.now())
+        now = round(self._clock.now().timestamp() * MICROSECONDS)
         with self._lock:
             lease = self._valid_lease(bucket, limit, now)
             if lease is None or (lease.left == 0 and now >= lease.refused_until):
-                if self._pausing(now):
+                if self._paused_at is not None and 0 <= now - self._paused_at < PAUSE_SECONDS * MICROSECONDS:
                     return None
                 try:
                     lease = self._next_lease(bucket, limit, lease, now)
@@ -324,9 +307,6 @@ class LeasingRateLimiter:
         self._leases.move_to_end(bucket)
         if len(self._leases) > self._max_leases:
             self._leases.popitem(last=False)
-
-    def _pausing(self, now: int) -> bool:
-        return self._paused_at is not None and 0 <= now - self._paused_at < PAUSE_SECONDS * MICROSECONDS
 
     def _pause(self, failure: Exception, now: int) -> None:
         self._paused_at = now
@@ -382,7 +362,3 @@ def _status(limit: Limit, lease: _Lease, now: int) -> RateLimitStatus:
         remaining=limit.room(arrival, now),
         reset=min(limit.seconds, max(0, math.ceil((arrival - now) / MICROSECONDS))),
     )
-
-
-def _microseconds(time: datetime) -> int:
-    return round(time.timestamp() * MICROSECONDS)

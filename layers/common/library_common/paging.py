@@ -1,7 +1,6 @@
 """Pages of lists and their cursors. A cursor is opaque and belongs to one query."""
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping
@@ -40,7 +39,7 @@ class Cursors:
         try:
             raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
             fingerprint, position = json.loads(raw)
-        except (ValueError, binascii.Error, UnicodeError, TypeError, RecursionError) as exc:
+        except (ValueError, TypeError, RecursionError) as exc:
             raise _bad_cursor() from exc
         if fingerprint != self._fingerprint() or not isinstance(position, dict):
             raise _bad_cursor()

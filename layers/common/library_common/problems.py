@@ -4,7 +4,7 @@ Domain errors are exceptions of their service with a stable `code`; each service
 a table from error type to HTTP status.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -22,14 +22,6 @@ class FieldError:
     message: str
 
 
-@dataclass(frozen=True)
-class Reason:
-    """One of several rules that refused at once."""
-
-    code: str
-    detail: str
-
-
 class ProblemError(Exception):
     """An error that knows its HTTP status. Raised by shared code and routes, never by a domain."""
 
@@ -37,11 +29,7 @@ class ProblemError(Exception):
     code: str = "internal_error"
 
     def __init__(
-        self,
-        detail: str,
-        *,
-        errors: Sequence[FieldError] = (),
-        headers: Mapping[str, str] | None = None,
+        self, detail: str, *, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(detail)
         self.errors = tuple(errors)
@@ -118,8 +106,8 @@ def problem_document(
     code: str,
     detail: str,
     instance: str,
-    errors: Sequence[FieldError] = (),
-    reasons: Sequence[Reason] = (),
+    errors: Iterable[FieldError] = (),
+    reasons: Iterable[tuple[str, str]] = (),
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The body of a problem answer. Its `type` links to docs/problems.md."""
@@ -133,8 +121,8 @@ def problem_document(
         "code": code,
         "correlation_id": current().correlation_id,
     }
-    if errors:
-        document["errors"] = [{"field": e.field, "message": e.message} for e in errors]
-    if reasons:
-        document["reasons"] = [{"code": r.code, "detail": r.detail} for r in reasons]
+    if listed := [{"field": e.field, "message": e.message} for e in errors]:
+        document["errors"] = listed
+    if given := [{"code": reason, "detail": text} for reason, text in reasons]:
+        document["reasons"] = given
     return document

@@ -9,7 +9,6 @@ A dead letter holds only the keys and the outbox of the image, which is enough t
 """
 
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from library_common import aws
 from library_common.clock import SystemClock, to_rfc3339
 from library_common.context import current, invocation
 from library_common.dynamodb import Item, from_wire
-from library_common.events import OUTBOX_ATTRIBUTE, SOURCE_PREFIX, Envelope, from_outbox
+from library_common.events import OUTBOX_ATTRIBUTE, SOURCE_PREFIX, from_outbox
 from library_common.telemetry import count, log_invocation
 
 MAX_ENTRIES = 10
@@ -33,14 +32,7 @@ class PublishFailed(Exception):
     """The bus refused entries. Lambda has to retry the batch."""
 
 
-@dataclass(frozen=True)
-class Published:
-    """Counts of one batch: events published and events moved to the dead-letter queue."""
-
-    published: int
-    set_aside: int
-
-
+@dataclass(frozen=True, kw_only=True)
 class StreamPublisher:
     """Publishes the outbox attribute of every new image of a table's stream.
 
@@ -49,38 +41,31 @@ class StreamPublisher:
     service's other uses of its stream. It is called again with a retried batch.
     """
 
-    def __init__(
-        self,
-        *,
-        source: str,
-        bus: str,
-        dead_letters: str,
-        on_images: Callable[[Sequence[Item]], None] | None = None,
-    ) -> None:
-        self._source = SOURCE_PREFIX + source
-        self._bus = bus
-        self._dead_letters = dead_letters
-        self._on_images = on_images
+    source: str
+    bus: str
+    dead_letters: str
+    on_images: Callable[[Sequence[Item]], None] | None = None
+
+    @property
+    def _event_source(self) -> str:
+        return SOURCE_PREFIX + self.source
 
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         """Lambda handler for DynamoDB stream batches. Logs one line per batch, with an id of its own and the
         correlation ids of its events.
         """
-        started = time.perf_counter()
         with invocation():
             status: int | str = "failed"
             try:
-                outcome = self.publish(event.get("Records", []))
+                published, set_aside = self._publish(event.get("Records", []))
                 status = "ok"
-                current().log_fields["published"] = str(outcome.published)
+                current().log_fields["published"] = str(published)
             finally:
-                log_invocation(
-                    f"stream {self._source}", status=status, duration_ms=(time.perf_counter() - started) * 1000
-                )
-        return {"published": outcome.published, "set_aside": outcome.set_aside}
+                log_invocation(f"stream {self._event_source}", status=status)
+        return {"published": published, "set_aside": set_aside}
 
-    def publish(self, records: Iterable[Mapping[str, Any]]) -> Published:
-        """Raises PublishFailed when the bus refused events."""
+    def _publish(self, records: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
+        """The numbers of events published and of those set aside. Raises PublishFailed when the bus refused events."""
         entries: list[dict[str, Any]] = []
         images: list[Item] = []
         set_aside = 0
@@ -101,7 +86,12 @@ class StreamPublisher:
             for envelope in envelopes:
                 # First, so that the log line of a failed batch has the ids, too.
                 current().add_correlation_id(envelope.correlation_id)
-                entry = self._entry(envelope)
+                entry = {
+                    "Source": self._event_source,
+                    "DetailType": envelope.type,
+                    "Detail": envelope.model_dump_json(),
+                    "EventBusName": self.bus,
+                }
                 if _size(entry) > MAX_ENTRY_BYTES:
                     # Without the outbox: the other events in it are published, and it would not fit into a message.
                     self._move_to_dead_letters(record, f"too large for the bus: {envelope.type} {envelope.id}", None)
@@ -109,19 +99,11 @@ class StreamPublisher:
                 else:
                     entries.append(entry)
         # Before publishing, so that it also happens while the bus refuses events.
-        if self._on_images is not None:
-            self._on_images(images)
+        if self.on_images is not None:
+            self.on_images(images)
         for request in _requests(entries):
             self._put(request)
-        return Published(published=len(entries), set_aside=set_aside)
-
-    def _entry(self, envelope: Envelope) -> dict[str, Any]:
-        return {
-            "Source": self._source,
-            "DetailType": envelope.type,
-            "Detail": envelope.model_dump_json(),
-            "EventBusName": self._bus,
-        }
+        return len(entries), set_aside
 
     def _put(self, entries: Sequence[Any]) -> None:
         answer = aws.events().put_events(Entries=list(entries))
@@ -133,24 +115,19 @@ class StreamPublisher:
     def _move_to_dead_letters(self, record: Mapping[str, Any], reason: str, outbox: object) -> None:
         count("EventSetAside")
         letter = {
-            "source": self._source,
+            "source": self._event_source,
             "stream_event_id": record.get("eventID"),
             "keys": record.get("dynamodb", {}).get("Keys"),
             "outbox": outbox,
         }
         attributes = {
             "reason": reason,
-            "consumer": f"publisher of {self._source}",
+            "consumer": f"publisher of {self._event_source}",
             "correlation_id": current().correlation_id,
             "set_aside_at": to_rfc3339(SystemClock().now()),
         }
-        aws.sqs().send_message(
-            QueueUrl=aws.sqs().get_queue_url(QueueName=self._dead_letters)["QueueUrl"],
-            MessageBody=json.dumps(letter, default=str),
-            MessageAttributes={
-                name: {"DataType": "String", "StringValue": text[:500]} for name, text in attributes.items()
-            },
-        )
+        url = aws.sqs().get_queue_url(QueueName=self.dead_letters)["QueueUrl"]
+        aws.send_dead_letter(url, json.dumps(letter, default=str), attributes)
 
 
 def _requests(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import pybreaker
 import urllib3
-from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
+from tenacity import RetryCallState, Retrying, retry_if_result
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from library_common.clock import Clock
@@ -175,15 +175,14 @@ class ServiceClient:
 
     def get(self, path: str, *, deadline: float) -> Result:
         """A safe call. deadline: a time on the monotonic clock."""
-        return self._call("GET", path, None, retry=True, safe=True, deadline=deadline)
+        return self._call("GET", path, None, retry=True, deadline=deadline)
 
     def post(self, path: str, body: Mapping[str, Any], *, idempotent: bool, deadline: float) -> Result:
         """A call that changes something. It is retried only if `idempotent`."""
-        return self._call("POST", path, body, retry=idempotent, safe=False, deadline=deadline)
+        return self._call("POST", path, body, retry=idempotent, deadline=deadline)
 
-    def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None, *, retry: bool, safe: bool, deadline: float
-    ) -> Result:
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None, *, retry: bool, deadline: float) -> Result:
+        safe = method == "GET"
         lost = False
 
         def attempt() -> Result:
@@ -200,10 +199,13 @@ class ServiceClient:
             lost = lost or isinstance(result, UnknownOutcome)
             return result
 
+        def out_of_attempts_or_time(state: RetryCallState) -> bool:
+            return state.attempt_number >= ATTEMPTS or self._monotonic() + self._timeouts.connect >= deadline
+
         if retry:
             retrying = Retrying(
                 retry=retry_if_result(_worth_retrying),
-                stop=lambda state: stop_after_attempt(ATTEMPTS)(state) or self._out_of_time(deadline),
+                stop=out_of_attempts_or_time,
                 wait=_full_jitter,
                 sleep=self._sleep,
                 retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
@@ -217,9 +219,6 @@ class ServiceClient:
             return UnknownOutcome(final.service, final.why)
         return final
 
-    def _out_of_time(self, deadline: float) -> bool:
-        return self._monotonic() + self._timeouts.connect >= deadline
-
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None, deadline: float) -> Result:
         status, data = self._request(method, path, body, deadline)
         if status == 401 and self._token is not None and self._token.renewed():
@@ -230,10 +229,7 @@ class ServiceClient:
     def _request(self, method: str, path: str, body: Mapping[str, Any] | None, deadline: float) -> tuple[int, bytes]:
         left = deadline - self._monotonic()
         current().outgoing_calls += 1
-        headers = {
-            "Accept": "application/json",
-            "X-Correlation-Id": current().correlation_id,
-        }
+        headers = {"Accept": "application/json", "X-Correlation-Id": current().correlation_id}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token.get()}"
         payload: bytes | None = None

@@ -13,8 +13,6 @@ class ServiceSettings(BaseSettings):
     table_name: str = ""
     event_bus_name: str = ""
     publish_dead_letters: str = ""
-    cors_allow_origin: str = "*"
-    log_level: str = "INFO"
 
 
 class ConsumerSettings(ServiceSettings):

@@ -7,6 +7,7 @@ hold ids, never personal data.
 
 import logging
 import os
+import time
 from functools import cache
 
 from aws_lambda_powertools import Logger, single_metric
@@ -46,7 +47,7 @@ def emit_metric(name: str, value: float = 1, *, service: str) -> None:
         metric.add_dimension(name="service", value=service)
 
 
-def log_invocation(entry: str, *, status: int | str, duration_ms: float) -> None:
+def log_invocation(entry: str, *, status: int | str) -> None:
     """Logs the one line that every invocation writes."""
     record = current()
     fields: dict[str, object] = {
@@ -54,7 +55,7 @@ def log_invocation(entry: str, *, status: int | str, duration_ms: float) -> None
         "actor": record.actor,
         "route": record.route or entry,
         "status": status,
-        "duration_ms": round(duration_ms, 1),
+        "duration_ms": round((time.perf_counter() - record.started) * 1000, 1),
         "read_units": record.read_units,
         "write_units": record.write_units,
         "outgoing_calls": record.outgoing_calls,

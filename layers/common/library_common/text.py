@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import partial
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -9,21 +10,12 @@ from pydantic import AfterValidator, BeforeValidator, Field
 # Cc: control characters. Cs: lone surrogates, which JSON can contain. Unassigned characters (Cn) are kept: a newer
 # version of Unicode may assign them.
 _REFUSED = frozenset({"Cc", "Cs"})
-_LINE_BREAKS = frozenset("\n\r\t")
 
 
-def _clean(value: object) -> object:
+def _clean(value: object, *, allowed: str = "") -> object:
     if not isinstance(value, str):
         return value
-    if any(unicodedata.category(c) in _REFUSED for c in value):
-        raise ValueError("must not contain control characters")
-    return unicodedata.normalize("NFC", value).strip()
-
-
-def _clean_prose(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if any(unicodedata.category(c) in _REFUSED and c not in _LINE_BREAKS for c in value):
+    if any(unicodedata.category(c) in _REFUSED and c not in allowed for c in value):
         raise ValueError("must not contain control characters")
     return unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
 
@@ -42,7 +34,7 @@ def _visible(value: str) -> str:
 type Line = Annotated[str, BeforeValidator(_clean), AfterValidator(_visible)]
 """One line of text. Add `Field(min_length=…, max_length=…)` where you use it."""
 
-type Prose = Annotated[str, BeforeValidator(_clean_prose), AfterValidator(_visible)]
+type Prose = Annotated[str, BeforeValidator(partial(_clean, allowed="\n\r\t")), AfterValidator(_visible)]
 """Text that may contain line breaks."""
 
 _LANGUAGE = "[a-zA-Z]{2,3}"

@@ -83,22 +83,12 @@ class SigningKey:
         """The inverse of `private_jwk`. Raises KeyError without a key id."""
         return cls(jwk["kid"], jwk)
 
-    def to_json(self) -> str:
-        """The text of a secret that holds only this key. Private."""
-        return json.dumps({"current": self.private_jwk()})
-
     def private_jwk(self) -> dict[str, Any]:
-        """The private key."""
         return {**self._private_jwk, "kid": self.kid, "alg": "ES256", "use": "sig"}
 
     def public_jwk(self) -> dict[str, Any]:
-        """The public key."""
         public = {name: self._private_jwk[name] for name in ("kty", "crv", "x", "y")}
         return {**public, "kid": self.kid, "alg": "ES256", "use": "sig"}
-
-    def public_jwks_json(self) -> str:
-        """A JWKS document with only this key."""
-        return json.dumps({"keys": [self.public_jwk()]})
 
     @cached_property
     def _parsed(self) -> jwt.PyJWK:
@@ -121,35 +111,27 @@ def mint_access_token(
 ) -> str:
     """A person's access token. `sub` is the user id, `sid` the session, `sep` the account's session epoch at login.
     Revoking all sessions of an account starts a new epoch."""
-    return key.sign(
-        {
-            **({"sid": session} if session is not None else {}),
-            "iss": ISSUER,
-            "aud": AUDIENCE,
-            "sub": subject,
-            "role": Role(role).value,
-            "sep": epoch,
-            "jti": new_id(),
-            "iat": int(now.timestamp()),
-            "exp": int((now + lifetime).timestamp()),
-        }
-    )
+    own = {"role": Role(role).value, "sep": epoch, **({"sid": session} if session is not None else {})}
+    return key.sign(_claims(ISSUER, subject, now, lifetime) | own)
 
 
 def mint_service_token(
     secret: str, *, service: str, scopes: frozenset[str], now: datetime, lifetime: timedelta = SERVICE_LIFETIME
 ) -> str:
     """A service's token, signed with its own secret."""
-    claims = {
-        "iss": f"{_SERVICE_ISSUER_PREFIX}{service}",
+    claims = _claims(f"{_SERVICE_ISSUER_PREFIX}{service}", service, now, lifetime)
+    return jwt.encode(claims | {"scope": " ".join(sorted(scopes))}, secret, algorithm="HS256")
+
+
+def _claims(issuer: str, subject: str, now: datetime, lifetime: timedelta) -> dict[str, Any]:
+    return {
+        "iss": issuer,
         "aud": AUDIENCE,
-        "sub": service,
-        "scope": " ".join(sorted(scopes)),
+        "sub": subject,
         "jti": new_id(),
         "iat": int(now.timestamp()),
         "exp": int((now + lifetime).timestamp()),
     }
-    return jwt.encode(claims, secret, algorithm="HS256")
 
 
 def claimed_service(token: str) -> str | None:

@@ -12,6 +12,7 @@ from library_common import aws
 from library_common.clock import SystemClock
 from library_common.dynamodb import Table
 from library_common.ids import new_id
+from library_common.key_rings import Ring, public_jwks_json, signing_ring_json
 from library_common.publisher import PublishFailed
 from library_common.tokens import SigningKey, TokenVerifier
 from tests.adapter.users.steps import TABLE, add
@@ -99,9 +100,11 @@ def test_a_login_with_keys_where_the_template_puts_them(
     assert not [item for item in dynamodb.scan(TableName=TABLE)["Items"] if item["sk"]["S"] == "SESSION"]
 
     key = SigningKey.generate()
-    boto3.client("ssm").put_parameter(Name="/library/keys/token-signing", Value=key.to_json(), Type="SecureString")
     boto3.client("ssm").put_parameter(
-        Name="/library/token-verification-keys", Value=key.public_jwks_json(), Type="String"
+        Name="/library/keys/token-signing", Value=signing_ring_json(Ring(key)), Type="SecureString"
+    )
+    boto3.client("ssm").put_parameter(
+        Name="/library/token-verification-keys", Value=public_jwks_json([key]), Type="String"
     )
     session = _ask("POST", "/api/auth/login", body=login)
     published = _ask("GET", "/.well-known/jwks.json")

@@ -336,7 +336,7 @@ def test_a_refusal_says_when_to_come_back() -> None:
 
 def test_what_is_left_is_counted_down() -> None:
     worker = Workers(1, DEFAULTS).each[0]
-    told = [status for _ in range(25) if (status := worker.admit("member", "ann"))]
+    told = [status for _ in range(25) if (status := worker._take("member", "ann"))]
 
     assert [status.remaining for status in told] == list(range(299, 274, -1))
     assert {status.limit for status in told} == {300}

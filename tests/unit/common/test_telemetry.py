@@ -15,7 +15,7 @@ def test_the_line_of_an_invocation_carries_its_counters(log: OperatorLog, capsys
         count("LoginRefused", reason="limit")
         count("NoticesSent", 3, channel="email")
         count("KeysUnread")
-        log_invocation("login", status=429, duration_ms=1)
+        log_invocation("login", status=429)
 
     (line,) = log.invocations
     assert line["counts"] == {"LoginRefused reason=limit": 2, "NoticesSent channel=email": 3, "KeysUnread": 1}
@@ -24,7 +24,7 @@ def test_the_line_of_an_invocation_carries_its_counters(log: OperatorLog, capsys
 
 def test_a_line_without_counters_has_no_field_for_them(log: OperatorLog) -> None:
     with invocation():
-        log_invocation("login", status=200, duration_ms=1)
+        log_invocation("login", status=200)
 
     assert "counts" not in log.invocations[0]
 
@@ -33,7 +33,7 @@ def test_messages_of_a_batch_have_counters_of_their_own(log: OperatorLog) -> Non
     for name in ("First", "Second"):
         with invocation():
             count(name)
-            log_invocation("consumer", status="ok", duration_ms=1)
+            log_invocation("consumer", status="ok")
 
     assert [line["counts"] for line in log.invocations] == [{"First": 1}, {"Second": 1}]
 
@@ -42,7 +42,7 @@ def test_counting_outside_of_an_invocation_does_nothing(log: OperatorLog) -> Non
     count("KeysUnread")
 
     with invocation():
-        log_invocation("authorizer", status=200, duration_ms=1)
+        log_invocation("authorizer", status=200)
     assert "counts" not in log.invocations[0]
 
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from library_common.access import Role
+from library_common.key_rings import Ring, public_jwks_json, signing_ring_json
 from library_common.tokens import (
     ACCESS_LIFETIME,
     AUDIENCE,
@@ -35,7 +36,7 @@ KEY, OTHER_KEY = SigningKey.generate(), SigningKey.generate()
 SECRET, PREVIOUS_SECRET, FOREIGN_SECRET = "s" * 64, "p" * 64, "f" * 64
 SCOPES = frozenset({"users:read", "inventory:write"})
 VERIFIER = TokenVerifier(
-    json.loads(KEY.public_jwks_json()),
+    json.loads(public_jwks_json([KEY])),
     {"loans": ((SECRET, PREVIOUS_SECRET), SCOPES), "fines": ((FOREIGN_SECRET,), frozenset())},
 )
 PERSON: dict[str, Any] = {
@@ -92,10 +93,10 @@ def test_two_tokens_are_never_the_same() -> None:
 
 
 def test_a_key_survives_its_secret_and_publishes_nothing_private() -> None:
-    again = SigningKey.from_json(KEY.to_json())
+    again = SigningKey.from_json(signing_ring_json(Ring(KEY)))
 
     assert VERIFIER.verify(mint_access_token(again, subject="U", role="patron", now=NOON), NOON).subject == "U"
-    (public,) = json.loads(KEY.public_jwks_json())["keys"]
+    (public,) = json.loads(public_jwks_json([KEY]))["keys"]
     assert set(public) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
 
 
@@ -112,7 +113,7 @@ def test_during_a_rotation_both_secrets_are_accepted(secret: str) -> None:
 
 
 def test_during_a_rotation_both_signing_keys_are_accepted() -> None:
-    keys = [json.loads(key.public_jwks_json())["keys"][0] for key in (KEY, OTHER_KEY)]
+    keys = [json.loads(public_jwks_json([key]))["keys"][0] for key in (KEY, OTHER_KEY)]
     verifier = TokenVerifier({"keys": keys}, {})
 
     for key in (KEY, OTHER_KEY):
@@ -220,7 +221,7 @@ def test_an_unsigned_token_is_refused(payload: dict[str, Any], algorithm: str) -
 
 
 def test_a_person_signed_with_the_public_key_as_shared_secret_is_refused() -> None:
-    public_jwk = KEY.public_jwks_json()
+    public_jwk = public_jwks_json([KEY])
     as_pem = (
         jwt.PyJWK(json.loads(public_jwk)["keys"][0])
         .key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

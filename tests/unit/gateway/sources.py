@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway_service.keyring import Keyring
+from library_common.key_rings import public_jwks_json
 from library_common.tokens import SigningKey, VerifiedToken
 
 SCOPES = frozenset({"users:read", "inventory:write"})
@@ -56,7 +57,7 @@ class Sources:
     services: dict[str, str] = field(default_factory=lambda: {"loans": parameter({"current": "s" * 64})})
 
     def __post_init__(self) -> None:
-        self.jwks = self.key.public_jwks_json()
+        self.jwks = public_jwks_json([self.key])
 
     def published(self, *, always_fresh: bool = True) -> CachedSource[str]:
         return CachedSource(lambda: self.jwks, always_fresh=always_fresh)

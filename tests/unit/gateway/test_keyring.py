@@ -8,6 +8,7 @@ import pytest
 from gateway_service.keyring import REFRESH_PAUSE_SECONDS, Keyring
 from gateway_service.settings import GatewaySettings
 from library_common.context import invocation
+from library_common.key_rings import public_jwks_json
 from library_common.tokens import SigningKey, TokenRefused, mint_access_token, mint_service_token
 from library_common.ttl_cache import TtlCache
 from tests.support.clock import NOON
@@ -42,7 +43,7 @@ def test_a_new_signing_key_is_accepted_as_soon_as_it_is_published(sources: Sourc
     new = SigningKey.generate()
     before = keyring.verifier(None)
     assert not accepts(keyring, signed_by(new))
-    both = [json.loads(document)["keys"][0] for document in (sources.jwks, new.public_jwks_json())]
+    both = [json.loads(document)["keys"][0] for document in (sources.jwks, public_jwks_json([new]))]
 
     sources.jwks = json.dumps({"keys": both})
 
@@ -54,7 +55,7 @@ def test_a_new_signing_key_is_accepted_as_soon_as_it_is_published(sources: Sourc
 def test_a_withdrawn_signing_key_is_not_accepted_any_more(sources: Sources, keyring: Keyring) -> None:
     assert accepts(keyring, signed_by(sources.key))
 
-    sources.jwks = SigningKey.generate().public_jwks_json()
+    sources.jwks = public_jwks_json([SigningKey.generate()])
 
     assert not accepts(keyring, signed_by(sources.key))
 
@@ -85,7 +86,7 @@ def test_a_person_signed_for_with_a_key_never_published_before_is_let_in(sources
     keyring.verifier(None)
     new = SigningKey.generate()
 
-    sources.jwks = new.public_jwks_json()
+    sources.jwks = public_jwks_json([new])
 
     assert accepts(keyring, signed_by(new))
     assert not accepts(keyring, signed_by(sources.key)), "and the key that is gone is gone"

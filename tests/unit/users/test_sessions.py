@@ -12,6 +12,7 @@ import pytest
 from library_common.access import Caller
 from library_common.access import Role as CallerRole
 from library_common.ids import is_id, new_id
+from library_common.key_rings import Ring, public_jwks_json, signing_ring_json
 from library_common.problems import ServiceUnavailable, TooManyRequests
 from library_common.tokens import SigningKey, TokenVerifier, VerifiedToken
 from tests.fakes.users import ADMIN, Community, any_version, signing_key, use_cases_on
@@ -63,7 +64,7 @@ def _lasts(community: Community, session: SessionView) -> bool:
 
 
 def _proves(community: Community, session: SessionView) -> VerifiedToken:
-    verifier = TokenVerifier(json.loads(signing_key().public_jwks_json()), {})
+    verifier = TokenVerifier(json.loads(public_jwks_json([signing_key()])), {})
     return verifier.verify(session.access_token, community.clock.now())
 
 
@@ -568,7 +569,7 @@ def test_a_new_signing_key_is_used_as_soon_as_it_is_there_and_parsed_once(
         return read(text)
 
     monkeypatch.setattr(SigningKey, "from_json", noted)
-    secret = [keys[0].to_json()]
+    secret = [signing_ring_json(Ring(keys[0]))]
     tokens = SignedAccessTokens(lambda: secret[0])
 
     def kid() -> str:
@@ -576,6 +577,6 @@ def test_a_new_signing_key_is_used_as_soon_as_it_is_there_and_parsed_once(
         return str(jwt.get_unverified_header(token)["kid"])
 
     assert [kid(), kid()] == [keys[0].kid] * 2
-    secret[0] = keys[1].to_json()
+    secret[0] = signing_ring_json(Ring(keys[1]))
     assert [kid(), kid()] == [keys[1].kid] * 2
     assert len(parsed) == 2

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from library_common.http import ServiceApi
+from library_common.key_rings import Ring, public_jwks_json, signing_ring_json
 from library_common.tokens import TokenVerifier
 from tests.fakes.users import LIBRARIAN, Community, signing_key
 from tests.support.clock import NOON
@@ -55,7 +56,7 @@ def _problem(answer: Answer, status: int, code: str) -> dict[str, Any]:
 
 def _as(session: Answer) -> dict[str, str]:
     """What the authorizer makes of the session's access token."""
-    verifier = TokenVerifier(json.loads(signing_key().public_jwks_json()), {})
+    verifier = TokenVerifier(json.loads(public_jwks_json([signing_key()])), {})
     proven = verifier.verify(session.json["access_token"], NOON)
     return {**person(proven.subject, str(proven.role)), "session": str(proven.session)}
 
@@ -121,14 +122,14 @@ def test_logging_out_takes_a_person(ask: Ask, ann: Member) -> None:
 def test_the_public_keys_are_published_and_nothing_private(ask: Ask) -> None:
     answer = ask("GET", "/.well-known/jwks.json")
 
-    assert (answer.status, answer.json) == (200, json.loads(signing_key().public_jwks_json()))
+    assert (answer.status, answer.json) == (200, json.loads(public_jwks_json([signing_key()])))
     assert answer.headers["cache-control"] == "public, max-age=300"
 
 
 def test_a_private_part_that_got_into_the_parameter_is_not_answered(
     ask: Ask, community: Community, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = {"keys": [json.loads(signing_key().to_json())["current"]]}
+    whole = {"keys": [json.loads(signing_ring_json(Ring(signing_key())))["current"]]}
     monkeypatch.setattr(community.use_cases.verification_keys, "jwks", lambda: whole)
 
     (key,) = ask("GET", "/.well-known/jwks.json").json["keys"]

@@ -1,6 +1,5 @@
 """A custom resource of the deployment: the account of the first administrator."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,14 +12,9 @@ from users_service.application.first_administrator import AddressOfAnother, Ensu
 
 def handler(event: Mapping[str, Any], _context: object) -> None:
     """Lambda entry for CloudFormation. Property `Email`: the administrator's address."""
-    started = time.perf_counter()
     with invocation():
         custom_resource.answer(event, lambda properties: work(properties, bootstrap.first_administrator()))
-        log_invocation(
-            f"first administrator {event['RequestType']}",
-            status="answered",
-            duration_ms=(time.perf_counter() - started) * 1000,
-        )
+        log_invocation(f"first administrator {event['RequestType']}", status="answered")
 
 
 def work(properties: Mapping[str, Any], ensure: EnsureFirstAdministrator) -> None:

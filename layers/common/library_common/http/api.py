@@ -1,7 +1,6 @@
 """`ServiceApi`: one service's routes with who may call them, and its Lambda handler for HTTP."""
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partialmethod
 from typing import Any
@@ -16,7 +15,7 @@ from library_common import limits
 from library_common import problems as p
 from library_common.access import Access, Caller, RequestPart, caller_from_event, require_own
 from library_common.context import current, invocation
-from library_common.http.edge import METHODS_WITH_BODY, RESPONSE_HEADERS, LastResort, unreadable_request, with_edge
+from library_common.http.edge import METHODS_WITH_BODY, RESPONSE_HEADERS, Edge, LastResort, unreadable_request
 from library_common.http.errors import ProblemTable
 from library_common.http.headers import CurrentCaller
 from library_common.http.openapi import API_VERSION, openapi_document, problem_responses
@@ -96,7 +95,9 @@ class ServiceApi:
             current().route = f"{method} {path}"
             access.check(caller)
             await _require_own(access, caller, request)
-            self._count_request(request, caller, limit)
+            address = limits.address_key(request.scope.get("aws.event") or {})
+            if counted := self._limiter().count_request(caller, address, limit):
+                request.scope[RESPONSE_HEADERS].update(counted.headers())
             route = request.scope.get("route")
             if isinstance(route, APIRoute) and route.body_field is None and method in METHODS_WITH_BODY:
                 _require_no_body(await request.body())
@@ -120,12 +121,6 @@ class ServiceApi:
             return endpoint
 
         return register
-
-    def _count_request(self, request: Request, caller: Caller, limit: str | None) -> None:
-        event = request.scope.get("aws.event") or {}
-        status = self._limiter().count_request(caller, limits.address_key(event), limit)
-        if status is not None:
-            request.scope[RESPONSE_HEADERS].update(status.headers())
 
     get = partialmethod(route, "GET")
     post = partialmethod(route, "POST")
@@ -151,10 +146,9 @@ class ServiceApi:
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Lambda handler for API Gateway REST proxy events."""
-        started = time.perf_counter()
         with invocation(_header(event, "x-correlation-id"), actor=caller_from_event(event).actor):
             if self._asgi is None:
-                self._asgi = with_edge(self.app)
+                self._asgi = Edge(self.app)
             # One Mangum per call: creating it is cheap, and it keeps no state between invocations.
             mangum = Mangum(
                 self._asgi,  # type: ignore[arg-type]  # asks for coroutines by name
@@ -166,11 +160,7 @@ class ServiceApi:
             except ValueError:
                 # The event holds lone surrogates, invalid base64 or an invalid host.
                 answer = unreadable_request(event)
-            log_invocation(
-                f"{event.get('httpMethod')} (unrouted)",
-                status=answer.get("statusCode", 0),
-                duration_ms=(time.perf_counter() - started) * 1000,
-            )
+            log_invocation(f"{event.get('httpMethod')} (unrouted)", status=answer.get("statusCode", 0))
             return answer
 
 

@@ -24,23 +24,19 @@ RESPONSE_HEADERS = "library.response_headers"
 """Key in the ASGI scope: headers for the answer, whether an endpoint gives it or a problem does."""
 
 
-def with_edge(app: ASGIApp) -> ASGIApp:
-    """`app` behind the checks that apply to every request.
+class Edge:
+    """Outermost ASGI layer: body limits, trailing slashes, headers of every answer.
 
     Pages of the origin in `CORS_ALLOW_ORIGIN` may read every answer. The API's gateway answers preflight requests.
     """
-    origin = os.environ.get("CORS_ALLOW_ORIGIN", "*")
-    exposed = ["ETag", "Idempotency-Replayed", "X-Correlation-Id", "Location", *RATE_LIMIT_HEADERS]
-    always = {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": ", ".join(exposed)}
-    return _Edge(app, always if origin == "*" else {**always, "Vary": "Origin"})
 
-
-class _Edge:
-    """Outermost ASGI layer: body limits, trailing slashes, headers of every answer."""
-
-    def __init__(self, app: ASGIApp, always: Mapping[str, str]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._always = always
+        origin = os.environ.get("CORS_ALLOW_ORIGIN", "*")
+        exposed = ["ETag", "Idempotency-Replayed", "X-Correlation-Id", "Location", *RATE_LIMIT_HEADERS]
+        self._always = {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": ", ".join(exposed)}
+        if origin != "*":
+            self._always["Vary"] = "Origin"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -102,8 +98,7 @@ def _refuse_body(request: Request, body: bytes) -> JSONResponse | None:
     if request.method not in METHODS_WITH_BODY or not body:
         return None
     if len(body) > MAX_BODY_BYTES:
-        too_large = p.TooLarge(f"A request body must not exceed {MAX_BODY_BYTES // 1024} KiB.")
-        return problem_answer(request, too_large)
+        return problem_answer(request, p.TooLarge(f"A request body must not exceed {MAX_BODY_BYTES // 1024} KiB."))
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if content_type != "application/json" and not (
         content_type.startswith("application/") and content_type.endswith("+json")

@@ -64,7 +64,7 @@ class ProblemTable:
             status=status,
             code=getattr(exc, "code", "error"),
             detail=str(exc),
-            reasons=[p.Reason(code, detail) for code, detail in getattr(exc, "reasons", ())],
+            reasons=getattr(exc, "reasons", ()),
             errors=[p.FieldError(field, message) for field, message in getattr(exc, "errors", ())],
             extra=getattr(exc, "extra", None),
             headers={
@@ -107,7 +107,7 @@ def _problem_response(
     code: str,
     detail: str,
     errors: Sequence[p.FieldError] = (),
-    reasons: Sequence[p.Reason] = (),
+    reasons: Sequence[tuple[str, str]] = (),
     extra: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
