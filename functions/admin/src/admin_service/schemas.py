@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from admin_service.application.dead_letters import MAX_SHOWN
-from admin_service.domain.dead_letters import DeadLetter, DeadLetterQueue, Kind, Outcome, QueueContents, origin
+from admin_service.domain.dead_letters import DeadLetter, DeadLetterQueue, Kind, Origin, Outcome, QueueContents, origin
 from library_common.clock import to_rfc3339
 from library_common.http import RequestBody
 from library_common.text import Line
@@ -72,7 +72,7 @@ class QueuesView(BaseModel):
     items: list[QueueView]
 
 
-class LetterView(BaseModel):
+class LetterView(Origin):
     """A message in a dead-letter queue. `body` is null in queues with personal data.
 
     reason: null if the queue itself moved the message, after the consumer failed too often. received: how often the
@@ -80,20 +80,13 @@ class LetterView(BaseModel):
     """
 
     id: str
-    reason: str | None
-    consumer: str | None
-    event_id: str | None
-    event_type: str | None
-    correlation_id: str | None
-    received: int | None
-    set_aside_at: str | None
     sent_at: str | None
     body: str | None
 
     @classmethod
     def of(cls, letter: DeadLetter, queue: DeadLetterQueue) -> "LetterView":
         return cls(
-            **vars(origin(letter)),
+            **origin(letter).model_dump(),
             id=letter.id,
             sent_at=to_rfc3339(letter.sent_at) if letter.sent_at else None,
             body=None if queue.personal else letter.body,

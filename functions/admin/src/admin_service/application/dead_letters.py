@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from admin_service.application.ports import NoSuchPublisher, Publishers, PublishingFailed, Queues, RecordsGone, Registry
+from admin_service.application.ports import NotPublished, Publishers, Queues
 from admin_service.domain.dead_letters import (
     DeadLetter,
     DeadLetterQueue,
+    DeadLetterQueueNotFound,
     Kind,
     Outcome,
     QueueContents,
@@ -21,7 +22,6 @@ from admin_service.domain.dead_letters import (
     origin,
     stream_batch,
 )
-from admin_service.domain.errors import DeadLetterQueueNotFound
 from library_common.publisher import redrivable_record
 from library_common.telemetry import count, logger
 
@@ -44,21 +44,21 @@ DEADLINE_SECONDS = 15.0
 
 @dataclass
 class DeadLetters:
-    """The use cases. monotonic: for the deadline."""
+    """The use cases. declared: the dead-letter queues of the system. monotonic: for the deadline."""
 
-    declared: Registry
+    declared: Callable[[], Sequence[DeadLetterQueue]]
     queues: Queues
     publishers: Publishers
     monotonic: Callable[[], float] = time.monotonic
 
     def queues_with_contents(self) -> list[QueueContents]:
         """Every queue, about how many messages it holds, and some of them."""
-        counted = [(queue, self.queues.waiting(queue.url)) for queue in self.declared.queues()]
+        counted = [(queue, self.queues.waiting(queue.url)) for queue in self.declared()]
         return [self._contents(queue, waiting, min(waiting, MAX_PER_RECEIVE)) for queue, waiting in counted]
 
     def waiting(self) -> dict[str, int]:
         """Name of each queue that is not empty -> about how many messages it holds."""
-        found = {queue.name: self.queues.waiting(queue.url) for queue in self.declared.queues()}
+        found = {queue.name: self.queues.waiting(queue.url) for queue in self.declared()}
         return {name: number for name, number in found.items() if number}
 
     def contents(self, name: str, at_most: int) -> QueueContents:
@@ -95,7 +95,7 @@ class DeadLetters:
         return results
 
     def _queue(self, name: str) -> DeadLetterQueue:
-        for queue in self.declared.queues():
+        for queue in self.declared():
             if queue.name == name:
                 return queue
         raise DeadLetterQueueNotFound
@@ -153,10 +153,6 @@ class DeadLetters:
                 self.publishers.publish_again(str(document.get("source")), record)
             else:
                 return Outcome.UNREADABLE, "The message contains nothing that can be published."
-        except RecordsGone:
-            return Outcome.GONE, "The stream keeps its records for a day; these are no longer there."
-        except NoSuchPublisher:
-            return Outcome.UNREADABLE, "The message comes from an unknown publisher."
-        except PublishingFailed:
-            return Outcome.FAILED, "The publisher failed; its log says why."
+        except NotPublished as reason:
+            return reason.outcome, str(reason)
         return Outcome.MOVED, None

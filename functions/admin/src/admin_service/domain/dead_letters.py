@@ -14,7 +14,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from pydantic import BaseModel
+
 _COUNT = re.compile("[0-9]{1,9}")
+
+
+class DeadLetterQueueNotFound(Exception):
+    """There is no dead-letter queue with this name."""
+
+    code = "dead_letter_queue_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no dead-letter queue with this name. GET /api/admin/dead-letters lists them.")
 
 
 class Kind(StrEnum):
@@ -50,17 +61,16 @@ class DeadLetter:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(BaseModel):
     """Where a message comes from, as far as its attributes and its body say."""
 
-    reason: str | None = None
-    consumer: str | None = None
-    received: int | None = None
-    set_aside_at: str | None = None
-    correlation_id: str | None = None
-    event_id: str | None = None
-    event_type: str | None = None
+    reason: str | None
+    consumer: str | None
+    event_id: str | None
+    event_type: str | None
+    correlation_id: str | None
+    received: int | None
+    set_aside_at: str | None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from fastapi import Query
 
 from admin_service import schemas as s
 from admin_service.application.dead_letters import DeadLetters
-from admin_service.domain.dead_letters import Outcome
-from admin_service.domain.errors import DeadLetterQueueNotFound
+from admin_service.domain.dead_letters import DeadLetterQueueNotFound, Outcome
 from library_common.access import Access
 from library_common.http import ServiceApi
 

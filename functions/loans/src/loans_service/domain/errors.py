@@ -4,24 +4,27 @@ from collections.abc import Sequence
 
 
 class LendingError(Exception):
-    """Base of all refusals. sentence: the detail if none is given. extra: more members of the problem document."""
+    """Base of all refusals. `extra`: further members of the problem document."""
 
     code = "lending_refused"
-    sentence = "The loans service refuses this."
 
-    def __init__(self, detail: str | None = None, *, extra: dict[str, object] | None = None) -> None:
-        super().__init__(detail or self.sentence)
+    def __init__(self, detail: str, *, extra: dict[str, object] | None = None) -> None:
+        super().__init__(detail)
         self.extra = extra
 
 
 class LoanNotFound(LendingError):
     code = "loan_not_found"
-    sentence = "There is no such loan."
+
+    def __init__(self, detail: str = "There is no such loan.") -> None:
+        super().__init__(detail)
 
 
 class MemberNotFound(LendingError):
     code = "user_not_found"
-    sentence = "There is no such member."
+
+    def __init__(self, detail: str = "There is no such member.") -> None:
+        super().__init__(detail)
 
 
 class RefusedByBooks(LendingError):
@@ -32,7 +35,9 @@ class RefusedByBooks(LendingError):
 
 class BookNotFound(RefusedByBooks):
     code = "book_not_found"
-    sentence = "There is no such title."
+
+    def __init__(self, detail: str = "There is no such title.") -> None:
+        super().__init__(detail)
 
 
 class CopyNotFound(RefusedByBooks):
