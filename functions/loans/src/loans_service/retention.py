@@ -8,8 +8,8 @@ from library_common.versions import VersionConflict
 from loans_service import bootstrap
 
 if TYPE_CHECKING:
+    from loans_service.application.ports import RetentionProgress
     from loans_service.application.retention_job import RetentionJob
-    from loans_service.application.retention_ports import RetentionProgress
 
 RUN_SECONDS = 200.0
 """Of the function's 300 s. The last member fits into the rest, and the next hour's run does what is left."""
