@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from admin_service import bootstrap
 from admin_service.application.dead_letters import DeadLetters
-from admin_service.domain.dead_letters import DeadLetterQueueNotFound
+from admin_service.domain.errors import DeadLetterQueueNotFound
 from admin_service.routes import dead_letters
 from library_common.http import ServiceApi
 

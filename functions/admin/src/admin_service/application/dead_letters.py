@@ -13,7 +13,6 @@ from admin_service.application.ports import NotPublished, Publishers, Queues
 from admin_service.domain.dead_letters import (
     DeadLetter,
     DeadLetterQueue,
-    DeadLetterQueueNotFound,
     Kind,
     Outcome,
     QueueContents,
@@ -22,6 +21,7 @@ from admin_service.domain.dead_letters import (
     origin,
     stream_batch,
 )
+from admin_service.domain.errors import DeadLetterQueueNotFound
 from library_common.publisher import redrivable_record
 from library_common.telemetry import count, logger
 
@@ -126,33 +126,27 @@ class DeadLetters:
     def _redrive_one(self, queue: DeadLetterQueue, letter: DeadLetter) -> RedriveResult:
         event_id = origin(letter).event_id
         try:
-            outcome, detail = self._sent(queue, letter)
-            if outcome is Outcome.MOVED:
-                # If this fails, the message is in both places. Its event has its effect once.
-                self.queues.delete(queue.url, letter)
+            detail = self._send_off(queue, letter)
+            # If this fails, the message is in both places. Its event has its effect once.
+            self.queues.delete(queue.url, letter)
+        except NotPublished as reason:
+            return RedriveResult(letter.id, reason.outcome, str(reason), event_id)
         except Exception as failure:  # noqa: BLE001 - it stays where it is, and the others are still tried
             logger().error("redrive failed", extra={"queue": queue.name, "failure": type(failure).__name__})
             return RedriveResult(letter.id, Outcome.FAILED, type(failure).__name__, event_id)
-        return RedriveResult(letter.id, outcome, detail, event_id)
+        return RedriveResult(letter.id, Outcome.MOVED, detail, event_id)
 
-    def _sent(self, queue: DeadLetterQueue, letter: DeadLetter) -> tuple[Outcome, str | None]:
-        if queue.kind is Kind.PUBLICATIONS:
-            return self._published(letter)
-        if queue.kind is Kind.JOBS:
-            return Outcome.MOVED, "Cleared: the next run of the job does what was left."
-        assert queue.source_url is not None  # noqa: S101 - the registry sees to it
-        self.queues.send(queue.source_url, letter.body)
-        return Outcome.MOVED, None
-
-    def _published(self, letter: DeadLetter) -> tuple[Outcome, str | None]:
+    def _send_off(self, queue: DeadLetterQueue, letter: DeadLetter) -> str | None:
+        """Sends the message to where it came from; says so if there is no need to. Raises NotPublished."""
         document = document_of(letter.body)
-        try:
-            if (batch := stream_batch(document)) is not None:
-                self.publishers.publish_batch_again(batch)
-            elif (record := redrivable_record(document)) is not None:
-                self.publishers.publish_again(str(document.get("source")), record)
-            else:
-                return Outcome.UNREADABLE, "The message contains nothing that can be published."
-        except NotPublished as reason:
-            return reason.outcome, str(reason)
-        return Outcome.MOVED, None
+        if queue.source_url is not None:
+            self.queues.send(queue.source_url, letter.body)
+        elif queue.kind is Kind.JOBS:
+            return "Cleared: the next run of the job does what was left."
+        elif (batch := stream_batch(document)) is not None:
+            self.publishers.publish_batch_again(batch)
+        elif (record := redrivable_record(document)) is not None:
+            self.publishers.publish_again(str(document.get("source")), record)
+        else:
+            raise NotPublished(Outcome.UNREADABLE, "The message contains nothing that can be published.")
+        return None

@@ -19,15 +19,6 @@ from pydantic import BaseModel
 _COUNT = re.compile("[0-9]{1,9}")
 
 
-class DeadLetterQueueNotFound(Exception):
-    """There is no dead-letter queue with this name."""
-
-    code = "dead_letter_queue_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("There is no dead-letter queue with this name. GET /api/admin/dead-letters lists them.")
-
-
 class Kind(StrEnum):
     """What a queue holds, which decides where a message is redriven to."""
 
@@ -109,7 +100,11 @@ class QueueContents:
 
 @dataclass(frozen=True)
 class RedriveResult:
-    """What happened to one message. event_id: of the event in it, if there is one."""
+    """The result for one message. `gone`: the stream no longer has its records. `unreadable`: it contains nothing that
+    can be published. Messages that were not `moved` stay in the queue.
+
+    event_id: of the event in the message, if there is one. A message that fails again has a new id, but the same event.
+    """
 
     id: str
     outcome: Outcome

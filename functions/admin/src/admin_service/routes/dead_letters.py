@@ -7,7 +7,8 @@ from fastapi import Query
 
 from admin_service import schemas as s
 from admin_service.application.dead_letters import DeadLetters
-from admin_service.domain.dead_letters import DeadLetterQueueNotFound, Outcome
+from admin_service.domain.dead_letters import Outcome
+from admin_service.domain.errors import DeadLetterQueueNotFound
 from library_common.access import Access
 from library_common.http import ServiceApi
 
@@ -38,4 +39,4 @@ def declare(api: ServiceApi, provide: Callable[[], DeadLetters]) -> None:
         its new reason. A repeated request moves a message once."""
         results = provide().redrive(queue, body.message_ids or None, body.limit)
         moved = sum(result.outcome is Outcome.MOVED for result in results)
-        return s.RedriveView(queue=queue, moved=moved, results=[s.ResultView.model_validate(each) for each in results])
+        return s.RedriveView(queue=queue, moved=moved, results=results)
