@@ -68,15 +68,10 @@ def _lock(ring: str) -> AbstractContextManager[None]:
 def _key_rotation() -> KeyRotation:
     """The library's own ring, and one for each registered service."""
     settings, keys = _settings(), _service_keys()
-    rings: dict[str, ManagedRing[Any]] = {
-        SIGNING_KEY: ManagedRing(
-            name=SIGNING_KEY,
-            store=RingParameter(settings.signing_key_parameter, decode=signing_ring, encode=signing_ring_json),
-            generate=SigningKey.generate,
-            overlap=SIGNING_KEY_OVERLAP,
-            publish=partial(publish_keys, settings.verification_keys_parameter),
-        )
-    }
+    store = RingParameter(settings.signing_key_parameter, decode=signing_ring, encode=signing_ring_json)
+    publish = partial(publish_keys, settings.verification_keys_parameter)
+    signing = ManagedRing(SIGNING_KEY, store, SigningKey.generate, SIGNING_KEY_OVERLAP, publish)
+    rings: dict[str, ManagedRing[Any]] = {SIGNING_KEY: signing}
     for service in keys.names():
         name = _ring_of(service)
         generate = partial(secrets.token_urlsafe, _SECRET_BYTES)
