@@ -81,17 +81,13 @@ class FakePublishers:
         self.batches.append(batch)
 
 
-@dataclass(frozen=True)
-class FakeRegistry:
-    """Implements `Registry`: one queue of each kind, and one whose messages are about people."""
-
-    def queues(self) -> list[DeadLetterQueue]:
-        return [
-            DeadLetterQueue("Dead", DEAD, Kind.MESSAGES, "Something is wrong.", source_url=WORK),
-            DeadLetterQueue("Jobs", JOBS, Kind.JOBS, "A job failed."),
-            DeadLetterQueue("Private", PRIVATE, Kind.MESSAGES, "It is.", personal=True, source_url=WORK),
-            DeadLetterQueue("Unpublished", UNPUBLISHED, Kind.PUBLICATIONS, "Not on the bus."),
-        ]
+DECLARED = (
+    DeadLetterQueue("Dead", DEAD, Kind.MESSAGES, "Something is wrong.", source_url=WORK),
+    DeadLetterQueue("Jobs", JOBS, Kind.JOBS, "A job failed."),
+    DeadLetterQueue("Private", PRIVATE, Kind.MESSAGES, "It is.", personal=True, source_url=WORK),
+    DeadLetterQueue("Unpublished", UNPUBLISHED, Kind.PUBLICATIONS, "Not on the bus."),
+)
+"""One queue of each kind, and one whose messages are about people."""
 
 
 @dataclass
@@ -104,7 +100,7 @@ class PostOffice:
 
     def __post_init__(self) -> None:
         self.dead_letters = DeadLetters(
-            declared=FakeRegistry(),
+            declared=lambda: DECLARED,
             queues=self.queues,
             publishers=self.publishers,
             monotonic=self.clock.monotonic,

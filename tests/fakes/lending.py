@@ -4,11 +4,10 @@ from dataclasses import dataclass, field
 
 from library_common.ids import new_id
 from loans_service.application.account_erasure import AccountErasure
-from loans_service.application.anonymisation import Anonymisation
 from loans_service.application.checkout import CheckedOut, Checkout, CheckoutRequest
+from loans_service.application.closing import Anonymisation, CopyRelease
 from loans_service.application.history import History
 from loans_service.application.recovery import Recovery
-from loans_service.application.release_copy import CopyRelease
 from loans_service.application.renewal import Renewal
 from loans_service.application.returns import Returns
 from loans_service.bootstrap import Lending

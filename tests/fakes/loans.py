@@ -8,15 +8,13 @@ from library_common.clock import to_rfc3339
 from library_common.events import Envelope
 from library_common.versions import VersionConflict
 from loans_service.application.ports import (
+    ALWAYS_DUE,
     AccountErased,
     CopyLocation,
     IssuedLoan,
     LimitReached,
-    LoanExists,
-)
-from loans_service.application.retention_ports import (
-    ALWAYS_DUE,
     ListedMember,
+    LoanExists,
     RetentionProgress,
     WalkPlace,
 )

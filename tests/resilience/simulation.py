@@ -28,13 +28,11 @@ from library_common.service_client import Answered, NotFound, Refused, Result, U
 from library_common.versions import VersionConflict
 from loans_service.adapters.services import HttpBooks
 from loans_service.application.account_erasure import AccountErasure
-from loans_service.application.anonymisation import Anonymisation
 from loans_service.application.checkout import Checkout, CheckoutRequest
-from loans_service.application.ports import LoanExists, Loans
+from loans_service.application.closing import Anonymisation, CopyRelease
+from loans_service.application.ports import Accounts, LoanExists, Loans
 from loans_service.application.recovery import Recovery
-from loans_service.application.release_copy import CopyRelease
 from loans_service.application.renewal import Renewal
-from loans_service.application.retention_ports import Accounts
 from loans_service.application.returns import Returns
 from loans_service.domain.errors import LendingError
 from loans_service.domain.loan import LEASE, Condition, Loan, LoanStatus, Member

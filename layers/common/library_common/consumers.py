@@ -28,10 +28,10 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from library_common import aws
 from library_common.clock import SystemClock, to_rfc3339
-from library_common.context import accepted_correlation_id, invocation
+from library_common.context import accepted_correlation_id
 from library_common.events import Envelope
 from library_common.ids import is_id
-from library_common.telemetry import log_invocation, logger
+from library_common.telemetry import logged_invocation, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -214,8 +214,7 @@ class Consumer[M](_QueueConsumer[M, Callable[[M], str]]):
         return _partial_batch_response(event.get("Records") or [], self._handle_record)
 
     def _handle_record(self, record: "SQSRecord") -> None:
-        status = _FAILED
-        with invocation(actor=self._actor) as running:
+        with logged_invocation(self._name, actor=self._actor) as running:
             try:
                 found = self._parse(record.body)
                 if found.correlation_id is not None:
@@ -223,13 +222,11 @@ class Consumer[M](_QueueConsumer[M, Callable[[M], str]]):
                 running.log_fields.update(found.log_fields)
                 if isinstance(found.message, PoisonMessage):
                     raise found.message  # noqa: TRY301 - as if `handle` had raised it
-                status = self._handle(found.message)
+                running.status = self._handle(found.message)
             except Exception as failure:
-                status = self._retry_or_give_up(record, failure, running.correlation_id, running.log_fields)
-                if status == _FAILED:
+                running.status = self._retry_or_give_up(record, failure, running.correlation_id, running.log_fields)
+                if running.status == _FAILED:
                     raise
-            finally:
-                log_invocation(self._name, status=status)
 
 
 class BatchFailed(Exception):
@@ -248,7 +245,7 @@ class BatchConsumer[M](_QueueConsumer[M, Callable[[Sequence[M]], Sequence[str | 
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         """Returns the messages to retry (a partial batch response)."""
         records = event.get("Records") or []
-        with invocation(actor=self._actor) as running:
+        with logged_invocation(self._name, actor=self._actor) as running:
             found = {record["messageId"]: self._parse(record["body"]) for record in records}
             outcomes = self._outcomes({message_id: each.message for message_id, each in found.items()})
             for known in found.values():
@@ -269,8 +266,7 @@ class BatchConsumer[M](_QueueConsumer[M, Callable[[Sequence[M]], Sequence[str | 
             answer = _partial_batch_response(records, finish)
             for status, number in statuses.items():
                 running.log_fields[f"messages_{status.replace(' ', '_')}"] = str(number)
-            status = _FAILED if statuses[_FAILED] else _SET_ASIDE_SOME if statuses[_SET_ASIDE] else "ok"
-            log_invocation(self._name, status=status)
+            running.status = _FAILED if statuses[_FAILED] else _SET_ASIDE_SOME if statuses[_SET_ASIDE] else "ok"
         return answer
 
     def _outcomes(self, found: Mapping[str, M | PoisonMessage]) -> dict[str, str | Exception]:

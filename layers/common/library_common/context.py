@@ -26,12 +26,13 @@ class Invocation:
     limit_*: used by the rate limits, not by the request itself. log_fields: more fields for the log line.
     counts: counters for the log line (`library_common.telemetry.count`).
     batch: the distinct correlation ids of a batch, in the order in which they were added.
-    started: on the clock of `time.perf_counter`.
+    status: how it ended, for the log line. started: on the clock of `time.perf_counter`.
     """
 
     correlation_id: str
     actor: str = "system"
     route: str = ""
+    status: int | str = "failed"
     error_code: str | None = None
     read_units: float = 0.0
     write_units: float = 0.0

@@ -15,10 +15,10 @@ from typing import Any
 
 from library_common import aws
 from library_common.clock import SystemClock, to_rfc3339
-from library_common.context import current, invocation
+from library_common.context import current
 from library_common.dynamodb import Item, from_wire
 from library_common.events import OUTBOX_ATTRIBUTE, SOURCE_PREFIX, from_outbox
-from library_common.telemetry import count, log_invocation
+from library_common.telemetry import count, logged_invocation
 
 MAX_ENTRIES = 10
 MAX_ENTRY_BYTES = 240 * 1024
@@ -54,14 +54,10 @@ class StreamPublisher:
         """Lambda handler for DynamoDB stream batches. Logs one line per batch, with an id of its own and the
         correlation ids of its events.
         """
-        with invocation():
-            status: int | str = "failed"
-            try:
-                published, set_aside = self._publish(event.get("Records", []))
-                status = "ok"
-                current().log_fields["published"] = str(published)
-            finally:
-                log_invocation(f"stream {self._event_source}", status=status)
+        with logged_invocation(f"stream {self._event_source}") as running:
+            published, set_aside = self._publish(event.get("Records", []))
+            running.status = "ok"
+            running.log_fields["published"] = str(published)
         return {"published": published, "set_aside": set_aside}
 
     def _publish(self, records: Iterable[Mapping[str, Any]]) -> tuple[int, int]:

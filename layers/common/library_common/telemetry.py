@@ -8,12 +8,14 @@ hold ids, never personal data.
 import logging
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from aws_lambda_powertools import Logger, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
-from library_common.context import current
+from library_common.context import Invocation, current, invocation
 
 NAMESPACE = "SmartLibrary"
 
@@ -47,14 +49,25 @@ def emit_metric(name: str, value: float = 1, *, service: str) -> None:
         metric.add_dimension(name="service", value=service)
 
 
-def log_invocation(entry: str, *, status: int | str) -> None:
-    """Logs the one line that every invocation writes."""
-    record = current()
+@contextmanager
+def logged_invocation(entry: str, *, actor: str = "system", correlation_id: str | None = None) -> Iterator[Invocation]:
+    """Opens a record for one invocation, or for one message of a batch, and logs its line at the end.
+
+    Set the record's `status`; it stays `failed` until then.
+    """
+    with invocation(correlation_id, actor) as record:
+        try:
+            yield record
+        finally:
+            _log(record, entry)
+
+
+def _log(record: Invocation, entry: str) -> None:
     fields: dict[str, object] = {
         "correlation_id": record.correlation_id,
         "actor": record.actor,
         "route": record.route or entry,
-        "status": status,
+        "status": record.status,
         "duration_ms": round((time.perf_counter() - record.started) * 1000, 1),
         "read_units": record.read_units,
         "write_units": record.write_units,

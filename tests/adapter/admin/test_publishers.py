@@ -11,7 +11,7 @@ import pytest
 
 from admin_service.adapters import publishers as adapter
 from admin_service.adapters.publishers import LambdaPublishers
-from admin_service.application.ports import NoSuchPublisher, PublishingFailed, RecordsGone
+from admin_service.application.ports import NotPublished
 from admin_service.domain.dead_letters import StreamBatch
 from library_common import aws
 from tests.support.tables import create_table, dynamodb_in_moto
@@ -107,7 +107,7 @@ def test_records_that_are_gone_are_said_to_be(lambdas: Functions, monkeypatch: p
 
     monkeypatch.setattr(aws, "dynamodb_streams", Streams)
 
-    with pytest.raises(RecordsGone):
+    with pytest.raises(NotPublished, match="no longer there"):
         LambdaPublishers(lambda: PUBLISHERS).publish_batch_again(
             StreamBatch("arn:aws:dynamodb:r:a:table/loans/stream/x", "s", "1", "2")
         )
@@ -121,9 +121,9 @@ def test_a_single_record_goes_to_the_publisher_of_its_service(lambdas: Functions
 
 
 def test_what_no_publisher_is_known_for_is_not_published(lambdas: Functions) -> None:
-    with pytest.raises(NoSuchPublisher):
+    with pytest.raises(NotPublished, match="unknown publisher"):
         LambdaPublishers(lambda: PUBLISHERS).publish_again("library.nobody", {})
-    with pytest.raises(NoSuchPublisher):
+    with pytest.raises(NotPublished, match="unknown publisher"):
         LambdaPublishers(lambda: PUBLISHERS).publish_batch_again(
             StreamBatch("arn:aws:dynamodb:r:a:table/others/stream/x", "s", "1", "2")
         )
@@ -133,5 +133,5 @@ def test_what_no_publisher_is_known_for_is_not_published(lambdas: Functions) -> 
 def test_a_publisher_that_fails_has_published_nothing(lambdas: Functions) -> None:
     lambdas.error = True
 
-    with pytest.raises(PublishingFailed):
+    with pytest.raises(NotPublished, match="publisher failed"):
         LambdaPublishers(lambda: PUBLISHERS).publish_again("library.loans", {"dynamodb": {}})

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from admin_service import bootstrap
-from admin_service.adapters.registry import RegisteredQueues
+from admin_service.adapters.registry import registered_queues
 from admin_service.adapters.sqs import SqsQueues
 from admin_service.application.ports import Queues
 from admin_service.domain.dead_letters import DeadLetterQueue, Kind
@@ -94,7 +94,7 @@ def test_the_lists_of_all_stacks_are_one() -> None:
                 "A": {"url": "a", "source": "w", "personal": true, "about": "Undone."}}"""
     platform = """{"C": {"url": "c", "jobs": true, "about": "Failed jobs."}, "0": {"url": "0", "about": "Lost."}}"""
 
-    assert RegisteredQueues(lambda: [("loans", loans), ("platform", platform)]).queues() == [
+    assert registered_queues([loans, platform]) == [
         DeadLetterQueue("0", "0", Kind.PUBLICATIONS, "Lost."),
         DeadLetterQueue("A", "a", Kind.MESSAGES, "Undone.", personal=True, source_url="w"),
         DeadLetterQueue("B", "b", Kind.PUBLICATIONS, "Unpublished."),
@@ -119,7 +119,7 @@ def test_what_stacks_register_is_read_from_their_parameters(monkeypatch: pytest.
 
         use_cases = bootstrap.dead_letters()
 
-        assert [queue.name for queue in use_cases.declared.queues()] == ["loans letters", "users letters"]
+        assert [queue.name for queue in use_cases.declared()] == ["loans letters", "users letters"]
         assert use_cases.waiting() == {"users letters": 1}
     bootstrap.dead_letters.cache_clear()
     aws._client.cache_clear()

@@ -36,7 +36,7 @@ def fresh(dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> Iterat
 def _forget() -> None:
     aws._client.cache_clear()
     bootstrap.use_cases.cache_clear()
-    bootstrap.publisher.cache_clear()
+    publisher.handler.cache_clear()
 
 
 def ask(method: str, url: str, **request: Any) -> Answer:

@@ -7,8 +7,7 @@ import pytest
 from library_common.dynamodb import Table
 from loans_service.adapters.accounts import DynamoAccounts
 from loans_service.adapters.dynamodb import DynamoLoans
-from loans_service.application.ports import Loans
-from loans_service.application.retention_ports import Accounts
+from loans_service.application.ports import Accounts, Loans
 from tests.fakes.loans import FakeAccounts, FakeLoans
 
 if TYPE_CHECKING:

@@ -6,8 +6,16 @@ from datetime import timedelta
 import pytest
 
 from library_common.ids import derived_id, new_id
-from loans_service.application.ports import AccountErased, IssuedLoan, LoanExists, Loans
-from loans_service.application.retention_ports import ALWAYS_DUE, Accounts, ListedMember, WalkPlace
+from loans_service.application.ports import (
+    ALWAYS_DUE,
+    AccountErased,
+    Accounts,
+    IssuedLoan,
+    ListedMember,
+    LoanExists,
+    Loans,
+    WalkPlace,
+)
 from loans_service.domain.loan import Condition, Loan
 from tests.adapter.loans.lives import (
     DAY,

@@ -100,9 +100,9 @@ def reset_caches() -> None:
         bootstrap.recovery,
         bootstrap.account_erasure,
         bootstrap.retention_job,
-        erasure._consumer,
-        publisher._publisher,
-        recovery._consumer,
+        erasure.handler,
+        publisher.handler,
+        recovery.handler,
         aws._client,
     ):
         built.cache_clear()

@@ -16,8 +16,7 @@ from library_common.versions import VersionConflict
 from loans_service.adapters.accounts import DynamoAccounts
 from loans_service.adapters.dynamodb import DynamoLoans
 from loans_service.adapters.loan_items import unfinished_loan_id
-from loans_service.application.ports import LimitReached
-from loans_service.application.retention_ports import ALWAYS_DUE, ListedMember
+from loans_service.application.ports import ALWAYS_DUE, LimitReached, ListedMember
 from loans_service.domain.events import LoanCreated, LoanReturned
 from loans_service.domain.loan import LEASE, Condition, Copy, Loan
 from loans_service.schemas import LoanView

@@ -10,7 +10,7 @@ from library_common.dynamodb import ABSENT, Table
 from library_common.ids import derived_id
 from library_common.versions import VersionConflict
 from loans_service.adapters.retention_progress import DynamoProgressStore
-from loans_service.application.retention_ports import ListedMember, ProgressStore, RetentionProgress
+from loans_service.application.ports import ListedMember, ProgressStore, RetentionProgress
 from tests.adapter.loans.conftest import TABLE
 from tests.fakes.loans import FakeProgressStore
 from tests.support.clock import NOON

@@ -43,7 +43,7 @@ def fresh(dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def _forget() -> None:
     aws._client.cache_clear()
     bootstrap.use_cases.cache_clear()
-    publisher._publisher.cache_clear()
+    publisher.handler.cache_clear()
 
 
 def _ask(method: str, url: str, **request: Any) -> Answer:

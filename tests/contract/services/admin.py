@@ -2,7 +2,7 @@
 
 import admin_service.http
 from admin_service.adapters.publishers import LambdaPublishers
-from admin_service.adapters.registry import RegisteredQueues
+from admin_service.adapters.registry import registered_queues
 from admin_service.adapters.sqs import SqsQueues
 from admin_service.application.dead_letters import DeadLetters
 from library_common import aws
@@ -16,7 +16,7 @@ def running(stack: InProcess) -> Running:
     queue = "RevocationDeadLetters"
     aws.sqs().send_message(QueueUrl=stack.refs[queue], MessageBody="{}")
     dead_letters = DeadLetters(
-        declared=RegisteredQueues(lambda: list(parameters_under(f"/{SYSTEM}/dead-letters"))),
+        declared=lambda: registered_queues(text for _, text in parameters_under(f"/{SYSTEM}/dead-letters")),
         queues=SqsQueues(wait_seconds=0),
         publishers=LambdaPublishers(lambda: list(parameters_under(f"/{SYSTEM}/publishers"))),
     )

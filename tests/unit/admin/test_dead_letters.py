@@ -7,8 +7,8 @@ import pytest
 
 from admin_service import http
 from admin_service.application.dead_letters import DEADLINE_SECONDS
-from admin_service.application.ports import NoSuchPublisher, PublishingFailed, RecordsGone
-from admin_service.domain.dead_letters import StreamBatch
+from admin_service.application.ports import NotPublished
+from admin_service.domain.dead_letters import Outcome, StreamBatch
 from library_common.http import ServiceApi
 from tests.fakes.dead_letters import DEAD, JOBS, PRIVATE, UNPUBLISHED, WORK, PostOffice
 from tests.support.lambda_events import Answer, api_event, call, person
@@ -311,9 +311,9 @@ def test_a_stream_batch_is_read_again(api: ServiceApi, office: PostOffice) -> No
 @pytest.mark.parametrize(
     ("failure", "outcome"),
     [
-        (RecordsGone("t"), "gone"),
-        (NoSuchPublisher("s"), "unreadable"),
-        (PublishingFailed("f"), "failed"),
+        (NotPublished(Outcome.GONE, "Too late."), "gone"),
+        (NotPublished(Outcome.UNREADABLE, "Whose?"), "unreadable"),
+        (NotPublished(Outcome.FAILED, "See its log."), "failed"),
         (ConnectionError("down"), "failed"),
     ],
 )

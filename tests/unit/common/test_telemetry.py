@@ -4,18 +4,16 @@ import json
 
 import pytest
 
-from library_common.context import invocation
-from library_common.telemetry import count, emit_metric, log_invocation
+from library_common.telemetry import count, emit_metric, logged_invocation
 from tests.support.operator_log import OperatorLog
 
 
 def test_the_line_of_an_invocation_carries_its_counters(log: OperatorLog, capsys: pytest.CaptureFixture[str]) -> None:
-    with invocation():
+    with logged_invocation("login"):
         count("LoginRefused", reason="limit")
         count("LoginRefused", reason="limit")
         count("NoticesSent", 3, channel="email")
         count("KeysUnread")
-        log_invocation("login", status=429)
 
     (line,) = log.invocations
     assert line["counts"] == {"LoginRefused reason=limit": 2, "NoticesSent channel=email": 3, "KeysUnread": 1}
@@ -23,17 +21,24 @@ def test_the_line_of_an_invocation_carries_its_counters(log: OperatorLog, capsys
 
 
 def test_a_line_without_counters_has_no_field_for_them(log: OperatorLog) -> None:
-    with invocation():
-        log_invocation("login", status=200)
+    with logged_invocation("login") as running:
+        running.status = 200
 
     assert "counts" not in log.invocations[0]
+    assert log.invocations[0]["status"] == 200
+
+
+def test_an_invocation_that_raises_has_failed(log: OperatorLog) -> None:
+    with pytest.raises(ZeroDivisionError), logged_invocation("sweep", actor="service:notifications"):
+        _ = 1 / 0
+
+    assert (log.invocations[0]["status"], log.invocations[0]["actor"]) == ("failed", "service:notifications")
 
 
 def test_messages_of_a_batch_have_counters_of_their_own(log: OperatorLog) -> None:
     for name in ("First", "Second"):
-        with invocation():
+        with logged_invocation("consumer"):
             count(name)
-            log_invocation("consumer", status="ok")
 
     assert [line["counts"] for line in log.invocations] == [{"First": 1}, {"Second": 1}]
 
@@ -41,8 +46,8 @@ def test_messages_of_a_batch_have_counters_of_their_own(log: OperatorLog) -> Non
 def test_counting_outside_of_an_invocation_does_nothing(log: OperatorLog) -> None:
     count("KeysUnread")
 
-    with invocation():
-        log_invocation("authorizer", status=200)
+    with logged_invocation("authorizer"):
+        pass
     assert "counts" not in log.invocations[0]
 
 

@@ -10,9 +10,8 @@ import pytest
 
 from loans_service.application import account_erasure
 from loans_service.application.account_erasure import AccountErasure, ErasureResult
-from loans_service.application.anonymisation import Anonymisation
-from loans_service.application.ports import BooksUnavailable
-from loans_service.application.retention_ports import ALWAYS_DUE
+from loans_service.application.closing import Anonymisation
+from loans_service.application.ports import ALWAYS_DUE, BooksUnavailable
 from loans_service.domain import errors
 from loans_service.domain.loan import Condition, Loan, LoanStatus, Member
 from tests.depth import at_depth

@@ -9,7 +9,7 @@ import pytest
 
 from library_common.problems import IdempotencyKeyReused
 from library_common.versions import VersionConflict
-from loans_service.application.anonymisation import Anonymisation
+from loans_service.application.closing import Anonymisation
 from loans_service.application.history import StatusFilter
 from loans_service.application.ports import BooksUnavailable
 from loans_service.domain import errors

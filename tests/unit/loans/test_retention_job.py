@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from library_common.versions import VersionConflict
 from loans_service.application import account_erasure, retention_job
 from loans_service.application.account_erasure import AccountErasure
-from loans_service.application.anonymisation import Anonymisation
-from loans_service.application.ports import BooksUnavailable
+from loans_service.application.closing import Anonymisation
+from loans_service.application.ports import ALWAYS_DUE, BooksUnavailable, RetentionProgress
 from loans_service.application.retention_job import RetentionJob, RunOutcome, RunResult, is_due
-from loans_service.application.retention_ports import ALWAYS_DUE, RetentionProgress
 from loans_service.domain.errors import LendingError
 from loans_service.domain.loan import Account, Condition, Loan, LoanStatus, Member
 from tests.depth import at_depth

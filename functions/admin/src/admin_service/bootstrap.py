@@ -3,7 +3,7 @@
 from functools import cache
 
 from admin_service.adapters.publishers import LambdaPublishers
-from admin_service.adapters.registry import RegisteredQueues
+from admin_service.adapters.registry import registered_queues
 from admin_service.adapters.sqs import SqsQueues
 from admin_service.application.dead_letters import DeadLetters
 from admin_service.settings import AdminSettings
@@ -15,8 +15,9 @@ from library_common.ttl_cache import TtlCache
 def dead_letters() -> DeadLetters:
     """What the HTTP API and the watch use."""
     settings = AdminSettings()
+    registered = _kept(settings.dead_letters_path)
     return DeadLetters(
-        declared=RegisteredQueues(_kept(settings.dead_letters_path).get),
+        declared=lambda: registered_queues(text for _, text in registered.get()),
         queues=SqsQueues(),
         publishers=LambdaPublishers(_kept(settings.publishers_path).get),
     )

@@ -7,20 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from admin_service import bootstrap
-from library_common.context import invocation
-from library_common.telemetry import emit_metric, log_invocation, logger
+from library_common.telemetry import emit_metric, logged_invocation, logger
 
 
 def handler(_event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Lambda entry. Answers the queues that are not empty. Raises what SSM or SQS raise: another alarm counts that."""
-    with invocation():
-        status = "failed"
-        try:
-            waiting = bootstrap.dead_letters().waiting()
-            if waiting:
-                emit_metric("DeadLetters", sum(waiting.values()), service="admin")
-                logger().error("dead letters", extra={"queues": waiting})
-            status = "ok"
-        finally:
-            log_invocation("dead letters watch", status=status)
+    with logged_invocation("dead letters watch") as running:
+        waiting = bootstrap.dead_letters().waiting()
+        if waiting:
+            emit_metric("DeadLetters", sum(waiting.values()), service="admin")
+            logger().error("dead letters", extra={"queues": waiting})
+        running.status = "ok"
     return {"waiting": waiting}

@@ -5,7 +5,15 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from admin_service.application.dead_letters import MAX_SHOWN
-from admin_service.domain.dead_letters import DeadLetter, DeadLetterQueue, Kind, Outcome, QueueContents, origin
+from admin_service.domain.dead_letters import (
+    DeadLetter,
+    DeadLetterQueue,
+    Kind,
+    Origin,
+    QueueContents,
+    RedriveResult,
+    origin,
+)
 from library_common.clock import to_rfc3339
 from library_common.http import RequestBody
 from library_common.text import Line
@@ -57,10 +65,7 @@ class QueueView(BaseModel):
         queue, seen = contents.queue, contents.seen
         sent = [letter.sent_at for letter in seen if letter.sent_at is not None]
         return cls(
-            name=queue.name,
-            about=queue.about,
-            kind=queue.kind,
-            personal=queue.personal,
+            **vars(queue),
             waiting=max(contents.waiting, len(seen)),
             oldest_sent_at=to_rfc3339(min(sent)) if sent and len(seen) >= contents.waiting else None,
         )
@@ -72,7 +77,7 @@ class QueuesView(BaseModel):
     items: list[QueueView]
 
 
-class LetterView(BaseModel):
+class LetterView(Origin):
     """A message in a dead-letter queue. `body` is null in queues with personal data.
 
     reason: null if the queue itself moved the message, after the consumer failed too often. received: how often the
@@ -80,20 +85,13 @@ class LetterView(BaseModel):
     """
 
     id: str
-    reason: str | None
-    consumer: str | None
-    event_id: str | None
-    event_type: str | None
-    correlation_id: str | None
-    received: int | None
-    set_aside_at: str | None
     sent_at: str | None
     body: str | None
 
     @classmethod
     def of(cls, letter: DeadLetter, queue: DeadLetterQueue) -> "LetterView":
         return cls(
-            **vars(origin(letter)),
+            **origin(letter).model_dump(),
             id=letter.id,
             sent_at=to_rfc3339(letter.sent_at) if letter.sent_at else None,
             body=None if queue.personal else letter.body,
@@ -108,24 +106,9 @@ class LettersView(BaseModel):
     complete: bool
 
 
-class ResultView(BaseModel):
-    """The result for one message. `gone`: the stream no longer has its records. `unreadable`: it contains nothing that
-    can be published. Messages that were not `moved` stay in the queue.
-
-    event_id: of the event in the message, if there is one. A message that fails again has a new id, but the same event.
-    """
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: str
-    outcome: Outcome
-    detail: str | None = None
-    event_id: str | None = None
-
-
 class RedriveView(BaseModel):
     """The result of a redrive."""
 
     queue: str
     moved: int
-    results: list[ResultView]
+    results: list[RedriveResult]

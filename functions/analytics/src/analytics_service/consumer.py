@@ -1,13 +1,12 @@
 """The consumer of events: reads batches from the queue and applies them to facts and counters."""
 
-from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any
+from collections.abc import Sequence
 
 from analytics_service import bootstrap
 from analytics_service.application.apply_events import ApplyEvents
 from analytics_service.domain.incoming_events import InvalidEvent
 from library_common.consumers import BatchConsumer, Delivery, PoisonMessage, Queue, read_delivery
+from library_common.lambda_handler import lambda_handler
 
 
 def consumer(apply_events: ApplyEvents, queue: Queue) -> BatchConsumer[Delivery]:
@@ -22,12 +21,8 @@ def consumer(apply_events: ApplyEvents, queue: Queue) -> BatchConsumer[Delivery]
     return BatchConsumer("analytics", service="analytics", queue=queue, read=read_delivery, handle=count)
 
 
-@cache
-def _consumer() -> BatchConsumer[Delivery]:
+@lambda_handler
+def handler() -> BatchConsumer[Delivery]:
+    """Lambda entry for SQS batches; answers which messages failed and are to come again."""
     settings = bootstrap.settings()
     return consumer(bootstrap.apply_events(), Queue(settings.queue_url, settings.dead_letters_url))
-
-
-def handler(event: Mapping[str, Any], context: object) -> Any:
-    """Lambda handler of the queue. Returns which messages failed and are to come again."""
-    return _consumer()(event, context)

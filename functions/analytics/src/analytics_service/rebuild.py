@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from analytics_service import bootstrap
 from analytics_service.application.rebuild import RebuildRefused
-from library_common.context import current, invocation
-from library_common.telemetry import log_invocation
+from library_common.telemetry import logged_invocation
 
 _SPARE_SECONDS = 10.0
 """Kept free at the end of a run: a page of deletions takes less."""
@@ -36,16 +35,12 @@ class _Context(Protocol):
 
 def handler(event: Mapping[str, Any], context: _Context) -> dict[str, Any]:
     """Lambda handler. Raises pydantic's ValidationError for an invalid command. The event of the schedule cleans."""
-    with invocation():
-        status = "failed"
-        try:
-            nightly = event.get("source") == "aws.events"
-            command = Command.model_validate({"action": "clean"} if nightly else event)
-            answer = _carry_out(command, context, nightly=nightly)
-            status = "refused" if "refused" in answer else "ok"
-            current().log_fields["action"] = command.action
-        finally:
-            log_invocation("analytics rebuild", status=status)
+    with logged_invocation("analytics rebuild") as running:
+        nightly = event.get("source") == "aws.events"
+        command = Command.model_validate({"action": "clean"} if nightly else event)
+        answer = _carry_out(command, context, nightly=nightly)
+        running.status = "refused" if "refused" in answer else "ok"
+        running.log_fields["action"] = command.action
     return answer
 
 

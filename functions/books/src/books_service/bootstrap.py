@@ -20,7 +20,6 @@ from library_common import aws
 from library_common.clock import Clock, SystemClock
 from library_common.dynamodb import Table
 from library_common.ids import new_id
-from library_common.publisher import StreamPublisher
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,3 @@ def use_cases() -> UseCases:
     settings = BooksSettings()
     catalogue = DynamoCatalogue(Table(settings.table_name, aws.dynamodb))
     return compose(catalogue, clock=SystemClock(), institution=settings.barcode_institution)
-
-
-@cache
-def publisher() -> StreamPublisher:
-    """The publisher of this service's stream."""
-    settings = BooksSettings()
-    return StreamPublisher(source="books", bus=settings.event_bus_name, dead_letters=settings.publish_dead_letters)

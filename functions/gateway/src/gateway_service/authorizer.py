@@ -16,9 +16,8 @@ from library_common import aws
 from library_common.access import caller_from_event
 from library_common.clock import Clock, SystemClock
 from library_common.configuration import cache_seconds
-from library_common.context import invocation
 from library_common.dynamodb import Table
-from library_common.telemetry import count, log_invocation
+from library_common.telemetry import count, logged_invocation
 from library_common.tokens import TokenRefused, VerifiedToken
 
 
@@ -43,19 +42,17 @@ def _revocations() -> RevocationView:
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Lambda entry. Raises Unauthorized for a token that is not valid."""
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    with invocation(headers.get("x-correlation-id")) as record:
-        status = 500
+    with logged_invocation("authorizer", correlation_id=headers.get("x-correlation-id")) as record:
+        record.status = 500
         try:
             keyring, revokes = _keyring(), _revocations().revokes
             answer = authorize(headers.get("authorization"), event["methodArn"], keyring, revokes, SystemClock())
             # Named as the services name the same caller in their logs and events.
             record.actor = caller_from_event({"requestContext": {"authorizer": answer["context"]}}).actor
-            status = 200
+            record.status = 200
         except Unauthorized:
-            status = 401
+            record.status = 401
             raise
-        finally:
-            log_invocation("authorizer", status=status)
         return answer
 
 

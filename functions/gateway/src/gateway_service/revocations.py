@@ -4,9 +4,7 @@ Events may come twice, late or in any order: only the highest epoch of each memb
 need not be remembered.
 """
 
-from collections.abc import Callable, Mapping
-from functools import cache
-from typing import Any
+from collections.abc import Callable
 
 from pydantic import BaseModel, Field
 
@@ -15,6 +13,7 @@ from library_common import aws
 from library_common.clock import SystemClock
 from library_common.consumers import Consumer, Delivery, Queue, data_of, read_delivery
 from library_common.dynamodb import Table
+from library_common.lambda_handler import lambda_handler
 from library_common.settings import ConsumerSettings
 
 
@@ -35,13 +34,9 @@ def consumer(revoke_before: Callable[[str, int], bool], queue: Queue) -> Consume
     return Consumer("revocations", service="gateway", queue=queue, read=read_delivery, handle=store)
 
 
-@cache
-def _consumer() -> Consumer[Delivery]:
+@lambda_handler
+def handler() -> Consumer[Delivery]:
+    """Lambda entry for SQS batches; answers which messages failed and are to come again."""
     settings = ConsumerSettings()
     revoked = RevokedEpochs(Table(settings.table_name, aws.dynamodb), SystemClock())
     return consumer(revoked.revoke_before, Queue(settings.queue_url, settings.dead_letters_url))
-
-
-def handler(event: Mapping[str, Any], context: object) -> Any:
-    """Lambda entry for SQS batches. Answers which messages failed and should be delivered again."""
-    return _consumer()(event, context)

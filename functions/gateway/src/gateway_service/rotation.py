@@ -24,11 +24,11 @@ from gateway_service.overlap import SERVICE_SECRET_OVERLAP, SIGNING_KEY_OVERLAP
 from gateway_service.settings import RotationSettings
 from library_common import aws
 from library_common.clock import SystemClock
-from library_common.context import current, invocation
+from library_common.context import current
 from library_common.custom_resource import Refused, answer
 from library_common.dynamodb import Table
 from library_common.key_rings import signing_ring, signing_ring_json
-from library_common.telemetry import log_invocation
+from library_common.telemetry import logged_invocation
 from library_common.tokens import SigningKey
 
 SIGNING_KEY = "signing-key"
@@ -85,14 +85,10 @@ def _ring_of(service: str) -> str:
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Lambda entry. Raises ValidationError for a malformed command, and RotationFailed in the daily run."""
-    with invocation():
-        status: str = "failed"
-        try:
-            outcomes = _run(event)
-            status = "ok"
-            current().log_fields.update({outcome.ring: outcome.code or outcome.result for outcome in outcomes})
-        finally:
-            log_invocation("rotation", status=status)
+    with logged_invocation("rotation") as running:
+        outcomes = _run(event)
+        running.status = "ok"
+        running.log_fields |= {outcome.ring: outcome.code or outcome.result for outcome in outcomes}
     return {"outcomes": [outcome.as_json() for outcome in outcomes]}
 
 

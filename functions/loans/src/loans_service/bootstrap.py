@@ -15,11 +15,10 @@ from loans_service.adapters.dynamodb import DynamoLoans
 from loans_service.adapters.policies import StoredPolicies
 from loans_service.adapters.recoveries import QueuedRecoveries
 from loans_service.adapters.services import HttpBooks, HttpMembers
-from loans_service.application.anonymisation import Anonymisation
 from loans_service.application.checkout import Checkout
+from loans_service.application.closing import Anonymisation, CopyRelease
 from loans_service.application.history import History
 from loans_service.application.recovery import Recovery
-from loans_service.application.release_copy import CopyRelease
 from loans_service.application.renewal import Renewal
 from loans_service.application.returns import Returns
 from loans_service.settings import LoansSettings

@@ -1,15 +1,15 @@
 """The consumer of MemberErased: anonymises the closed loans of erased members."""
 
 import time
-from collections.abc import Callable, Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from library_common.consumers import Consumer, Delivery, PoisonMessage, Queue, data_of, read_delivery
 from library_common.context import current
 from library_common.ids import ID_PATTERN
+from library_common.lambda_handler import lambda_handler
 from library_common.settings import ConsumerSettings
 from loans_service import bootstrap
 
@@ -62,12 +62,8 @@ def consumer(
     return Consumer("erasures", service="loans", queue=queue, read=read_delivery, handle=handle)
 
 
-@cache
-def _consumer() -> Consumer[Delivery]:
+@lambda_handler
+def handler() -> Consumer[Delivery]:
+    """Lambda entry for SQS batches; answers which messages failed and are to come again."""
     settings = ConsumerSettings()
     return consumer(bootstrap.account_erasure, Queue(settings.queue_url, settings.dead_letters_url))
-
-
-def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
-    """Lambda entry for SQS batches; answers which messages failed and are to come again."""
-    return _consumer()(event, context)

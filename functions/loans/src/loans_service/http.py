@@ -6,7 +6,7 @@ from library_common.http import ServiceApi
 from loans_service import bootstrap
 from loans_service.bootstrap import Lending
 from loans_service.domain import errors
-from loans_service.routes import checkout, history, renewals, returns
+from loans_service.routes import circulation, history
 
 DESCRIPTION = "Lending: checkout, return and renewal by the library's loan policy, and what members have borrowed."
 PROBLEMS: dict[type[Exception], int] = {
@@ -37,10 +37,8 @@ def build(lending: Callable[[], Lending]) -> ServiceApi:
     """The API on the use cases that `lending` returns; it is called per request, not before the first."""
     api = ServiceApi(name="loans", title="Smart Library: loans", description=DESCRIPTION, problems=PROBLEMS)
     api.publish_openapi("/api/loans/openapi.json")
-    checkout.declare(api, lending)
-    returns.declare(api, lending)
+    circulation.declare(api, lending)
     history.declare(api, lending)
-    renewals.declare(api, lending)
     return api
 
 

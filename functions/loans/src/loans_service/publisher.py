@@ -1,10 +1,9 @@
 """The stream of the loans table: puts events on the bus and unfinished loans on the recovery queue."""
 
-from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any
+from collections.abc import Sequence
 
 from library_common.dynamodb import Item
+from library_common.lambda_handler import lambda_handler
 from library_common.publisher import StreamPublisher
 from loans_service import bootstrap
 from loans_service.adapters.loan_items import unfinished_loan_id
@@ -24,8 +23,9 @@ def queue_unfinished(images: Sequence[Item]) -> None:
             recoveries.look_again(loan_id, in_seconds=settings.recovery_delay_seconds, attempt=0)
 
 
-@cache
-def _publisher() -> StreamPublisher:
+@lambda_handler
+def handler() -> StreamPublisher:
+    """Lambda entry for stream batches. Raises PublishFailed so that the batch comes again."""
     settings = bootstrap.settings()
     return StreamPublisher(
         source="loans",
@@ -33,8 +33,3 @@ def _publisher() -> StreamPublisher:
         dead_letters=settings.publish_dead_letters,
         on_images=queue_unfinished,
     )
-
-
-def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
-    """Lambda entry for DynamoDB stream batches."""
-    return _publisher()(event, context)

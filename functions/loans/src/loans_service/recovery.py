@@ -1,12 +1,10 @@
 """The consumer of the recovery queue: loans that were left unfinished."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 from library_common.consumers import Consumer, ParsedMessage, Queue
+from library_common.lambda_handler import lambda_handler
 from library_common.settings import ConsumerSettings
 from library_common.telemetry import emit_metric
 from loans_service import bootstrap
@@ -45,14 +43,10 @@ def consumer(use_case: Recovery, queue: Queue) -> Consumer[RecoveryRequest]:
     return Consumer("recovery", service="loans", queue=queue, read=read_request, handle=handle)
 
 
-@cache
-def _consumer() -> Consumer[RecoveryRequest]:
+@lambda_handler
+def handler() -> Consumer[RecoveryRequest]:
+    """Lambda entry for SQS batches; answers which messages failed and are to come again."""
     settings = ConsumerSettings()
     return consumer(
         bootstrap.recovery(), Queue(settings.queue_url, settings.dead_letters_url, retry_delays=RETRY_DELAYS)
     )
-
-
-def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
-    """Lambda entry for SQS batches; answers which messages failed and are to come again."""
-    return _consumer()(event, context)

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from library_common.context import current, invocation
-from library_common.telemetry import log_invocation
+from library_common.telemetry import logged_invocation
 from library_common.versions import VersionConflict
 from loans_service import bootstrap
 
 if TYPE_CHECKING:
+    from loans_service.application.ports import RetentionProgress
     from loans_service.application.retention_job import RetentionJob
-    from loans_service.application.retention_ports import RetentionProgress
 
 RUN_SECONDS = 200.0
 """Of the function's 300 s. The last member fits into the rest, and the next hour's run does what is left."""
@@ -35,26 +34,22 @@ def handler(event: Mapping[str, Any], _context: object) -> None:
 
 def run_job(event: Mapping[str, Any], job: "RetentionJob", *, seconds: float) -> None:
     """Does the day's round, or as much of it as fits into so many seconds."""
-    status = "failed"
-    with invocation(actor="service:loans"):
+    with logged_invocation("loan retention", actor="service:loans") as running:
         try:
             result = job.run(seconds=seconds, anew=event.get("anew") is True, walk=event.get("walk") is True)
-            _log_counts(result.progress)
+            running.log_fields |= _counts(result.progress)
             if result.late:
                 raise RoundLate(f"the round of {result.progress.day} is not finished yet")
             if result.progress.failed and result.is_over:
                 raise LoansLeft(f"{result.progress.failed} loans or members failed")
-            status = result.outcome.value
+            running.status = result.outcome.value
         except VersionConflict:
             # The other run does the work and logs it.
-            status = "another run"
-        finally:
-            log_invocation("loan retention", status=status)
+            running.status = "another run"
 
 
-def _log_counts(progress: "RetentionProgress") -> None:
-    """Puts the counts of the round into the one log line of the run."""
-    current().log_fields |= {
+def _counts(progress: "RetentionProgress") -> dict[str, str]:
+    return {
         "round": progress.day.isoformat(),
         "anonymised": str(progress.anonymised),
         "members_keeping_history": str(progress.keeping_history),

@@ -1,11 +1,10 @@
 """The consumer of the bus: from events in the queue to notices in the table."""
 
-from collections.abc import Callable, Mapping
-from functools import cache
-from typing import Any
+from collections.abc import Callable
 
 from library_common.consumers import Consumer, ParsedMessage, PoisonMessage, Queue, read_delivery
 from library_common.context import current
+from library_common.lambda_handler import lambda_handler
 from notifications_service import bootstrap
 from notifications_service.application.event_handling import EventHandling, InvalidEvent
 from notifications_service.domain.notices import IncomingEvent
@@ -41,11 +40,7 @@ def consumer(events: Callable[[], EventHandling], queue: Queue) -> Consumer[Inco
     return Consumer("notices", service="notifications", queue=queue, read=read_event, handle=handle)
 
 
-@cache
-def _consumer() -> Consumer[IncomingEvent]:
+@lambda_handler
+def handler() -> Consumer[IncomingEvent]:
+    """Lambda entry for SQS batches; answers which messages failed and are to come again."""
     return consumer(bootstrap.event_handling, bootstrap.own_queue())
-
-
-def handler(event: Mapping[str, Any], context: object) -> Any:
-    """Lambda entry for SQS batches; returns which messages failed and come again."""
-    return _consumer()(event, context)

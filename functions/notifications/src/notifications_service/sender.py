@@ -1,11 +1,11 @@
 """The sender: due messages, reminders and announcements."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from library_common.consumers import Consumer, Queue
+from library_common.lambda_handler import lambda_handler
 from notifications_service import bootstrap
 from notifications_service.adapters.task_queue import read_task
 from notifications_service.application.announcements import DeliverAnnouncement
@@ -47,11 +47,7 @@ def _work() -> Work:
     return Work(bootstrap.send_due(), bootstrap.fire_reminder(), bootstrap.deliver_announcement())
 
 
-@cache
-def _sender() -> Consumer[Due]:
+@lambda_handler
+def handler() -> Consumer[Due]:
+    """Lambda entry for SQS batches; answers which messages failed and are to come again."""
     return sender(_work, bootstrap.own_queue())
-
-
-def handler(event: Mapping[str, Any], context: object) -> Any:
-    """Lambda entry for SQS batches; returns which messages failed and come again."""
-    return _sender()(event, context)

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from library_common.context import current, invocation
-from library_common.telemetry import log_invocation
+from library_common.telemetry import logged_invocation
 from notifications_service import bootstrap
 from notifications_service.application.sweep import Sweep
 
@@ -16,10 +15,6 @@ def handler(_event: Mapping[str, Any], _context: object) -> None:
 
 def run(sweep: Sweep) -> None:
     """One sweep, with its log line."""
-    status = "failed"
-    with invocation(actor="service:notifications"):
-        try:
-            current().log_fields["queued"] = str(sweep())
-            status = "finished"
-        finally:
-            log_invocation("sweep", status=status)
+    with logged_invocation("sweep", actor="service:notifications") as running:
+        running.log_fields["queued"] = str(sweep())
+        running.status = "finished"

@@ -1,10 +1,7 @@
 """The consumer of requests for one-time codes and notices: it sends the messages."""
 
-from collections.abc import Mapping
-from functools import cache
-from typing import Any
-
 from library_common.consumers import Consumer, ParsedMessage, Queue
+from library_common.lambda_handler import lambda_handler
 from library_common.settings import ConsumerSettings
 from users_service import bootstrap
 from users_service.adapters.code_queue import from_message
@@ -30,13 +27,9 @@ def read_request(body: str) -> ParsedMessage[CodeRequest | AddressNotice]:
     return ParsedMessage(request, request.correlation_id, {"request_id": request.id})
 
 
-@cache
-def _consumer() -> Consumer[CodeRequest | AddressNotice]:
+@lambda_handler
+def handler() -> Consumer[CodeRequest | AddressNotice]:
+    """Lambda entry for SQS batches; answers which messages failed and are to come again."""
     settings = ConsumerSettings()
     queue = Queue(settings.queue_url, settings.dead_letters_url, retry_delays=RETRY_DELAYS)
     return consumer(bootstrap.send_code(), bootstrap.send_notice(), queue)
-
-
-def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
-    """Lambda entry for SQS batches; answers which messages failed and are to come again."""
-    return _consumer()(event, context)

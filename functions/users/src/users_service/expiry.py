@@ -8,8 +8,7 @@ a failed message holds up no other.
 from collections.abc import Mapping
 from typing import Any
 
-from library_common.context import current, invocation
-from library_common.telemetry import log_invocation
+from library_common.telemetry import logged_invocation
 from users_service import bootstrap
 from users_service.adapters.expiry_queue import ExpiryQueue, from_message
 from users_service.application.membership_expiry import ExpireMemberships
@@ -29,22 +28,18 @@ def handler(event: Mapping[str, Any], _context: object) -> None:
 
 def run_expiry(event: Mapping[str, Any], expire: ExpireMemberships, queue: ExpiryQueue, *, seconds: float) -> None:
     """As much of a run as fits; the rest goes to the queue."""
-    status = "failed"
-    with invocation():
-        try:
-            after, failed_before = None, 0
-            for record in event.get("Records", ()):
-                after, failed_before = from_message(record["body"])
-            outcome = expire(after, seconds=seconds)
-            failed = failed_before + outcome.failed
-            current().log_fields |= {"changed": str(outcome.changed), "failed": str(failed)}
-            if outcome.next_position is not None:
-                # Passes the failures on instead of raising here, which would run this part again.
-                queue.go_on(outcome.next_position, failed=failed)
-                status = "continued"
-                return
-            if failed:
-                raise AccountsLeft(f"{failed} accounts could not be written")
-            status = "finished"
-        finally:
-            log_invocation("membership expiry", status=status)
+    with logged_invocation("membership expiry") as running:
+        after, failed_before = None, 0
+        for record in event.get("Records", ()):
+            after, failed_before = from_message(record["body"])
+        outcome = expire(after, seconds=seconds)
+        failed = failed_before + outcome.failed
+        running.log_fields |= {"changed": str(outcome.changed), "failed": str(failed)}
+        if outcome.next_position is not None:
+            # Passes the failures on instead of raising here, which would run this part again.
+            queue.go_on(outcome.next_position, failed=failed)
+            running.status = "continued"
+            return
+        if failed:
+            raise AccountsLeft(f"{failed} accounts could not be written")
+        running.status = "finished"

@@ -4,17 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from library_common import custom_resource
-from library_common.context import invocation
-from library_common.telemetry import log_invocation
+from library_common.telemetry import logged_invocation
 from users_service import bootstrap
 from users_service.application.first_administrator import AddressOfAnother, EnsureFirstAdministrator
 
 
 def handler(event: Mapping[str, Any], _context: object) -> None:
     """Lambda entry for CloudFormation. Property `Email`: the administrator's address."""
-    with invocation():
+    with logged_invocation(f"first administrator {event['RequestType']}") as running:
         custom_resource.answer(event, lambda properties: work(properties, bootstrap.first_administrator()))
-        log_invocation(f"first administrator {event['RequestType']}", status="answered")
+        running.status = "answered"
 
 
 def work(properties: Mapping[str, Any], ensure: EnsureFirstAdministrator) -> None:

@@ -14,12 +14,12 @@ from starlette.types import ASGIApp
 from library_common import limits
 from library_common import problems as p
 from library_common.access import Access, Caller, RequestPart, caller_from_event, require_own
-from library_common.context import current, invocation
+from library_common.context import current
 from library_common.http.edge import METHODS_WITH_BODY, RESPONSE_HEADERS, Edge, LastResort, unreadable_request
 from library_common.http.errors import ProblemTable
 from library_common.http.headers import CurrentCaller
 from library_common.http.openapi import API_VERSION, openapi_document, problem_responses
-from library_common.telemetry import log_invocation
+from library_common.telemetry import logged_invocation
 
 _TEXT = ["text/", "application/json", p.PROBLEM_JSON]
 """Media types that Mangum returns as text. It encodes others in base64, which the API does not decode."""
@@ -146,7 +146,11 @@ class ServiceApi:
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Lambda handler for API Gateway REST proxy events."""
-        with invocation(_header(event, "x-correlation-id"), actor=caller_from_event(event).actor):
+        with logged_invocation(
+            f"{event.get('httpMethod')} (unrouted)",
+            actor=caller_from_event(event).actor,
+            correlation_id=_header(event, "x-correlation-id"),
+        ) as running:
             if self._asgi is None:
                 self._asgi = Edge(self.app)
             # One Mangum per call: creating it is cheap, and it keeps no state between invocations.
@@ -160,7 +164,7 @@ class ServiceApi:
             except ValueError:
                 # The event holds lone surrogates, invalid base64 or an invalid host.
                 answer = unreadable_request(event)
-            log_invocation(f"{event.get('httpMethod')} (unrouted)", status=answer.get("statusCode", 0))
+            running.status = answer.get("statusCode", 0)
             return answer
 
 

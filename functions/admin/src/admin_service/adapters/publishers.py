@@ -9,12 +9,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from admin_service.application.ports import NoSuchPublisher, PublishingFailed, RecordsGone
-from admin_service.domain.dead_letters import StreamBatch
+from admin_service.application.ports import NotPublished
+from admin_service.domain.dead_letters import Outcome, StreamBatch
 from library_common import aws
 from library_common.events import SOURCE_PREFIX
 
 _GONE = frozenset({"TrimmedDataAccessException", "ResourceNotFoundException", "ExpiredIteratorException"})
+_NO_LONGER_THERE = "The stream keeps its records for a day; these are no longer there."
 _MAX_REQUEST_BYTES = 4 * 1024 * 1024
 """Lambda takes six megabytes."""
 
@@ -35,28 +36,27 @@ class LambdaPublishers:
     def __init__(self, read: Callable[[], Iterable[tuple[str, str]]]) -> None:
         self._read = read
 
-    def _publishers(self) -> dict[str, _Publisher]:
-        """By the source of their events."""
-        return {SOURCE_PREFIX + service: _Publisher.model_validate_json(text) for service, text in self._read()}
-
     def publish_again(self, source: str, record: Mapping[str, Any]) -> None:
-        publisher = self._publishers().get(source)
-        if publisher is None:
-            raise NoSuchPublisher(source)
-        self._invoke(publisher.function, record)
+        self._invoke(self._function(lambda name, _: name == source), record)
 
     def publish_batch_again(self, batch: StreamBatch) -> None:
-        known = [each for each in self._publishers().values() if each.table == batch.table]
-        if not known:
-            raise NoSuchPublisher(batch.table)
+        function = self._function(lambda _, publisher: publisher.table == batch.table)
         for records in _requests(_records(batch)):
-            self._invoke(known[0].function, *records)
+            self._invoke(function, *records)
+
+    def _function(self, is_wanted: Callable[[str, _Publisher], bool]) -> str:
+        """The function of the publisher of which this is true; it is given the source of its events, too."""
+        for service, text in self._read():
+            publisher = _Publisher.model_validate_json(text)
+            if is_wanted(SOURCE_PREFIX + service, publisher):
+                return publisher.function
+        raise NotPublished(Outcome.UNREADABLE, "The message comes from an unknown publisher.")
 
     def _invoke(self, function: str, *records: Mapping[str, Any]) -> None:
         """What the publisher sets aside once more is in the queue anew then, with the reason it has now."""
         answer = aws.lambda_().invoke(FunctionName=function, Payload=_payload(records))
         if answer.get("FunctionError"):
-            raise PublishingFailed(function)
+            raise NotPublished(Outcome.FAILED, "The publisher failed; its log says why.")
 
 
 def _payload(records: Sequence[Mapping[str, Any]]) -> bytes:
@@ -76,7 +76,7 @@ def _requests(records: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str
 
 
 def _records(batch: StreamBatch) -> Iterator[dict[str, Any]]:
-    """The records of a batch, from first to last. Raises RecordsGone."""
+    """The records of a batch, from first to last. Raises NotPublished."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - a tenth of a second that imports must not pay
 
     streams = aws.dynamodb_streams()
@@ -98,8 +98,8 @@ def _records(batch: StreamBatch) -> Iterator[dict[str, Any]]:
             empty = 0 if answer["Records"] else empty + 1
             iterator = answer.get("NextShardIterator")
         if not seen:
-            raise RecordsGone(batch.table)
+            raise NotPublished(Outcome.GONE, _NO_LONGER_THERE)
     except ClientError as refused:
         if refused.response["Error"]["Code"] in _GONE:
-            raise RecordsGone(batch.table) from refused
+            raise NotPublished(Outcome.GONE, _NO_LONGER_THERE) from refused
         raise

@@ -1,6 +1,6 @@
 """The dead-letter queues there are: each stack lists its own in a parameter."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -18,26 +18,13 @@ class _Registered(BaseModel):
 _LIST = TypeAdapter(dict[str, _Registered])
 
 
-class RegisteredQueues:
-    """Implements `application.ports.Registry`. read: service and JSON document of each parameter."""
-
-    def __init__(self, read: Callable[[], Iterable[tuple[str, str]]]) -> None:
-        self._read = read
-
-    def queues(self) -> Sequence[DeadLetterQueue]:
-        """All of them, by name."""
-        found = {name: queue for _, text in self._read() for name, queue in _LIST.validate_json(text).items()}
-        return [
-            DeadLetterQueue(
-                name=name,
-                url=registered.url,
-                kind=_kind(registered),
-                about=registered.about,
-                personal=registered.personal,
-                source_url=registered.source,
-            )
-            for name, registered in sorted(found.items())
-        ]
+def registered_queues(documents: Iterable[str]) -> list[DeadLetterQueue]:
+    """The queues in the JSON documents of all stacks, by name."""
+    found = {name: queue for text in documents for name, queue in _LIST.validate_json(text).items()}
+    return [
+        DeadLetterQueue(name, each.url, _kind(each), each.about, each.personal, each.source)
+        for name, each in sorted(found.items())
+    ]
 
 
 def _kind(registered: _Registered) -> Kind:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from admin_service.application.ports import NoSuchPublisher, Publishers, PublishingFailed, Queues, RecordsGone, Registry
+from admin_service.application.ports import NotPublished, Publishers, Queues
 from admin_service.domain.dead_letters import (
     DeadLetter,
     DeadLetterQueue,
@@ -44,21 +44,21 @@ DEADLINE_SECONDS = 15.0
 
 @dataclass
 class DeadLetters:
-    """The use cases. monotonic: for the deadline."""
+    """The use cases. declared: the dead-letter queues of the system. monotonic: for the deadline."""
 
-    declared: Registry
+    declared: Callable[[], Sequence[DeadLetterQueue]]
     queues: Queues
     publishers: Publishers
     monotonic: Callable[[], float] = time.monotonic
 
     def queues_with_contents(self) -> list[QueueContents]:
         """Every queue, about how many messages it holds, and some of them."""
-        counted = [(queue, self.queues.waiting(queue.url)) for queue in self.declared.queues()]
+        counted = [(queue, self.queues.waiting(queue.url)) for queue in self.declared()]
         return [self._contents(queue, waiting, min(waiting, MAX_PER_RECEIVE)) for queue, waiting in counted]
 
     def waiting(self) -> dict[str, int]:
         """Name of each queue that is not empty -> about how many messages it holds."""
-        found = {queue.name: self.queues.waiting(queue.url) for queue in self.declared.queues()}
+        found = {queue.name: self.queues.waiting(queue.url) for queue in self.declared()}
         return {name: number for name, number in found.items() if number}
 
     def contents(self, name: str, at_most: int) -> QueueContents:
@@ -95,7 +95,7 @@ class DeadLetters:
         return results
 
     def _queue(self, name: str) -> DeadLetterQueue:
-        for queue in self.declared.queues():
+        for queue in self.declared():
             if queue.name == name:
                 return queue
         raise DeadLetterQueueNotFound
@@ -126,37 +126,27 @@ class DeadLetters:
     def _redrive_one(self, queue: DeadLetterQueue, letter: DeadLetter) -> RedriveResult:
         event_id = origin(letter).event_id
         try:
-            outcome, detail = self._sent(queue, letter)
-            if outcome is Outcome.MOVED:
-                # If this fails, the message is in both places. Its event has its effect once.
-                self.queues.delete(queue.url, letter)
+            detail = self._send_off(queue, letter)
+            # If this fails, the message is in both places. Its event has its effect once.
+            self.queues.delete(queue.url, letter)
+        except NotPublished as reason:
+            return RedriveResult(letter.id, reason.outcome, str(reason), event_id)
         except Exception as failure:  # noqa: BLE001 - it stays where it is, and the others are still tried
             logger().error("redrive failed", extra={"queue": queue.name, "failure": type(failure).__name__})
             return RedriveResult(letter.id, Outcome.FAILED, type(failure).__name__, event_id)
-        return RedriveResult(letter.id, outcome, detail, event_id)
+        return RedriveResult(letter.id, Outcome.MOVED, detail, event_id)
 
-    def _sent(self, queue: DeadLetterQueue, letter: DeadLetter) -> tuple[Outcome, str | None]:
-        if queue.kind is Kind.PUBLICATIONS:
-            return self._published(letter)
-        if queue.kind is Kind.JOBS:
-            return Outcome.MOVED, "Cleared: the next run of the job does what was left."
-        assert queue.source_url is not None  # noqa: S101 - the registry sees to it
-        self.queues.send(queue.source_url, letter.body)
-        return Outcome.MOVED, None
-
-    def _published(self, letter: DeadLetter) -> tuple[Outcome, str | None]:
+    def _send_off(self, queue: DeadLetterQueue, letter: DeadLetter) -> str | None:
+        """Sends the message to where it came from; says so if there is no need to. Raises NotPublished."""
         document = document_of(letter.body)
-        try:
-            if (batch := stream_batch(document)) is not None:
-                self.publishers.publish_batch_again(batch)
-            elif (record := redrivable_record(document)) is not None:
-                self.publishers.publish_again(str(document.get("source")), record)
-            else:
-                return Outcome.UNREADABLE, "The message contains nothing that can be published."
-        except RecordsGone:
-            return Outcome.GONE, "The stream keeps its records for a day; these are no longer there."
-        except NoSuchPublisher:
-            return Outcome.UNREADABLE, "The message comes from an unknown publisher."
-        except PublishingFailed:
-            return Outcome.FAILED, "The publisher failed; its log says why."
-        return Outcome.MOVED, None
+        if queue.source_url is not None:
+            self.queues.send(queue.source_url, letter.body)
+        elif queue.kind is Kind.JOBS:
+            return "Cleared: the next run of the job does what was left."
+        elif (batch := stream_batch(document)) is not None:
+            self.publishers.publish_batch_again(batch)
+        elif (record := redrivable_record(document)) is not None:
+            self.publishers.publish_again(str(document.get("source")), record)
+        else:
+            raise NotPublished(Outcome.UNREADABLE, "The message contains nothing that can be published.")
+        return None

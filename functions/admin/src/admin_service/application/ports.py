@@ -3,13 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from admin_service.domain.dead_letters import DeadLetter, DeadLetterQueue, StreamBatch
-
-
-class Registry(Protocol):
-    """The dead-letter queues of the system."""
-
-    def queues(self) -> Sequence[DeadLetterQueue]: ...
+from admin_service.domain.dead_letters import DeadLetter, Outcome, StreamBatch
 
 
 class Queues(Protocol):
@@ -32,30 +26,21 @@ class Queues(Protocol):
     def delete(self, url: str, letter: DeadLetter) -> None: ...
 
 
-class RecordsGone(Exception):
-    """The stream no longer has the records of a batch."""
+class NotPublished(Exception):
+    """Nothing was published, or, when the publisher failed, only some of it. Says how the redrive ended, and why."""
 
-
-class NoSuchPublisher(Exception):
-    """No publisher is known for this service or table."""
-
-
-class PublishingFailed(Exception):
-    """The publisher failed. Its records are not published, or only some of them."""
+    def __init__(self, outcome: Outcome, detail: str) -> None:
+        super().__init__(detail)
+        self.outcome = outcome
 
 
 class Publishers(Protocol):
     """The functions that put events on the bus."""
 
     def publish_again(self, source: str, record: Mapping[str, Any]) -> None:
-        """Gives one record to the publisher of `source` ("library.users").
-
-        Raises NoSuchPublisher, PublishingFailed.
-        """
+        """Gives one record to the publisher of `source` ("library.users"). Raises NotPublished."""
         ...
 
     def publish_batch_again(self, batch: StreamBatch) -> None:
-        """Gives all records of a batch to the publisher of its table. Raises RecordsGone, NoSuchPublisher,
-        PublishingFailed.
-        """
+        """Gives all records of a batch to the publisher of its table. Raises NotPublished."""
         ...

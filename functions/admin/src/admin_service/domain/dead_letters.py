@@ -14,6 +14,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from pydantic import BaseModel
+
 _COUNT = re.compile("[0-9]{1,9}")
 
 
@@ -50,17 +52,16 @@ class DeadLetter:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(BaseModel):
     """Where a message comes from, as far as its attributes and its body say."""
 
-    reason: str | None = None
-    consumer: str | None = None
-    received: int | None = None
-    set_aside_at: str | None = None
-    correlation_id: str | None = None
-    event_id: str | None = None
-    event_type: str | None = None
+    reason: str | None
+    consumer: str | None
+    event_id: str | None
+    event_type: str | None
+    correlation_id: str | None
+    received: int | None
+    set_aside_at: str | None
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,11 @@ class QueueContents:
 
 @dataclass(frozen=True)
 class RedriveResult:
-    """What happened to one message. event_id: of the event in it, if there is one."""
+    """The result for one message. `gone`: the stream no longer has its records. `unreadable`: it contains nothing that
+    can be published. Messages that were not `moved` stay in the queue.
+
+    event_id: of the event in the message, if there is one. A message that fails again has a new id, but the same event.
+    """
 
     id: str
     outcome: Outcome

@@ -1,13 +1,7 @@
 """The refusals of admin."""
 
 
-class AdminError(Exception):
-    """Base of the refusals of this service."""
-
-    code = "admin_error"
-
-
-class DeadLetterQueueNotFound(AdminError):
+class DeadLetterQueueNotFound(Exception):
     """There is no dead-letter queue with this name."""
 
     code = "dead_letter_queue_not_found"

@@ -39,4 +39,4 @@ def declare(api: ServiceApi, provide: Callable[[], DeadLetters]) -> None:
         its new reason. A repeated request moves a message once."""
         results = provide().redrive(queue, body.message_ids or None, body.limit)
         moved = sum(result.outcome is Outcome.MOVED for result in results)
-        return s.RedriveView(queue=queue, moved=moved, results=[s.ResultView.model_validate(each) for each in results])
+        return s.RedriveView(queue=queue, moved=moved, results=results)

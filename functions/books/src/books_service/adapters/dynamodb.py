@@ -85,6 +85,7 @@ bulk import does. Reading a common word's list skips what rarer words exclude.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 
 from books_service.adapters.field_update import FieldUpdate
 from books_service.adapters.items import (
@@ -176,7 +177,7 @@ class DynamoCatalogue:
             # First what the page needs, and one more to know whether there is a next page. If the
             # filters leave too few, go on in large steps.
             wanted = limit + 1 if looked_at == 0 else _CANDIDATES_AT_ONCE
-            keys = self._candidates(index, min(wanted, MAX_CANDIDATES - looked_at))
+            keys = list(islice(iter(index.next, None), min(wanted, MAX_CANDIDATES - looked_at)))
             looked_at += len(keys)
             books = self._books([id_in(key) for key in keys])
             for key in keys:
@@ -192,15 +193,6 @@ class DynamoCatalogue:
             if index.ended:
                 return [book for _, book in found.values()], None
         return [book for _, book in found.values()], index.position
-
-    def _candidates(self, index: Intersection, wanted: int) -> list[str]:
-        keys: list[str] = []
-        while len(keys) < wanted:
-            key = index.next()
-            if key is None:
-                break
-            keys.append(key)
-        return keys
 
     def _books(self, book_ids: Sequence[str]) -> dict[str, Book]:
         keys = [key for book_id in dict.fromkeys(book_ids) for key in (meta_key(book_id), stock_key(book_id))]

@@ -5,6 +5,7 @@ the service wrote keeps its further attributes.
 """
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from books_service.application.criteria import is_known_term, sort_key, terms_of
@@ -68,22 +69,17 @@ def _entries(title: Title, terms: frozenset[str]) -> set[tuple[str, str]]:
 # -- META -----------------------------------------------------------------------------------------
 
 
+_AS_THEY_ARE = tuple(field.name for field in fields(Metadata) if field.name not in {"subjects", "replacement_price"})
+"""What META has of the description under its own names; what is None is left out."""
+
+
 def title_attributes(title: Title, entries: set[tuple[str, str]], events: Sequence[Envelope]) -> Item:
     """The attributes of META that this version sets; None removes one."""
     described = title.metadata
     price = described.replacement_price
     return {
-        "title": described.title,
-        "author": described.author,
-        "isbn": described.isbn,
-        "published_year": described.published_year,
-        "genre": described.genre,
-        "language": described.language,
-        "publisher": described.publisher,
-        "edition": described.edition,
+        **{name: getattr(described, name) for name in _AS_THEY_ARE},
         "subjects": list(described.subjects) or None,
-        "description": described.description,
-        "cover_url": described.cover_url,
         "price_units": price.minor_units if price else None,
         "price_currency": price.currency if price else None,
         "archived": title.archived,
@@ -100,17 +96,8 @@ def title_from_item(item: Item) -> Title:
     return Title(
         id=item["pk"].removeprefix("BOOK#"),
         metadata=Metadata(
-            title=item["title"],
-            author=item["author"],
-            isbn=item.get("isbn"),
-            published_year=item.get("published_year"),
-            genre=item.get("genre"),
-            language=item.get("language"),
-            publisher=item.get("publisher"),
-            edition=item.get("edition"),
+            **{name: item[name] for name in _AS_THEY_ARE if name in item},
             subjects=tuple(item.get("subjects", ())),
-            description=item.get("description"),
-            cover_url=item.get("cover_url"),
             replacement_price=Price(item["price_units"], item["price_currency"]) if "price_units" in item else None,
         ),
         archived=item["archived"],

@@ -75,8 +75,8 @@ class CopyManagement:
 
         Raises BookNotFound, BookArchived, BarcodeTaken, TooManyCopies, AlreadyAnswered, IdempotencyKeyReused.
         """
-        attempts = self._retries.attempts()
-        while True:
+
+        def attempt(_: object) -> AddedCopies:
             now = self._clock.now()
             if request is not None:
                 self._catalogue.require_unanswered(request.ticket, now)
@@ -93,48 +93,42 @@ class CopyManagement:
             except BarcodeExists as exists:
                 if barcode is not None:
                     raise BarcodeTaken(exists.barcode) from exists
-                attempts.again()
-            except VersionConflict:
-                attempts.again()
-            else:
-                return added, stock
+                raise
+            return added, stock
+
+        return self._retries(attempt, on=(VersionConflict, BarcodeExists))
 
     def edit(self, book_id: str, barcode: str, changes: Mapping[str, Any], check: VersionCheck) -> tuple[Copy, Stock]:
         """Sets a copy's `status` or `shelf`. `check` gets the version of the stock.
 
         Raises BookNotFound, CopyNotFound, CopyOnLoan, and what `check` raises.
         """
-        attempts = self._retries.attempts()
-        while True:
+
+        def attempt(_: object) -> tuple[Copy, Stock]:
             before = get_stock(self._catalogue, book_id)
             check(before.version)
             copy = replace(before.copy(barcode), **changes)
             after = before.with_copy(copy)
-            if after == before:
-                return copy, after
-            try:
+            if after != before:
                 self._catalogue.save_stock(before, after, self._events(before, after))
-            except VersionConflict:
-                attempts.again()
-            else:
-                return copy, after
+            return copy, after
+
+        return self._retries(attempt)
 
     def correct_availability(self, book_id: str, number: int, check: VersionCheck) -> Book:
         """Makes `number` copies available. Raises BookNotFound, ExceedsStock, and what `check` raises."""
-        attempts = self._retries.attempts()
-        while True:
+
+        def attempt(_: object) -> Book:
             book = get_book(self._catalogue, book_id)
             check(book.title.version)
             stock = book.stock.with_available(number)
             if stock == book.stock:
                 return book
             after = Book(book.title.recounted(self._clock.now()), stock)
-            try:
-                self._catalogue.save(book, after, BookEvents(stock=self._events(book.stock, stock)))
-            except VersionConflict:
-                attempts.again()
-            else:
-                return after
+            self._catalogue.save(book, after, BookEvents(stock=self._events(book.stock, stock)))
+            return after
+
+        return self._retries(attempt)
 
     def _events(self, before: Stock, after: Stock) -> list[Envelope]:
         return copy_events(after.book_id, after.changes_since(before), self._clock)

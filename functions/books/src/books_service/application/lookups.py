@@ -1,5 +1,7 @@
 """Reads that raise "not found", and the events of a write in their envelopes."""
 
+from collections.abc import Callable
+
 from books_service.application.ports import Catalogue
 from books_service.domain.book import Book
 from books_service.domain.errors import BookNotFound
@@ -12,18 +14,19 @@ from library_common.ids import is_id
 
 def get_book(catalogue: Catalogue, book_id: str) -> Book:
     """Raises BookNotFound, also for text that is not an id."""
-    book = catalogue.book(book_id) if is_id(book_id) else None
-    if book is None:
-        raise BookNotFound
-    return book
+    return _found(catalogue.book, book_id)
 
 
 def get_stock(catalogue: Catalogue, book_id: str) -> Stock:
     """Raises BookNotFound, also for text that is not an id."""
-    stock = catalogue.stock(book_id) if is_id(book_id) else None
-    if stock is None:
+    return _found(catalogue.stock, book_id)
+
+
+def _found[T](look_up: Callable[[str], T | None], book_id: str) -> T:
+    found = look_up(book_id) if is_id(book_id) else None
+    if found is None:
         raise BookNotFound
-    return stock
+    return found
 
 
 def book_event(event: DomainEvent, book_id: str, clock: Clock) -> list[Envelope]:

@@ -3,26 +3,9 @@
 from collections.abc import Callable
 
 from library_common.problems import ServiceUnavailable
+from library_common.versions import VersionConflict
 
 _LONGEST_PAUSE = 0.2
-
-
-class Attempts:
-    """The attempts of one request. After a VersionConflict call `again`, then read and decide again."""
-
-    def __init__(self, at_most: int, sleep: Callable[[float], None], jitter: Callable[[], float]) -> None:
-        self._left = at_most - 1
-        self._made = 0
-        self._sleep = sleep
-        self._jitter = jitter
-
-    def again(self) -> None:
-        """Waits up to 0.2 s. Raises ServiceUnavailable (503, nothing was written) after the last attempt."""
-        if self._left == 0:
-            raise ServiceUnavailable("Too many requests are changing this title. Try again in a moment.", retry_after=1)
-        self._left -= 1
-        self._made += 1
-        self._sleep(self._jitter() * min(_LONGEST_PAUSE, 0.01 * 2**self._made))
 
 
 class OptimisticRetries:
@@ -33,5 +16,20 @@ class OptimisticRetries:
         self._jitter = jitter
         self._at_most = at_most
 
-    def attempts(self) -> Attempts:
-        return Attempts(self._at_most, self._sleep, self._jitter)
+    def __call__[R](
+        self, attempt: Callable[[Exception | None], R], *, on: tuple[type[Exception], ...] = (VersionConflict,)
+    ) -> R:
+        """Reads, decides and writes with `attempt`, again after one of these failures, which it is given. Waits up to
+        0.2 s in between. Raises ServiceUnavailable (503, nothing was written) after the last attempt.
+        """
+        conflict: Exception | None = None
+        for made in range(self._at_most):
+            if made:
+                self._sleep(self._jitter() * min(_LONGEST_PAUSE, 0.01 * 2**made))
+            try:
+                return attempt(conflict)
+            except on as failure:
+                conflict = failure
+        raise ServiceUnavailable(
+            "Too many requests are changing this title. Try again in a moment.", retry_after=1
+        ) from conflict

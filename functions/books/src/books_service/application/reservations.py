@@ -48,17 +48,15 @@ class CopyReservations:
         Raises BookNotFound, CopyNotFound, BookArchived, NoCopiesAvailable, CopyNotAvailable,
         LoanAlreadyReleased, LoanHoldsAnotherCopy, ReservationExpired.
         """
-        stock = get_stock(self._catalogue, book_id)
-        attempts = self._retries.attempts()
-        while True:
+
+        def attempt(conflict: Exception | None) -> Reservation:
+            stock = self._stock(book_id, conflict)
             # An expired request still gets the copy that the loan holds, but no new one.
             if valid_until is not None and self._clock.now() > valid_until and loan_id not in stock.held:
                 raise ReservationExpired
-            try:
-                return self._reserve(stock, loan_id, barcode, valid_until)
-            except VersionConflict as conflict:
-                attempts.again()
-                stock = self._after(conflict, book_id)
+            return self._reserve(stock, loan_id, barcode, valid_until)
+
+        return self._retries(attempt)
 
     def _reserve(self, stock: Stock, loan_id: str, barcode: str | None, valid_until: datetime | None) -> Reservation:
         now = self._clock.now()
@@ -75,23 +73,19 @@ class CopyReservations:
 
     def release(self, book_id: str, loan_id: str, barcode: str | None = None, *, damaged: bool = False) -> Release:
         """Gives the loan's copy back. Raises BookNotFound, LoanHoldsAnotherCopy."""
-        stock = get_stock(self._catalogue, book_id)
-        attempts = self._retries.attempts()
-        while True:
-            release = stock.release(loan_id, barcode=barcode, damaged=damaged, now=self._clock.now())
-            if release.repeated:
-                return release
-            try:
-                self._catalogue.release(release, copy_events(book_id, release.changes, self._clock, loan_id))
-            except VersionConflict as conflict:
-                attempts.again()
-                stock = self._after(conflict, book_id)
-            else:
-                return release
 
-    def _after(self, conflict: VersionConflict, book_id: str) -> Stock:
-        """The stock as it is now."""
-        current = conflict.current
+        def attempt(conflict: Exception | None) -> Release:
+            stock = self._stock(book_id, conflict)
+            release = stock.release(loan_id, barcode=barcode, damaged=damaged, now=self._clock.now())
+            if not release.repeated:
+                self._catalogue.release(release, copy_events(book_id, release.changes, self._clock, loan_id))
+            return release
+
+        return self._retries(attempt)
+
+    def _stock(self, book_id: str, conflict: Exception | None) -> Stock:
+        """The stock as it is now, which a refused write says."""
+        current = conflict.current if isinstance(conflict, VersionConflict) else None
         return current if isinstance(current, Stock) else get_stock(self._catalogue, book_id)
 
     def _any(self, barcodes: Sequence[str]) -> str:

@@ -76,18 +76,16 @@ class TitleManagement:
             self._catalogue.require_unanswered(request.ticket, now)
         title = Title(id=self._new_book_id(), metadata=metadata, created_at=now, updated_at=now)
         short_title = truncate(metadata.title, MAX_SHORT_TITLE)
-        attempts = self._retries.attempts()
-        while True:
+
+        def attempt(_: object) -> Book:
             new = {barcode: Copy(barcode) for barcode in self._barcodes.generate(copies)}
             book = Book(title, Stock(title.id, short_title, new, genre=metadata.genre))
             answer = StoredAnswer(request.ticket, request.render(book), now) if request else None
             events = BookEvents(title=book_event(BookAdded.of(title, book.stock), title.id, self._clock))
-            try:
-                self._catalogue.add(book, events, answer)
-            except BarcodeExists:
-                attempts.again()
-            else:
-                return book
+            self._catalogue.add(book, events, answer)
+            return book
+
+        return self._retries(attempt, on=(BarcodeExists,))
 
     def change(self, book_id: str, change: TitleChange, check: VersionCheck) -> Book:
         """Changes the description of a title and the number of its copies. `check` gets the version of the title.
@@ -95,9 +93,8 @@ class TitleManagement:
         Raises BookNotFound, BookFieldsRefused, CopiesInUse, TooManyCopies, BookArchived, ChangeTooLarge, and what
         `check` raises.
         """
-        attempts = self._retries.attempts()
-        while True:
-            before = get_book(self._catalogue, book_id)
+
+        def changed(before: Book) -> Book:
             check(before.title.version)
             now = self._clock.now()
             title = before.title.described_as(change.describe(before.title.metadata), now)
@@ -107,13 +104,9 @@ class TitleManagement:
                 stock = self._with_count(stock, change.copies)
             if stock.total != before.stock.total and title.version == before.title.version:
                 title = title.recounted(now)
-            after = Book(title, stock)
-            try:
-                self._save(before, after)
-            except (VersionConflict, BarcodeExists):
-                attempts.again()
-            else:
-                return after
+            return Book(title, stock)
+
+        return self._update(book_id, changed)
 
     def archive(self, book_id: str) -> Book:
         """Takes a title out of lists and lending. Raises BookNotFound, CopiesOut."""
@@ -124,16 +117,13 @@ class TitleManagement:
         return self._update(book_id, lambda book: Book(book.title.restore(self._clock.now()), book.stock.restore()))
 
     def _update(self, book_id: str, update: Callable[[Book], Book]) -> Book:
-        attempts = self._retries.attempts()
-        while True:
+        def attempt(_: object) -> Book:
             before = get_book(self._catalogue, book_id)
             after = update(before)
-            try:
-                self._save(before, after)
-            except VersionConflict:
-                attempts.again()
-            else:
-                return after
+            self._save(before, after)
+            return after
+
+        return self._retries(attempt, on=(VersionConflict, BarcodeExists))
 
     def _with_count(self, stock: Stock, count: int) -> Stock:
         more = count - stock.total

@@ -1,6 +1,7 @@
 """Members' accounts in the loans table, as the list of those who may have loans to anonymise (index by_since)."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -9,13 +10,13 @@ from library_common.dynamodb import ConditionFailed, Expression, Table
 from loans_service.adapters.dynamodb import ACCOUNTS
 from loans_service.adapters.loan_items import account_key
 from loans_service.adapters.stored_items import set_only
-from loans_service.application.retention_ports import ALWAYS_DUE, ListedMember, WalkPlace
+from loans_service.application.ports import ALWAYS_DUE, ListedMember, WalkPlace
 
 BY_SINCE = "by_since"
 
 
 class DynamoAccounts:
-    """Implements `application.retention_ports.Accounts`."""
+    """Implements `application.ports.Accounts`."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -60,17 +61,13 @@ class DynamoAccounts:
         )
 
     def remove(self, user_id: str, *, erased_at: datetime) -> None:
-        try:
-            self._table.delete(
-                account_key(user_id),
-                Expression(
-                    "#erased = :erased AND size(#open) = :none",
-                    {"erased": "erased", "open": "open"},
-                    {"erased": to_rfc3339(erased_at), "none": 0},
-                ),
-            )
-        except ConditionFailed:
-            return  # removed already, or a loan is still open
+        is_empty = Expression(
+            "#erased = :erased AND size(#open) = :none",
+            {"erased": "erased", "open": "open"},
+            {"erased": to_rfc3339(erased_at), "none": 0},
+        )
+        with suppress(ConditionFailed):  # removed already, or a loan is still open
+            self._table.delete(account_key(user_id), is_empty)
 
     def unlisted(self, after: WalkPlace | None) -> tuple[list[str], WalkPlace | None]:
         found, last = self._table.walk(
@@ -91,10 +88,8 @@ class DynamoAccounts:
         )
 
     def _update_if(self, user_id: str, update: Expression, condition: Expression) -> None:
-        try:
+        with suppress(ConditionFailed):
             self._table.update(account_key(user_id), update, condition)
-        except ConditionFailed:
-            return
 
 
 def _listed(entry: Mapping[str, Any]) -> ListedMember:

@@ -39,7 +39,7 @@ Writes name the attributes they set, so everything else that a newer version sto
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -261,10 +261,8 @@ class DynamoLoans:
             {"pending": RELEASE_PENDING, "status": "status"},
             {"returned": LoanStatus.RETURNED.value, "cancelled": LoanStatus.CANCELLED.value},
         )
-        try:
+        with suppress(ConditionFailed):  # done already
             self._table.update(loan_key(loan.id), update, is_pending)
-        except ConditionFailed:
-            return  # done already
 
     def anonymise(self, loan: Loan) -> None:
         is_released = Expression("attribute_not_exists(#pending)", {"pending": RELEASE_PENDING})

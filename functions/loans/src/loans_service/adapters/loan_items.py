@@ -16,6 +16,17 @@ RELEASE_PENDING = "settling"
 """The attribute of `Loan.release_pending`. It keeps its old name: during a deployment the previous version's publisher
 reads the images of new writes, and if it took such a loan for finished, the copy would be lost."""
 
+# Attribute -> field of `Loan`.
+_AS_THEY_ARE = {
+    "member": "user_id", "role": "role", "book": "book_id", "version": "version", "wanted": "wanted_barcode",
+    "barcode": "barcode", "title": "title", "genre": "genre", "digest": "request_digest",
+}  # fmt: skip
+_UNLESS_ZERO = {"extensions": "extensions", "damaged": "damaged", RELEASE_PENDING: "release_pending"}
+_TIMESTAMPS = {
+    "requested": "requested_at", "due": "due_at", "issued": "issued_at", "first_due": "first_due_at",
+    "returned": "returned_at", "anonymised": "anonymised_at",
+}  # fmt: skip
+
 
 def loan_key(loan_id: str) -> dict[str, str]:
     return {"pk": f"LOAN#{loan_id}", "sk": "LOAN"}
@@ -39,64 +50,36 @@ def account_of(item: Mapping[str, Any]) -> Account:
 
 def attributes_of(loan: Loan) -> Item:
     """A loan as stored, without its key. False and empty attributes are None, to be left out: the item stays small."""
-    returned, closed = _text(loan.returned_at), _text(loan.closed_at)
     return {
-        "member": loan.user_id,
-        "role": loan.role,
-        "book": loan.book_id,
+        **{name: getattr(loan, field) for name, field in _AS_THEY_ARE.items()},
+        **{name: getattr(loan, field) or None for name, field in _UNLESS_ZERO.items()},
+        **{name: _text(getattr(loan, field)) for name, field in _TIMESTAMPS.items()},
         "status": str(loan.status),
-        "requested": to_rfc3339(loan.requested_at),
-        "due": to_rfc3339(loan.due_at),
-        "version": loan.version,
-        "wanted": loan.wanted_barcode,
-        "barcode": loan.barcode,
-        "title": loan.title,
-        "genre": loan.genre,
-        "issued": _text(loan.issued_at),
-        "first_due": _text(loan.first_due_at),
-        "returned": returned,
         # Stored only where it differs, for returns that were dated back.
-        "closed": closed if closed != returned else None,
-        "extensions": loan.extensions or None,
-        RELEASE_PENDING: loan.release_pending or None,
-        "damaged": loan.damaged or None,
+        "closed": _text(loan.closed_at) if loan.closed_at != loan.returned_at else None,
         "lease": epoch(loan.lease_until) if loan.lease_until else None,
-        "digest": loan.request_digest,
         "refusal": list(loan.refusal) if loan.refusal else None,
         "open_copy": loan.barcode if loan.is_open else None,
-        "anonymised": _text(loan.anonymised_at),
     }
 
 
 def loan_of(stored: Mapping[str, Any]) -> Loan:
     """A stored loan. A status that this version does not know stays as it is."""
-    item = with_current_names(stored, OLD_NAMES)
+    # An anonymised loan has no member; every other field without a default is in every item.
+    item = {"member": None, **with_current_names(stored, OLD_NAMES)}
     refusal = item.get("refusal")
     status = item["status"]
+    fields: dict[str, Any] = {
+        **{field: item[name] for name, field in (_AS_THEY_ARE | _UNLESS_ZERO).items() if name in item},
+        **{field: from_rfc3339(item[name]) for name, field in _TIMESTAMPS.items() if name in item},
+    }
     return Loan(
+        **fields,
         id=loan_id_of(item),
-        user_id=item.get("member"),  # not there once the loan is anonymised
-        role=item["role"],
-        book_id=item["book"],
         status=LoanStatus(status) if status in STORED_STATUSES else status,
-        requested_at=from_rfc3339(item["requested"]),
-        due_at=from_rfc3339(item["due"]),
-        version=item["version"],
-        wanted_barcode=item.get("wanted"),
-        barcode=item.get("barcode"),
-        title=item.get("title"),
-        genre=item.get("genre"),
-        issued_at=_timestamp(item.get("issued")),
-        first_due_at=_timestamp(item.get("first_due")),
-        returned_at=_timestamp(item.get("returned")),
         closed_at=_timestamp(item.get("closed") or item.get("returned")),
-        extensions=item.get("extensions", 0),
-        release_pending=item.get(RELEASE_PENDING, False),
-        damaged=item.get("damaged", False),
         lease_until=datetime.fromtimestamp(item["lease"], UTC) if item.get("lease") else None,
-        request_digest=item.get("digest"),
         refusal=(refusal[0], refusal[1]) if refusal else None,
-        anonymised_at=_timestamp(item.get("anonymised")),
     )
 
 

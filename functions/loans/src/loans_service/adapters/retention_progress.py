@@ -7,7 +7,7 @@ from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import ABSENT, ConditionFailed, Item, Table
 from library_common.versions import VersionConflict
 from loans_service.adapters.stored_items import set_only, was_version, with_current_names
-from loans_service.application.retention_ports import ListedMember, RetentionProgress
+from loans_service.application.ports import ListedMember, RetentionProgress
 
 _KEY = {"pk": "RETENTION", "sk": "ROUND"}
 _COUNTS = ("anonymised", "keeping_history", "postponed", "failed")
@@ -21,7 +21,7 @@ _OLD_NAMES = {
 
 
 class DynamoProgressStore:
-    """Implements `application.retention_ports.ProgressStore`."""
+    """Implements `application.ports.ProgressStore`."""
 
     def __init__(self, table: Table) -> None:
         self._table = table

@@ -8,6 +8,7 @@ from library_common.service_client import (
     Answered,
     NotFound,
     Refused,
+    Result,
     ServiceClient,
     Unavailable,
     UnknownOutcome,
@@ -33,13 +34,8 @@ class HttpMembers:
         self._client = client
 
     def find(self, user_id: str, deadline: float) -> Member:
-        match self._client.get(f"/api/users/{path_segment(user_id)}", deadline=deadline):
-            case Answered(body=body):
-                return _member(body)
-            case NotFound():
-                raise errors.MemberNotFound
-            case Refused() | Unavailable() | UnknownOutcome():
-                raise errors.DependencyUnavailable("The users service is unavailable. Nothing was done.")
+        answer = self._client.get(f"/api/users/{path_segment(user_id)}", deadline=deadline)
+        return _member(_read(answer, "users", errors.MemberNotFound()))
 
 
 class HttpBooks:
@@ -88,13 +84,20 @@ class HttpBooks:
                 raise BooksUnavailable(code)
 
     def find_copy(self, barcode: str, deadline: float) -> CopyLocation:
-        match self._client.get(f"/api/books/copies/{path_segment(barcode)}", deadline=deadline):
-            case Answered(body=answer):
-                return CopyLocation(book_id=answer["book_id"], loan_id=answer.get("loan_id"))
-            case NotFound():
-                raise errors.CopyNotFound("There is no copy with this barcode.")
-            case Refused() | Unavailable() | UnknownOutcome():
-                raise errors.DependencyUnavailable("The books service is unavailable. Nothing was done.")
+        answer = self._client.get(f"/api/books/copies/{path_segment(barcode)}", deadline=deadline)
+        body = _read(answer, "books", errors.CopyNotFound("There is no copy with this barcode."))
+        return CopyLocation(book_id=body["book_id"], loan_id=body.get("loan_id"))
+
+
+def _read(answer: Result, service: str, missing: errors.LendingError) -> Mapping[str, Any]:
+    """What was read. Raises `missing`, DependencyUnavailable."""
+    match answer:
+        case Answered(body=body):
+            return body
+        case NotFound():
+            raise missing
+        case Refused() | Unavailable() | UnknownOutcome():
+            raise errors.DependencyUnavailable(f"The {service} service is unavailable. Nothing was done.")
 
 
 def _member(body: Mapping[str, Any]) -> Member:

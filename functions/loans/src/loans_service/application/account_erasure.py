@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 from library_common.clock import Clock
 from library_common.telemetry import logger
-from loans_service.application.anonymisation import Anonymisation
-from loans_service.application.ports import IssuedLoan, Loans
-from loans_service.application.retention_ports import Accounts
+from loans_service.application.closing import Anonymisation
+from loans_service.application.ports import Accounts, IssuedLoan, Loans
 
 PAGE = 100
 

@@ -20,6 +20,7 @@ Invariants (why they hold: docs/loan-saga.md):
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -28,6 +29,7 @@ from library_common.events import envelope_for
 from library_common.ids import derived_id, new_id
 from library_common.problems import IdempotencyKeyReused
 from library_common.versions import VersionConflict
+from loans_service.application.closing import CopyRelease
 from loans_service.application.ports import (
     AccountErased,
     BooksGateway,
@@ -40,7 +42,6 @@ from loans_service.application.ports import (
     Policies,
     current_loan,
 )
-from loans_service.application.release_copy import CopyRelease
 from loans_service.domain import errors
 from loans_service.domain.events import EVENT_GENRE, LoanCreated
 from loans_service.domain.loan import LEASE, Account, Copy, Loan, LoanStatus, Member
@@ -226,10 +227,8 @@ class Checkout:
         return gave_up
 
     def _withdraw(self, pending: Loan) -> None:
-        try:
+        with suppress(VersionConflict):  # then the recovery has it now
             self.loans.withdraw(pending)
-        except VersionConflict:
-            return  # the recovery has it now
 
     # -- repeated requests --------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ from math import ceil
 from library_common.clock import Clock
 from library_common.versions import VersionConflict
 from loans_service.application.checkout import Checkout
+from loans_service.application.closing import CopyRelease
 from loans_service.application.ports import Loans, Recoveries
-from loans_service.application.release_copy import CopyRelease
 from loans_service.domain.errors import LendingError
 from loans_service.domain.loan import Loan, LoanStatus
 

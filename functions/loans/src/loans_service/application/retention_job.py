@@ -21,9 +21,8 @@ from enum import StrEnum
 from library_common.clock import Clock
 from library_common.telemetry import logger
 from loans_service.application.account_erasure import AccountErasure, every_loan, log_failure
-from loans_service.application.anonymisation import Anonymisation
-from loans_service.application.ports import Loans, Members
-from loans_service.application.retention_ports import Accounts, ListedMember, ProgressStore, RetentionProgress
+from loans_service.application.closing import Anonymisation
+from loans_service.application.ports import Accounts, ListedMember, Loans, Members, ProgressStore, RetentionProgress
 from loans_service.domain.errors import DependencyUnavailable, MemberNotFound
 from loans_service.domain.loan import Account, Loan
 

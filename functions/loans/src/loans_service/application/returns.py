@@ -11,8 +11,8 @@ from datetime import datetime
 from library_common.clock import Clock, to_rfc3339
 from library_common.events import envelope_for
 from library_common.versions import VersionConflict
+from loans_service.application.closing import CopyRelease
 from loans_service.application.ports import BooksGateway, Loans, current_loan
-from loans_service.application.release_copy import CopyRelease
 from loans_service.domain import errors
 from loans_service.domain.events import LoanReturned
 from loans_service.domain.loan import Condition, Loan, LoanStatus

@@ -15,6 +15,7 @@ Invariants, kept by conditional writes on exactly these states:
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from loans_service.domain.errors import LoanStatusUnknown
 
@@ -141,60 +142,47 @@ class Loan:
 
     # -- transitions --------------------------------------------------------------------------
 
+    def _next(self, **changes: Any) -> "Loan":
+        return replace(self, version=self.version + 1, **changes)
+
     def leased(self, now: datetime, lease: timedelta = LEASE) -> "Loan":
         """Taken over by the calling process. A new version, so that later writes of the previous holder fail."""
-        return replace(self, lease_until=now + lease, version=self.version + 1)
+        return self._next(lease_until=now + lease)
 
     def activated(self, copy: Copy, now: datetime) -> "Loan":
-        return replace(
-            self,
+        return self._next(
             status=LoanStatus.ACTIVE,
             barcode=copy.barcode,
             title=copy.title,
             genre=copy.genre,
             issued_at=now,
             lease_until=None,
-            version=self.version + 1,
         )
 
     def cancelled(self, refusal: tuple[str, str], *, copy_in_doubt: bool) -> "Loan":
         """copy_in_doubt: books may hold a copy for the loan, which has to be released."""
-        return replace(
-            self,
-            status=LoanStatus.CANCELLED,
-            refusal=refusal,
-            release_pending=copy_in_doubt,
-            lease_until=None,
-            version=self.version + 1,
-        )
+        return self._next(status=LoanStatus.CANCELLED, refusal=refusal, release_pending=copy_in_doubt, lease_until=None)
 
     def returned(self, at: datetime, condition: Condition, now: datetime | None = None) -> "Loan":
         """at: when the copy came back. now: when the return is recorded; `at` if left out."""
-        return replace(
-            self,
+        return self._next(
             status=LoanStatus.RETURNED,
             returned_at=at,
             closed_at=now or at,
             damaged=condition is Condition.DAMAGED,
             release_pending=True,
-            version=self.version + 1,
         )
 
     def released(self) -> "Loan":
         return replace(self, release_pending=False)
 
     def extended(self, due_at: datetime) -> "Loan":
-        return replace(
-            self,
-            due_at=due_at,
-            first_due_at=self.first_due_at or self.due_at,
-            extensions=self.extensions + 1,
-            version=self.version + 1,
-        )
+        first_due_at = self.first_due_at or self.due_at
+        return self._next(due_at=due_at, first_due_at=first_due_at, extensions=self.extensions + 1)
 
     def anonymised(self, now: datetime) -> "Loan":
         """Without the member and everything derived from them. What was lent and when stays."""
-        return replace(self, user_id=None, request_digest=None, anonymised_at=now, version=self.version + 1)
+        return self._next(user_id=None, request_digest=None, anonymised_at=now)
 
     def as_issued(self) -> "Loan":
         """The loan as its checkout answered it, to repeat that answer later."""
