@@ -92,7 +92,7 @@ def _asked(service: Running, keyring: Keyring, route: Route, caller: Caller, thi
             return "401"
         try:
             header = f"Bearer {caller.token}" if caller.token is not None else None
-            context = authorize(header, ARN, keyring, Revoked(), SystemClock())["context"]
+            context = authorize(header, ARN, keyring, Revoked().revokes, SystemClock())["context"]
         except Unauthorized:
             return "401"
     request = asked(route, things)

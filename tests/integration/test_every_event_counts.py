@@ -331,7 +331,9 @@ def test_a_consumer_of_revocations_that_fails_now_and_then_misses_none(stack: Lo
     epochs = RevokedEpochs(Table(stack.outputs["GatewayTable"], lambda: client), SystemClock())
     members = [new_id() for _ in range(at_depth(quick=10, full=60))]
 
-    in_spite_of_all(revocations_consumer(epochs, queue()), sqs, doubled_and_shuffled(revocations(members, 4), SEED))
+    in_spite_of_all(
+        revocations_consumer(epochs.revoke_before, queue()), sqs, doubled_and_shuffled(revocations(members, 4), SEED)
+    )
 
     assert len(failures.injected) > len(members)
     assert revoked(stack, members) == dict.fromkeys(members, 4)

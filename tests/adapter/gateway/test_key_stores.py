@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway_service.key_rotation import LockHeld
-from gateway_service.key_stores import LOCK_DURATION, PublishedKeys, RingParameter, ServiceKeys, TableLocks
+from gateway_service.key_stores import LOCK_DURATION, RingParameter, ServiceKeys, TableLocks, publish_keys
 from library_common import aws
 from library_common.dynamodb import Table
 from library_common.key_rings import Ring, granted_scopes, signing_ring, signing_ring_json
@@ -161,10 +161,9 @@ def version() -> int:
 
 def test_keys_are_published_where_nothing_was_and_replaced_where_something_was() -> None:
     one, two = SigningKey.generate(), SigningKey.generate()
-    published = PublishedKeys(NAME)
 
-    published.publish([one])
-    published.publish([one, two])
+    publish_keys(NAME, [one])
+    publish_keys(NAME, [one, two])
 
     document = json.loads(aws.ssm().get_parameter(Name=NAME)["Parameter"]["Value"])
     assert document == {"keys": [one.public_jwk(), two.public_jwk()]}
@@ -173,7 +172,7 @@ def test_keys_are_published_where_nothing_was_and_replaced_where_something_was()
 def test_what_is_published_already_is_not_written_again() -> None:
     one = SigningKey.generate()
     for _ in range(3):
-        PublishedKeys(NAME).publish([one])
+        publish_keys(NAME, [one])
 
     assert version() == 1
 

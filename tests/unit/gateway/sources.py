@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from gateway_service.keyring import Keyring
 from library_common.key_rings import public_jwks_json
 from library_common.tokens import SigningKey, VerifiedToken
+from library_common.ttl_cache import TtlCache
 
 SCOPES = frozenset({"users:read", "inventory:write"})
 
@@ -17,15 +18,16 @@ def parameter(ring: object, scopes: frozenset[str] = SCOPES) -> str:
     return json.dumps({"scopes": " ".join(sorted(scopes)), **ring})
 
 
-class CachedSource[Value]:
-    """Implements `keyring.Source`: the value of `read`, cached until a fresh one is asked for.
+class CachedSource[Value](TtlCache[Value]):
+    """The value of `read`, cached until a fresh one is asked for, whatever the time.
 
     always_fresh: as if the cache ended before each call. down: reading fails.
     """
 
     def __init__(self, read: Callable[[], Value], *, always_fresh: bool = True) -> None:
+        super().__init__(read, seconds=0)
         self._read = read
-        self._value = read()
+        self._known = read()
         self._always_fresh = always_fresh
         self.down = False
         self.reads = 0
@@ -33,19 +35,19 @@ class CachedSource[Value]:
 
     def get(self) -> Value:
         if self._always_fresh or self.down:
-            self._fetch()
-        return self._value
+            self._fetch_again()
+        return self._known
 
     def get_fresh(self, *, pause: float) -> Value:
         self.refreshes += 1
-        self._fetch()
-        return self._value
+        self._fetch_again()
+        return self._known
 
-    def _fetch(self) -> None:
+    def _fetch_again(self) -> None:
         self.reads += 1
         if self.down:
             raise ConnectionError("parameter store down")
-        self._value = self._read()
+        self._known = self._read()
 
 
 @dataclass

@@ -26,7 +26,7 @@ type Ask = Callable[[str | None], dict[str, Any]]
 
 @pytest.fixture
 def ask(keyring: Keyring, revoked: Revoked) -> Ask:
-    return lambda authorization: authorize(authorization, ARN, keyring, revoked, FixedClock())
+    return lambda authorization: authorize(authorization, ARN, keyring, revoked.revokes, FixedClock())
 
 
 def caller_of(answer: dict[str, Any]) -> Caller:

@@ -86,7 +86,7 @@ class StoredRing:
 
 @dataclass
 class Locks:
-    """Implements `key_rotation.Locks`."""
+    """The locks in memory."""
 
     held: set[str] = field(default_factory=set)
 
@@ -288,7 +288,7 @@ class House:
 
     def rotation(self) -> KeyRotation:
         rings = [self.signing.keeper(), self.loans.keeper("service:loans")]
-        return KeyRotation({ring.name: ring for ring in rings}, self.locks, self.clock, KEY_LIFETIME)
+        return KeyRotation({ring.name: ring for ring in rings}, self.locks.hold, self.clock, KEY_LIFETIME)
 
 
 def test_the_daily_run_rotates_what_is_due_and_nothing_else() -> None:

@@ -44,7 +44,7 @@ def revoked(user_id: Any, epoch: Any, **data: Any) -> dict[str, Any]:
 def consume(epochs: Epochs, *bodies: object) -> list[str]:
     """The ids of the messages that are to come again."""
     records = [message(body, number) for number, body in enumerate(bodies)]
-    return failed(consumer(epochs, queue())(batch(*records), None))
+    return failed(consumer(epochs.revoke_before, queue())(batch(*records), None))
 
 
 @pytest.fixture(autouse=True)

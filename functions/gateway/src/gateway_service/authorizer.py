@@ -5,9 +5,9 @@ policy allows the whole stage: this function decides *who* calls, each route in 
 So an answer cached for a token can be used for every route.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 from gateway_service.keyring import Keyring
 from gateway_service.revoked_epochs import VIEW_SECONDS, RevocationView
@@ -19,12 +19,6 @@ from library_common.configuration import cache_seconds
 from library_common.dynamodb import Table
 from library_common.telemetry import count, logged_invocation
 from library_common.tokens import TokenRefused, VerifiedToken
-
-
-class Revocations(Protocol):
-    """Which tokens were revoked: `gateway_service.revoked_epochs.RevocationView`."""
-
-    def revokes(self, token: VerifiedToken) -> bool: ...
 
 
 class Unauthorized(Exception):
@@ -51,9 +45,8 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     with logged_invocation("authorizer", correlation_id=headers.get("x-correlation-id")) as record:
         record.status = 500
         try:
-            answer = authorize(
-                headers.get("authorization"), event["methodArn"], _keyring(), _revocations(), SystemClock()
-            )
+            keyring, revokes = _keyring(), _revocations().revokes
+            answer = authorize(headers.get("authorization"), event["methodArn"], keyring, revokes, SystemClock())
             # Named as the services name the same caller in their logs and events.
             record.actor = caller_from_event({"requestContext": {"authorizer": answer["context"]}}).actor
             record.status = 200
@@ -64,7 +57,7 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
 
 
 def authorize(
-    authorization: str | None, method_arn: str, keyring: Keyring, revocations: Revocations, clock: Clock
+    authorization: str | None, method_arn: str, keyring: Keyring, revokes: Callable[[VerifiedToken], bool], clock: Clock
 ) -> dict[str, Any]:
     """The authorizer's answer for an Authorization header. Without the header the caller is anonymous.
 
@@ -83,7 +76,7 @@ def authorize(
         count("TokenRefused", reason=str(refused))
         # The client does not learn the reason: it would help an attacker.
         raise Unauthorized from None
-    if revocations.revokes(verified):
+    if revokes(verified):
         count("TokenRefused", reason="revoked")
         raise Unauthorized
     return _answer(f"{verified.kind}:{verified.subject}", method_arn, _claims(verified))

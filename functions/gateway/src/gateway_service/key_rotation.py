@@ -9,14 +9,13 @@ A run may end at any point: it leaves a ring that works, and the next run finish
 So nothing ever signs with a key that is not published. Services' keys are not published: the authorizer reads the same
 parameter as the service.
 
-A ring that cannot be read is replaced only by force, and without step 1, since its public keys are unknown. If its
-store does not answer at all, step 2 fails and nothing has changed. If the store holds something that is not a ring, the
-new key signs unpublished between steps 2 and 3; a run that ends there is finished by the next one.
+A ring that cannot be read is replaced only by force, and without step 1, since its public keys are unknown: the new
+key signs unpublished between steps 2 and 3. If the store does not answer at all, step 2 fails and nothing has changed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
@@ -61,12 +60,6 @@ class RingStore[Key](Protocol):
     def write(self, ring: Ring[Key]) -> None: ...
 
 
-class Locks(Protocol):
-    """One run at a time per ring. `hold` raises LockHeld."""
-
-    def hold(self, ring: str) -> AbstractContextManager[None]: ...
-
-
 @dataclass(frozen=True)
 class ManagedRing[Key]:
     """One ring, its store and its rules.
@@ -82,17 +75,13 @@ class ManagedRing[Key]:
     publish: Callable[[Sequence[Key]], None] = lambda _: None
 
     def complete(self, now: datetime) -> Outcome:
-        """Makes missing keys and publishes what is not published. Leaves a complete ring as it is.
-
-        Raises RingUnreadable.
-        """
+        """Makes missing keys and publishes what is not published. Raises RingUnreadable."""
         ring = self._read()
         if ring is not None and ring.next is not None:
             self.publish(ring.keys)
             return Outcome(self.name, "kept")
-        current = ring.current if ring is not None else self.generate()
-        previous = ring.previous if ring is not None else None
-        self._replace(ring, Ring(current, next=self.generate(), previous=previous, rotated_at=now))
+        begun = ring or Ring(self.generate())
+        self._replace(ring, replace(begun, next=self.generate(), rotated_at=now))
         return Outcome(self.name, "made")
 
     def rotate(self, now: datetime) -> Outcome:
@@ -101,21 +90,13 @@ class ManagedRing[Key]:
         ring = self._ring()
         not_before = ring.rotated_at + self.overlap if ring.rotated_at is not None else now
         if now < not_before:
-            return Outcome(
-                self.name,
-                "refused",
-                code="too_soon",
-                detail="The previous key may still be in use, and the next one may not be known everywhere yet.",
-                not_before=to_rfc3339(not_before),
-            )
+            detail = "The previous key may still be in use, and the next one may not be known everywhere yet."
+            return Outcome(self.name, "refused", "too_soon", detail, to_rfc3339(not_before))
         self._replace(ring, ring.rotated(self.generate(), now))
         return Outcome(self.name, "rotated")
 
     def replace_all(self, now: datetime) -> Outcome:
-        """Replaces all keys: whoever read the stored ring knows the next key as well as the current one.
-
-        Replaces a ring that cannot be read, too; it never raises RingUnreadable.
-        """
+        """Replaces all keys, since whoever read the stored ring knows the next one, too. The ring may be unreadable."""
         new = Ring(self.generate(), next=self.generate(), rotated_at=now)
         try:
             old = self._read()
@@ -160,11 +141,12 @@ class ManagedRing[Key]:
 class KeyRotation:
     """All rings of the library, by name: `signing-key`, and `service:<name>` for each service.
 
-    lifetime: how long a key signs before the daily run rotates it.
+    lock: holds the lock of a ring, so that one run at a time works on it; raises LockHeld. lifetime: how long a key
+    signs before the daily run rotates it.
     """
 
     rings: Mapping[str, ManagedRing[Any]]
-    locks: Locks
+    lock: Callable[[str], AbstractContextManager[None]]
     clock: Clock
     lifetime: timedelta
 
@@ -177,19 +159,15 @@ class KeyRotation:
         return self._each(lambda ring: ring.rotate_when_due(self.clock.now(), self.lifetime), self.rings)
 
     def rotate(self, names: Iterable[str], *, force: bool) -> list[Outcome]:
-        """Rotates the named rings now. An unknown ring is refused, and so is one that is being rotated.
-
-        Tries all of them: a ring that fails is answered as failed (`unreadable`, `unfinished`).
-        """
+        """Tries to rotate each of these rings now. A failure is answered, too (`unreadable`, `unfinished`)."""
         return [self._rotate(name, force=force) for name in dict.fromkeys(names)]
 
     def _rotate(self, name: str, *, force: bool) -> Outcome:
         ring = self.rings.get(name)
         if ring is None:
-            known = ", ".join(self.rings)
-            return Outcome(name, "refused", code="no_such_ring", detail=f"There are: {known}.")
+            return Outcome(name, "refused", code="no_such_ring", detail=f"There are: {', '.join(self.rings)}.")
         try:
-            with self.locks.hold(name):
+            with self.lock(name):
                 now = self.clock.now()
                 return _counted(ring.replace_all(now) if force else ring.rotate(now))
         except LockHeld:
@@ -200,14 +178,13 @@ class KeyRotation:
             return _failed(name, "unfinished", "It failed halfway; the log says why. Try again.")
 
     def _each(self, work: Callable[[ManagedRing[Any]], Outcome], names: Iterable[str]) -> list[Outcome]:
-        outcomes = []
-        failed = []
+        outcomes, failed = [], []
         for name in names:
             try:
-                with self.locks.hold(name):
+                with self.lock(name):
                     outcomes.append(_counted(work(self.rings[name])))
             except Exception:  # noqa: BLE001 - one failing ring must not stop the others
-                _log_failure(name)
+                logger().exception("key ring failed", extra={"ring": name})
                 failed.append(name)
         if failed:
             raise RotationFailed(", ".join(failed))
@@ -216,12 +193,8 @@ class KeyRotation:
 
 def _failed(ring: str, code: str, detail: str) -> Outcome:
     """Call it in an `except` block: the traceback is logged."""
-    _log_failure(ring)
-    return _counted(Outcome(ring, "failed", code=code, detail=detail))
-
-
-def _log_failure(ring: str) -> None:
     logger().exception("key ring failed", extra={"ring": ring})
+    return _counted(Outcome(ring, "failed", code=code, detail=detail))
 
 
 def _counted(outcome: Outcome) -> Outcome:

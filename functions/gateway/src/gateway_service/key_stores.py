@@ -4,7 +4,9 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 from gateway_service.key_rotation import LockHeld
@@ -23,57 +25,47 @@ _ATTEMPTS = 20
 _PAUSE_SECONDS = 0.5
 
 
+@dataclass(frozen=True)
 class RingParameter[Key]:
     """A ring in a SecureString parameter. The first write creates it, since CloudFormation cannot."""
 
-    def __init__(
-        self, name: str, *, decode: Callable[[str], Ring[Key] | None], encode: Callable[[Ring[Key]], str]
-    ) -> None:
-        self._name = name
-        self._decode = decode
-        self._encode = encode
+    name: str
+    decode: Callable[[str], Ring[Key] | None]
+    encode: Callable[[Ring[Key]], str]
 
     def read(self) -> Ring[Key] | None:
-        stored = _value(self._name)
-        return self._decode(stored) if stored is not None else None
+        stored = _value(self.name)
+        return self.decode(stored) if stored is not None else None
 
     def write(self, ring: Ring[Key]) -> None:
-        aws.ssm().put_parameter(Name=self._name, Value=self._encode(ring), Type="SecureString", Overwrite=True)
+        _put_secret(self.name, self.encode(ring))
 
 
+@dataclass(frozen=True)
 class ServiceKeys:
     """The rings of the services that call others: one parameter for each, under one path, with the service's scopes."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    path: str
 
     def names(self) -> list[str]:
         """The registered services."""
-        return sorted(name for name, _ in parameters_under(self._path))
+        return sorted(name for name, _ in parameters_under(self.path))
 
     def store(self, service: str) -> RingParameter[str]:
         """The ring of one service. Writing it keeps the scopes. Raises LookupError for a service without scopes."""
-        name = self._name(service)
-
-        def encode(ring: Ring[str]) -> str:
-            return secret_ring_json(ring, _scopes(name))
-
-        return RingParameter(name, decode=secret_ring, encode=encode)
+        name = f"{self.path}/{service}"
+        return RingParameter(name, decode=secret_ring, encode=lambda ring: secret_ring_json(ring, _scopes(name)))
 
     def register(self, service: str, scopes: str) -> None:
         """Sets the scopes a service may claim, and keeps its ring. A parameter that cannot be read is replaced."""
-        name = self._name(service)
-        document = {**_document(_value(name)), "scopes": scopes}
-        aws.ssm().put_parameter(Name=name, Value=json.dumps(document), Type="SecureString", Overwrite=True)
+        name = f"{self.path}/{service}"
+        _put_secret(name, json.dumps({**_document(_value(name)), "scopes": scopes}))
 
     def remove(self, service: str) -> None:
         """From now on no token of this service is accepted."""
         client = aws.ssm()
         with suppress(client.exceptions.ParameterNotFound):
-            client.delete_parameter(Name=self._name(service))
-
-    def _name(self, service: str) -> str:
-        return f"{self._path}/{service}"
+            client.delete_parameter(Name=f"{self.path}/{service}")
 
 
 def _document(text: str | None) -> dict[str, Any]:
@@ -87,9 +79,8 @@ def _document(text: str | None) -> dict[str, Any]:
 
 def _scopes(name: str) -> str:
     """The scopes of the newest version of a service's parameter that can be read. Raises LookupError without one."""
-    scopes = _document(_value(name)).get("scopes")
-    if scopes is None:
-        scopes = next((found["scopes"] for found in _versions(name) if "scopes" in found), None)
+    documents = chain([_document(_value(name))], _versions(name))
+    scopes = next((found["scopes"] for found in documents if found.get("scopes") is not None), None)
     if scopes is None:
         raise LookupError(f"{name} has no scopes; deploy the stack of the service")
     return str(scopes)
@@ -115,39 +106,32 @@ def _value(name: str) -> str | None:
         return None
 
 
-class PublishedKeys:
-    """The JWKS document in the parameter store.
+def _put_secret(name: str, value: str) -> None:
+    aws.ssm().put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
+
+
+def publish_keys(name: str, keys: Sequence[SigningKey]) -> None:
+    """Publishes the keys as a JWKS document in this parameter. Writes nothing when they are published already.
 
     It is not a resource of a template: CloudFormation would reset its value with every change. It stays when the stack
     is deleted.
     """
-
-    def __init__(self, parameter_name: str) -> None:
-        self._name = parameter_name
-
-    def publish(self, keys: Sequence[SigningKey]) -> None:
-        """Publishes these keys. Writes nothing when they are published already."""
-        wanted = public_jwks_json(keys)
-        if wanted != _value(self._name):
-            aws.ssm().put_parameter(
-                Name=self._name,
-                Description="JWKS with the public keys people's tokens are checked with.",
-                Value=wanted,
-                Type="String",
-                Overwrite=True,
-            )
+    wanted = public_jwks_json(keys)
+    if wanted != _value(name):
+        about = "JWKS with the public keys people's tokens are checked with."
+        aws.ssm().put_parameter(Name=name, Description=about, Value=wanted, Type="String", Overwrite=True)
 
 
+@dataclass(frozen=True)
 class TableLocks:
     """Locks as items of the gateway's table: pk `ROTATION`, sk the ring's name, `holder`, `until` (epoch seconds).
 
     Waits up to ten seconds for a lock that is held.
     """
 
-    def __init__(self, table: Table, clock: Clock, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._table = table
-        self._clock = clock
-        self._sleep = sleep
+    table: Table
+    clock: Clock
+    sleep: Callable[[float], None] = time.sleep
 
     @contextmanager
     def hold(self, ring: str) -> Iterator[None]:
@@ -156,7 +140,7 @@ class TableLocks:
         holder = new_id()
         for attempt in range(_ATTEMPTS):
             if attempt:
-                self._sleep(_PAUSE_SECONDS)
+                self.sleep(_PAUSE_SECONDS)
             if self._acquire(key, holder):
                 break
         else:
@@ -164,28 +148,17 @@ class TableLocks:
         try:
             yield
         finally:
-            self._release(key, holder)
+            # When it has expired, another run may hold it now.
+            with suppress(ConditionFailed):
+                self.table.delete(key, Expression("#holder = :holder", {"holder": "holder"}, {"holder": holder}))
 
     def _acquire(self, key: dict[str, str], holder: str) -> bool:
-        now = self._clock.now()
-        until = int((now + LOCK_DURATION).timestamp())
-        free = Expression(
-            "attribute_not_exists(#pk) OR #until <= :now",
-            names={"pk": "pk", "until": "until"},
-            values={"now": int(now.timestamp())},
-        )
+        now = int(self.clock.now().timestamp())
+        until = now + int(LOCK_DURATION.total_seconds())
+        free = Expression("attribute_not_exists(#pk) OR #until <= :now", {"pk": "pk", "until": "until"}, {"now": now})
         try:
-            self._table.put({**key, "holder": holder, "until": until, "expires_at_epoch": until}, free)
+            self.table.put({**key, "holder": holder, "until": until, "expires_at_epoch": until}, free)
         except ConditionFailed as failed:
             # It is ours when the answer to the first try was lost and botocore tried again.
             return failed.item is not None and failed.item.get("holder") == holder
         return True
-
-    def _release(self, key: dict[str, str], holder: str) -> None:
-        try:
-            self._table.delete(
-                key, Expression("#holder = :holder", names={"holder": "holder"}, values={"holder": holder})
-            )
-        except ConditionFailed:
-            # It expired, and another run holds it now.
-            return

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from math import inf
 
 from gateway_service.overlap import VERIFIER_SECONDS
 from gateway_service.settings import GatewaySettings
@@ -14,18 +14,11 @@ from library_common.configuration import parameter, secrets_under
 from library_common.key_rings import granted_scopes, secret_ring
 from library_common.telemetry import count, logger
 from library_common.tokens import SignerUnknown, TokenVerifier, VerifiedToken, claimed_service
+from library_common.ttl_cache import TtlCache
 
 REFRESH_PAUSE_SECONDS = 10.0
 """How often at most a token of an unknown signer makes this process fetch the keys again: anybody can make up such
 tokens. Services' keys that could not be read are not tried more often either: a try may take seconds of a request."""
-
-
-class Source[Value](Protocol):
-    """A cached value: `library_common.ttl_cache.TtlCache`."""
-
-    def get(self) -> Value: ...
-
-    def get_fresh(self, *, pause: float) -> Value: ...
 
 
 @dataclass
@@ -38,12 +31,13 @@ class Keyring:
     jwks: the published keys. services: service name -> its parameter's text, with ring and scopes.
     """
 
-    jwks: Source[str]
-    services: Source[Mapping[str, str]]
+    jwks: TtlCache[str]
+    services: TtlCache[Mapping[str, str]]
     monotonic: Callable[[], float] = time.monotonic
     _verifiers: dict[str | None, tuple[str, TokenVerifier]] = field(default_factory=dict, init=False)
     """Signer -> the text its keys were read from, and the verifier with these keys."""
-    _retry_at: float | None = field(default=None, init=False)
+    _retry_at: float = field(default=-inf, init=False)
+    """When to try again to read the services' keys, after they could not be read."""
 
     @classmethod
     def from_settings(cls, settings: GatewaySettings) -> "Keyring":
@@ -60,8 +54,7 @@ class Keyring:
         """
         service = claimed_service(token)
         try:
-            verifier = self.verifier(service)
-            return verifier.verify_from(service, token, now)
+            return self.verifier(service).verify_from(service, token, now)
         except SignerUnknown:
             self._refresh(service)
             return self.verifier(service).verify_from(service, token, now)
@@ -71,23 +64,17 @@ class Keyring:
 
         Raises SignerUnknown when there is no such service.
         """
-        if service is None:
-            stored = self.jwks.get()
-        else:
-            found = self._service_texts().get(service)
-            if found is None:
-                raise SignerUnknown("unknown service", service)
-            stored = found
+        stored = self.jwks.get() if service is None else self._service_texts().get(service)
+        if stored is None:
+            raise SignerUnknown("unknown service", service)
         known = self._verifiers.get(service)
-        if known is not None and known[0] == stored:
-            return known[1]
-        verifier = _verifier(service, stored)
-        self._verifiers[service] = (stored, verifier)
-        return verifier
+        if known is None or known[0] != stored:
+            known = self._verifiers[service] = (stored, _verifier(service, stored))
+        return known[1]
 
     def _service_texts(self) -> Mapping[str, str]:
         """The parameter of each service; empty while they cannot be read."""
-        if self._is_unreadable():
+        if self.monotonic() < self._retry_at:
             return {}
         try:
             return self.services.get()
@@ -98,19 +85,13 @@ class Keyring:
             return {}
 
     def _refresh(self, service: str | None) -> None:
-        if service is not None and self._is_unreadable():
+        if service is not None and self.monotonic() < self._retry_at:
             return
+        source: TtlCache[str] | TtlCache[Mapping[str, str]] = self.jwks if service is None else self.services
         try:
-            if service is None:
-                self.jwks.get_fresh(pause=REFRESH_PAUSE_SECONDS)
-            else:
-                self.services.get_fresh(pause=REFRESH_PAUSE_SECONDS)
+            source.get_fresh(pause=REFRESH_PAUSE_SECONDS)
         except Exception:  # noqa: BLE001 - whatever it was, the token is checked with the cached keys
             count("KeysUnread")
-
-    def _is_unreadable(self) -> bool:
-        """Whether the services' keys could not be read a moment ago and should not be tried again yet."""
-        return self._retry_at is not None and self.monotonic() < self._retry_at
 
 
 def _verifier(service: str | None, stored: str) -> TokenVerifier:

@@ -4,7 +4,7 @@ Events may come twice, late or in any order: only the highest epoch of each memb
 need not be remembered.
 """
 
-from typing import Protocol
+from collections.abc import Callable
 
 from pydantic import BaseModel, Field
 
@@ -17,12 +17,6 @@ from library_common.lambda_handler import lambda_handler
 from library_common.settings import ConsumerSettings
 
 
-class Epochs(Protocol):
-    """Where revocations are stored: `gateway_service.revoked_epochs.RevokedEpochs`."""
-
-    def revoke_before(self, user_id: str, epoch: int) -> bool: ...
-
-
 class Revocation(BaseModel):
     """What the gateway needs of SessionsRevoked: tokens of an epoch before `epoch` are no longer good."""
 
@@ -30,12 +24,12 @@ class Revocation(BaseModel):
     epoch: int = Field(ge=0)
 
 
-def consumer(revoked: Epochs, queue: Queue) -> Consumer[Delivery]:
-    """Stores revocations in `revoked`."""
+def consumer(revoke_before: Callable[[str, int], bool], queue: Queue) -> Consumer[Delivery]:
+    """Stores revocations. revoke_before: `RevokedEpochs.revoke_before`."""
 
     def store(delivery: Delivery) -> str:
         revocation = data_of(delivery, Revocation)
-        return "revoked" if revoked.revoke_before(revocation.user_id, revocation.epoch) else "known already"
+        return "revoked" if revoke_before(revocation.user_id, revocation.epoch) else "known already"
 
     return Consumer("revocations", service="gateway", queue=queue, read=read_delivery, handle=store)
 
@@ -44,5 +38,5 @@ def consumer(revoked: Epochs, queue: Queue) -> Consumer[Delivery]:
 def handler() -> Consumer[Delivery]:
     """Lambda entry for SQS batches; answers which messages failed and are to come again."""
     settings = ConsumerSettings()
-    epochs = RevokedEpochs(Table(settings.table_name, aws.dynamodb), SystemClock())
-    return consumer(epochs, Queue(settings.queue_url, settings.dead_letters_url))
+    revoked = RevokedEpochs(Table(settings.table_name, aws.dynamodb), SystemClock())
+    return consumer(revoked.revoke_before, Queue(settings.queue_url, settings.dead_letters_url))

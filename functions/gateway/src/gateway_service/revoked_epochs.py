@@ -17,6 +17,7 @@ From the revocation to the last request that an old token gets through, at the m
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from library_common.clock import Clock
@@ -34,31 +35,24 @@ _ATTEMPTS = 2
 """One retry, so that a brief failure does no harm. Two time-outs of two seconds are all a request can wait for."""
 
 
+@dataclass(frozen=True)
 class RevokedEpochs:
     """The writing side. `table` is the gateway's."""
 
-    def __init__(self, table: Table, clock: Clock) -> None:
-        self._table = table
-        self._clock = clock
+    table: Table
+    clock: Clock
 
     def revoke_before(self, user_id: str, epoch: int) -> bool:
         """From now on only tokens of this epoch or a later one are good. False when that was known already.
 
         Calls may be repeated and come in any order: the highest epoch stays.
         """
-        item = {
-            "pk": _PARTITION,
-            "sk": user_id,
-            "epoch": epoch,
-            "expires_at_epoch": int((self._clock.now() + RETENTION).timestamp()),
-        }
+        expires = int((self.clock.now() + RETENTION).timestamp())
         newer = Expression(
-            "attribute_not_exists(#pk) OR #epoch < :epoch",
-            names={"pk": "pk", "epoch": "epoch"},
-            values={"epoch": epoch},
+            "attribute_not_exists(#pk) OR #epoch < :epoch", {"pk": "pk", "epoch": "epoch"}, {"epoch": epoch}
         )
         try:
-            self._table.put(item, newer)
+            self.table.put({"pk": _PARTITION, "sk": user_id, "epoch": epoch, "expires_at_epoch": expires}, newer)
         except ConditionFailed:
             return False
         return True

@@ -11,15 +11,15 @@ It answers the result for each ring.
 
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway_service.key_rotation import KeyRotation, ManagedRing, Outcome, RotationFailed
-from gateway_service.key_stores import PublishedKeys, RingParameter, ServiceKeys, TableLocks
+from gateway_service.key_stores import RingParameter, ServiceKeys, TableLocks, publish_keys
 from gateway_service.overlap import SERVICE_SECRET_OVERLAP, SIGNING_KEY_OVERLAP
 from gateway_service.settings import RotationSettings
 from library_common import aws
@@ -61,40 +61,25 @@ def _service_keys() -> ServiceKeys:
     return ServiceKeys(_settings().service_keys_path)
 
 
-def key_rotation(settings: RotationSettings) -> KeyRotation:
+def _lock(ring: str) -> AbstractContextManager[None]:
+    return TableLocks(Table(_settings().table_name, aws.dynamodb), SystemClock()).hold(ring)
+
+
+def _key_rotation() -> KeyRotation:
     """The library's own ring, and one for each registered service."""
-    signing = ManagedRing(
-        name=SIGNING_KEY,
-        store=RingParameter(settings.signing_key_parameter, decode=signing_ring, encode=signing_ring_json),
-        generate=SigningKey.generate,
-        overlap=SIGNING_KEY_OVERLAP,
-        publish=PublishedKeys(settings.verification_keys_parameter).publish,
-    )
-    keys = ServiceKeys(settings.service_keys_path)
-    services = [
-        ManagedRing(
-            name=ring_of(name),
-            store=keys.store(name),
-            generate=lambda: secrets.token_urlsafe(_SECRET_BYTES),
-            overlap=SERVICE_SECRET_OVERLAP,
-        )
-        for name in keys.names()
-    ]
-    return KeyRotation(
-        rings={signing.name: signing, **{ring.name: ring for ring in services}},
-        locks=locks(settings),
-        clock=SystemClock(),
-        lifetime=timedelta(days=settings.key_days),
-    )
+    settings, keys = _settings(), _service_keys()
+    store = RingParameter(settings.signing_key_parameter, decode=signing_ring, encode=signing_ring_json)
+    publish = partial(publish_keys, settings.verification_keys_parameter)
+    signing = ManagedRing(SIGNING_KEY, store, SigningKey.generate, SIGNING_KEY_OVERLAP, publish)
+    rings: dict[str, ManagedRing[Any]] = {SIGNING_KEY: signing}
+    for service in keys.names():
+        name = _ring_of(service)
+        generate = partial(secrets.token_urlsafe, _SECRET_BYTES)
+        rings[name] = ManagedRing(name, keys.store(service), generate, SERVICE_SECRET_OVERLAP)
+    return KeyRotation(rings, _lock, SystemClock(), lifetime=timedelta(days=settings.key_days))
 
 
-def locks(settings: RotationSettings) -> TableLocks:
-    """One run at a time per ring."""
-    return TableLocks(Table(settings.table_name, aws.dynamodb), SystemClock())
-
-
-def ring_of(service: str) -> str:
-    """The name of a service's ring."""
+def _ring_of(service: str) -> str:
     return f"service:{service}"
 
 
@@ -113,23 +98,33 @@ def _run(event: Mapping[str, Any]) -> list[Outcome]:
         return []
     if "rotate" in event:
         command = RotationCommand.model_validate(event)
-        return key_rotation(_settings()).rotate(command.rotate, force=command.force)
-    return key_rotation(_settings()).daily()
+        return _key_rotation().rotate(command.rotate, force=command.force)
+    return _key_rotation().daily()
 
 
 def _create_or_update(properties: Mapping[str, Any]) -> None:
     """Makes the missing keys of the service that the properties name, or the library's own."""
-    if "Service" not in properties:
-        _complete(SIGNING_KEY)
-        return
+    ring = _register(properties) if "Service" in properties else SIGNING_KEY
+    try:
+        outcomes = _key_rotation().complete([ring])
+    except RotationFailed:
+        # The error is reported to CloudFormation, not to Lambda. Our own log line must show it, too.
+        current().error_code = "rotation_failed"
+        raise
+    current().log_fields.update({outcome.ring: outcome.result for outcome in outcomes})
+
+
+def _register(properties: Mapping[str, Any]) -> str:
+    """Sets what the service's tokens may claim. Returns the name of its ring."""
     try:
         identity = ServiceIdentity.model_validate(properties)
     except ValidationError as invalid:
         fields = ", ".join(str(error["loc"][0]) for error in invalid.errors())
         raise Refused(f"Custom::ServiceIdentity has missing or invalid properties: {fields}.") from None
-    with locks(_settings()).hold(ring_of(identity.service)):
+    ring = _ring_of(identity.service)
+    with _lock(ring):
         _service_keys().register(identity.service, identity.scopes)
-    _complete(ring_of(identity.service))
+    return ring
 
 
 def _delete(properties: Mapping[str, Any]) -> None:
@@ -139,15 +134,5 @@ def _delete(properties: Mapping[str, Any]) -> None:
     """
     with suppress(ValidationError):
         identity = ServiceIdentity.model_validate(properties)
-        with locks(_settings()).hold(ring_of(identity.service)):
+        with _lock(_ring_of(identity.service)):
             _service_keys().remove(identity.service)
-
-
-def _complete(ring: str) -> None:
-    try:
-        outcomes = key_rotation(_settings()).complete([ring])
-    except RotationFailed:
-        # The error is reported to CloudFormation, not to Lambda. Our own log line must show it, too.
-        current().error_code = "rotation_failed"
-        raise
-    current().log_fields.update({outcome.ring: outcome.result for outcome in outcomes})

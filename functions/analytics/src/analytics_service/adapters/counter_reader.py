@@ -26,10 +26,10 @@ class DynamoCounterReader:
         self._most_items = most_items
 
     def of_days(self, kind: Kind, span: Span) -> dict[CounterKey, Measures]:
-        return self._sums(kind, keys.of_days(self._live, kind, span))
+        return self._sums(kind, keys.of_periods(self._live, kind, map(str, span.each_day())))
 
     def of_months(self, kind: Kind, months: Sequence[str]) -> dict[CounterKey, Measures]:
-        return self._sums(kind, keys.of_months(self._live, kind, months))
+        return self._sums(kind, keys.of_periods(self._live, kind, months))
 
     def all_of(self, kind: Kind) -> dict[CounterKey, Measures]:
         return self._sums(kind, keys.whole(self._live, kind))

@@ -40,18 +40,7 @@ from typing import Any
 from analytics_service.adapters.keys import SHARDS, counter_key, fact_key
 from analytics_service.application.ports import CountersBusy, Entry, FactWrite, StoredFact
 from analytics_service.domain.counters import CounterKey, Measures
-from analytics_service.domain.facts import (
-    EventFact,
-    Fact,
-    FactKey,
-    FactKind,
-    HoldFact,
-    LoanFact,
-    MemberMonth,
-    TitleFact,
-    empty,
-    expires,
-)
+from analytics_service.domain.facts import Fact, FactKey, FactKind, empty, expires
 from library_common.clock import Clock
 from library_common.dynamodb import (
     ABSENT,
@@ -66,14 +55,6 @@ from library_common.dynamodb import (
 )
 from library_common.versions import VersionConflict
 
-_TYPES: dict[FactKind, type[Fact]] = {
-    FactKind.LOAN: LoanFact,
-    FactKind.TITLE: TitleFact,
-    FactKind.HOLD: HoldFact,
-    FactKind.EVENT: EventFact,
-    FactKind.MEMBER_MONTH: MemberMonth,
-}
-
 # Additions to a counter need no condition: those on the facts in the same transaction are enough.
 _UNCONDITIONAL = Expression("attribute_not_exists(#pk) OR attribute_exists(#pk)", {"pk": "pk"})
 
@@ -81,13 +62,7 @@ _UNCONDITIONAL = Expression("attribute_not_exists(#pk) OR attribute_exists(#pk)"
 class DynamoLedger:
     """Implements `application.ports.Ledger`."""
 
-    def __init__(
-        self,
-        table: Table,
-        clock: Clock,
-        *,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
+    def __init__(self, table: Table, clock: Clock, *, jitter: Callable[[], float] = random.random) -> None:
         self._table = table
         self._clock = clock
         self._jitter = jitter
@@ -167,7 +142,7 @@ def assign(attributes: Mapping[str, Any]) -> Expression:
 
 def fact_of(kind: FactKind, item: Mapping[str, Any]) -> Fact:
     """A fact as stored, under the old names of its attributes or the new ones."""
-    made = _TYPES[kind]
+    made = type(empty(kind))
     stored = {field.name: _stored(item, field.name) for field in fields(made)}
     return made(**{name: value for name, value in stored.items() if value is not None})
 

@@ -1,11 +1,10 @@
 """The keys of facts and counters, and the partitions that hold a period. `adapters.dynamodb` explains the design."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from analytics_service.domain.counters import CounterKey, Kind
-from analytics_service.domain.days import Span
 from analytics_service.domain.facts import FactKey, FactKind
 
 BUCKETS = 8
@@ -56,11 +55,9 @@ def fact_key(generation: int, key: FactKey) -> dict[str, str]:
 
 
 def counter_key(generation: int, key: CounterKey, shard: int) -> dict[str, str]:
-    in_partition = _PARTITION.get(key.kind, 0)
-    head, rest = key.period[:in_partition], key.period[in_partition:].lstrip("-")
+    head, rest = _split(key.kind, key.period)
     bucket = str(zlib.crc32(key.of.encode()) % BUCKETS) if key.kind in _OF_TITLES else ""
-    pk = prefix(generation) + "#".join(filter(None, (PARTITION_NAMES[key.kind], head, bucket)))
-    return {"pk": pk, "sk": "#".join((rest, key.of, f"{shard:02d}"))}
+    return {"pk": _pk(generation, key.kind, head, bucket), "sk": "#".join((rest, key.of, f"{shard:02d}"))}
 
 
 def counter_of(kind: Kind, pk: str, sk: str) -> CounterKey:
@@ -72,23 +69,11 @@ def counter_of(kind: Kind, pk: str, sk: str) -> CounterKey:
     return CounterKey(kind, f"{head}-{rest}" if in_partition else rest, of)
 
 
-def of_days(generation: int, kind: Kind, span: Span) -> list[Partition]:
-    """The ranges with the counters of these days."""
-    in_partition = _PARTITION[kind]
+def of_periods(generation: int, kind: Kind, periods: Iterable[str]) -> list[Partition]:
+    """The ranges with the counters of these consecutive days or months."""
     heads: dict[str, tuple[str, str]] = {}
-    for day in span.each_day():
-        text = day.isoformat()
-        head, rest = text[:in_partition], text[in_partition + 1 :]
-        heads[head] = (heads.get(head, (rest, rest))[0], rest)
-    return _parts(generation, kind, heads)
-
-
-def of_months(generation: int, kind: Kind, months: Sequence[str]) -> list[Partition]:
-    """The ranges with the counters of these consecutive months."""
-    in_partition = _PARTITION.get(kind, 0)
-    heads: dict[str, tuple[str, str]] = {}
-    for month in months:
-        head, rest = month[:in_partition], month[in_partition:].lstrip("-")
+    for period in periods:
+        head, rest = _split(kind, period)
         heads[head] = (heads.get(head, (rest, rest))[0], rest)
     return _parts(generation, kind, heads)
 
@@ -100,10 +85,18 @@ def whole(generation: int, kind: Kind) -> list[Partition]:
 
 def _parts(generation: int, kind: Kind, heads: dict[str, tuple[str, str]]) -> list[Partition]:
     buckets = [str(number) for number in range(BUCKETS)] if kind in _OF_TITLES else [""]
-    names = {
-        (head, bucket): filter(None, (PARTITION_NAMES[kind], head, bucket)) for head in heads for bucket in buckets
-    }
     return [
-        Partition(prefix(generation) + "#".join(name), heads[head][0], f"{heads[head][1]}#{_AFTER_ALL}")
-        for (head, _), name in names.items()
+        Partition(_pk(generation, kind, head, bucket), first, f"{last}#{_AFTER_ALL}")
+        for head, (first, last) in heads.items()
+        for bucket in buckets
     ]
+
+
+def _split(kind: Kind, period: str) -> tuple[str, str]:
+    """What of a period is in the partition key and in the sort key."""
+    in_partition = _PARTITION.get(kind, 0)
+    return period[:in_partition], period[in_partition:].lstrip("-")
+
+
+def _pk(generation: int, kind: Kind, head: str, bucket: str) -> str:
+    return prefix(generation) + "#".join(filter(None, (PARTITION_NAMES[kind], head, bucket)))

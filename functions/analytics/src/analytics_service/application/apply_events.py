@@ -120,7 +120,10 @@ class ApplyEvents:
         changes: dict[int, incoming.Change] = {}
         for place, delivery in enumerate(deliveries):
             try:
-                change = _change_of(delivery)
+                event = delivery.envelope
+                change = incoming.parse_event(
+                    event.type, event.id, event.occurred_at, event.data, source=delivery.source
+                )
             except Exception as failure:  # noqa: BLE001 - one wrong event must not stop the others
                 outcomes[place] = failure
                 continue
@@ -267,11 +270,6 @@ class ApplyEvents:
 
     def _difference(self, key: FactKey, old: Fact, new: Fact) -> Contribution:
         return contribution(key, new, self.calendar).less(contribution(key, old, self.calendar))
-
-
-def _change_of(delivery: Delivery) -> incoming.Change | None:
-    envelope = delivery.envelope
-    return incoming.parse_event(envelope.type, envelope.id, envelope.occurred_at, envelope.data, source=delivery.source)
 
 
 def _by_fact(events: Collection[_Event]) -> list[list[_Event]]:

@@ -18,7 +18,7 @@ class CounterSums:
 
     def days(self, span: Span) -> dict[date, Measures]:
         """Every day of the span; a day without events has no measures."""
-        found = {key.period: of for key, of in self._of_days(Kind.DAY, span).items()}
+        found = {key.period: of for key, of in self.counters.of_days(Kind.DAY, span).items()}
         return {day: found.get(day.isoformat(), {}) for day in span.each_day()}
 
     def by_title(self, span: Span) -> dict[str, Measures]:
@@ -31,24 +31,18 @@ class CounterSums:
         """Whole months from the counters of months, the remaining days from those of days."""
         months, edges = span.in_whole_months()
         parts = [self.of_months(by_month, months)]
-        parts += [self._of_days(by_day, edge) for edge in edges]
+        parts += [self.counters.of_days(by_day, edge) for edge in edges]
         sums: dict[str, dict[str, int]] = {}
         for part in parts:
             for key, measures in part.items():
                 add_to(sums.setdefault(key.of, {}), measures)
         return dict(sums)
 
-    def _of_days(self, kind: Kind, span: Span) -> dict[CounterKey, Measures]:
-        return self.counters.of_days(kind, span)
-
     def of_months(self, kind: Kind, months: list[str]) -> dict[CounterKey, Measures]:
         return self.counters.of_months(kind, months) if months else {}
 
-    def all_of(self, kind: Kind) -> dict[CounterKey, Measures]:
-        return self.counters.all_of(kind)
-
     def now(self) -> Measures:
-        return self.all_of(Kind.NOW).get(CounterKey(Kind.NOW), {})
+        return self.counters.all_of(Kind.NOW).get(CounterKey(Kind.NOW), {})
 
 
 def sum_of(all_measures: Iterable[Measures]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The reports: sums of counters, in the form that the API answers."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -73,7 +73,7 @@ class Reports:
         today = self.calendar.day(now)
         fortnight = Span(today - timedelta(days=SPARKLINE_DAYS - 1), today)
         days = self.sums.days(fortnight)
-        due = {key.period: of.get(c.OPEN, 0) for key, of in self.sums.all_of(Kind.DUE).items()}
+        due = {key.period: of.get(c.OPEN, 0) for key, of in self.counters.all_of(Kind.DUE).items()}
         week = Span(today - timedelta(days=TOP_TITLES_DAYS - 1), today)
         of_today = days[today]
         return s.Dashboard(
@@ -174,7 +174,7 @@ class Reports:
         return s.Genres(from_day=span.first, to_day=span.last, loans=loans, items=items)
 
     def turnover(self, span: Span) -> s.CollectionTurnover:
-        held = {key.of: of for key, of in self.sums.all_of(Kind.HOLDINGS).items()}
+        held = {key.of: of for key, of in self.counters.all_of(Kind.HOLDINGS).items()}
         lent = self.sums.by_genre(span)
         items = []
         for genre in sorted({*held, *lent}):
@@ -201,7 +201,7 @@ class Reports:
         total = sum_of(self.sums.days(span).values())
         late, returns = total.get(c.LATE, 0), total.get(c.RETURNS, 0)
         today = self.calendar.day(self.clock.now())
-        out = {key.period: of.get(c.OPEN, 0) for key, of in self.sums.all_of(Kind.DUE).items()}
+        out = {key.period: of.get(c.OPEN, 0) for key, of in self.counters.all_of(Kind.DUE).items()}
         overdue: dict[str, int] = {}
         for day, number in out.items():
             if (days := (today - date.fromisoformat(day)).days) > 0:
@@ -304,23 +304,18 @@ class Reports:
 
     def holds_pressure(self, span: Span, limit: int) -> s.HoldsPressure:
         total = sum_of(self.sums.days(span).values())
-        waiting = {key.of: of.get(c.WAITING, 0) for key, of in self.sums.all_of(Kind.WAITING).items()}
-        ranked = sorted(((number, book_id) for book_id, number in waiting.items() if number > 0), key=_most_first)
-        known = self._titles([book_id for _, book_id in ranked[:limit]])
-        items = []
-        for number, book_id in ranked[:limit]:
-            title = known.get(book_id, TitleFact())
-            copies = copies_of(title)
-            items.append(
-                s.Pressure(
-                    book_id=book_id,
-                    title=title.title or "",
-                    author=title.author or "",
-                    waiting=number,
-                    copies=copies,
-                    waiting_per_copy=ratio(number, copies, 2),
-                )
+        waiting = {key.of: of.get(c.WAITING, 0) for key, of in self.counters.all_of(Kind.WAITING).items()}
+        items = [
+            s.Pressure(
+                book_id=book_id,
+                title=title.title or "",
+                author=title.author or "",
+                waiting=number,
+                copies=copies_of(title),
+                waiting_per_copy=ratio(number, copies_of(title), 2),
             )
+            for book_id, number, title in self._top(waiting, limit)
+        ]
         return s.HoldsPressure(
             from_day=span.first,
             to_day=span.last,
@@ -334,49 +329,33 @@ class Reports:
 
     # -- titles and their names ---------------------------------------------------------------
 
-    def _titles(self, book_ids: Sequence[str]) -> dict[str, TitleFact]:
-        return self.title_names.complete(self.counters.titles(book_ids), book_ids)
-
     def _ranked(self, found: Mapping[str, Measures], limit: int) -> list[s.Title]:
-        ranked = sorted(
-            ((of.get(c.LOANS, 0), book_id) for book_id, of in found.items() if of.get(c.LOANS, 0) > 0), key=_most_first
-        )[:limit]
-        known = self._titles([book_id for _, book_id in ranked])
-        items = []
-        for place, (loans, book_id) in enumerate(ranked, 1):
-            title = known.get(book_id, TitleFact())
-            items.append(
-                s.Title(
-                    rank=place,
-                    book_id=book_id,
-                    title=title.title or "",
-                    author=title.author or "",
-                    genre=title.genre or UNKNOWN,
-                    loans=loans,
-                    renewals=found[book_id].get(c.RENEWALS, 0),
-                )
+        loans = {book_id: of.get(c.LOANS, 0) for book_id, of in found.items()}
+        return [
+            s.Title(
+                rank=place,
+                book_id=book_id,
+                title=title.title or "",
+                author=title.author or "",
+                genre=title.genre or UNKNOWN,
+                loans=number,
+                renewals=found[book_id].get(c.RENEWALS, 0),
             )
-        return items
+            for place, (book_id, number, title) in enumerate(self._top(loans, limit), 1)
+        ]
 
-
-def _most_first(ranked: tuple[int, str]) -> tuple[int, str]:
-    """Sorts equal numbers by id, so that a list is always the same."""
-    number, book_id = ranked
-    return -number, book_id
+    def _top(self, numbers: Mapping[str, int], limit: int) -> list[tuple[str, int, TitleFact]]:
+        """The titles with the highest numbers. Equal ones are sorted by id, so that a list is always the same."""
+        top = sorted((pair for pair in numbers.items() if pair[1] > 0), key=lambda pair: (-pair[1], pair[0]))[:limit]
+        book_ids = [book_id for book_id, _ in top]
+        known = self.title_names.complete(self.counters.titles(book_ids), book_ids)
+        return [(book_id, number, known.get(book_id, TitleFact())) for book_id, number in top]
 
 
 def _hours(days: Mapping[date, Measures]) -> list[s.Point]:
+    not_counted = dict.fromkeys(set(s.Point.model_fields) - {"start", "loans"})
     return [
-        s.Point(
-            start=f"{day.isoformat()}T{hour:02d}",
-            loans=of.get(c.at_hour(hour), 0),
-            returns=None,
-            renewals=None,
-            late_returns=None,
-            active_members=None,
-            member_days=None,
-            new_members=None,
-        )
+        s.Point(start=f"{day.isoformat()}T{hour:02d}", loans=of.get(c.at_hour(hour), 0), **not_counted)
         for day, of in days.items()
         for hour in range(24)
     ]

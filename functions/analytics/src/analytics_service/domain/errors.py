@@ -1,16 +1,9 @@
 """The refusals of analytics. Each has a stable `code`."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 
-class AnalyticsError(Exception):
-    """Base of every refusal of this service."""
-
-    code: ClassVar[str] = "refused"
-
-
-class InvalidPeriod(AnalyticsError):
+class InvalidPeriod(Exception):
     """The period is not valid. `errors`: the parameter and why."""
 
     code = "invalid_period"
@@ -20,7 +13,7 @@ class InvalidPeriod(AnalyticsError):
         self.errors = tuple(errors)
 
 
-class PeriodTooBusy(AnalyticsError):
+class PeriodTooBusy(Exception):
     """The period has more counters than one answer may read."""
 
     code = "period_too_busy"
@@ -29,7 +22,7 @@ class PeriodTooBusy(AnalyticsError):
         super().__init__("Too many titles were lent in this period for one answer. Ask for fewer days.")
 
 
-class MemberNotFound(AnalyticsError):
+class MemberNotFound(Exception):
     """The member's id is not valid."""
 
     code = "member_not_found"

@@ -20,8 +20,6 @@ UNKNOWN = "unknown"
 _ROLES = frozenset({"student", "faculty", "patron", "librarian", "admin"})
 _LONGEST_GENRE = 60
 _LONGEST_TEXT = 500
-
-
 _YEARS = range(1900, 2200)
 """Far enough from the limits of dates to be valid in every time zone."""
 
@@ -188,20 +186,10 @@ _HOLD_STEPS: dict[str, HoldStep] = {
 }
 
 
-_LOANS, _BOOKS, _USERS = "library.loans", "library.books", "library.users"
 SOURCES: dict[str, str] = {
-    "LoanCreated": _LOANS,
-    "LoanRenewed": _LOANS,
-    "LoanReturned": _LOANS,
-    "LoanLost": _LOANS,
-    **dict.fromkeys(_HOLD_STEPS, _LOANS),
-    "BookAdded": _BOOKS,
-    "BookUpdated": _BOOKS,
-    "BookRemoved": _BOOKS,
-    "BookRestored": _BOOKS,
-    "CopyStatusChanged": _BOOKS,
-    "MemberRegistered": _USERS,
-    "MemberErased": _USERS,
+    **dict.fromkeys(("LoanCreated", "LoanRenewed", "LoanReturned", "LoanLost", *_HOLD_STEPS), "library.loans"),
+    **dict.fromkeys(("BookAdded", "BookUpdated", "BookRemoved", "BookRestored", "CopyStatusChanged"), "library.books"),
+    **dict.fromkeys(("MemberRegistered", "MemberErased"), "library.users"),
 }
 """The service that sends each event."""
 
@@ -233,7 +221,8 @@ def _read(event_type: str, fields: dict[str, Any]) -> Change | None:  # noqa: PL
         case "BookAdded":
             return BookDescribed.model_validate(fields)
         case "BookUpdated":
-            return _described(_BookUpdated.model_validate(fields))
+            updated = _BookUpdated.model_validate(fields)
+            return BookDescribed.model_validate(updated.model_dump()) if updated.title is not None else None
         case "BookRemoved" | "BookRestored":
             return BookArchivalChanged.model_validate({**fields, "archived": event_type == "BookRemoved"})
         case "CopyStatusChanged":
@@ -247,17 +236,3 @@ def _read(event_type: str, fields: dict[str, Any]) -> Change | None:  # noqa: PL
             return HoldChanged.model_validate({**fields, "step": _HOLD_STEPS[event_type]})
         case _:
             return None
-
-
-def _described(updated: _BookUpdated) -> BookDescribed | None:
-    if updated.title is None:
-        return None
-    return BookDescribed(
-        event_id=updated.event_id,
-        at=updated.at,
-        book_id=updated.book_id,
-        book_version=updated.book_version,
-        title=updated.title,
-        author=updated.author,
-        genre=updated.genre,
-    )
