@@ -5,6 +5,7 @@ Every answer is a documented one, below 500, and every refusal is a problem docu
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -152,6 +153,18 @@ def cursor(fingerprint: str, position: object) -> str:
     return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
 
 
+def fields_of(name: str, label: str) -> dict[str, Any]:
+    """The fields of an operation's body, with their schemas."""
+    document = fuzzing.document(name)
+    method, path = label.split(" ")
+    body = document["paths"][path][method.lower()].get("requestBody", {"content": {}})
+    found: dict[str, Any] = {}
+    for media in body["content"].values():
+        reference = media["schema"].get("$ref") or media["schema"]["anyOf"][0]["$ref"]
+        found |= document["components"]["schemas"][reference.rpartition("/")[2]]["properties"]
+    return found
+
+
 INVISIBLE = '"' + "\u202e" * 3 + '"'
 
 
@@ -166,22 +179,45 @@ def test_bodies(stack: InProcess, name: str, label: str) -> None:
 @pytest.mark.parametrize(("name", "label"), WITH_BODY)
 def test_a_broken_text_in_every_field(stack: InProcess, name: str, label: str) -> None:
     """Whatever a field is, it is not this; and the answer can be written down as JSON."""
-    document = fuzzing.document(name)
-    body = document["paths"][label.split()[1]][label.split(maxsplit=1)[0].lower()].get("requestBody", {"content": {}})
-    for media in body["content"].values():
-        reference = media["schema"].get("$ref") or media["schema"]["anyOf"][0]["$ref"]
-        fields = document["components"]["schemas"][reference.rpartition("/")[2]]["properties"]
+    with filled_services.running(stack, name) as service:
+        asker = Asker(service, name, label)
+        for field in fields_of(name, label):
+            for raw in (r'"\ud800"', r'"a\u0000"', INVISIBLE, "1e400", "-1", "9" * 400, "[[[]]]"):
+                if (field, raw) == ("current_password", INVISIBLE):
+                    continue  # somebody's password may be that
+                sent = f'{{"{field}": {raw}}}'.encode()
+                response = asker.ask(
+                    f"{field}: {raw[:20]}", asker.url(), data=sent, headers={"Content-Type": "application/json"}
+                )
+                assert response.status_code in {400, 422}, (field, raw[:20])
+
+
+MARKS = 60_000
+SLOW_TO_NORMALIZE = "a" + "\u0300" * MARKS + "\u0316" * MARKS
+"""A quarter of a megabyte, nearly the largest body. Normalizing it takes seconds: half of the marks have to pass the
+other half."""
+PLAIN = "a" * len(SLOW_TO_NORMALIZE.encode())
+SECONDS = 0.05
+"""Of a request that is refused for its length, below which its time is not looked at."""
+
+
+@pytest.mark.parametrize(("name", "label"), WITH_BODY)
+def test_text_that_is_slow_to_normalize_costs_no_more_than_other_text(stack: InProcess, name: str, label: str) -> None:
+    for field, schema in fields_of(name, label).items():
         with filled_services.running(stack, name) as service:
             asker = Asker(service, name, label)
-            for field in fields:
-                for raw in (r'"\ud800"', r'"a\u0000"', INVISIBLE, "1e400", "-1", "9" * 400, "[[[]]]"):
-                    if (field, raw) == ("current_password", INVISIBLE):
-                        continue  # somebody's password may be that
-                    sent = f'{{"{field}": {raw}}}'.encode()
-                    response = asker.ask(
-                        f"{field}: {raw[:20]}", asker.url(), data=sent, headers={"Content-Type": "application/json"}
-                    )
-                    assert response.status_code in {400, 422}, (field, raw[:20])
+
+            def seconds(text: str, field: str = field, asker: Asker = asker) -> float:
+                sent = json.dumps({field: text}, ensure_ascii=False).encode()
+                tries = []
+                for _ in range(2):
+                    started = time.process_time()
+                    response = asker.ask(field, asker.url(), data=sent, headers={"Content-Type": "application/json"})
+                    tries.append(time.process_time() - started)
+                    assert response.status_code in {400, 422}, (field, response.text)
+                return min(tries)
+
+            assert seconds(SLOW_TO_NORMALIZE) <= max(2 * seconds(PLAIN), SECONDS), (field, schema)
 
 
 @pytest.mark.parametrize(("name", "label"), OPERATIONS)

@@ -1,4 +1,9 @@
-"""Types for text in requests: NFC-normalized, trimmed, without control characters and lone surrogates."""
+"""Types for text in requests: NFC-normalized, trimmed, without control characters and lone surrogates.
+
+Normalizing takes time that grows with the square of a run of combining marks. So the length of text is bounded before
+anything else, and so is every run of marks: Unicode's Stream-Safe Text Format (UAX #15, section 13) allows 30 in a row,
+and no language comes near that.
+"""
 
 import re
 import unicodedata
@@ -11,13 +16,34 @@ from pydantic import AfterValidator, BeforeValidator, Field
 # version of Unicode may assign them.
 _REFUSED = frozenset({"Cc", "Cs"})
 
+MAX_TEXT = 16_384
+"""Characters of any text in a request, before its own limit is looked at: more than four times the longest of them,
+since decomposed text is longer."""
+
+MAX_MARKS = 30
+_DECOMPOSE_TO_MARKS = frozenset("\u0f73\u0f75\u0f81")
+"""The characters that are no combining marks and consist of nothing else."""
+
 
 def _clean(value: object, *, allowed: str = "") -> object:
     if not isinstance(value, str):
         return value
+    if len(value) > MAX_TEXT:
+        raise ValueError(f"must have at most {MAX_TEXT} characters")
+    require_few_marks(value)
     if any(unicodedata.category(c) in _REFUSED and c not in allowed for c in value):
         raise ValueError("must not contain control characters")
     return unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
+
+
+def require_few_marks(value: str) -> None:
+    """Raises ValueError for more than MAX_MARKS combining marks in a row. Until then, do not normalize text."""
+    run = 0
+    for char in value:
+        is_mark = char > "\u02ff" and (unicodedata.combining(char) or char in _DECOMPOSE_TO_MARKS)
+        run = run + 1 if is_mark else 0
+        if run > MAX_MARKS:
+            raise ValueError(f"must not have more than {MAX_MARKS} combining marks in a row")
 
 
 def _lower(value: object) -> object:

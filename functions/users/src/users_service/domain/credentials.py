@@ -12,6 +12,10 @@ PASSWORD_MAX_BYTES = 72
 LARGEST_MINIMUM = 64
 """A larger minimum in characters leaves no room below bcrypt's 72 bytes."""
 
+_LONGEST_RAW = 4 * PASSWORD_MAX_BYTES
+"""Characters of a password before it is normalized, which takes long for long runs of marks."""
+
+_TOO_LONG = f"must have at most {PASSWORD_MAX_BYTES} bytes in UTF-8 (accented letters take 2 or more)"
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs"})
 
 
@@ -25,8 +29,8 @@ def caseless(text: str) -> str:
 
 
 def has_impossible(text: str) -> bool:
-    """Whether the text has characters that no password can have, whatever the rules were when it was set."""
-    return any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in text)
+    """Whether no password can have this length or these characters, whatever the rules were when it was set."""
+    return len(text) > _LONGEST_RAW or any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in text)
 
 
 def password_to_compare(text: str) -> str:
@@ -34,6 +38,8 @@ def password_to_compare(text: str) -> str:
 
     Does not apply today's minimum length: the rules may have been others when the password was set.
     """
+    if len(text) > _LONGEST_RAW:
+        return ""
     password = unicodedata.normalize("NFC", text)
     return "" if has_impossible(password) or len(password.encode()) > PASSWORD_MAX_BYTES else password
 
@@ -44,6 +50,8 @@ def password_to_hash(text: str, *, min_characters: int = PASSWORD_MIN_CHARACTERS
     Spaces count. min_characters: never less than `PASSWORD_MIN_CHARACTERS`. Raises ValueError, with a sentence for
     people, if it is too short, too long or has control characters.
     """
+    if len(text) > _LONGEST_RAW:
+        raise ValueError(_TOO_LONG)
     password = unicodedata.normalize("NFC", text)
     if has_impossible(password):
         raise ValueError("control characters are not allowed")
@@ -51,7 +59,7 @@ def password_to_hash(text: str, *, min_characters: int = PASSWORD_MIN_CHARACTERS
     if len(password) < least:
         raise ValueError(f"must have at least {least} characters")
     if len(password.encode()) > PASSWORD_MAX_BYTES:
-        raise ValueError(f"must have at most {PASSWORD_MAX_BYTES} bytes in UTF-8 (accented letters take 2 or more)")
+        raise ValueError(_TOO_LONG)
     return password
 
 
