@@ -14,9 +14,9 @@ from books_service.application.criteria import Criteria
 from books_service.application.ports import BookEvents, Position
 from books_service.application.titles import TitleChange
 from books_service.bootstrap import UseCases, compose
-from books_service.domain.book import Book
 from books_service.domain.errors import ChangeTooLarge, LoanAlreadyReleased
 from books_service.domain.stock import MAX_COPIES, MAX_SHORT_TITLE, Copy, CopyStatus
+from books_service.domain.title import Book
 from library_common.context import invocation
 from library_common.dynamodb import Item, Table, TransactionBusy, from_wire
 from library_common.events import from_outbox

@@ -124,7 +124,7 @@ class World:
         }
 
 
-READING = {"titles.read", "copies.page", "copies.find", "copies.availability", "title_search.find"}
+READING = {"titles.read", "copies.page", "copies.find", "copies.availability", "titles.find"}
 MAY_DELETE = {
     "titles.change renames": "TERM#",
     "titles.change describes": "TERM#g:",

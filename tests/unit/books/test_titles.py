@@ -9,7 +9,6 @@ import pytest
 from books_service.application.ports import AlreadyAnswered, IdempotentRequest
 from books_service.application.titles import MAX_COPIES_AT_ONCE, TitleChange
 from books_service.domain.barcodes import new_barcode
-from books_service.domain.book import Book
 from books_service.domain.errors import (
     BookArchived,
     BookFieldsRefused,
@@ -19,7 +18,7 @@ from books_service.domain.errors import (
     CopiesOut,
     TooManyCopies,
 )
-from books_service.domain.title import Price
+from books_service.domain.title import Book, Price
 from books_service.schemas import AvailabilityView, BookView
 from library_common.access import Caller
 from library_common.idempotency import Ticket

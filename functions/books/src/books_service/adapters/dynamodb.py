@@ -107,10 +107,9 @@ from books_service.adapters.items import (
 from books_service.adapters.title_index import Intersection
 from books_service.application.criteria import Criteria, id_in
 from books_service.application.ports import AlreadyAnswered, BarcodeExists, BookEvents, Position, StoredAnswer
-from books_service.domain.book import Book
 from books_service.domain.errors import ChangeTooLarge
 from books_service.domain.stock import OUT, CopyStatus, Release, Reservation, Stock
-from books_service.domain.title import Title
+from books_service.domain.title import Book, Title
 from library_common.dynamodb import (
     ABSENT,
     MAX_TRANSACTION_ITEMS,

@@ -7,12 +7,11 @@ from typing import Any
 from books_service.application.lookups import copy_events, get_book, get_stock
 from books_service.application.optimistic_retries import OptimisticRetries
 from books_service.application.ports import BarcodeExists, BookEvents, Catalogue, IdempotentRequest, StoredAnswer
-from books_service.application.title_search import bad_cursor
-from books_service.application.titles import VersionCheck
+from books_service.application.titles import VersionCheck, bad_cursor
 from books_service.domain.barcodes import BarcodeGenerator, is_barcode
-from books_service.domain.book import Book
 from books_service.domain.errors import BarcodeTaken, CopyNotFound
 from books_service.domain.stock import Copy, CopyStatus, Stock
+from books_service.domain.title import Book
 from library_common.clock import Clock
 from library_common.events import Envelope
 from library_common.versions import VersionConflict

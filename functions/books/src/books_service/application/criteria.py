@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from books_service.application.isbn import isbn13_or_none
-from books_service.domain.book import Book
-from books_service.domain.title import Metadata
+from books_service.domain.title import Book, Metadata
 from library_common.text import fold, words
 
 MAX_INDEXED_WORDS = 40

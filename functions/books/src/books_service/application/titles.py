@@ -1,21 +1,29 @@
-"""Adds, describes, archives and restores titles."""
+"""Adds, finds, describes, archives and restores titles."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from books_service.application.criteria import MAX_SORT_KEY, MIN_SORT_KEY, Criteria
 from books_service.application.lookups import book_event, copy_events, get_book
 from books_service.application.optimistic_retries import OptimisticRetries
-from books_service.application.ports import BarcodeExists, BookEvents, Catalogue, IdempotentRequest, StoredAnswer
+from books_service.application.ports import (
+    BarcodeExists,
+    BookEvents,
+    Catalogue,
+    IdempotentRequest,
+    Position,
+    StoredAnswer,
+)
 from books_service.domain.barcodes import BarcodeGenerator
-from books_service.domain.book import Book
 from books_service.domain.errors import ChangeTooLarge
 from books_service.domain.events import BookAdded, BookRemoved, BookRestored, BookUpdated
 from books_service.domain.stock import MAX_SHORT_TITLE, Copy, Stock
-from books_service.domain.title import Metadata, Title
+from books_service.domain.title import Book, Metadata, Title
 from books_service.domain.truncation import truncate
 from library_common.clock import Clock
 from library_common.events import DomainEvent
+from library_common.problems import FieldError, InvalidRequest
 from library_common.versions import VersionConflict
 
 MAX_COPIES_AT_ONCE = 50
@@ -45,7 +53,7 @@ class TitleChange:
 
 
 class TitleManagement:
-    """Adds titles, and changes their description, their number of copies and whether they are archived."""
+    """Adds and lists titles, and changes their description, their number of copies and whether they are archived."""
 
     def __init__(
         self,
@@ -64,6 +72,22 @@ class TitleManagement:
     def read(self, book_id: str) -> Book:
         """Raises BookNotFound."""
         return get_book(self._catalogue, book_id)
+
+    def find(
+        self, criteria: Criteria, *, limit: int, position: Mapping[str, object] | None
+    ) -> tuple[list[Book], dict[str, str | int] | None]:
+        """One page, and where the next one starts (None at the end).
+
+        The work per request is limited: a page may be short, even empty, and still have a next one.
+        Raises InvalidRequest for a position that this service did not make.
+        """
+        start = _position(position)
+        if criteria.impossible:
+            return [], None
+        books, following = self._catalogue.find(criteria, limit=limit, start=start)
+        if following is None:
+            return books, None
+        return books, {"key": following.key, "past": int(following.past)}
 
     def add(self, metadata: Metadata, copies: int, request: IdempotentRequest[Book] | None = None) -> Book:
         """Adds a title with that many new copies.
@@ -154,3 +178,21 @@ class TitleManagement:
             stock=copy_events(book_id, changes, self._clock),
         )
         self._catalogue.save(before, after, events)
+
+
+def _position(raw: Mapping[str, object] | None) -> Position | None:
+    if raw is None:
+        return None
+    key, past = raw.get("key"), raw.get("past")
+    # Cursors are not signed, so a client may send anything.
+    if not isinstance(key, str) or not MIN_SORT_KEY <= len(key) <= MAX_SORT_KEY or past not in {0, 1}:
+        raise bad_cursor()
+    if any("\ud800" <= char <= "\udfff" for char in key):
+        raise bad_cursor()
+    return Position(key, past=past == 1)
+
+
+def bad_cursor() -> InvalidRequest:
+    return InvalidRequest(
+        "The cursor does not belong to this query.", errors=[FieldError("cursor", "not a cursor of this query")]
+    )

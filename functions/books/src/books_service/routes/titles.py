@@ -10,7 +10,7 @@ from books_service.application.ports import AlreadyAnswered, IdempotentRequest
 from books_service.application.titles import TitleChange
 from books_service.bootstrap import UseCases
 from books_service.domain import errors as e
-from books_service.domain.book import Book
+from books_service.domain.title import Book
 from books_service.schemas import BookChanges, BookQuery, BookView, NewBook, WholeBook
 from library_common.access import Access
 from library_common.http import (
@@ -55,7 +55,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
         if query.include_archived and not caller.is_staff:
             raise NotAllowed("Only librarians see archived titles.")
         cursors = Cursors(query.model_dump(mode="json", exclude={"limit", "cursor"}))
-        books, following = provide().title_search.find(
+        books, following = provide().titles.find(
             query.criteria(), limit=query.limit, position=cursors.decode(query.cursor)
         )
         return Page(items=[BookView.of(book) for book in books], next_cursor=cursors.encode(following))
