@@ -193,10 +193,8 @@ class Traffic:
         return self.dice.choice(
             [
                 one_copy,
-                lambda: titles.change(self.book_id, TitleChange.some({}, number), lambda _: None),
-                lambda: titles.change(
-                    self.book_id, TitleChange.some({"title": f"Traffic {number}"}, None), lambda _: None
-                ),
+                lambda: titles.change(self.book_id, TitleChange({}, number), lambda _: None),
+                lambda: titles.change(self.book_id, TitleChange({"title": f"Traffic {number}"}, None), lambda _: None),
                 lambda: copies.correct_availability(self.book_id, number, lambda _: None),
                 lambda: copies.add(self.book_id, count=1),
                 lambda: titles.archive(self.book_id),

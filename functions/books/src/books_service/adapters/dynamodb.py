@@ -196,8 +196,7 @@ class DynamoCatalogue:
     def _books(self, book_ids: Sequence[str]) -> dict[str, Book]:
         keys = [key for book_id in dict.fromkeys(book_ids) for key in (meta_key(book_id), stock_key(book_id))]
         parts: dict[str, dict[str, Item]] = {}
-        items = self._table.get_many(keys)
-        for item in items:
+        for item in self._table.get_many(keys):
             parts.setdefault(item["pk"], {})[item["sk"]] = item
         books = [_book(found) for found in parts.values() if len(found) == 2]
         return {book.id: book for book in books}

@@ -78,13 +78,13 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     @api.put("/api/books/{book_id}", access=LIBRARIAN, raises=changing)
     def replace_book(book_id: str, body: WholeBook, if_match: IfMatch, response: Response) -> BookView:
         """Replaces the description. `copies` also sets the number of copies."""
-        change = TitleChange.whole(body.metadata(), body.copies)
+        change = TitleChange(vars(body.metadata()), body.copies)
         return _tagged(provide().titles.change(book_id, change, partial(require_version, if_match)), response)
 
     @api.patch("/api/books/{book_id}", access=LIBRARIAN, raises=changing)
     def change_book(book_id: str, body: BookChanges, if_match: IfMatch, response: Response) -> BookView:
         """Changes the fields that are sent; null clears one. `copies` also sets the number of copies."""
-        change = TitleChange.some(body.described(), body.count())
+        change = TitleChange(body.described(), body.count())
         return _tagged(provide().titles.change(book_id, change, partial(require_version, if_match)), response)
 
     @api.delete("/api/books/{book_id}", access=LIBRARIAN, raises=[e.BookNotFound, e.CopiesOut])
