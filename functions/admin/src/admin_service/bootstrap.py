@@ -3,8 +3,7 @@
 from functools import cache
 
 from admin_service.adapters.publishers import LambdaPublishers
-from admin_service.adapters.registry import registered_queues
-from admin_service.adapters.sqs import SqsQueues
+from admin_service.adapters.sqs import SqsQueues, registered_queues
 from admin_service.application.dead_letters import DeadLetters
 from admin_service.settings import AdminSettings
 from library_common.configuration import PARAMETER_SECONDS, parameters_under
