@@ -166,8 +166,12 @@ def _said(call: ast.Call) -> tuple[str, str | None]:
 
 
 def _default(declared: ast.ClassDef) -> str | None:
-    """The sentence in `super().__init__("…")` or in `detail: str = "…"` of an error's constructor."""
+    """The sentence of an error: `detail = "…"` of its class, or of its constructor `super().__init__("…")` or
+    `detail: str = "…"`.
+    """
     for node in ast.walk(declared):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "detail":
+            return _text(node.value)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "super().__init__" and node.args:
             given = node.args[:1]
         elif isinstance(node, ast.arguments):

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from library_common import aws, context
+from library_common.dynamodb import Table
 from loans_service.adapters.dynamodb import DynamoLoans
 from loans_service.domain.loan import Condition
 from tests.architecture.deployment import functions, referred
@@ -99,7 +100,7 @@ def test_a_service_emits_what_its_schemas_say(stack: InProcess, monkeypatch: pyt
 
 def test_anonymising_loans_tells_nobody_anything(stack: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     """So analytics and notifications, who live on events, are after it what they were before."""
-    library = Library(loans=cast("Any", DynamoLoans(stack.refs["LoansTable"], aws.dynamodb)))
+    library = Library(loans=cast("Any", DynamoLoans(Table(stack.refs["LoansTable"], aws.dynamodb))))
     member = library.member()
     loans = [library.lend(member, library.title(), key) for key in (None, "k")]
     for loan in loans:

@@ -12,10 +12,9 @@ from books_service.application.criteria import Criteria
 from books_service.application.ports import BookEvents, Catalogue, Position, StoredAnswer
 from books_service.application.titles import TitleChange
 from books_service.bootstrap import compose
-from books_service.domain.book import Book
 from books_service.domain.errors import BooksError
 from books_service.domain.stock import OUT, CopyStatus, Release, Reservation, Stock
-from books_service.domain.title import Metadata
+from books_service.domain.title import Book, Metadata
 from library_common.events import Envelope
 from library_common.idempotency import Ticket
 from library_common.ids import new_id
@@ -194,10 +193,8 @@ class Traffic:
         return self.dice.choice(
             [
                 one_copy,
-                lambda: titles.change(self.book_id, TitleChange.some({}, number), lambda _: None),
-                lambda: titles.change(
-                    self.book_id, TitleChange.some({"title": f"Traffic {number}"}, None), lambda _: None
-                ),
+                lambda: titles.change(self.book_id, TitleChange({}, number), lambda _: None),
+                lambda: titles.change(self.book_id, TitleChange({"title": f"Traffic {number}"}, None), lambda _: None),
                 lambda: copies.correct_availability(self.book_id, number, lambda _: None),
                 lambda: copies.add(self.book_id, count=1),
                 lambda: titles.archive(self.book_id),

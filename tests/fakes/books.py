@@ -9,9 +9,8 @@ from typing import Any
 from books_service.application.criteria import Criteria, sort_key
 from books_service.application.ports import AlreadyAnswered, BarcodeExists, BookEvents, Position, StoredAnswer
 from books_service.bootstrap import UseCases, compose
-from books_service.domain.book import Book
 from books_service.domain.stock import Copy, CopyStatus, Held, Release, Reservation, Stock
-from books_service.domain.title import Metadata, Title
+from books_service.domain.title import Book, Metadata, Title
 from library_common.events import Envelope
 from library_common.idempotency import Ticket
 from library_common.ids import new_id

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from library_common.clock import to_rfc3339
 from library_common.events import Envelope
 from library_common.versions import VersionConflict
 from loans_service.application.ports import (
@@ -98,36 +97,24 @@ class FakeLoans:
         if stored is not None and stored.release_pending and stored.has_known_status:
             self.loans[loan.id] = stored.released()
 
-    def history(
-        self, user_id: str, limit: int, after: dict[str, object] | None
-    ) -> tuple[list[Loan], dict[str, object] | None]:
-        places = {
-            (to_rfc3339(loan.issued_at), loan.id): loan
-            for loan in self.loans.values()
-            if loan.user_id == user_id and loan.issued_at is not None
-        }
+    def history(self, user_id: str, limit: int, after: IssuedLoan | None) -> tuple[list[Loan], IssuedLoan | None]:
         # A position need not be a loan's: the table goes on from wherever it is told.
-        left = [place for place in places if after is None or place < (str(after["issued"]), str(after["id"]))]
+        left = [entry for entry in self._issued(user_id) if after is None or entry < after]
         page = sorted(left, reverse=True)[:limit]
-        loans = [places[place] for place in page]
-        if len(left) <= limit:
-            return loans, None
-        issued, loan_id = page[-1]
-        return loans, {"issued": issued, "id": loan_id}
+        return [self.loans[entry.loan_id] for entry in page], page[-1] if len(left) > limit else None
 
     def issued_to(
         self, user_id: str, limit: int, after: IssuedLoan | None
     ) -> tuple[list[IssuedLoan], IssuedLoan | None]:
-        found = [
-            IssuedLoan(loan.id, loan.issued_at)
+        left = sorted(entry for entry in self._issued(user_id) if after is None or entry > after)
+        return left[:limit], left[limit - 1] if len(left) > limit else None
+
+    def _issued(self, user_id: str) -> list[IssuedLoan]:
+        return [
+            IssuedLoan(loan.issued_at.replace(microsecond=0), loan.id)
             for loan in self.loans.values()
             if loan.user_id == user_id and loan.issued_at is not None
         ]
-        left = sorted(
-            (entry for entry in found if after is None or _place(entry) > _place(after)),
-            key=_place,
-        )
-        return left[:limit], left[limit - 1] if len(left) > limit else None
 
     def _write(self, loan: Loan, events: Sequence[Envelope]) -> None:
         self.loans[loan.id] = loan
@@ -141,10 +128,6 @@ class FakeLoans:
             or any(getattr(stored, name) != value for name, value in expected.items())
         ):
             raise VersionConflict(stored)
-
-
-def _place(entry: IssuedLoan) -> tuple[str, str]:
-    return to_rfc3339(entry.issued_at), entry.loan_id
 
 
 class FakeAccounts:

@@ -269,7 +269,7 @@ class Simulation:
         if self.dice.random() < 0.5:
             self.books.copies.correct_availability(book_id, self.dice.randrange(4), _any_version)
         else:
-            self.books.titles.change(book_id, TitleChange.some({}, self.dice.randrange(1, 5)), _any_version)
+            self.books.titles.change(book_id, TitleChange({}, self.dice.randrange(1, 5)), _any_version)
 
     def _recover(self) -> None:
         unfinished = [loan.id for loan in self.loans.loans.values() if loan.is_unfinished]

@@ -7,8 +7,7 @@ import boto3
 import pytest
 
 from admin_service import bootstrap
-from admin_service.adapters.registry import registered_queues
-from admin_service.adapters.sqs import SqsQueues
+from admin_service.adapters.sqs import SqsQueues, registered_queues
 from admin_service.application.ports import Queues
 from admin_service.domain.dead_letters import DeadLetterQueue, Kind
 from library_common import aws

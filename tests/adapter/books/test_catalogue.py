@@ -7,9 +7,8 @@ import pytest
 
 from books_service.application.lookups import copy_events
 from books_service.application.ports import AlreadyAnswered, BarcodeExists, BookEvents, Catalogue, StoredAnswer
-from books_service.domain.book import Book
 from books_service.domain.stock import Copy, CopyStatus, Held, Stock
-from books_service.domain.title import Price
+from books_service.domain.title import Book, Price
 from library_common.access import Caller
 from library_common.idempotency import LIFETIME, Ticket
 from library_common.ids import new_id

@@ -14,9 +14,9 @@ from books_service.application.criteria import Criteria
 from books_service.application.ports import BookEvents, Position
 from books_service.application.titles import TitleChange
 from books_service.bootstrap import UseCases, compose
-from books_service.domain.book import Book
 from books_service.domain.errors import ChangeTooLarge, LoanAlreadyReleased
 from books_service.domain.stock import MAX_COPIES, MAX_SHORT_TITLE, Copy, CopyStatus
+from books_service.domain.title import Book
 from library_common.context import invocation
 from library_common.dynamodb import Item, Table, TransactionBusy, from_wire
 from library_common.events import from_outbox
@@ -124,7 +124,7 @@ class TestSizes:
     def test_the_largest_stock_is_far_from_the_limit(self, dynamodb: "DynamoDBClient", service: UseCases) -> None:
         book_id = add(service, 50)
         for count in range(100, MAX_COPIES + 1, 50):
-            service.titles.change(book_id, TitleChange.some({}, count), lambda _: None)
+            service.titles.change(book_id, TitleChange({}, count), lambda _: None)
         empty = size_of(raw(dynamodb, book_id, "STOCK"))
         service.copies.correct_availability(book_id, 0, lambda _: None)
         assert empty < 30 * KB
@@ -164,7 +164,7 @@ class TestTheOutbox:
         assert from_outbox(item(dynamodb, book_id, "STOCK")) == []
         service.reservations.reserve(book_id, "L1")
         assert [e.data["loan_id"] for e in from_outbox(item(dynamodb, book_id, "STOCK"))] == ["L1"]
-        service.titles.change(book_id, TitleChange.some({"genre": "Fiction"}, None), lambda _: None)
+        service.titles.change(book_id, TitleChange({"genre": "Fiction"}, None), lambda _: None)
         assert [e.type for e in from_outbox(item(dynamodb, book_id, "META"))] == ["BookUpdated"]
         service.reservations.release(book_id, "L1")
         service.titles.archive(book_id)
@@ -186,10 +186,10 @@ class TestTheOutbox:
 class TestTheIndex:
     def test_has_the_entries_of_the_titles_and_no_others(self, dynamodb: "DynamoDBClient", service: UseCases) -> None:
         first, second = add(service, title="The Old Name", genre="Fiction"), add(service, language="en")
-        service.titles.change(first, TitleChange.some({"title": "New", "genre": None}, None), lambda _: None)
-        service.titles.change(first, TitleChange.some({"isbn": "9780306406157"}, None), lambda _: None)
+        service.titles.change(first, TitleChange({"title": "New", "genre": None}, None), lambda _: None)
+        service.titles.change(first, TitleChange({"isbn": "9780306406157"}, None), lambda _: None)
         service.titles.archive(second)
-        titles = [service.titles._catalogue.book(book_id) for book_id in (first, second)]
+        titles = [service.titles.catalogue.book(book_id) for book_id in (first, second)]
         expected = {entry for book in titles if book for entry in entries_of(book.title)}
         stored = {
             (found["pk"].removeprefix("TERM#"), found["sk"])
@@ -211,8 +211,8 @@ class TestTheIndex:
             UpdateExpression="SET sort = :sort, terms = :terms",
             ExpressionAttributeValues={":sort": {"S": old[1]}, ":terms": {"SS": ["w:oldstyle"]}},
         )
-        service.titles.change(book_id, TitleChange.some({"genre": "Fiction"}, None), lambda _: None)
-        book = service.titles._catalogue.book(book_id)
+        service.titles.change(book_id, TitleChange({"genre": "Fiction"}, None), lambda _: None)
+        book = service.titles.catalogue.book(book_id)
         assert book is not None
         assert entries_in(item(dynamodb, book_id, "META")) == entries_of(book.title)
         assert not [found for found in everything(dynamodb) if found["pk"] == "TERM#w:oldstyle"]
@@ -367,7 +367,7 @@ class TestStockFromBeforeGenresWereKept:
         )
 
         assert service.reservations.reserve(book_id, "L1").stock.genre is None
-        service.titles.change(book_id, TitleChange.some({"edition": "second"}, None), lambda _: None)
+        service.titles.change(book_id, TitleChange({"edition": "second"}, None), lambda _: None)
         assert service.reservations.reserve(book_id, "L2").stock.genre == "novel"
 
 

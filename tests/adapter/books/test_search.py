@@ -8,8 +8,8 @@ import pytest
 
 from books_service.application.criteria import Criteria
 from books_service.application.ports import BookEvents, Catalogue, Position
-from books_service.domain.book import Book
 from books_service.domain.stock import Copy, CopyStatus
+from books_service.domain.title import Book
 from tests.fakes.books import MemoryCatalogue, a_book, a_description
 from tests.support.clock import NOON
 

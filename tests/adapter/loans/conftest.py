@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from library_common.dynamodb import Table
-from loans_service.adapters.accounts import DynamoAccounts
 from loans_service.adapters.dynamodb import DynamoLoans
+from loans_service.adapters.retention import DynamoAccounts
 from loans_service.application.ports import Accounts, Loans
 from tests.fakes.loans import FakeAccounts, FakeLoans
 
@@ -19,7 +19,7 @@ TABLE = "loans"
 @pytest.fixture
 def stored(dynamodb: "DynamoDBClient") -> DynamoLoans:
     """The real adapter."""
-    return DynamoLoans(TABLE, lambda: dynamodb)
+    return DynamoLoans(Table(TABLE, lambda: dynamodb))
 
 
 @pytest.fixture(params=["in memory", "on DynamoDB"])

@@ -139,7 +139,7 @@ def test_all_loans_that_name_a_member_are_found_oldest_first(loans: Loans, limit
     cancelled(loans)
     released(loans, OTHER)
 
-    assert every_page(loans, limit) == [IssuedLoan(loan.id, NOON + timedelta(hours=n)) for n, loan in enumerate(wanted)]
+    assert every_page(loans, limit) == [IssuedLoan(NOON + timedelta(hours=n), loan.id) for n, loan in enumerate(wanted)]
 
 
 def test_anonymisation_while_paging_skips_nobody(loans: Loans) -> None:

@@ -13,9 +13,9 @@ from library_common.dynamodb import Table, from_wire
 from library_common.events import OUTBOX_ATTRIBUTE, Envelope, envelope_for, from_outbox, to_outbox
 from library_common.ids import derived_id, new_id
 from library_common.versions import VersionConflict
-from loans_service.adapters.accounts import DynamoAccounts
 from loans_service.adapters.dynamodb import DynamoLoans
-from loans_service.adapters.loan_items import unfinished_loan_id
+from loans_service.adapters.items import unfinished_loan_id
+from loans_service.adapters.retention import DynamoAccounts
 from loans_service.application.ports import ALWAYS_DUE, LimitReached, ListedMember
 from loans_service.domain.events import LoanCreated, LoanReturned
 from loans_service.domain.loan import LEASE, Condition, Copy, Loan
@@ -457,7 +457,7 @@ def test_two_first_checkouts_of_a_member_at_the_same_moment_make_one_account(
     client: Any = Interrupted(dynamodb, before, lambda: stored.open_pending(other, 2))
     loan = pending()
 
-    DynamoLoans(TABLE, lambda: client).open_pending(loan, 2)
+    DynamoLoans(Table(TABLE, lambda: client)).open_pending(loan, 2)
 
     assert set(stored.account(MEMBER).open) == {loan.id, other.id}
 
@@ -471,7 +471,7 @@ def test_of_two_first_checkouts_at_a_limit_of_one_one_is_refused(
     loan = pending()
 
     with pytest.raises(LimitReached):
-        DynamoLoans(TABLE, lambda: client).open_pending(loan, 1)
+        DynamoLoans(Table(TABLE, lambda: client)).open_pending(loan, 1)
 
     assert set(stored.account(MEMBER).open) == {other.id}
     assert stored.get(loan.id) is None
@@ -482,6 +482,6 @@ def test_a_return_between_a_checkout_and_the_limit_makes_room(stored: DynamoLoan
     client: Any = Interrupted(dynamodb, 1, lambda: stored.give_back_place(earlier))
     loan = pending()
 
-    DynamoLoans(TABLE, lambda: client).open_pending(loan, 1)
+    DynamoLoans(Table(TABLE, lambda: client)).open_pending(loan, 1)
 
     assert set(stored.account(MEMBER).open) == {loan.id}

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from library_common.ids import derived_id, new_id
 from library_common.versions import VersionConflict
-from loans_service.application.ports import LimitReached, LoanExists, Loans, current_loan
+from loans_service.application.ports import IssuedLoan, LimitReached, LoanExists, Loans, current_loan
 from loans_service.domain.loan import EMPTY_ACCOUNT, LEASE, Condition, Copy, Loan, LoanStatus
 from tests.adapter.loans.lives import (
     BOOK,
@@ -342,7 +342,7 @@ def test_only_an_open_loan_can_be_renewed(loans: Loans) -> None:
 
 def all_pages(loans: Loans, limit: int) -> list[str]:
     listed: list[str] = []
-    position: dict[str, object] | None = None
+    position: IssuedLoan | None = None
     while True:
         page, position = loans.history(MEMBER, limit, position)
         assert len(page) <= limit
@@ -367,9 +367,9 @@ def test_a_members_history_is_paged_newest_first(loans: Loans) -> None:
 
 def test_a_position_need_not_be_that_of_a_loan(loans: Loans) -> None:
     older, newer = issued(loans), issued(loans, at=NOON + 2 * DAY)
-    between: dict[str, object] = {"issued": "2026-11-22T12:00:00Z", "id": new_id()}
-    long_ago: dict[str, object] = {"issued": "1999-01-01T00:00:00Z", "id": new_id()}
-    far_off: dict[str, object] = {"issued": "2999-01-01T00:00:00Z", "id": new_id()}
+    between = IssuedLoan(NOON + DAY, new_id())
+    long_ago = IssuedLoan(datetime(1999, 1, 1, tzinfo=UTC), new_id())
+    far_off = IssuedLoan(datetime(2999, 1, 1, tzinfo=UTC), new_id())
 
     assert loans.history(MEMBER, 10, between) == ([older], None)
     assert loans.history(MEMBER, 10, long_ago) == ([], None)

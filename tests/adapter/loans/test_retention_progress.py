@@ -9,7 +9,7 @@ import pytest
 from library_common.dynamodb import ABSENT, Table
 from library_common.ids import derived_id
 from library_common.versions import VersionConflict
-from loans_service.adapters.retention_progress import DynamoProgressStore
+from loans_service.adapters.retention import DynamoProgressStore
 from loans_service.application.ports import ListedMember, ProgressStore, RetentionProgress
 from tests.adapter.loans.conftest import TABLE
 from tests.fakes.loans import FakeProgressStore

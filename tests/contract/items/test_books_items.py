@@ -97,7 +97,7 @@ class World:
             self.use_cases.reservations.reserve(self.book_id, "refused", self.strange)
 
     def _change(self, copies: int | None = None, **fields: Any) -> object:
-        return self.use_cases.titles.change(self.book_id, TitleChange.some(fields, copies), any_version)
+        return self.use_cases.titles.change(self.book_id, TitleChange(fields, copies), any_version)
 
     def operations(self) -> dict[str, Callable[[], object]]:
         """Every use case that writes, as `<field of UseCases>.<method>` and how it is called here."""
@@ -124,7 +124,7 @@ class World:
         }
 
 
-READING = {"titles.read", "copies.page", "copies.find", "copies.availability", "title_search.find"}
+READING = {"titles.read", "copies.page", "copies.find", "copies.availability", "titles.find"}
 MAY_DELETE = {
     "titles.change renames": "TERM#",
     "titles.change describes": "TERM#g:",

@@ -18,10 +18,9 @@ import pytest
 from library_common.access import Role
 from library_common.dynamodb import Table
 from loans_service import adapters, http
-from loans_service.adapters.accounts import DynamoAccounts
 from loans_service.adapters.dynamodb import DynamoLoans
-from loans_service.adapters.loan_items import account_key, loan_key
-from loans_service.adapters.retention_progress import DynamoProgressStore
+from loans_service.adapters.items import account_key, loan_key
+from loans_service.adapters.retention import DynamoAccounts, DynamoProgressStore
 from loans_service.application.account_erasure import AccountErasure, ErasureResult
 from loans_service.application.checkout import CheckoutRequest
 from loans_service.application.history import StatusFilter
@@ -129,7 +128,7 @@ class World(Library):
         create_table(client, "LoansTable", name)
         self.client, self.calls = NewerVersion(client, name), set[str]()
         table = Table(name, lambda: cast("Any", self.client))
-        super().__init__(loans=cast("Any", Called(DynamoLoans(name, lambda: cast("Any", self.client)), self.calls)))
+        super().__init__(loans=cast("Any", Called(DynamoLoans(table), self.calls)))
         accounts: Any = Called(DynamoAccounts(table), self.calls)
         self.account_erasure = AccountErasure(
             self.loans, accounts, self.anonymisation, self.clock, self.clock.monotonic

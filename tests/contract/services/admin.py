@@ -2,8 +2,7 @@
 
 import admin_service.http
 from admin_service.adapters.publishers import LambdaPublishers
-from admin_service.adapters.registry import registered_queues
-from admin_service.adapters.sqs import SqsQueues
+from admin_service.adapters.sqs import SqsQueues, registered_queues
 from admin_service.application.dead_letters import DeadLetters
 from library_common import aws
 from library_common.configuration import parameters_under

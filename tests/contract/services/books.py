@@ -42,7 +42,7 @@ def emit_every_event(stack: InProcess) -> None:
     """Makes the service emit events of every type."""
     books = compose(DynamoCatalogue(Table(stack.refs["BooksTable"], aws.dynamodb)), clock=FixedClock())
     book_id = books.titles.add(Metadata(title="T" * 300, author="A. Writer", isbn="9780441478125"), 2).id
-    books.titles.change(book_id, TitleChange.some({"genre": "novel"}, 3), any_version)
+    books.titles.change(book_id, TitleChange({"genre": "novel"}, 3), any_version)
     loan_id = new_id()
     books.reservations.reserve(book_id, loan_id)
     books.reservations.release(book_id, loan_id, damaged=True)

@@ -6,6 +6,7 @@ from typing import Any, cast
 import loans_service.http
 from library_common import aws
 from library_common.consumers import read_delivery
+from library_common.dynamodb import Table
 from loans_service.adapters.dynamodb import DynamoLoans
 from loans_service.domain.loan import Condition, Copy, Loan, LoanStatus
 from loans_service.erasure import erased_member
@@ -19,7 +20,7 @@ from tools import sample_events as samples
 def running(stack: InProcess) -> Running:
     """The loans service with one member, one title and one open loan."""
     library = Library(
-        clock=FixedClock(), loans=cast("Any", DynamoLoans(stack.refs["LoansTable"], aws.dynamodb))
+        clock=FixedClock(), loans=cast("Any", DynamoLoans(Table(stack.refs["LoansTable"], aws.dynamodb)))
     )  # the fake's place is taken by the real thing, which implements the same port
     member, book = library.member(), library.title(copies=50)
     loan = library.lend(member, book)
@@ -31,7 +32,7 @@ def running(stack: InProcess) -> Running:
 
 def fill_for_samples(stack: InProcess) -> None:
     """Adds the loan of the samples."""
-    loans = DynamoLoans(stack.refs["LoansTable"], aws.dynamodb)
+    loans = DynamoLoans(Table(stack.refs["LoansTable"], aws.dynamodb))
     now = datetime.now(UTC).replace(microsecond=0)
     pending = Loan(
         id=samples.LOAN,
@@ -49,7 +50,7 @@ def fill_for_samples(stack: InProcess) -> None:
 def emit_every_event(stack: InProcess) -> None:
     """Makes the service emit events of every type."""
     # The fake's place is taken by the real thing, which implements the same port.
-    library = Library(loans=cast("Any", DynamoLoans(stack.refs["LoansTable"], aws.dynamodb)))
+    library = Library(loans=cast("Any", DynamoLoans(Table(stack.refs["LoansTable"], aws.dynamodb))))
     for number, condition in enumerate(Condition):
         library.books.genre = "g" * 100 if number else None
         loan = library.lend(library.member(), library.title())

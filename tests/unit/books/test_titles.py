@@ -9,7 +9,6 @@ import pytest
 from books_service.application.ports import AlreadyAnswered, IdempotentRequest
 from books_service.application.titles import MAX_COPIES_AT_ONCE, TitleChange
 from books_service.domain.barcodes import new_barcode
-from books_service.domain.book import Book
 from books_service.domain.errors import (
     BookArchived,
     BookFieldsRefused,
@@ -19,7 +18,7 @@ from books_service.domain.errors import (
     CopiesOut,
     TooManyCopies,
 )
-from books_service.domain.title import Price
+from books_service.domain.title import Book, Price
 from books_service.schemas import AvailabilityView, BookView
 from library_common.access import Caller
 from library_common.idempotency import Ticket
@@ -46,7 +45,7 @@ def only_version(wanted: int) -> Callable[[int], None]:
 
 def some(**fields: Any) -> TitleChange:
     copies = fields.pop("copies", None)
-    return TitleChange.some(fields, copies)
+    return TitleChange(fields, copies)
 
 
 def request(body: str) -> IdempotentRequest[Book]:
@@ -137,14 +136,14 @@ class TestChanging:
 
     def test_the_whole_description(self, library: Library) -> None:
         book_id = library.add(copies=2, genre="Fiction")
-        change = TitleChange.whole(a_description(title="Winter"), None)
+        change = TitleChange(vars(a_description(title="Winter")), None)
         book = library.use_cases.titles.change(book_id, change, any_version)
         assert (book.title.metadata, book.stock.total) == (a_description(title="Winter"), 2)
 
     def test_what_is_already_so_is_not_written(self, library: Library) -> None:
         book_id = library.add(copies=2)
         before = library.catalogue.books[book_id]
-        view = library.use_cases.titles.change(book_id, TitleChange.whole(a_description(), 2), any_version)
+        view = library.use_cases.titles.change(book_id, TitleChange(vars(a_description()), 2), any_version)
         assert view.title.version == 1
         assert library.catalogue.books[book_id] is before
         assert len(library.catalogue.published) == 1

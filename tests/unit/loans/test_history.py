@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from library_common.ids import derived_id
-from loans_service.application.history import Position, StatusFilter
-from loans_service.application.ports import BooksOutcomeUnknown
+from loans_service.application.history import StatusFilter
+from loans_service.application.ports import BooksOutcomeUnknown, IssuedLoan
 from loans_service.domain import errors
 from loans_service.domain.loan import LEASE, Account, Condition, Loan, LoanStatus
 from tests.fakes.lending import Library
@@ -31,9 +31,7 @@ class LaggingLoans(FakeLoans):
         self.hidden: set[str] = set()
         self.index_reads = 0
 
-    def history(
-        self, user_id: str, limit: int, after: dict[str, object] | None
-    ) -> tuple[list[Loan], dict[str, object] | None]:
+    def history(self, user_id: str, limit: int, after: IssuedLoan | None) -> tuple[list[Loan], IssuedLoan | None]:
         self.index_reads += 1
         everything, self.loans = self.loans, {k: v for k, v in self.loans.items() if k not in self.hidden}
         try:
@@ -74,7 +72,7 @@ def put(library: Library, loans: Sequence[Loan]) -> None:
 
 def all_pages(library: Library, shown: StatusFilter | None, limit: int) -> list[Loan]:
     listed: list[Loan] = []
-    position: Position | None = None
+    position: IssuedLoan | None = None
     for _ in range(1000):
         page, position = library.history.of_member(MEMBER, shown, limit, position)
         assert len(page) <= limit

@@ -10,7 +10,7 @@ from library_common import aws
 from library_common.dynamodb import Item
 from library_common.ids import derived_id
 from loans_service import bootstrap, publisher
-from loans_service.adapters.loan_items import attributes_of, loan_key
+from loans_service.adapters.items import attributes_of, loan_key
 from loans_service.domain.loan import LEASE, Condition, Copy, Loan, LoanStatus
 from loans_service.settings import LoansSettings
 from tests.support.clock import NOON

@@ -1,10 +1,10 @@
 """Builds the object graph of admin once per process, when first needed. The only place that knows every part."""
 
+from collections.abc import Callable
 from functools import cache
 
 from admin_service.adapters.publishers import LambdaPublishers
-from admin_service.adapters.registry import registered_queues
-from admin_service.adapters.sqs import SqsQueues
+from admin_service.adapters.sqs import SqsQueues, registered_queues
 from admin_service.application.dead_letters import DeadLetters
 from admin_service.settings import AdminSettings
 from library_common.configuration import PARAMETER_SECONDS, parameters_under
@@ -15,14 +15,12 @@ from library_common.ttl_cache import TtlCache
 def dead_letters() -> DeadLetters:
     """What the HTTP API and the watch use."""
     settings = AdminSettings()
-    registered = _kept(settings.dead_letters_path)
     return DeadLetters(
-        declared=lambda: registered_queues(text for _, text in registered.get()),
+        declared=_kept(lambda: registered_queues(text for _, text in parameters_under(settings.dead_letters_path))),
         queues=SqsQueues(),
-        publishers=LambdaPublishers(_kept(settings.publishers_path).get),
+        publishers=LambdaPublishers(_kept(lambda: list(parameters_under(settings.publishers_path)))),
     )
 
 
-def _kept(path: str) -> TtlCache[list[tuple[str, str]]]:
-    """The parameters under a path, at most a minute old."""
-    return TtlCache(lambda: list(parameters_under(path)), seconds=PARAMETER_SECONDS)
+def _kept[T](read: Callable[[], T]) -> Callable[[], T]:
+    return TtlCache(read, seconds=PARAMETER_SECONDS).get

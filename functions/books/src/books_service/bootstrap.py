@@ -12,7 +12,6 @@ from books_service.application.copies import CopyManagement
 from books_service.application.optimistic_retries import OptimisticRetries
 from books_service.application.ports import Catalogue
 from books_service.application.reservations import CopyReservations
-from books_service.application.title_search import TitleSearch
 from books_service.application.titles import TitleManagement
 from books_service.domain.barcodes import BarcodeGenerator, RandomBelow
 from books_service.settings import BooksSettings
@@ -29,7 +28,6 @@ class UseCases:
     titles: TitleManagement
     copies: CopyManagement
     reservations: CopyReservations
-    title_search: TitleSearch
 
 
 def compose(
@@ -48,7 +46,6 @@ def compose(
         titles=TitleManagement(catalogue, clock, barcodes, retries, new_book_id),
         copies=CopyManagement(catalogue, clock, barcodes, retries),
         reservations=CopyReservations(catalogue, clock, random_below, retries),
-        title_search=TitleSearch(catalogue),
     )
 
 

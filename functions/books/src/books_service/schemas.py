@@ -13,9 +13,8 @@ from books_service.application.titles import MAX_COPIES_AT_ONCE
 from books_service.domain import stock as domain
 from books_service.domain import title as limits
 from books_service.domain.barcodes import BARCODE_PATTERN
-from books_service.domain.book import Book
 from books_service.domain.stock import MAX_COPIES, MAX_SHELF, Copy, CopyStatus, Stock
-from books_service.domain.title import Metadata, Price
+from books_service.domain.title import Book, Metadata, Price
 from library_common.clock import to_rfc3339
 from library_common.http import ListQuery, RequestBody, with_examples
 from library_common.money import Money
@@ -56,8 +55,8 @@ type Shelf = Annotated[Line, Field(min_length=1, max_length=MAX_SHELF)]
 type LoanId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
-class _Described(RequestBody):
-    """The whole description of a title."""
+class _Description(RequestBody):
+    """What the bodies that describe a title have in common."""
 
     title: TitleText
     author: AuthorText
@@ -67,13 +66,28 @@ class _Described(RequestBody):
     language: LanguageCode | None = None
     publisher: Publisher | None = None
     edition: Edition | None = None
-    subjects: Subjects = Field(default_factory=list)
+    subjects: Subjects | None = None
     description: Description | None = None
     cover_url: WebAddress | None = None
     replacement_price: Money | None = None
 
+    def _metadata_fields(self, names: Iterable[str]) -> dict[str, Any]:
+        """These fields, in the types of `Metadata`."""
+        values = {name: getattr(self, name) for name in names}
+        if "subjects" in values:
+            values["subjects"] = tuple(values["subjects"] or ())
+        if price := values.get("replacement_price"):
+            values["replacement_price"] = Price(price.minor_units, price.currency)
+        return values
+
+
+class _Described(_Description):
+    """The whole description of a title."""
+
+    subjects: Subjects = Field(default_factory=list)
+
     def metadata(self) -> Metadata:
-        return Metadata(**_metadata_fields(self, _Described.model_fields))
+        return Metadata(**self._metadata_fields(_Described.model_fields))
 
 
 class NewBook(_Described):
@@ -105,27 +119,17 @@ class WholeBook(_Described):
     copies: CopyCount | None = None
 
 
-class BookChanges(RequestBody):
+class BookChanges(_Description):
     """Changes of a title. Fields that are left out stay as they are; null clears an optional one."""
 
     # The factories make these fields optional but not nullable. Their values are never used.
     title: TitleText = Field(default_factory=str)
     author: AuthorText = Field(default_factory=str)
-    isbn: Isbn | None = None
-    published_year: Year | None = None
-    genre: Genre | None = None
-    language: LanguageCode | None = None
-    publisher: Publisher | None = None
-    edition: Edition | None = None
-    subjects: Subjects | None = None
-    description: Description | None = None
-    cover_url: WebAddress | None = None
-    replacement_price: Money | None = None
     copies: CopyCount = Field(default_factory=int)
 
     def described(self) -> dict[str, Any]:
         """The fields of `Metadata` that were sent, in the types of `Metadata`."""
-        return _metadata_fields(self, self.model_fields_set - {"copies"})
+        return self._metadata_fields(self.model_fields_set - {"copies"})
 
     def count(self) -> int | None:
         return self.copies if "copies" in self.model_fields_set else None
@@ -202,16 +206,6 @@ class CopyQuery(ListQuery):
     """Filters of the list of copies."""
 
     status: Annotated[CopyStatus | None, IN_ANY_CASE, Field(description="In lower case or capitals.")] = None
-
-
-def _metadata_fields(body: BaseModel, names: Iterable[str]) -> dict[str, Any]:
-    """These fields of the body, in the types of `Metadata`."""
-    values = {name: getattr(body, name) for name in names}
-    if "subjects" in values:
-        values["subjects"] = tuple(values["subjects"] or ())
-    if price := values.get("replacement_price"):
-        values["replacement_price"] = Price(price.minor_units, price.currency)
-    return values
 
 
 # -- responses ------------------------------------------------------------------------------------

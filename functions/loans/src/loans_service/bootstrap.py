@@ -48,6 +48,11 @@ def settings() -> LoansSettings:
 
 
 @cache
+def _table() -> Table:
+    return Table(settings().table_name, aws.dynamodb)
+
+
+@cache
 def _services() -> tuple[HttpMembers, HttpBooks]:
     users = service_client("users", timeouts=_TIMEOUTS, caller="loans", scopes=_SCOPES)
     books = service_client("books", timeouts=_TIMEOUTS, caller="loans", scopes=_SCOPES)
@@ -59,7 +64,7 @@ def lending() -> Lending:
     """What the HTTP API uses."""
     clock = SystemClock()
     members, books = _services()
-    loans = DynamoLoans(settings().table_name, aws.dynamodb)
+    loans = DynamoLoans(_table())
     policies = StoredPolicies(parameter(settings().loan_policy_parameter).get, settings().library_time_zone)
     copy_release = CopyRelease(loans=loans, books=books, anonymisation=Anonymisation(loans, clock))
     return Lending(
@@ -95,19 +100,19 @@ def recovery() -> Recovery:
 @cache
 def account_erasure() -> "AccountErasure":
     """What the consumer of erased members uses."""
-    from loans_service.adapters.accounts import DynamoAccounts  # noqa: PLC0415 - not needed by the HTTP API
+    from loans_service.adapters.retention import DynamoAccounts  # noqa: PLC0415 - not needed by the HTTP API
     from loans_service.application.account_erasure import AccountErasure  # noqa: PLC0415
 
     clock = SystemClock()
-    loans = DynamoLoans(settings().table_name, aws.dynamodb)
-    accounts = DynamoAccounts(Table(settings().table_name, aws.dynamodb))
+    loans = DynamoLoans(_table())
+    accounts = DynamoAccounts(_table())
     return AccountErasure(loans, accounts, Anonymisation(loans, clock), clock)
 
 
 @cache
 def retention_job() -> "RetentionJob":
     """What the retention job uses."""
-    from loans_service.adapters.retention_progress import DynamoProgressStore  # noqa: PLC0415 - as above
+    from loans_service.adapters.retention import DynamoProgressStore  # noqa: PLC0415 - as above
     from loans_service.application.retention_job import RetentionJob  # noqa: PLC0415
 
     members, _ = _services()
@@ -116,7 +121,7 @@ def retention_job() -> "RetentionJob":
         loans=erasure.loans,
         accounts=erasure.accounts,
         members=members,
-        store=DynamoProgressStore(Table(settings().table_name, aws.dynamodb)),
+        store=DynamoProgressStore(_table()),
         anonymisation=erasure.anonymisation,
         account_erasure=erasure,
         period=timedelta(days=settings().loan_history_days),

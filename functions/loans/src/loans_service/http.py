@@ -1,4 +1,4 @@
-"""The HTTP API of loans: the status of each refusal, and the routes by subject."""
+"""The HTTP API of loans: the status of each refusal, and the routes."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from library_common.http import ServiceApi
 from loans_service import bootstrap
 from loans_service.bootstrap import Lending
 from loans_service.domain import errors
-from loans_service.routes import circulation, history
+from loans_service.routes import loans
 
 DESCRIPTION = "Lending: checkout, return and renewal by the library's loan policy, and what members have borrowed."
 PROBLEMS: dict[type[Exception], int] = {
@@ -37,8 +37,8 @@ def build(lending: Callable[[], Lending]) -> ServiceApi:
     """The API on the use cases that `lending` returns; it is called per request, not before the first."""
     api = ServiceApi(name="loans", title="Smart Library: loans", description=DESCRIPTION, problems=PROBLEMS)
     api.publish_openapi("/api/loans/openapi.json")
-    circulation.declare(api, lending)
-    history.declare(api, lending)
+    loans.declare_circulation(api, lending)
+    loans.declare_reading(api, lending)
     return api
 
 

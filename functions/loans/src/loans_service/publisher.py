@@ -6,19 +6,16 @@ from library_common.dynamodb import Item
 from library_common.lambda_handler import lambda_handler
 from library_common.publisher import StreamPublisher
 from loans_service import bootstrap
-from loans_service.adapters.loan_items import unfinished_loan_id
+from loans_service.adapters.items import unfinished_loan_id
 from loans_service.adapters.recoveries import QueuedRecoveries
 
 
 def queue_unfinished(images: Sequence[Item]) -> None:
     """Queues every loan whose last image in this batch is unfinished."""
-    unfinished: dict[str, bool] = {}
-    for image in images:
-        if (loan := unfinished_loan_id(image)) is not None:
-            unfinished[loan[0]] = loan[1]
+    last = dict(loan for image in images if (loan := unfinished_loan_id(image)) is not None)
     settings = bootstrap.settings()
     recoveries = QueuedRecoveries(settings.recovery_queue_url)
-    for loan_id, is_unfinished in unfinished.items():
+    for loan_id, is_unfinished in last.items():
         if is_unfinished:
             recoveries.look_again(loan_id, in_seconds=settings.recovery_delay_seconds, attempt=0)
 

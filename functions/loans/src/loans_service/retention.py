@@ -8,7 +8,6 @@ from library_common.versions import VersionConflict
 from loans_service import bootstrap
 
 if TYPE_CHECKING:
-    from loans_service.application.ports import RetentionProgress
     from loans_service.application.retention_job import RetentionJob
 
 RUN_SECONDS = 200.0
@@ -37,22 +36,19 @@ def run_job(event: Mapping[str, Any], job: "RetentionJob", *, seconds: float) ->
     with logged_invocation("loan retention", actor="service:loans") as running:
         try:
             result = job.run(seconds=seconds, anew=event.get("anew") is True, walk=event.get("walk") is True)
-            running.log_fields |= _counts(result.progress)
+            progress = result.progress
+            running.log_fields |= {
+                "round": progress.day.isoformat(),
+                "anonymised": str(progress.anonymised),
+                "members_keeping_history": str(progress.keeping_history),
+                "members_postponed": str(progress.postponed),
+                "failed": str(progress.failed),
+            }
             if result.late:
-                raise RoundLate(f"the round of {result.progress.day} is not finished yet")
-            if result.progress.failed and result.is_over:
-                raise LoansLeft(f"{result.progress.failed} loans or members failed")
+                raise RoundLate(f"the round of {progress.day} is not finished yet")
+            if progress.failed and result.is_over:
+                raise LoansLeft(f"{progress.failed} loans or members failed")
             running.status = result.outcome.value
         except VersionConflict:
             # The other run does the work and logs it.
             running.status = "another run"
-
-
-def _counts(progress: "RetentionProgress") -> dict[str, str]:
-    return {
-        "round": progress.day.isoformat(),
-        "anonymised": str(progress.anonymised),
-        "members_keeping_history": str(progress.keeping_history),
-        "members_postponed": str(progress.postponed),
-        "failed": str(progress.failed),
-    }

@@ -1,11 +1,39 @@
 """The queues in SQS. SQS shows a message only by receiving it, so it is received and given back at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from admin_service.domain.dead_letters import DeadLetter
+from pydantic import BaseModel, TypeAdapter
+
+from admin_service.domain.dead_letters import DeadLetter, DeadLetterQueue, Kind
 from library_common import aws
+
+
+class _Registered(BaseModel):
+    url: str
+    about: str
+    source: str | None = None
+    personal: bool = False
+    jobs: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        if self.source:
+            return Kind.MESSAGES
+        return Kind.JOBS if self.jobs else Kind.PUBLICATIONS
+
+
+_LIST = TypeAdapter(dict[str, _Registered])
+
+
+def registered_queues(documents: Iterable[str]) -> list[DeadLetterQueue]:
+    """The queues in the JSON documents of all stacks (each lists its own in a parameter), by name."""
+    found = {name: queue for text in documents for name, queue in _LIST.validate_json(text).items()}
+    return [
+        DeadLetterQueue(name, each.url, each.kind, each.about, each.personal, each.source)
+        for name, each in sorted(found.items())
+    ]
 
 
 class SqsQueues:

@@ -107,10 +107,9 @@ from books_service.adapters.items import (
 from books_service.adapters.title_index import Intersection
 from books_service.application.criteria import Criteria, id_in
 from books_service.application.ports import AlreadyAnswered, BarcodeExists, BookEvents, Position, StoredAnswer
-from books_service.domain.book import Book
 from books_service.domain.errors import ChangeTooLarge
 from books_service.domain.stock import OUT, CopyStatus, Release, Reservation, Stock
-from books_service.domain.title import Title
+from books_service.domain.title import Book, Title
 from library_common.dynamodb import (
     ABSENT,
     MAX_TRANSACTION_ITEMS,
@@ -197,8 +196,7 @@ class DynamoCatalogue:
     def _books(self, book_ids: Sequence[str]) -> dict[str, Book]:
         keys = [key for book_id in dict.fromkeys(book_ids) for key in (meta_key(book_id), stock_key(book_id))]
         parts: dict[str, dict[str, Item]] = {}
-        items = self._table.get_many(keys)
-        for item in items:
+        for item in self._table.get_many(keys):
             parts.setdefault(item["pk"], {})[item["sk"]] = item
         books = [_book(found) for found in parts.values() if len(found) == 2]
         return {book.id: book for book in books}

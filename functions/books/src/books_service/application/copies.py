@@ -1,18 +1,17 @@
 """The copies of a title as librarians handle them: add, find, correct."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from books_service.application.lookups import copy_events, get_book, get_stock
 from books_service.application.optimistic_retries import OptimisticRetries
 from books_service.application.ports import BarcodeExists, BookEvents, Catalogue, IdempotentRequest, StoredAnswer
-from books_service.application.title_search import bad_cursor
-from books_service.application.titles import VersionCheck
+from books_service.application.titles import VersionCheck, bad_cursor
 from books_service.domain.barcodes import BarcodeGenerator, is_barcode
-from books_service.domain.book import Book
 from books_service.domain.errors import BarcodeTaken, CopyNotFound
 from books_service.domain.stock import Copy, CopyStatus, Stock
+from books_service.domain.title import Book
 from library_common.clock import Clock
 from library_common.events import Envelope
 from library_common.versions import VersionConflict
@@ -21,16 +20,14 @@ type AddedCopies = tuple[list[Copy], Stock]
 """The new copies, and the stock that has them."""
 
 
+@dataclass(frozen=True)
 class CopyManagement:
     """Adds, finds and corrects copies."""
 
-    def __init__(
-        self, catalogue: Catalogue, clock: Clock, barcodes: BarcodeGenerator, retries: OptimisticRetries
-    ) -> None:
-        self._catalogue = catalogue
-        self._clock = clock
-        self._barcodes = barcodes
-        self._retries = retries
+    catalogue: Catalogue
+    clock: Clock
+    barcodes: BarcodeGenerator
+    retries: OptimisticRetries
 
     def page(
         self, book_id: str, *, status: CopyStatus | None, limit: int, position: Mapping[str, object] | None
@@ -41,7 +38,7 @@ class CopyManagement:
         Raises BookNotFound, InvalidRequest for a position that this service did not make.
         """
         after = _barcode_in(position)
-        stock = get_stock(self._catalogue, book_id)
+        stock = get_stock(self.catalogue, book_id)
         wanted = [
             copy
             for barcode, copy in sorted(stock.copies.items())
@@ -52,12 +49,12 @@ class CopyManagement:
 
     def availability(self, book_id: str) -> Stock:
         """Raises BookNotFound."""
-        return get_stock(self._catalogue, book_id)
+        return get_stock(self.catalogue, book_id)
 
     def find(self, barcode: str) -> tuple[Copy, Book]:
         """The copy with a barcode, and its title. Raises CopyNotFound."""
-        book_id = self._catalogue.book_id_of(barcode) if is_barcode(barcode) else None
-        book = self._catalogue.book(book_id) if book_id else None
+        book_id = self.catalogue.book_id_of(barcode) if is_barcode(barcode) else None
+        book = self.catalogue.book(book_id) if book_id else None
         if book is None:
             raise CopyNotFound
         return book.stock.copy(barcode), book
@@ -77,26 +74,26 @@ class CopyManagement:
         """
 
         def attempt(_: object) -> AddedCopies:
-            now = self._clock.now()
+            now = self.clock.now()
             if request is not None:
-                self._catalogue.require_unanswered(request.ticket, now)
-            before = get_book(self._catalogue, book_id)
+                self.catalogue.require_unanswered(request.ticket, now)
+            before = get_book(self.catalogue, book_id)
             if barcode is not None and barcode in before.stock.copies:
                 raise BarcodeTaken(barcode)
-            barcodes = [barcode] if barcode else self._barcodes.generate(count, taken=before.stock.copies)
+            barcodes = [barcode] if barcode else self.barcodes.generate(count, taken=before.stock.copies)
             added = [Copy(new, shelf=shelf) for new in barcodes]
             stock = before.stock.add(added)
             answer = StoredAnswer(request.ticket, request.render((added, stock)), now) if request else None
             events = BookEvents(stock=self._events(before.stock, stock))
             try:
-                self._catalogue.save(before, Book(before.title, stock), events, answer)
+                self.catalogue.save(before, Book(before.title, stock), events, answer)
             except BarcodeExists as exists:
                 if barcode is not None:
                     raise BarcodeTaken(exists.barcode) from exists
                 raise
             return added, stock
 
-        return self._retries(attempt, on=(VersionConflict, BarcodeExists))
+        return self.retries(attempt, on=(VersionConflict, BarcodeExists))
 
     def edit(self, book_id: str, barcode: str, changes: Mapping[str, Any], check: VersionCheck) -> tuple[Copy, Stock]:
         """Sets a copy's `status` or `shelf`. `check` gets the version of the stock.
@@ -105,33 +102,33 @@ class CopyManagement:
         """
 
         def attempt(_: object) -> tuple[Copy, Stock]:
-            before = get_stock(self._catalogue, book_id)
+            before = get_stock(self.catalogue, book_id)
             check(before.version)
             copy = replace(before.copy(barcode), **changes)
             after = before.with_copy(copy)
             if after != before:
-                self._catalogue.save_stock(before, after, self._events(before, after))
+                self.catalogue.save_stock(before, after, self._events(before, after))
             return copy, after
 
-        return self._retries(attempt)
+        return self.retries(attempt)
 
     def correct_availability(self, book_id: str, number: int, check: VersionCheck) -> Book:
         """Makes `number` copies available. Raises BookNotFound, ExceedsStock, and what `check` raises."""
 
         def attempt(_: object) -> Book:
-            book = get_book(self._catalogue, book_id)
+            book = get_book(self.catalogue, book_id)
             check(book.title.version)
             stock = book.stock.with_available(number)
             if stock == book.stock:
                 return book
-            after = Book(book.title.recounted(self._clock.now()), stock)
-            self._catalogue.save(book, after, BookEvents(stock=self._events(book.stock, stock)))
+            after = Book(book.title.recounted(self.clock.now()), stock)
+            self.catalogue.save(book, after, BookEvents(stock=self._events(book.stock, stock)))
             return after
 
-        return self._retries(attempt)
+        return self.retries(attempt)
 
     def _events(self, before: Stock, after: Stock) -> list[Envelope]:
-        return copy_events(after.book_id, after.changes_since(before), self._clock)
+        return copy_events(after.book_id, after.changes_since(before), self.clock)
 
 
 def _barcode_in(position: Mapping[str, object] | None) -> str:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from books_service.application.isbn import isbn13_or_none
-from books_service.domain.book import Book
-from books_service.domain.title import Metadata
+from books_service.domain.title import Book, Metadata
 from library_common.text import fold, words
 
 MAX_INDEXED_WORDS = 40
@@ -69,14 +68,7 @@ def indexed_words(metadata: Metadata) -> list[str]:
 
 def terms_of(metadata: Metadata) -> frozenset[str]:
     """The index terms of a title: `*` of every title, `w:` words, `i:` ISBN, `g:` genre, `l:` language."""
-    terms = {EVERYTHING, *(f"w:{word}" for word in indexed_words(metadata))}
-    if metadata.isbn:
-        terms.add(f"i:{metadata.isbn}")
-    if metadata.genre:
-        terms.add(_genre_term(metadata.genre))
-    if metadata.language:
-        terms.add(f"l:{metadata.language}")
-    return frozenset(terms)
+    return frozenset({EVERYTHING, *(f"w:{word}" for word in indexed_words(metadata)), *_field_terms(metadata)})
 
 
 def is_known_term(term: str) -> bool:
@@ -115,12 +107,7 @@ class Criteria:
         """Every index term a match must have."""
         terms = _search_terms(self.search or "")
         terms |= {f"w:{word}" for text in (self.title, self.author) for word in _words(text or "")}
-        if self.isbn:
-            terms.add(f"i:{self.isbn}")
-        if self.genre:
-            terms.add(_genre_term(self.genre))
-        if self.language:
-            terms.add(f"l:{self.language}")
+        terms |= _field_terms(self)
         return frozenset(terms or {EVERYTHING})
 
     def leading_terms(self) -> list[str]:
@@ -147,8 +134,7 @@ def _words(text: str) -> list[str]:
 
 def _search_terms(text: str) -> set[str]:
     """ISBNs in the text, with or without hyphens, become ISBN terms; everything else becomes words."""
-    whole = isbn13_or_none(text)
-    if whole:
+    if whole := isbn13_or_none(text):
         return {f"i:{whole}"}
     terms: set[str] = set()
     for part in text.split():
@@ -157,5 +143,7 @@ def _search_terms(text: str) -> set[str]:
     return terms
 
 
-def _genre_term(genre: str) -> str:
-    return f"g:{fold(genre)[:_MAX_SORT]}"
+def _field_terms(described: Metadata | Criteria) -> set[str]:
+    """The terms of ISBN, language and genre, as far as they are given."""
+    terms = {f"{kind}:{value}" for kind, value in (("i", described.isbn), ("l", described.language)) if value}
+    return terms | {f"g:{fold(described.genre)[:_MAX_SORT]}"} if described.genre else terms

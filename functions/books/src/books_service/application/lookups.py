@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from books_service.application.ports import Catalogue
-from books_service.domain.book import Book
 from books_service.domain.errors import BookNotFound
 from books_service.domain.events import CopyStatusChanged
 from books_service.domain.stock import CopyStatusChange, Stock
+from books_service.domain.title import Book
 from library_common.clock import Clock
 from library_common.events import DomainEvent, Envelope, envelope_for
 from library_common.ids import is_id

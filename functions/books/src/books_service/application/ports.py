@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Protocol
 
 from books_service.application.criteria import Criteria
-from books_service.domain.book import Book
 from books_service.domain.stock import Release, Reservation, Stock
+from books_service.domain.title import Book
 from library_common.events import Envelope
 from library_common.idempotency import Ticket
 

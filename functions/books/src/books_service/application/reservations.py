@@ -5,6 +5,7 @@ loan's id: a loan has at most one copy, and none after it was released.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -26,16 +27,14 @@ from library_common.versions import VersionConflict
 _FINAL: Final = (BookArchived, CopyNotAvailable, CopyNotFound, NoCopiesAvailable)
 
 
+@dataclass(frozen=True)
 class CopyReservations:
     """Reserves and releases copies."""
 
-    def __init__(
-        self, catalogue: Catalogue, clock: Clock, random_below: RandomBelow, retries: OptimisticRetries
-    ) -> None:
-        self._catalogue = catalogue
-        self._clock = clock
-        self._random_below = random_below
-        self._retries = retries
+    catalogue: Catalogue
+    clock: Clock
+    random_below: RandomBelow
+    retries: OptimisticRetries
 
     def reserve(
         self, book_id: str, loan_id: str, barcode: str | None = None, valid_until: datetime | None = None
@@ -52,23 +51,23 @@ class CopyReservations:
         def attempt(conflict: Exception | None) -> Reservation:
             stock = self._stock(book_id, conflict)
             # An expired request still gets the copy that the loan holds, but no new one.
-            if valid_until is not None and self._clock.now() > valid_until and loan_id not in stock.held:
+            if valid_until is not None and self.clock.now() > valid_until and loan_id not in stock.held:
                 raise ReservationExpired
             return self._reserve(stock, loan_id, barcode, valid_until)
 
-        return self._retries(attempt)
+        return self.retries(attempt)
 
     def _reserve(self, stock: Stock, loan_id: str, barcode: str | None, valid_until: datetime | None) -> Reservation:
-        now = self._clock.now()
+        now = self.clock.now()
         try:
             reservation = stock.reserve(loan_id, barcode=barcode, choose=self._any, now=now)
         except _FINAL:
             refusal = stock.refuse(loan_id, valid_until=valid_until, now=now)
             if not refusal.repeated:
-                self._catalogue.release(refusal, ())
+                self.catalogue.release(refusal, ())
             raise
         if not reservation.repeated:
-            self._catalogue.reserve(reservation, copy_events(stock.book_id, reservation.changes, self._clock, loan_id))
+            self.catalogue.reserve(reservation, copy_events(stock.book_id, reservation.changes, self.clock, loan_id))
         return reservation
 
     def release(self, book_id: str, loan_id: str, barcode: str | None = None, *, damaged: bool = False) -> Release:
@@ -76,18 +75,18 @@ class CopyReservations:
 
         def attempt(conflict: Exception | None) -> Release:
             stock = self._stock(book_id, conflict)
-            release = stock.release(loan_id, barcode=barcode, damaged=damaged, now=self._clock.now())
+            release = stock.release(loan_id, barcode=barcode, damaged=damaged, now=self.clock.now())
             if not release.repeated:
-                self._catalogue.release(release, copy_events(book_id, release.changes, self._clock, loan_id))
+                self.catalogue.release(release, copy_events(book_id, release.changes, self.clock, loan_id))
             return release
 
-        return self._retries(attempt)
+        return self.retries(attempt)
 
     def _stock(self, book_id: str, conflict: Exception | None) -> Stock:
         """The stock as it is now, which a refused write says."""
         current = conflict.current if isinstance(conflict, VersionConflict) else None
-        return current if isinstance(current, Stock) else get_stock(self._catalogue, book_id)
+        return current if isinstance(current, Stock) else get_stock(self.catalogue, book_id)
 
     def _any(self, barcodes: Sequence[str]) -> str:
         # At random, so that simultaneous requests rarely choose the same copy.
-        return barcodes[self._random_below(len(barcodes))]
+        return barcodes[self.random_below(len(barcodes))]

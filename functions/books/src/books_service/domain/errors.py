@@ -8,24 +8,22 @@ class BooksError(Exception):
     """Base of every refusal of this service."""
 
     code: ClassVar[str] = "refused"
+    detail: ClassVar[str] = ""
+    """The text of errors that always have the same one."""
 
-    def __init__(self, detail: str, extra: Mapping[str, object] | None = None) -> None:
-        super().__init__(detail)
+    def __init__(self, detail: str | None = None, extra: Mapping[str, object] | None = None) -> None:
+        super().__init__(self.detail if detail is None else detail)
         self.extra = dict(extra or {})
 
 
 class BookNotFound(BooksError):
     code = "book_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("There is no such title.")
+    detail = "There is no such title."
 
 
 class CopyNotFound(BooksError):
     code = "copy_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("There is no such copy.")
+    detail = "There is no such copy."
 
 
 class BookFieldsRefused(BooksError):
@@ -42,16 +40,12 @@ class BookArchived(BooksError):
     """The title is archived: none of its copies is lent, and none is added."""
 
     code = "book_archived"
-
-    def __init__(self) -> None:
-        super().__init__("The title is archived.")
+    detail = "The title is archived."
 
 
 class NoCopiesAvailable(BooksError):
     code = "no_copies_available"
-
-    def __init__(self) -> None:
-        super().__init__("No copy of this title is available.")
+    detail = "No copy of this title is available."
 
 
 class CopyNotAvailable(BooksError):
@@ -67,18 +61,14 @@ class LoanAlreadyReleased(BooksError):
     """The loan was released or refused before, so it gets no copy."""
 
     code = "loan_already_released"
-
-    def __init__(self) -> None:
-        super().__init__("This loan was released or refused before.")
+    detail = "This loan was released or refused before."
 
 
 class ReservationExpired(BooksError):
     """The reservation arrived after its `valid_until`."""
 
     code = "reservation_expired"
-
-    def __init__(self) -> None:
-        super().__init__("The reservation has expired: its valid_until is in the past.")
+    detail = "The reservation has expired: its valid_until is in the past."
 
 
 class LoanHoldsAnotherCopy(BooksError):
@@ -150,9 +140,7 @@ class ChangeTooLarge(BooksError):
     """The change does not fit into one transaction."""
 
     code = "change_too_large"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The change is too large for one request. Add or remove at most 50 copies at a time, and change the "
-            "description separately."
-        )
+    detail = (
+        "The change is too large for one request. Add or remove at most 50 copies at a time, and change the "
+        "description separately."
+    )

@@ -354,7 +354,7 @@ class Stock:
     def titled(self, title: str, genre: str | None) -> "Stock":
         """Takes over what a reservation answers of the title's description."""
         short = truncate(title, MAX_SHORT_TITLE)
-        return self if (short, genre) == (self.title, self.genre) else replace(self._next(title=short), genre=genre)
+        return self if (short, genre) == (self.title, self.genre) else self._next(title=short, genre=genre)
 
     def changes_since(self, before: "Stock") -> list[CopyStatusChange]:
         """What happened to each copy between two states of the same stock, by barcode."""
@@ -373,20 +373,8 @@ class Stock:
     def _with_status(self, barcodes: Sequence[str], status: CopyStatus) -> "Stock":
         return self._next(copies={**self.copies, **{b: replace(self.copies[b], status=status) for b in barcodes}})
 
-    def _next(
-        self,
-        *,
-        copies: Mapping[str, Copy] | None = None,
-        archived: bool | None = None,
-        title: str | None = None,
-    ) -> "Stock":
-        return replace(
-            self,
-            version=self.version + 1,
-            copies=self.copies if copies is None else copies,
-            archived=self.archived if archived is None else archived,
-            title=self.title if title is None else title,
-        )
+    def _next(self, **changes: Any) -> "Stock":
+        return replace(self, **changes, version=self.version + 1)
 
 
 def _epoch(moment: datetime) -> int:

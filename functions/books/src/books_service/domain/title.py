@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from books_service.domain.errors import BookFieldsRefused
+from books_service.domain.stock import Stock
 
 MAX_TITLE = 500
 MAX_AUTHOR = 300
@@ -86,3 +87,15 @@ class Title:
 
     def _next(self, now: datetime, **changes: Any) -> "Title":
         return replace(self, **changes, version=self.version + 1, updated_at=now)
+
+
+@dataclass(frozen=True)
+class Book:
+    """Two things with one id that change independently: the description, and the copies."""
+
+    title: Title
+    stock: Stock
+
+    @property
+    def id(self) -> str:
+        return self.title.id

@@ -10,7 +10,7 @@ from books_service.application.ports import AlreadyAnswered, IdempotentRequest
 from books_service.application.titles import TitleChange
 from books_service.bootstrap import UseCases
 from books_service.domain import errors as e
-from books_service.domain.book import Book
+from books_service.domain.title import Book
 from books_service.schemas import BookChanges, BookQuery, BookView, NewBook, WholeBook
 from library_common.access import Access
 from library_common.http import (
@@ -55,7 +55,7 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
         if query.include_archived and not caller.is_staff:
             raise NotAllowed("Only librarians see archived titles.")
         cursors = Cursors(query.model_dump(mode="json", exclude={"limit", "cursor"}))
-        books, following = provide().title_search.find(
+        books, following = provide().titles.find(
             query.criteria(), limit=query.limit, position=cursors.decode(query.cursor)
         )
         return Page(items=[BookView.of(book) for book in books], next_cursor=cursors.encode(following))
@@ -78,13 +78,13 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
     @api.put("/api/books/{book_id}", access=LIBRARIAN, raises=changing)
     def replace_book(book_id: str, body: WholeBook, if_match: IfMatch, response: Response) -> BookView:
         """Replaces the description. `copies` also sets the number of copies."""
-        change = TitleChange.whole(body.metadata(), body.copies)
+        change = TitleChange(vars(body.metadata()), body.copies)
         return _tagged(provide().titles.change(book_id, change, partial(require_version, if_match)), response)
 
     @api.patch("/api/books/{book_id}", access=LIBRARIAN, raises=changing)
     def change_book(book_id: str, body: BookChanges, if_match: IfMatch, response: Response) -> BookView:
         """Changes the fields that are sent; null clears one. `copies` also sets the number of copies."""
-        change = TitleChange.some(body.described(), body.count())
+        change = TitleChange(body.described(), body.count())
         return _tagged(provide().titles.change(book_id, change, partial(require_version, if_match)), response)
 
     @api.delete("/api/books/{book_id}", access=LIBRARIAN, raises=[e.BookNotFound, e.CopiesOut])

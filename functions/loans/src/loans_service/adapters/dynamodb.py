@@ -16,7 +16,7 @@
     a member's loans, oldest first                  index by_member (keys), then get each
     a member's open loans                           account, then batch get: no index, always fresh
     the open loan of a copy                         index by_open_copy (keys), then get
-    who may have loans to anonymise                 index by_since (keys), `adapters.accounts`
+    who may have loans to anonymise                 index by_since (keys), `adapters.retention`
 
 Indexes hold keys only, so a change of status does not write them. All are sparse: `issued` appears when a loan is
 issued, `open_copy` while the copy is out, so a PENDING or CANCELLED loan is in neither index. Anonymisation removes
@@ -38,10 +38,10 @@ built again, and every account be written for it.
 Writes name the attributes they set, so everything else that a newer version stored in an item survives them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from library_common.clock import from_rfc3339, to_rfc3339
 from library_common.dynamodb import (
@@ -50,7 +50,6 @@ from library_common.dynamodb import (
     ConditionFailed,
     Delete,
     Expression,
-    Item,
     Put,
     Table,
     TransactionBusy,
@@ -58,7 +57,7 @@ from library_common.dynamodb import (
 )
 from library_common.events import OUTBOX_ATTRIBUTE, Envelope, to_outbox
 from library_common.versions import VersionConflict
-from loans_service.adapters.loan_items import (
+from loans_service.adapters.items import (
     OLD_NAMES,
     RELEASE_PENDING,
     account_key,
@@ -68,13 +67,11 @@ from loans_service.adapters.loan_items import (
     loan_id_of,
     loan_key,
     loan_of,
+    set_only,
+    was_version,
 )
-from loans_service.adapters.stored_items import set_only, was_version
 from loans_service.application.ports import AccountErased, IssuedLoan, LimitReached, LoanExists
 from loans_service.domain.loan import EMPTY_ACCOUNT, Account, Loan, LoanStatus
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 BY_MEMBER = "by_member"
 BY_OPEN_COPY = "by_open_copy"
@@ -98,8 +95,8 @@ _ANONYMISED = ("member", "digest", "anonymised")
 class DynamoLoans:
     """Implements `application.ports.Loans`."""
 
-    def __init__(self, table_name: str, client: "Callable[[], DynamoDBClient]") -> None:
-        self._table = Table(table_name, client)
+    def __init__(self, table: Table) -> None:
+        self._table = table
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -125,31 +122,25 @@ class DynamoLoans:
                 return loan
         return None
 
-    def history(
-        self, user_id: str, limit: int, after: Mapping[str, object] | None
-    ) -> tuple[list[Loan], dict[str, object] | None]:
-        place = IssuedLoan(str(after["id"]), from_rfc3339(str(after["issued"]))) if after is not None else None
-        entries, last = self._by_member(user_id, limit, place, forward=False)
-        keys = [{"pk": entry["pk"], "sk": entry["sk"]} for entry in entries]
-        items = {item["pk"]: item for item in self._table.get_many(keys)}
+    def history(self, user_id: str, limit: int, after: IssuedLoan | None) -> tuple[list[Loan], IssuedLoan | None]:
+        entries, last = self._by_member(user_id, limit, after, forward=False)
+        loans = {loan.id: loan for loan in self.get_all([entry.loan_id for entry in entries])}
         # The index may be behind: a loan that was just anonymised is left out.
-        loans = [loan_of(item) for key in keys if (item := items.get(key["pk"])) and item.get("member") == user_id]
-        if last is None:
-            return loans, None
-        return loans, {"issued": last["issued"], "id": loan_id_of(last)}
+        listed = [loan for entry in entries if (loan := loans.get(entry.loan_id)) and loan.user_id == user_id]
+        return listed, last
 
     def issued_to(
         self, user_id: str, limit: int, after: IssuedLoan | None
     ) -> tuple[list[IssuedLoan], IssuedLoan | None]:
-        entries, last = self._by_member(user_id, limit, after, forward=True)
-        return [_issued(entry) for entry in entries], _issued(last) if last else None
+        return self._by_member(user_id, limit, after, forward=True)
 
     def _by_member(
         self, user_id: str, limit: int, after: IssuedLoan | None, *, forward: bool
-    ) -> tuple[list[Item], Item | None]:
+    ) -> tuple[list[IssuedLoan], IssuedLoan | None]:
         start = {"member": user_id, "issued": to_rfc3339(after.issued_at), **loan_key(after.loan_id)} if after else None
         member = Expression("#member = :member", {"member": "member"}, {"member": user_id})
-        return self._table.query(member, index=BY_MEMBER, limit=limit, forward=forward, start=start)
+        entries, last = self._table.query(member, index=BY_MEMBER, limit=limit, forward=forward, start=start)
+        return [_issued(entry) for entry in entries], _issued(last) if last else None
 
     # -- the life of a loan -------------------------------------------------------------------
 
@@ -157,7 +148,7 @@ class DynamoLoans:
         put = Put({**loan_key(loan.id), **attributes_of(loan)}, ABSENT)
         account_is_new = False
         for _ in range(_OPENING_ATTEMPTS):
-            place = self._new_account(loan, limit) if account_is_new else _take_place(loan, limit)
+            place = _new_account(loan) if account_is_new else _take_place(loan, limit)
             try:
                 self._table.transact([put, place])
             except ConditionFailed as failed:
@@ -165,29 +156,14 @@ class DynamoLoans:
                     raise LoanExists(loan_of(failed.item)) from failed
                 # The account is missing (first loan ever), was just made by another request, or is full.
                 account_is_new = failed.item is None
-                if failed.item is not None:
-                    account = account_of(failed.item)
-                    if account.erased_at is not None:
-                        raise AccountErased from failed
-                    if account.places_taken >= limit:
-                        raise LimitReached from failed
-                continue
-            return
+                account = account_of(failed.item) if failed.item is not None else EMPTY_ACCOUNT
+                if account.erased_at is not None:
+                    raise AccountErased from failed
+                if account.places_taken >= limit:
+                    raise LimitReached from failed
+            else:
+                return
         raise TransactionBusy("the account kept changing")
-
-    @staticmethod
-    def _new_account(loan: Loan, limit: int) -> Put:
-        if limit < 1:
-            raise LimitReached
-        return Put(
-            {
-                **account_key(loan.borrower),
-                "open": {loan.id: to_rfc3339(loan.due_at)},
-                "listed": ACCOUNTS,
-                "since": to_rfc3339(loan.requested_at),
-            },
-            ABSENT,
-        )
 
     def take_over(self, loan: Loan, leased: Loan) -> None:
         # The lease is part of the condition: a loan that was withdrawn and requested again with the same key is at
@@ -197,49 +173,29 @@ class DynamoLoans:
             {"lease": "lease"},
             {"was_lease": epoch(loan.lease_until) if loan.lease_until else 0},
         )
-        with _conflicts():
-            self._table.update(
-                loan_key(loan.id),
-                _set(("lease",), leased),
-                _all(_was(LoanStatus.PENDING, loan.version), lease_is_as_read),
-            )
+        self._change(leased, ("lease",), _all(_was(LoanStatus.PENDING, loan.version), lease_is_as_read))
 
     def activate(self, loan: Loan, events: Sequence[Envelope]) -> None:
-        with _conflicts():
-            self._table.update(
-                loan_key(loan.id), _set(_ACTIVATED, loan, events), _was(LoanStatus.PENDING, loan.version - 1)
-            )
+        self._change(loan, _ACTIVATED, _was(LoanStatus.PENDING, loan.version - 1), events)
 
     def cancel(self, loan: Loan) -> None:
         # While its release is pending, a loan must outlast any outage of books; it expires once it is released.
         expires = None if loan.release_pending else _expires(loan)
         update = _set(_CANCELLED, loan, more={_EXPIRES: expires})
         with _conflicts():
-            self._table.transact(
-                [
-                    Update(loan_key(loan.id), update, _was(LoanStatus.PENDING, loan.version - 1)),
-                    _give_place_back(loan),
-                ]
-            )
+            cancellation = Update(loan_key(loan.id), update, _was(LoanStatus.PENDING, loan.version - 1))
+            self._table.transact([cancellation, _give_place_back(loan)])
 
     def withdraw(self, loan: Loan) -> None:
         with _conflicts():
-            self._table.transact(
-                [Delete(loan_key(loan.id), _was(LoanStatus.PENDING, loan.version)), _give_place_back(loan)]
-            )
+            removal = Delete(loan_key(loan.id), _was(LoanStatus.PENDING, loan.version))
+            self._table.transact([removal, _give_place_back(loan)])
 
     def close(self, loan: Loan, events: Sequence[Envelope]) -> None:
-        with _conflicts():
-            self._table.update(
-                loan_key(loan.id), _set(_CLOSED, loan, events), _was(LoanStatus.ACTIVE, loan.version - 1)
-            )
+        self._change(loan, _CLOSED, _was(LoanStatus.ACTIVE, loan.version - 1), events)
 
     def extend(self, loan: Loan, events: Sequence[Envelope]) -> None:
-        due = Update(
-            account_key(loan.borrower),
-            Expression("SET #open.#loan = :due", {"open": "open", "loan": loan.id}, {"due": to_rfc3339(loan.due_at)}),
-            _holds_place(loan),
-        )
+        due = _set_place(loan, _holds_place(loan))
         update = _set(_EXTENDED, loan, events)
         with _conflicts():
             self._table.transact([Update(loan_key(loan.id), update, _was(LoanStatus.ACTIVE, loan.version - 1)), due])
@@ -266,13 +222,14 @@ class DynamoLoans:
 
     def anonymise(self, loan: Loan) -> None:
         is_released = Expression("attribute_not_exists(#pending)", {"pending": RELEASE_PENDING})
+        # No event: consumers of loan events keep what they have by rules of their own.
+        self._change(loan, _ANONYMISED, _all(_was(loan.status, loan.version - 1), is_released))
+
+    def _change(
+        self, loan: Loan, changed: Sequence[str], condition: Expression, events: Sequence[Envelope] = ()
+    ) -> None:
         with _conflicts():
-            self._table.update(
-                loan_key(loan.id),
-                # No event: consumers of loan events keep what they have by rules of their own.
-                _set(_ANONYMISED, loan),
-                _all(_was(loan.status, loan.version - 1), is_released),
-            )
+            self._table.update(loan_key(loan.id), _set(changed, loan, events), condition)
 
 
 @contextmanager
@@ -287,25 +244,30 @@ def _conflicts() -> Iterator[None]:
 # -- expressions ------------------------------------------------------------------------------
 
 
+def _new_account(loan: Loan) -> Put:
+    place = {loan.id: to_rfc3339(loan.due_at)}
+    listed = {"listed": ACCOUNTS, "since": to_rfc3339(loan.requested_at)}
+    return Put({**account_key(loan.borrower), "open": place, **listed}, ABSENT)
+
+
 def _take_place(loan: Loan, limit: int) -> Update:
-    return Update(
-        account_key(loan.borrower),
-        Expression("SET #open.#loan = :due", {"open": "open", "loan": loan.id}, {"due": to_rfc3339(loan.due_at)}),
-        Expression(
-            "attribute_exists(#pk) AND attribute_not_exists(#erased) AND attribute_not_exists(#open.#loan)"
-            " AND size(#open) < :limit",
-            {"pk": "pk", "open": "open", "loan": loan.id, "erased": "erased"},
-            {"limit": limit},
-        ),
+    has_room = Expression(
+        "attribute_exists(#pk) AND attribute_not_exists(#erased) AND attribute_not_exists(#open.#loan)"
+        " AND size(#open) < :limit",
+        {"pk": "pk", "open": "open", "loan": loan.id, "erased": "erased"},
+        {"limit": limit},
     )
+    return _set_place(loan, has_room)
+
+
+def _set_place(loan: Loan, condition: Expression) -> Update:
+    names, values = {"open": "open", "loan": loan.id}, {"due": to_rfc3339(loan.due_at)}
+    return Update(account_key(loan.borrower), Expression("SET #open.#loan = :due", names, values), condition)
 
 
 def _give_place_back(loan: Loan) -> Update:
-    return Update(
-        account_key(loan.borrower),
-        Expression("REMOVE #open.#loan", {"open": "open", "loan": loan.id}),
-        PRESENT,
-    )
+    update = Expression("REMOVE #open.#loan", {"open": "open", "loan": loan.id})
+    return Update(account_key(loan.borrower), update, PRESENT)
 
 
 def _holds_place(loan: Loan) -> Expression:
@@ -334,7 +296,7 @@ def _set(
 
 
 def _issued(entry: Mapping[str, Any]) -> IssuedLoan:
-    return IssuedLoan(loan_id_of(entry), from_rfc3339(entry["issued"]))
+    return IssuedLoan(from_rfc3339(entry["issued"]), loan_id_of(entry))
 
 
 def _expires(loan: Loan) -> int:

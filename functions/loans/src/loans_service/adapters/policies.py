@@ -23,7 +23,7 @@ class StoredPolicies:
 
     def current(self) -> LoanPolicy:
         text = self._read()
-        if text != self._text:
+        if self._policy is None or text != self._text:
             try:
                 self._policy = self._parsed(text)
             except ValidationError as exc:
@@ -33,8 +33,6 @@ class StoredPolicies:
                 if self._policy is None:
                     raise PolicyMissing("The library's loan policy is not usable.") from exc
             self._text = text
-        if self._policy is None:
-            raise PolicyMissing("The library's loan policy is not usable.")
         return self._policy
 
     def _parsed(self, text: str) -> LoanPolicy:

@@ -35,7 +35,16 @@ class HttpMembers:
 
     def find(self, user_id: str, deadline: float) -> Member:
         answer = self._client.get(f"/api/users/{path_segment(user_id)}", deadline=deadline)
-        return _member(_read(answer, "users", errors.MemberNotFound()))
+        body = _read(answer, "users", errors.MemberNotFound())
+        expires_at = body.get("expires_at")
+        keep_history = (body.get("preferences") or {}).get("keep_history")
+        return Member(
+            id=body["id"],
+            role=body["role"],
+            status=body["status"],
+            expires_at=from_rfc3339(expires_at) if expires_at else None,
+            keeps_history=keep_history if isinstance(keep_history, bool) else None,
+        )
 
 
 class HttpBooks:
@@ -98,18 +107,3 @@ def _read(answer: Result, service: str, missing: errors.LendingError) -> Mapping
             raise missing
         case Refused() | Unavailable() | UnknownOutcome():
             raise errors.DependencyUnavailable(f"The {service} service is unavailable. Nothing was done.")
-
-
-def _member(body: Mapping[str, Any]) -> Member:
-    expires_at = body.get("expires_at")
-    return Member(
-        id=body["id"],
-        role=body["role"],
-        status=body["status"],
-        expires_at=from_rfc3339(expires_at) if expires_at else None,
-        keeps_history=_yes_or_no((body.get("preferences") or {}).get("keep_history")),
-    )
-
-
-def _yes_or_no(preference: object) -> bool | None:
-    return preference if isinstance(preference, bool) else None

@@ -44,7 +44,7 @@ from loans_service.application.ports import (
 )
 from loans_service.domain import errors
 from loans_service.domain.events import EVENT_GENRE, LoanCreated
-from loans_service.domain.loan import LEASE, Account, Copy, Loan, LoanStatus, Member
+from loans_service.domain.loan import LEASE, Copy, Loan, LoanStatus, Member
 from loans_service.domain.policy import LoanPolicy, borrowing_refusals, limit_reached
 
 DEADLINE_SECONDS = 10.0
@@ -101,7 +101,9 @@ class Checkout:
             return self._repeat(earlier, request, deadline)
         member = self.members.find(request.user_id, deadline)
         policy = self.policies.current()
-        self._require_may_borrow(member, self.loans.account(member.id), policy)
+        reasons = list(borrowing_refusals(policy, member, self.loans.account(member.id), self.clock.now()))
+        if reasons:
+            raise errors.PolicyRefused("The member may not borrow now.", reasons)
         book_id = request.book_id or self._locate(request, deadline)
         try:
             pending = self._open_pending(loan_id, member, book_id, request, policy)
@@ -124,15 +126,14 @@ class Checkout:
         leased = loan.leased(now, self.lease)
         self.loans.take_over(loan, leased)
         if leased.is_given_up(now):
-            raise self._give_up(leased, deadline)
+            gave_up = errors.CheckoutCancelled("The checkout could not be completed in time and was undone.")
+            cancelled = leased.cancelled((gave_up.code, str(gave_up)), copy_in_doubt=True)
+            self.loans.cancel(cancelled)
+            self.copy_release.release(cancelled, deadline)
+            raise gave_up
         return self._finish(leased, deadline, resumed=True)
 
     # -- the steps ----------------------------------------------------------------------------
-
-    def _require_may_borrow(self, member: Member, account: Account, policy: LoanPolicy) -> None:
-        reasons = list(borrowing_refusals(policy, member, account, self.clock.now()))
-        if reasons:
-            raise errors.PolicyRefused("The member may not borrow now.", reasons)
 
     def _locate(self, request: CheckoutRequest, deadline: float) -> str:
         assert request.barcode is not None  # noqa: S101 - the request has one of the two
@@ -180,7 +181,8 @@ class Checkout:
             raise
         except BooksUnavailable as down:
             if not resumed:
-                self._withdraw(pending)
+                with suppress(VersionConflict):  # then the recovery has it now
+                    self.loans.withdraw(pending)
             raise errors.DependencyUnavailable("The books service is unavailable. Nothing was lent.") from down
         except BooksOutcomeUnknown as unknown:
             raise errors.CheckoutUnresolved(
@@ -218,17 +220,6 @@ class Checkout:
             self.copy_release.release(pending, deadline)
             raise errors.CheckoutCancelled("The checkout took too long and was undone.") from conflict
         return active
-
-    def _give_up(self, pending: Loan, deadline: float) -> errors.CheckoutCancelled:
-        gave_up = errors.CheckoutCancelled("The checkout could not be completed in time and was undone.")
-        cancelled = pending.cancelled((gave_up.code, str(gave_up)), copy_in_doubt=True)
-        self.loans.cancel(cancelled)
-        self.copy_release.release(cancelled, deadline)
-        return gave_up
-
-    def _withdraw(self, pending: Loan) -> None:
-        with suppress(VersionConflict):  # then the recovery has it now
-            self.loans.withdraw(pending)
 
     # -- repeated requests --------------------------------------------------------------------
 

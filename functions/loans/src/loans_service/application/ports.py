@@ -70,12 +70,12 @@ class AccountErased(Exception):
     """The member was erased in the meantime. Nothing is lent to them any more."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class IssuedLoan:
-    """An entry in the index of a member's loans. Also a position in that list."""
+    """An entry in the index of a member's loans, in the index's order. Also a position in that list."""
 
-    loan_id: str
     issued_at: datetime
+    loan_id: str
 
 
 def current_loan(conflict: VersionConflict) -> Loan | None:
@@ -126,9 +126,7 @@ class Loans(Protocol):
     def extend(self, loan: Loan, events: Sequence[Envelope]) -> None:
         """Moves the due date of an ACTIVE loan, in the loan and in the account. Raises VersionConflict."""
 
-    def history(
-        self, user_id: str, limit: int, after: dict[str, object] | None
-    ) -> tuple[list[Loan], dict[str, object] | None]:
+    def history(self, user_id: str, limit: int, after: IssuedLoan | None) -> tuple[list[Loan], IssuedLoan | None]:
         """A page of a member's loans, newest first, without PENDING and CANCELLED ones."""
 
     def get_all(self, loan_ids: Sequence[str]) -> list[Loan]: ...
@@ -224,14 +222,9 @@ class RetentionProgress:
         """Every member was looked at, and none was postponed."""
         return self.complete and not self.postponed
 
-    def plus(self, *, anonymised: int = 0, keeping_history: int = 0, postponed: int = 0, failed: int = 0) -> Self:
-        return replace(
-            self,
-            anonymised=self.anonymised + anonymised,
-            keeping_history=self.keeping_history + keeping_history,
-            postponed=self.postponed + postponed,
-            failed=self.failed + failed,
-        )
+    def plus(self, **counts: int) -> Self:
+        """With these counts added."""
+        return replace(self, **{name: getattr(self, name) + count for name, count in counts.items()})
 
 
 class ProgressStore(Protocol):

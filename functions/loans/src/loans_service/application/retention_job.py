@@ -202,10 +202,8 @@ def _started(stored: RetentionProgress | None, now: datetime, *, anew: bool, wal
     if stored is None:
         return RetentionProgress(day=now.date())
     if stored.finished or anew:
-        new = RetentionProgress(
-            day=now.date(), version=stored.version, walked=stored.walked, walk_after=stored.walk_after
-        )
-        return replace(new, walked=False, walk_after=None) if walk else new
+        new = RetentionProgress(day=now.date(), version=stored.version)
+        return new if walk else replace(new, walked=stored.walked, walk_after=stored.walk_after)
     if stored.complete:
         return replace(stored, complete=False, anonymised=0, keeping_history=0, postponed=0, failed=0)
     return stored

@@ -12,6 +12,7 @@ from library_common.clock import Clock, to_rfc3339
 from library_common.events import envelope_for
 from library_common.versions import VersionConflict
 from loans_service.application.closing import CopyRelease
+from loans_service.application.history import require_issued
 from loans_service.application.ports import BooksGateway, Loans, current_loan
 from loans_service.domain import errors
 from loans_service.domain.events import LoanReturned
@@ -34,7 +35,7 @@ class Returns:
     def find(self, loan_id: str | None, barcode: str | None) -> Loan:
         """The loan a return is about. Raises LoanNotFound, CopyNotFound, CopyNotOnLoan, DependencyUnavailable."""
         if loan_id is not None:
-            return _require(self.loans.get(loan_id))
+            return require_issued(self.loans.get(loan_id))
         assert barcode is not None  # noqa: S101 - the request has one of the two
         open_loan = self.loans.open_loan_of_copy(barcode)
         if open_loan is not None:
@@ -63,7 +64,7 @@ class Returns:
             try:
                 self.loans.close(returned, [envelope_for(_event(returned, at), subject=f"loan:{loan.id}", at=now)])
             except VersionConflict as conflict:
-                loan = _require(current_loan(conflict))
+                loan = require_issued(current_loan(conflict))
                 continue
             loan = returned
         loan.require_known_status()
@@ -86,9 +87,3 @@ def _event(loan: Loan, at: datetime) -> LoanReturned:
         return_date=to_rfc3339(at),
         condition=(Condition.DAMAGED if loan.damaged else Condition.GOOD).value,
     )
-
-
-def _require(loan: Loan | None) -> Loan:
-    if loan is None or loan.status in (LoanStatus.PENDING, LoanStatus.CANCELLED):
-        raise errors.LoanNotFound
-    return loan

@@ -4,27 +4,24 @@ from collections.abc import Sequence
 
 
 class LendingError(Exception):
-    """Base of all refusals. `extra`: further members of the problem document."""
+    """Base of all refusals. `detail`: the sentence. `extra`: further members of the problem document."""
 
     code = "lending_refused"
+    detail = ""
 
-    def __init__(self, detail: str, *, extra: dict[str, object] | None = None) -> None:
-        super().__init__(detail)
+    def __init__(self, detail: str | None = None, *, extra: dict[str, object] | None = None) -> None:
+        super().__init__(detail or self.detail)
         self.extra = extra
 
 
 class LoanNotFound(LendingError):
     code = "loan_not_found"
-
-    def __init__(self, detail: str = "There is no such loan.") -> None:
-        super().__init__(detail)
+    detail = "There is no such loan."
 
 
 class MemberNotFound(LendingError):
     code = "user_not_found"
-
-    def __init__(self, detail: str = "There is no such member.") -> None:
-        super().__init__(detail)
+    detail = "There is no such member."
 
 
 class RefusedByBooks(LendingError):
@@ -35,9 +32,7 @@ class RefusedByBooks(LendingError):
 
 class BookNotFound(RefusedByBooks):
     code = "book_not_found"
-
-    def __init__(self, detail: str = "There is no such title.") -> None:
-        super().__init__(detail)
+    detail = "There is no such title."
 
 
 class CopyNotFound(RefusedByBooks):

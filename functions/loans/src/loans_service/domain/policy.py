@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from loans_service.domain.errors import PolicyMissing
 from loans_service.domain.loan import Account, Loan, Member
+
+type Reasons = Iterator[tuple[str, str]]
+"""Why something is refused: the code and the sentence of each reason."""
 
 END_OF_DAY = time(23, 59, 59, fold=1)
 """Where clocks go back at midnight, this time comes twice. The day ends with the second one (`fold`)."""
@@ -72,14 +74,9 @@ class LoanPolicy(BaseModel):
         return ZoneInfo(self.time_zone)
 
     def rule_for(self, role: str) -> LoanRule:
-        """The most specific rule. Raises PolicyMissing when none matches."""
-        for rule in self.loan_rules:
-            if rule.role == role:
-                return rule
-        for rule in self.loan_rules:
-            if rule.role is None:
-                return rule
-        raise PolicyMissing(f"No loan rule for the role {role}.")
+        """The rule of this role, or the fallback."""
+        rules = {rule.role: rule for rule in self.loan_rules}
+        return rules.get(role) or rules[None]
 
     def due_date(self, member: Member, start: datetime) -> datetime:
         """When a loan is due that starts (or is extended from) at `start`."""
@@ -90,17 +87,15 @@ class LoanPolicy(BaseModel):
         return due
 
 
-def borrowing_refusals(
-    policy: LoanPolicy, member: Member, account: Account, now: datetime
-) -> Iterator[tuple[str, str]]:
-    """Every reason why `member` may not borrow one more now: (code, sentence)."""
+def borrowing_refusals(policy: LoanPolicy, member: Member, account: Account, now: datetime) -> Reasons:
+    """Every reason why `member` may not borrow one more now."""
     yield from standing_refusals(policy, member, account, now)
     limit = policy.rule_for(member.role).limit
     if account.places_taken >= limit:
         yield limit_reached(limit)
 
 
-def standing_refusals(policy: LoanPolicy, member: Member, account: Account, now: datetime) -> Iterator[tuple[str, str]]:
+def standing_refusals(policy: LoanPolicy, member: Member, account: Account, now: datetime) -> Reasons:
     """Reasons that lie in the member's standing, for borrowing and renewing alike."""
     if member.status != "active":
         yield "member_not_active", f"The membership is {member.status}."
@@ -115,9 +110,7 @@ def limit_reached(limit: int) -> tuple[str, str]:
     return "loan_limit_reached", f"The limit of {limit} open loans is reached."
 
 
-def renewal_refusals(
-    policy: LoanPolicy, member: Member, account: Account, loan: Loan, now: datetime
-) -> Iterator[tuple[str, str]]:
+def renewal_refusals(policy: LoanPolicy, member: Member, account: Account, loan: Loan, now: datetime) -> Reasons:
     """Every reason why `loan` may not be renewed now."""
     yield from standing_refusals(policy, member, account, now)
     allowed = policy.rule_for(member.role).renewals

@@ -1,12 +1,16 @@
-"""The items of a loan and of a member's account, as they are stored."""
+"""The items of the loans table: a loan and a member's account as they are stored, and how items are changed.
 
-from collections.abc import Mapping
+A change names the attributes it sets, so that what a newer version stored stays. Some attributes had other names in
+older versions. Readers understand both names; the next versioned write of an item stores the new names and removes the
+old ones.
+"""
+
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from library_common.clock import from_rfc3339, to_rfc3339
-from library_common.dynamodb import Item
-from loans_service.adapters.stored_items import with_current_names
+from library_common.dynamodb import Expression, Item
 from loans_service.domain.loan import STORED_STATUSES, Account, Loan, LoanStatus
 
 OLD_NAMES = {"version": "v", "extensions": "ext"}
@@ -105,3 +109,31 @@ def _text(timestamp: datetime | None) -> str | None:
 
 def _timestamp(text: str | None) -> datetime | None:
     return from_rfc3339(text) if text else None
+
+
+# -- changes ----------------------------------------------------------------------------------
+
+
+def with_current_names(item: Mapping[str, Any], old_names: Mapping[str, str]) -> Item:
+    """The item with its old attributes under their new names. old_names: new name -> old name."""
+    return {**item, **{new: item[old] for new, old in old_names.items() if old in item and new not in item}}
+
+
+def set_only(attributes: Mapping[str, Any], *, remove: Iterable[str] = ()) -> Expression:
+    """An update that sets these attributes and no others. It removes those that are None, and those in `remove`."""
+    values = {name: value for name, value in attributes.items() if value is not None}
+    removed = [*(name for name in attributes if name not in values), *remove]
+    clauses = [
+        "SET " + ", ".join(f"#{name} = :{name}" for name in values) if values else "",
+        "REMOVE " + ", ".join(f"#{name}" for name in removed) if removed else "",
+    ]
+    return Expression(" ".join(clauses), {name: name for name in (*values, *removed)}, values)
+
+
+def was_version(version: int) -> Expression:
+    """The condition that the item still has this version, under the new or the old name of the attribute."""
+    return Expression(
+        "(#version = :was_version OR (attribute_not_exists(#version) AND #v = :was_version))",
+        {"version": "version", "v": "v"},
+        {"was_version": version},
+    )

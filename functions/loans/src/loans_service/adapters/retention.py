@@ -1,18 +1,31 @@
-"""Members' accounts in the loans table, as the list of those who may have loans to anonymise (index by_since)."""
+"""What the retention job keeps in the loans table.
+
+The list of members who may have loans to anonymise is made of their accounts (index by_since). The progress of the job
+is one item, written on the version that was read.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from library_common.clock import from_rfc3339, to_rfc3339
-from library_common.dynamodb import ConditionFailed, Expression, Table
+from library_common.dynamodb import ABSENT, ConditionFailed, Expression, Item, Table
+from library_common.versions import VersionConflict
 from loans_service.adapters.dynamodb import ACCOUNTS
-from loans_service.adapters.loan_items import account_key
-from loans_service.adapters.stored_items import set_only
-from loans_service.application.ports import ALWAYS_DUE, ListedMember, WalkPlace
+from loans_service.adapters.items import account_key, set_only, was_version, with_current_names
+from loans_service.application.ports import ALWAYS_DUE, ListedMember, RetentionProgress, WalkPlace
 
 BY_SINCE = "by_since"
+_PROGRESS_KEY = {"pk": "RETENTION", "sk": "ROUND"}
+_COUNTS = ("anonymised", "keeping_history", "postponed", "failed")
+_OLD_PROGRESS_NAMES = {
+    "version": "v",
+    "complete": "through",
+    "anonymised": "forgotten",
+    "keeping_history": "keeping",
+    "postponed": "put_off",
+}
 
 
 class DynamoAccounts:
@@ -98,3 +111,54 @@ def _listed(entry: Mapping[str, Any]) -> ListedMember:
 
 def _user_id(entry: Mapping[str, Any]) -> str:
     return str(entry["pk"]).removeprefix("MEMBER#")
+
+
+class DynamoProgressStore:
+    """Implements `application.ports.ProgressStore`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def current(self) -> RetentionProgress | None:
+        item = self._table.get(_PROGRESS_KEY)
+        return _progress(item) if item else None
+
+    def save(self, now: RetentionProgress) -> RetentionProgress:
+        attributes = {**_attributes(now), "version": now.version + 1}
+        try:
+            stored = self._table.update(
+                _PROGRESS_KEY,
+                set_only(attributes, remove=_OLD_PROGRESS_NAMES.values()),
+                was_version(now.version) if now.version else ABSENT,
+            )
+        except ConditionFailed as failed:
+            raise VersionConflict from failed
+        return _progress(stored)
+
+
+def _attributes(now: RetentionProgress) -> Item:
+    return {
+        "day": now.day.isoformat(),
+        "complete": now.complete,
+        # `since` as in the key of the index by_since, where this is a position.
+        "after": {"member": now.after.user_id, "since": to_rfc3339(now.after.closed_loans_since)}
+        if now.after
+        else None,
+        "walked": now.walked,
+        "walk_after": dict(now.walk_after) if now.walk_after else None,
+        **{name: getattr(now, name) for name in _COUNTS},
+    }
+
+
+def _progress(stored: Item) -> RetentionProgress:
+    item = with_current_names(stored, _OLD_PROGRESS_NAMES)
+    after: dict[str, Any] | None = item.get("after")
+    return RetentionProgress(
+        day=date.fromisoformat(item["day"]),
+        version=item["version"],
+        complete=item["complete"],
+        after=ListedMember(after["member"], from_rfc3339(after["since"])) if after else None,
+        walked=item["walked"],
+        walk_after=item.get("walk_after"),
+        **{name: item[name] for name in _COUNTS},
+    )
