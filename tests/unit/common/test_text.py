@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter, ValidationError
 
 from library_common.field_messages import field_message
-from library_common.text import LanguageCode, Line, Prose, fold, words
+from library_common.text import MAX_MARKS, MAX_TEXT, LanguageCode, Line, Prose, fold, require_few_marks, words
 
 pytestmark = pytest.mark.unit
 
@@ -164,3 +164,30 @@ def test_words_are_folded_distinct_and_found_again(value: str) -> None:
     assert all(word and fold(word) == word and word.isalnum() for word in found)
     assert words(" ".join(found)) == found
     assert words(value.casefold()) == found
+
+
+@pytest.mark.parametrize("text", ["a" + "\u0300" * 31, "\u0f73" * 31, "\u0300" * 15 + "\u0316" * 16])
+def test_long_runs_of_marks_are_refused(text: str) -> None:
+    assert is_refused(ANY_LINE, text)
+    assert is_refused(PROSE, text)
+
+
+def test_no_text_that_passes_has_long_runs_of_marks_once_it_is_decomposed() -> None:
+    """Sorting such a run takes time that grows with its square. Of every character of Unicode, many in a row."""
+    for code in range(0x110000):
+        char = chr(code)
+        decomposed = unicodedata.normalize("NFD", char)
+        if char == decomposed and not unicodedata.combining(char):
+            continue  # it is no mark and stays what it is
+        try:
+            require_few_marks(char * 60)
+        except ValueError:
+            continue
+        starters = sum(not unicodedata.combining(part) for part in decomposed)
+        assert starters >= 1, f"U+{code:04X}"
+        assert len(decomposed) - starters <= MAX_MARKS
+
+
+def test_a_text_is_refused_for_its_length_before_anything_else() -> None:
+    assert is_refused(ANY_LINE, "a" * (MAX_TEXT + 1))
+    assert not is_refused(ANY_LINE, "a" * MAX_TEXT)

@@ -29,8 +29,8 @@ def caseless(text: str) -> str:
 
 
 def has_impossible(text: str) -> bool:
-    """Whether no password can have this length or these characters, whatever the rules were when it was set."""
-    return len(text) > _LONGEST_RAW or any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in text)
+    """Whether the text has characters that no password can have, whatever the rules were when it was set."""
+    return any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in text)
 
 
 def password_to_compare(text: str) -> str:
