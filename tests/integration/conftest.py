@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from localstack.embedded.stack import LocalStack
+from tests.depth import at_depth
 from tests.support.event_tap import EventTap
 from tests.support.faults import FaultProxy
 from tests.support.generous_limits import RATE_LIMITS
@@ -59,12 +60,13 @@ def emulator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 AUTHORIZER_CACHE_SECONDS = 3
+CONSUMERS_AT_ONCE = at_depth(quick=2, full=8)
+CHEAP_HASHES = {"BCRYPT_ROUNDS": "4"}  # how long a real hash takes, `tests/unit/users` measures
 SHORT_WAITS = {
     "CHECKOUT_LEASE_SECONDS": "15",  # longer than a checkout's own deadline of 10 s
     "RECOVERY_PAUSE_SECONDS": "3",
     "MAX_BREAKER_PAUSE_SECONDS": "3",
     "MAX_CACHE_SECONDS": "3",
-    "BCRYPT_ROUNDS": "4",  # how long a real hash takes, `tests/unit/users` measures
 }
 """Settings that no template has. What they add up to as deployed, `tests/architecture/test_template.py` checks."""
 
@@ -101,13 +103,14 @@ def stack(emulator_folder: Path, mail_proxy: FaultProxy) -> Iterator[LocalStack]
         else LocalStack.start(
             emulator_folder,
             parameters=parameters,
-            environment={"AWS_ENDPOINT_URL_SES": mail_proxy.url, **SHORT_WAITS},
+            environment={"AWS_ENDPOINT_URL_SES": mail_proxy.url, **SHORT_WAITS, **CHEAP_HASHES},
         )
     )
     with running as stack:
         mail_proxy.target = stack.endpoint_url
         if not endpoint:
             cache_tokens_briefly(stack)
+            use_few_consumers(stack)
         yield stack
 
 
@@ -119,6 +122,15 @@ def cache_tokens_briefly(stack: LocalStack) -> None:
         if authorizer["authorizerResultTtlInSeconds"]:
             change = {"op": "replace", "path": "/authorizerResultTtlInSeconds", "value": str(AUTHORIZER_CACHE_SECONDS)}
             gateway.update_authorizer(restApiId=api["id"], authorizerId=authorizer["id"], patchOperations=[change])
+
+
+def use_few_consumers(stack: LocalStack) -> None:
+    """At most CONSUMERS_AT_ONCE processes work on a queue: each costs half a second of CPU to start."""
+    functions = stack.client("lambda")
+    for mapping in functions.get_paginator("list_event_source_mappings").paginate().search("EventSourceMappings"):
+        if ":sqs:" in mapping["EventSourceArn"]:
+            limit = {"MaximumConcurrency": CONSUMERS_AT_ONCE}
+            functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig=limit)
 
 
 @pytest.fixture(scope="session")

@@ -37,8 +37,14 @@ does not apply gateway responses to a crashed function and says 502."""
 RECOVERED_WITHIN_SECONDS = 400.0
 """A recovery that finds no other service awake, on a busy machine, comes again after a minute, and then after two."""
 
-RESERVE = r"^/api/books/[^/]+/reserve$"
-RELEASE = r"^/api/books/[^/]+/release$"
+
+def _reserve(book: object) -> str:
+    """The path of one title's call: the recovery of another loan must not use up the fault."""
+    return rf"^/api/books/{book}/reserve$"
+
+
+def _release(book: object) -> str:
+    return rf"^/api/books/{book}/release$"
 
 
 type Kill = Callable[[], None]
@@ -63,12 +69,9 @@ def kill(stack: LocalStack, emulator_folder: Path) -> Kill:
 
 def test_killed_at_every_step(library: LibraryClient, faults: FaultProxy, stack: LocalStack, kill: Kill) -> None:
     """One member and one single-copy title per step; all are left broken, then all must heal by themselves."""
-    after_pending = Fault("POST", RESERVE, times=1, before=kill, drop=True)
-    after_reserve = Fault("POST", RESERVE, times=1, after=kill, lose=True)
-    after_close = Fault("POST", RELEASE, times=1, before=kill, drop=True)
-    after_release = Fault("POST", RELEASE, times=1, after=kill, lose=True)
-
     lent = [(library.add_member()["id"], library.add_book()["id"]) for _ in range(2)]
+    after_pending = Fault("POST", _reserve(lent[0][1]), times=1, before=kill, drop=True)
+    after_reserve = Fault("POST", _reserve(lent[1][1]), times=1, after=kill, lose=True)
     for fault, (member, book), left in zip((after_pending, after_reserve), lent, (1, 0), strict=True):
         with faults.broken(fault):
             assert library.lend(member, book).status_code in CRASHED
@@ -78,6 +81,8 @@ def test_killed_at_every_step(library: LibraryClient, faults: FaultProxy, stack:
 
     returned = [(library.add_member()["id"], library.add_book()["id"]) for _ in range(2)]
     loans = [library.lent(member, book)["id"] for member, book in returned]
+    after_close = Fault("POST", _release(returned[0][1]), times=1, before=kill, drop=True)
+    after_release = Fault("POST", _release(returned[1][1]), times=1, after=kill, lose=True)
     for fault, loan_id, (_, book), left in zip((after_close, after_release), loans, returned, (0, 1), strict=True):
         with faults.broken(fault):
             assert library.give_back(loan_id).status_code in CRASHED
@@ -98,7 +103,7 @@ def test_killed_and_repeated_with_the_same_key(
     library: LibraryClient, faults: FaultProxy, stack: LocalStack, kill: Kill
 ) -> None:
     member, book, key = library.add_member(), library.add_book(copies=2), new_id()
-    with faults.broken(Fault("POST", RESERVE, times=1, after=kill, lose=True)):
+    with faults.broken(Fault("POST", _reserve(book["id"]), times=1, after=kill, lose=True)):
         assert library.lend(member["id"], book["id"], key=key).status_code in CRASHED
 
     def repeat() -> bool:

@@ -6,7 +6,7 @@ sorts the whole table; here keys that are strings are compared as strings. In ea
 looks for all ten types under many names; here an attribute value has one type. Each walk through an expression asks of
 every node whether the walk concerns it; here this is asked once for each kind of node. botocore's models and the
 operations of a service are read once per process, instead of once per test or call. Requests carry no real signature:
-moto reads only whom and which service they name.
+moto reads only whom and which service they name. Only requests of botocore are answered, not those of `requests`.
 """
 
 import copy
@@ -20,10 +20,11 @@ from unittest.mock import patch
 
 import botocore.session
 from botocore.auth import SigV4Auth
-from botocore.hooks import EventAliaser
+from botocore.hooks import BaseEventHooks, EventAliaser
 from botocore.loaders import create_loader
 from botocore.useragent import UserAgentString
 from moto import mock_aws
+from moto.core import models as mocks
 from moto.core import responses
 from moto.core.model import StructureShape
 from moto.core.serialize import ResponseSerializer
@@ -42,6 +43,8 @@ def aws_in_moto() -> Iterator[None]:
     """`mock_aws`, quicker."""
     with (
         patch.object(botocore.session, "create_loader", _one_loader),
+        patch.object(mocks, "RESPONSES_METHODS", []),
+        patch.object(BaseEventHooks, "_verify_accept_kwargs", lambda *_: None),
         patch.object(UserAgentString, "to_string", lambda _: "tests"),
         patch.object(responses, "method_names_from_class", cache(method_names_from_class)),
         patch.object(models, "copy", _Copying),

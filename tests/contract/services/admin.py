@@ -8,6 +8,7 @@ from library_common import aws
 from library_common.configuration import parameters_under
 from tests.contract.filled_services import Running
 from tests.contract.in_process import SYSTEM, InProcess
+from tests.support.shared_api import api_on
 
 
 def running(stack: InProcess) -> Running:
@@ -19,4 +20,4 @@ def running(stack: InProcess) -> Running:
         queues=SqsQueues(wait_seconds=0),
         publishers=LambdaPublishers(lambda: list(parameters_under(f"/{SYSTEM}/publishers"))),
     )
-    return Running(admin_service.http.build(lambda: dead_letters), {"queue": queue})
+    return Running(api_on(admin_service.http.build, dead_letters), {"queue": queue})

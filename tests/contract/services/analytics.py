@@ -15,6 +15,7 @@ from tests.contract.filled_services import NotUsed, Running
 from tests.contract.in_process import InProcess
 from tests.fakes.analytics import Counting, created, title_names
 from tests.support.clock import FixedClock
+from tests.support.shared_api import api_on
 
 
 def running(stack: InProcess) -> Running:
@@ -29,7 +30,7 @@ def running(stack: InProcess) -> Running:
     user_id = new_id()
     apply_events.apply([created(new_id(), "2026-11-20T09:00:00Z", "2026-12-04T20:59:59Z", user=user_id)])
     reports = Reports(counters, title_names(apply_events), aliases, counting.calendar, counting.clock)
-    return Running(analytics_service.http.build(lambda: reports), {"user_id": user_id})
+    return Running(api_on(analytics_service.http.build, reports), {"user_id": user_id})
 
 
 def counted(body: str) -> object:

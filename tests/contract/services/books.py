@@ -15,6 +15,7 @@ from tests.contract.filled_services import Running
 from tests.contract.in_process import InProcess
 from tests.fakes.users import any_version
 from tests.support.clock import FixedClock
+from tests.support.shared_api import api_on
 from tools import sample_events as samples
 
 
@@ -26,7 +27,7 @@ def running(stack: InProcess) -> Running:
     loan_id = new_id()
     held = use_cases.reservations.reserve(title.id, loan_id)
     known = {"book_id": title.id, "barcode": held.barcode, "loan_id": loan_id}
-    return Running(books_service.http.build(lambda: use_cases), known)
+    return Running(api_on(books_service.http.build, use_cases), known)
 
 
 def fill_for_samples(stack: InProcess) -> None:

@@ -14,6 +14,7 @@ from tests.contract.filled_services import Running
 from tests.contract.in_process import InProcess
 from tests.fakes.lending import Library
 from tests.support.clock import FixedClock
+from tests.support.shared_api import api_on
 from tools import sample_events as samples
 
 
@@ -26,7 +27,7 @@ def running(stack: InProcess) -> Running:
     loan = library.lend(member, book)
     known = {"user_id": member.id, "book_id": book, "loan_id": loan.id, "barcode": loan.barcode or ""}
     return Running(
-        loans_service.http.build(lambda: library.lending), known, (("book_id", "barcode"), ("loan_id", "barcode"))
+        api_on(loans_service.http.build, library.lending), known, (("book_id", "barcode"), ("loan_id", "barcode"))
     )
 
 

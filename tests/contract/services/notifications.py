@@ -19,6 +19,7 @@ from notifications_service.domain.templates import own_fields, samples_of
 from tests.contract.filled_services import NotUsed, Running
 from tests.contract.in_process import InProcess
 from tests.fakes.notifications import FakeNotices, FakePush
+from tests.support.shared_api import api_on
 from tools import sample_events as samples
 
 
@@ -40,7 +41,7 @@ def running(stack: InProcess) -> Running:
         "device_id": "phone-1",
         "name": Kind.LOAN_ISSUED.value,
     }
-    return Running(notifications_service.http.build(lambda: cases), known, (("user_ids", "audience"),))
+    return Running(api_on(notifications_service.http.build, cases), known, (("user_ids", "audience"),))
 
 
 def fill_for_samples(stack: InProcess) -> None:

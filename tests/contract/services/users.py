@@ -14,6 +14,7 @@ from library_common.limits import Unlimited
 from tests.contract.filled_services import Running
 from tests.contract.in_process import InProcess
 from tests.fakes.users import ADMIN, LIBRARIAN, a_member, any_version, use_cases_on
+from tests.support.shared_api import api_on
 from tools import sample_events as samples
 from users_service.adapters.code_queue import QueuedCodeRequests
 from users_service.adapters.codes import DynamoCodes
@@ -56,7 +57,7 @@ def running(stack: InProcess) -> Running:
         caller=LIBRARIAN,
         ticket=None,
     )
-    return Running(users_service.http.build(lambda: cases), {"user_id": member.user.id})
+    return Running(api_on(users_service.http.build, cases), {"user_id": member.user.id})
 
 
 def fill_for_samples(stack: InProcess) -> None:

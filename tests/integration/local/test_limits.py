@@ -13,6 +13,7 @@ import pytest
 from library_common.ids import new_id
 from localstack.embedded.stack import LocalStack
 from tests.depth import at_depth
+from tests.integration.conftest import CHEAP_HASHES
 from tests.support.invocations import invocations
 from tests.support.library_client import LibraryClient, at_once, created, eventually, problem, statuses
 
@@ -30,7 +31,8 @@ RATE_LIMITS = {
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     work = tmp_path_factory.mktemp("limits")
-    with LocalStack.start(work, parameters={"RateLimits": json.dumps(RATE_LIMITS)}) as stack:
+    limits = {"RateLimits": json.dumps(RATE_LIMITS)}
+    with LocalStack.start(work, parameters=limits, environment=CHEAP_HASHES) as stack:
         yield stack
 
 

@@ -32,6 +32,7 @@ from tests.fakes.notifications import (
 from tests.support.clock import FixedClock
 from tests.support.lambda_events import Answer, api_event, call, person, service
 from tests.support.operator_log import reading_the_log
+from tests.support.shared_api import api_on
 
 pytestmark = pytest.mark.unit
 
@@ -71,7 +72,7 @@ class Library:
             default_language="en",
             library_time_zone="Africa/Nairobi",
         )
-        self.api = build(lambda: cases)
+        self.api = api_on(build, cases)
 
     @property
     def sent(self) -> list[Announcement]:

@@ -11,6 +11,7 @@ from reviews_service.application.reviews import Reviews
 from reviews_service.loan_returns import LoanReturned
 from tests.contract.filled_services import Running
 from tests.contract.in_process import InProcess
+from tests.support.shared_api import api_on
 from tools.sample_events import BOOK, MEMBER
 
 
@@ -24,7 +25,7 @@ def running(stack: InProcess) -> Running:
     reviews, known = use_cases(stack), {"user_id": new_id(), "book_id": new_id()}
     reviews.title_returned(**known)
     reviews.write(**known, stars=4)
-    return Running(reviews_service.http.build(lambda: reviews), known)
+    return Running(api_on(reviews_service.http.build, reviews), known)
 
 
 def fill_for_samples(stack: InProcess) -> None:
