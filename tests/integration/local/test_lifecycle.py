@@ -97,7 +97,6 @@ def test_what_is_done_on_one_day_is_there_on_the_next(
     assert [item["id"] for item in _paste(history)["items"]] == [loan["id"]]
     with pytest.raises(Refusal, match="already running"):
         run.run(port, endpoint_port, detach=True, work=work)
-    _assert_fresh_tokens_are_those_of_the_accounts(work)
 
     assert run.stop(work) is True
     assert is_free(port)
@@ -121,9 +120,34 @@ def test_what_is_done_on_one_day_is_there_on_the_next(
     assert list(rotate.rotate(work.stack_file, ["signing-key"], force=True)) == ["signing-key: rotated"]
     _assert_fresh_tokens_are_those_of_the_accounts(work)
 
+    # The last day ends with the death of the emulator: the API says so, and `make stop` leaves nothing running.
+    _kill_the_emulator(work)
+    _assert_the_api_says_that_it_is_unavailable(port)
+    assert run.stop(work) is True
+    assert is_free(port)
+
     run.reset(work)
     assert not work.path.exists()
-    assert is_free(port)
+
+
+def _kill_the_emulator(work: WorkDir) -> None:
+    emulator = next(
+        process["pid"]
+        for process in json.loads(work.processes_file.read_text())["processes"]
+        if process["name"] == "ministack"
+    )
+    subprocess.run(["/bin/kill", "-KILL", str(emulator)], check=True)
+
+
+def _assert_the_api_says_that_it_is_unavailable(port: int) -> None:
+    def unavailable() -> urllib3.BaseHTTPResponse | None:
+        answer = urllib3.request("GET", f"http://127.0.0.1:{port}/api/books", retries=False, timeout=60)
+        return answer if answer.status == 503 else None
+
+    answer = eventually(unavailable, "the front says that nothing is behind it")
+    assert answer is not None
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    assert answer.json()["code"] == "service_unavailable"
 
 
 def _assert_fresh_tokens_are_those_of_the_accounts(work: WorkDir) -> None:
@@ -162,26 +186,3 @@ run.run({port}, {endpoint_port}, detach=False, work=WorkDir(Path({str(work.path)
     assert is_free(endpoint_port)
     assert (work.state / "dynamodb.json").exists()
     assert not work.scratch.exists()
-
-
-def test_a_run_whose_emulator_dies_says_so_and_leaves_nothing_running(work: WorkDir) -> None:
-    port, endpoint_port = pick_free(), pick_free()
-    run.run(port, endpoint_port, detach=True, work=work)
-    emulator = next(
-        process["pid"]
-        for process in json.loads(work.processes_file.read_text())["processes"]
-        if process["name"] == "ministack"
-    )
-    subprocess.run(["/bin/kill", "-KILL", str(emulator)], check=True)
-
-    def unavailable() -> urllib3.BaseHTTPResponse | None:
-        answer = urllib3.request("GET", f"http://127.0.0.1:{port}/api/books", retries=False, timeout=60)
-        return answer if answer.status == 503 else None
-
-    answer = eventually(unavailable, "the front says that nothing is behind it")
-    assert answer is not None
-    assert answer.headers["Content-Type"].startswith("application/problem+json")
-    assert answer.json()["code"] == "service_unavailable"
-
-    assert run.stop(work) is True
-    assert is_free(port)
