@@ -63,7 +63,7 @@ AUTHORIZER_CACHE_SECONDS = 3
 CONSUMERS_AT_ONCE = at_depth(quick=2, full=8)
 CHEAP_HASHES = {"BCRYPT_ROUNDS": "4"}  # how long a real hash takes, `tests/unit/users` measures
 SHORT_WAITS = {
-    "CHECKOUT_LEASE_SECONDS": "15",  # longer than a checkout's own deadline of 10 s
+    "CHECKOUT_LEASE_SECONDS": "11",  # longer than a checkout's own deadline of 10 s
     "RECOVERY_PAUSE_SECONDS": "3",
     "MAX_BREAKER_PAUSE_SECONDS": "3",
     "MAX_CACHE_SECONDS": "3",

@@ -51,7 +51,7 @@ DEADLINE_SECONDS = 600.0
 
 pytestmark = [pytest.mark.integration, pytest.mark.resilience, pytest.mark.timeout(3 * DEADLINE_SECONDS)]
 
-LOANS, MEMBERS, TITLES = at_depth(quick=(30, 6, 4), full=(1_000, 36, 12))
+LOANS, MEMBERS, TITLES = at_depth(quick=(24, 6, 4), full=(1_000, 36, 12))
 SEED = 20261122
 FAILING = at_depth(quick=0.45, full=0.2)
 """The share of calls that fail. With fewer events more calls must fail, so that some events are set aside."""

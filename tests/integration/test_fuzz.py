@@ -14,7 +14,7 @@ from tools import services
 
 pytestmark = [pytest.mark.integration, pytest.mark.contract]
 
-EXAMPLES = at_depth(quick=2, full=3)
+EXAMPLES = at_depth(quick=1, full=3)
 _EITHER = (("book_id", "barcode"), ("loan_id", "barcode"))
 _FOR_SERVICES = "scope"
 
@@ -37,4 +37,4 @@ def test_an_operation_withstands(stack: LocalStack, known: dict[str, str], name:
 
     sent = fuzzing.fuzz(fuzzing.operation(name, label), target, examples=EXAMPLES, boundaries=0)
 
-    assert sent > 1
+    assert sent

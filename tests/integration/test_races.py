@@ -10,7 +10,7 @@ from tests.support.library_client import LibraryClient, at_once, created, patien
 
 pytestmark = pytest.mark.integration
 
-MANY, SEVERAL = at_depth(quick=(16, 8), full=(50, 20))
+MANY, SEVERAL = at_depth(quick=(10, 6), full=(50, 20))
 """How many at once. The emulator starts a process for each, which takes more than half a second of processor time."""
 
 

@@ -22,8 +22,9 @@ def everything(stack: LocalStack, table: str) -> list[dict[str, Any]]:
 
 def violations(stack: LocalStack) -> list[str]:
     """Every broken invariant as a sentence; empty when all hold and nothing is unfinished."""
-    loans = [item for item in everything(stack, "loans") if item["sk"] == "LOAN"]
-    accounts = [item for item in everything(stack, "loans") if item["sk"] == "ACCOUNT"]
+    stored = everything(stack, "loans")
+    loans = [item for item in stored if item["sk"] == "LOAN"]
+    accounts = [item for item in stored if item["sk"] == "ACCOUNT"]
     stocks = [item for item in everything(stack, "books") if item["sk"] == "STOCK"]
     return [*_unfinished(loans), *_copies(loans, stocks), *_places(loans, accounts)]
 

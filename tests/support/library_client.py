@@ -166,14 +166,18 @@ def at_once[T](actions: Sequence[Callable[[], T]], workers: int | None = None) -
 
 
 def eventually[T](look: Callable[[], T], what: str, *, seconds: float = DEADLINE_SECONDS) -> T:
-    """Polls until `look` answers something true. Fails with `what` and the last answer at the deadline."""
-    deadline = time.monotonic() + seconds
+    """Polls until `look` answers something true, more seldom the longer it takes: looking costs time as well.
+
+    Fails with `what` and the last answer at the deadline.
+    """
+    deadline, pause = time.monotonic() + seconds, 0.1
     while True:
         found = look()
         if found:
             return found
         assert time.monotonic() < deadline, f"never happened: {what}; last saw {found!r}"
-        time.sleep(0.2)
+        time.sleep(pause)
+        pause = min(1.0, 1.3 * pause)
 
 
 def statuses(responses: list[httpx.Response]) -> Mapping[int, int]:

@@ -32,7 +32,7 @@ HEAD = address()
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    parameters = {"RateLimits": RATE_LIMITS, "AdminEmail": HEAD}
+    parameters = {"RateLimits": RATE_LIMITS, "AdminEmail": HEAD, "RecoveryDelaySeconds": "3"}
     with LocalStack.start(tmp_path_factory.mktemp("updates"), parameters=parameters) as stack:
         employ(stack, LIBRARIAN_ID, "librarian")
         employ(stack, ADMIN_ID, "admin")
@@ -72,8 +72,9 @@ def _is_busy(answer: httpx.Response) -> bool:
 def under_load(library: LibraryClient) -> Iterator[Load]:
     """Somebody looks at the catalogue, somebody at their account, and somebody borrows and returns."""
     load, over = Load(), threading.Event()
-    book, shelf = library.add_book(copies=1), library.add_book(copies=1)
-    reader, borrower = library.add_member(), library.add_member()
+    # Copies and places enough: where a release has to wait for its service, the recovery brings them back later.
+    book, shelf = library.add_book(copies=1), library.add_book(copies=10)
+    reader, borrower = library.add_member(), library.add_member("faculty")
 
     def look() -> None:
         while not over.is_set():
