@@ -4,13 +4,15 @@ Before a transaction moto copies every table it names, once for every operation 
 Here a table is copied once per transaction, and only the partitions that the transaction touches. For a query moto
 sorts the whole table; here keys that are strings are compared as strings. In each attribute value of an answer moto
 looks for all ten types under many names; here an attribute value has one type. Each walk through an expression asks of
-every node whether the walk concerns it; here this is asked once for each kind of node. botocore's models and the
-operations of a service are read once per process, instead of once per test or call. Requests carry no real signature:
-moto reads only whom and which service they name. Only requests of botocore are answered, not those of `requests`.
+every node whether the walk concerns it; here this is asked once for each kind of node. An expression is read once per
+process; whoever changes its tree gets a copy, made with `pickle`. botocore's models and the operations of a service are
+read once per process, instead of once per test or call. Requests carry no real signature: moto reads only whom and which
+service they name. Only requests of botocore are answered, not those of `requests`.
 """
 
 import copy
-from collections import defaultdict
+import pickle
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,10 +32,12 @@ from moto.core.model import StructureShape
 from moto.core.serialize import ResponseSerializer
 from moto.core.utils import method_names_from_class
 from moto.dynamodb import models
+from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
-from moto.dynamodb.parsing import ast_nodes
+from moto.dynamodb.parsing import ast_nodes, expressions, validators
+from moto.dynamodb.parsing.validators import ActionCountValidator
 
 type Operations = Sequence[Mapping[str, Mapping[str, Any]]]
 
@@ -53,6 +57,10 @@ def aws_in_moto() -> Iterator[None]:
         patch.object(DynamoType, "__eq__", _is_equal),
         patch.object(ResponseSerializer, "_serialize_type_structure", _serialize_structure),
         patch.object(_Traverser, "traverse_node_recursively", _traverse),
+        patch.object(vars(expressions)["UpdateExpressionParser"], "make", _parse),
+        patch.object(validators, "deepcopy", _copy),
+        patch.object(ActionCountValidator, "traverse", lambda _, tree: tree),
+        patch.object(ConditionExpressionParser, "_lex_condition_expression", _lex),
         patch.object(EventAliaser, "_alias_event_name", _alias),
         patch.object(SigV4Auth, "canonical_request", lambda *_: ""),
         patch.object(SigV4Auth, "signature", lambda *_: "none"),
@@ -160,6 +168,32 @@ def _traverse(traverser: Any, node: Any, child_id: int = -1) -> Any:
         if parent:
             parent.children[child_id] = node
     return node
+
+
+_parse = cache(vars(expressions)["UpdateExpressionParser"].make)
+"""Whoever changes a tree changes a copy of it."""
+
+
+def _copy(original: Any) -> Any:
+    return pickle.loads(_pickled(original)) if isinstance(original, _Node) else copy.deepcopy(original)
+
+
+@cache
+def _pickled(tree: Any) -> bytes:
+    """Counts the clauses as well: that is what moto does first with a copy."""
+    _traverse(ActionCountValidator(), tree)
+    return pickle.dumps(tree)
+
+
+_lex_as_moto_does = ConditionExpressionParser._lex_condition_expression
+_lexed: dict[str | None, list[ConditionExpressionParser.Node]] = {}
+
+
+def _lex(parser: ConditionExpressionParser) -> deque[ConditionExpressionParser.Node]:
+    text = parser.condition_expression
+    if text not in _lexed:
+        _lexed[text] = list(_lex_as_moto_does(parser))
+    return deque(_lexed[text])
 
 
 _nodes: dict[type, bool] = {}
