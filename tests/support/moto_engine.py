@@ -6,8 +6,8 @@ sorts the whole table; here keys that are strings are compared as strings. In ea
 looks for all ten types under many names; here an attribute value has one type. Each walk through an expression asks of
 every node whether the walk concerns it; here this is asked once for each kind of node. An expression is read once per
 process; whoever changes its tree gets a copy, made with `pickle`. botocore's models and the operations of a service are
-read once per process, instead of once per test or call. Requests carry no real signature: moto reads only whom and which
-service they name. Only requests of botocore are answered, not those of `requests`.
+read once per process, instead of once per test or call. Requests carry no real signature: moto reads only whom and
+which service they name. Only requests of botocore are answered, not those of `requests`.
 """
 
 import copy
