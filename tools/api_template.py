@@ -191,6 +191,7 @@ def _gateway_response(error: GatewayError) -> dict[str, Any]:
         "Access-Control-Allow-Origin": sub("'${CorsAllowOrigin}'"),
         "Access-Control-Expose-Headers": _EXPOSED,
         "X-Correlation-Id": "context.requestId",
+        "Cache-Control": "'no-store'",
     }
     if error.status == 401:
         headers["WWW-Authenticate"] = "'Bearer'"

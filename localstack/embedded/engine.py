@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import urllib3
 
@@ -15,6 +16,7 @@ from localstack.embedded.layout import WorkDir
 from localstack.embedded.ports import LOOPBACK
 from localstack.embedded.processes import StartedProcess, bare_environment
 
+_SERVER = Path(__file__).with_name("ministack_server.py")
 _START_SECONDS = 60.0
 # It saves its state in this time; a large table takes a few seconds.
 _STOP_SECONDS = 60.0
@@ -72,6 +74,7 @@ def start_ministack(
     ``environment``: more variables, for it and for the functions it runs.
     Refuses with the end of its log when it ends early or does not answer in time.
     """
+    work.make()
     shutil.rmtree(work.scratch, ignore_errors=True)
     for folder in (work.scratch, work.state, work.logs):
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +103,8 @@ def start_ministack(
     )
     _forget_stream_positions(work)
     log = work.engine_log
-    process = StartedProcess.start("ministack", [sys.executable, "-m", "ministack"], env=env, cwd=work.path, log=log)
+    command = [sys.executable, "-P", str(_SERVER)]
+    process = StartedProcess.start("ministack", command, env=env, cwd=work.path, log=log)
     try:
         _wait_until_healthy(process, f"http://{LOOPBACK}:{port}", work)
     except BaseException:

@@ -15,6 +15,11 @@ class WorkDir:
 
     path: Path
 
+    def make(self) -> None:
+        """Creates the folder, or closes one that was open to others: it holds keys, mails and codes."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.chmod(0o700)
+
     @property
     def state(self) -> Path:
         """The state that the emulator saves when it is stopped and loads when it starts."""

@@ -234,8 +234,10 @@ def _isbn(record: pymarc.Record) -> str | None:
     for field in record.get_fields("020"):
         for _, value in _subfields(field, "a"):
             number = isbn_number.compact(value.split("(")[0].split()[0]) if value.split("(")[0].split() else ""
-            # Printed wrongly now and then; a number whose check digit does not fit identifies nothing.
-            if isbn_number.is_valid(number):
+            if len(number) == 9:
+                number = "0" + number  # an SBN, from before 1970
+            # Printed wrongly now and then; a number whose check digit does not fit identifies nothing. 979-0 is music.
+            if isbn_number.is_valid(number) and not number.startswith("9790"):
                 return str(number)
     return None
 

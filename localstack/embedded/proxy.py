@@ -1,7 +1,10 @@
-"""A proxy that gives the API a short address and changes nothing.
+"""A proxy that gives an address to a server and changes nothing: the API's stage, or the emulator for containers.
 
 An emulator serves a stage under a long path; this proxy serves it at http://127.0.0.1:8080/. Method, path and query
-reach the stage byte for byte, so an encoded slash stays encoded.
+reach the stage byte for byte, so an encoded slash stays encoded. Pages of other sites are refused.
+
+Containers cannot reach the loopback interface. If the emulator listened on all interfaces, anybody in the network could
+run code in it. So the same proxy, on the container engine's network, lets in only containers (`serving`).
 
 Run as ``python -m localstack.embedded.proxy PORT UPSTREAM``.
 """
@@ -12,11 +15,15 @@ import json
 import os
 import secrets
 import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from localstack.embedded.loopback_guard import Guard, guarding, port_of
 from localstack.embedded.ports import LOOPBACK
 
 # Each concurrent request is a worker process in the emulator, a checkout three. More of them than the cores can start
@@ -47,9 +54,14 @@ _UPSTREAM: web.AppKey[str] = web.AppKey("upstream", str)
 _SESSION: web.AppKey[ClientSession] = web.AppKey("session", ClientSession)
 
 
-def make_app(upstream: str) -> web.Application:
-    """The proxy as an aiohttp application. ``upstream``: the stage's address without a slash at the end."""
-    app = web.Application(client_max_size=_LARGEST_BODY_BYTES)
+def _of_the_api(request: web.Request) -> Guard:
+    """Pages of this machine may call the API: a developer's own web server has a port of its own."""
+    return Guard(port_of(request), other_pages=True)
+
+
+def make_app(upstream: str, guard: Callable[[web.Request], Guard] = _of_the_api) -> web.Application:
+    """The proxy as an aiohttp application. ``upstream``: an address without a slash at the end."""
+    app = web.Application(client_max_size=_LARGEST_BODY_BYTES, middlewares=[guarding(guard)])
     app[_UPSTREAM] = upstream
 
     async def hold_session(app: web.Application) -> None:
@@ -143,6 +155,27 @@ def _unavailable(request: web.Request) -> web.Response:
     )
 
 
+@contextmanager
+def serving(upstream: str, *, host: str, name: str) -> Iterator[int]:
+    """Listens on ``host`` for the length of the block, in a thread of its own. Yields the port.
+
+    ``name``: what its callers call ``host``. Raises ``OSError`` when this machine cannot listen on ``host``.
+    """
+    loop = asyncio.new_event_loop()
+    app = make_app(upstream, lambda request: Guard(port_of(request), name=name))
+    runner = _runner(app)
+    thread = threading.Thread(target=loop.run_forever, name="proxy", daemon=True)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(_open(runner, host, 0), loop).result(timeout=30)
+        yield runner.addresses[0][1]
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(timeout=30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(timeout=10)
+        loop.close()
+
+
 def main() -> None:
     """Serves until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -153,7 +186,19 @@ def main() -> None:
 
 
 async def _serve(app: web.Application, port: int) -> None:
-    runner = web.AppRunner(
+    runner = _runner(app)
+    try:
+        await _open(runner, LOOPBACK, port)
+        asked_to_end = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
+        await asked_to_end.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _runner(app: web.Application) -> web.AppRunner:
+    return web.AppRunner(
         app,
         access_log=None,
         shutdown_timeout=5,
@@ -161,15 +206,11 @@ async def _serve(app: web.Application, port: int) -> None:
         max_line_size=_LONGEST_LINE_BYTES,
         max_field_size=_LONGEST_LINE_BYTES,
     )
+
+
+async def _open(runner: web.AppRunner, host: str, port: int) -> None:
     await runner.setup()
-    try:
-        await web.TCPSite(runner, LOOPBACK, port).start()
-        asked_to_end = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
-        await asked_to_end.wait()
-    finally:
-        await runner.cleanup()
+    await web.TCPSite(runner, host, port).start()
 
 
 if __name__ == "__main__":

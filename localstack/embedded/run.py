@@ -70,8 +70,7 @@ def run(port: int, endpoint_port: int | None, *, detach: bool, work: WorkDir = L
     Refuses when something prevents it, and stops what was started.
     """
     _require_nothing_running(work)
-    # The saved state contains keys.
-    work.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    work.make()
     require_disk(work.path)
     require_free(port, "PORT")
     if endpoint_port is None:
@@ -147,6 +146,7 @@ def deploy_to(
     """
     if stack_file == work.stack_file and ProcessesFile.running(work.processes_file) is not None:
         raise Refusal("`make run` is running here: stop it first, or keep its stack file with NO_STACK_FILE=1.")
+    work.make()
     progress = Progress()
     begun = time.monotonic()
     aws = Aws(endpoint_url)

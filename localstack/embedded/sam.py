@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,15 @@ from urllib.parse import urlsplit
 import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localstack.embedded import deploy, docker, engine, template
+from localstack.embedded import deploy, docker, engine, proxy, template
 from localstack.embedded.aws import DUMMY_CREDENTIALS, REGION, Aws
 from localstack.embedded.composition import APPLICATION
 from localstack.embedded.errors import Refusal
 from localstack.embedded.invocations import refreshed
 from localstack.embedded.layout import ROOT
+from localstack.embedded.ports import LOOPBACK
 from localstack.embedded.run import stopping_on_signals
 from localstack.embedded.state import StackFile
-from localstack.embedded.tcp_relay import relay
 
 COMMANDS = ("invoke", "start-api", "start-lambda")
 
@@ -170,7 +170,7 @@ def _deployed_variables(aws: Aws, stack: StackFile) -> dict[str, dict[str, str]]
 def _services_url(aws: Aws, system: str, endpoint: str) -> Iterator[str]:
     """The name of a parameter that holds, for the length of the block, the API's address for containers."""
     outputs = deploy.outputs(aws, system)
-    # Its own name: another `sam local` may run at the same time, with another relay.
+    # Its own name: another `sam local` may run at the same time, with another proxy.
     name = f"/{system}/services-url-in-containers/{os.getpid()}"
     address = f"{endpoint}/_aws/execute-api/{outputs['ApiId']}/{outputs['ApiStage']}"
     aws.ssm.put_parameter(Name=name, Value=address, Type="String", Overwrite=True)
@@ -189,12 +189,11 @@ def _reachable(endpoint_url: str, container_url: str | None) -> Iterator[str]:
     if container_url or address.hostname not in _LOOPBACK_NAMES:
         yield (container_url or endpoint_url).rstrip("/")
         return
-    host, port = _ENGINES_NAME_FOR_THIS_MACHINE, address.port or 80
-    with ExitStack() as opened:
-        bridge = _bridge_address()
-        if bridge is not None:
-            host, port = bridge, opened.enter_context(relay(bridge, port))
-        yield f"http://{host}:{port}"
+    bridge = _bridge_address()
+    name = bridge or _ENGINES_NAME_FOR_THIS_MACHINE
+    # The emulator itself answers only who calls it by a loopback address.
+    with proxy.serving(endpoint_url.rstrip("/"), host=bridge or LOOPBACK, name=name) as port:
+        yield f"http://{name}:{port}"
 
 
 def _bridge_address() -> str | None:

@@ -91,6 +91,9 @@ SEGMENTS = [
     "%ed%a0%80",
     "me",
     "x" * 3000,
+    # Longer than a sort key of DynamoDB may be, shorter than a partition key.
+    "x" * 1500,
+    "%C3%A9" * 700,
     "0" * 26,
 ]
 
@@ -136,6 +139,8 @@ class Asker:
         status = str(response.status_code)
         assert response.status_code < 500, (what, response.text)
         assert response.headers["x-correlation-id"], what
+        if response.status_code >= 400 or self.path != "/.well-known/jwks.json":
+            assert response.headers["cache-control"] == "no-store", what
         if response.status_code >= 400:
             assert response.headers["content-type"] == PROBLEM_JSON, what
             problem = response.json()

@@ -43,6 +43,7 @@ class Library:
         self.returns = Returns(
             loans=self.loans,
             books=self.books,
+            policies=self.policies,
             copy_release=self.copy_release,
             clock=self.clock,
             monotonic=self.clock.monotonic,

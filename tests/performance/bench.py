@@ -28,7 +28,8 @@ from tests.support.library_client import LibraryClient
 UNTHROTTLED = {
     "RateLimits": json.dumps(
         {"member": {"capacity": 3000}, "anonymous": {"capacity": 1_000_000}, "staff": {"capacity": 1_000_000}}
-    )
+    ),
+    "LoanPolicy": json.dumps({"loans_per_hour": 1000}),
 }
 
 

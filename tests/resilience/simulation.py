@@ -186,7 +186,7 @@ class Simulation:
             monotonic=self.clock.monotonic,
             sleep=self._wait,
         )
-        self.returns = Returns(store, gateway, self.copy_release, self.clock, self.clock.monotonic)
+        self.returns = Returns(store, gateway, policies, self.copy_release, self.clock, self.clock.monotonic)
         self.renewal = Renewal(self.people, store, policies, self.clock, self.clock.monotonic)
         self.recovery = Recovery(
             loans=store,

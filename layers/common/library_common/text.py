@@ -63,6 +63,21 @@ type Line = Annotated[str, BeforeValidator(_clean), AfterValidator(_visible)]
 type Prose = Annotated[str, BeforeValidator(partial(_clean, allowed="\n\r\t")), AfterValidator(_visible)]
 """Text that may contain line breaks."""
 
+BARCODE_PATTERN = r"^[A-Za-z0-9-]{3,30}$"
+
+
+def scanned(value: str) -> str:
+    """A barcode as it is stored and compared: in capitals, without the white space, CR, LF or TAB that scanners add."""
+    return value.strip().upper()
+
+
+def _barcode(value: object) -> object:
+    return scanned(value) if isinstance(value, str) and len(value) <= MAX_TEXT else value
+
+
+type Barcode = Annotated[str, BeforeValidator(_barcode), Field(pattern=BARCODE_PATTERN)]
+"""A barcode, as `scanned` gives it."""
+
 _LANGUAGE = "[a-zA-Z]{2,3}"
 
 

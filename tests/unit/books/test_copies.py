@@ -178,3 +178,28 @@ class TestTheShelfCount:
         library.catalogue.meanwhile.append(lambda: library.use_cases.reservations.reserve(book_id, "L1"))
         assert library.use_cases.copies.correct_availability(book_id, 1, any_version).stock.available == 1
         assert library.stock(book_id).by_status()[CopyStatus.LOST] == 0, "the missing copy was lent"
+
+
+class TestSpellingOfBarcodes:
+    """Capitals are stored. A copy that an older version added may have small letters."""
+
+    def test_a_stored_barcode_in_small_letters_is_found_and_lent_like_any_other(self, library: Library) -> None:
+        book_id = library.add(copies=0)
+        add(library, book_id, barcode="old-5")
+
+        for typed in ("old-5", "OLD-5", " Old-5\r\n"):
+            copy, book = library.use_cases.copies.find(typed)
+            assert (copy.barcode, book.id) == ("old-5", book_id)
+        library.use_cases.copies.edit(book_id, "OLD-5", {"shelf": "B 2"}, any_version)
+        held = library.use_cases.reservations.reserve(book_id, "L1", "OLD-5")
+        again = library.use_cases.reservations.reserve(book_id, "L1", "OLD-5")
+        assert (held.barcode, again.barcode) == ("old-5", "old-5")
+        assert library.stock(book_id).copies["old-5"].shelf == "B 2"
+
+    def test_it_stays_the_only_one_of_its_name(self, library: Library) -> None:
+        book_id, other = library.add(copies=0), library.add(copies=0)
+        add(library, book_id, barcode="old-5")
+
+        for somebody in (book_id, other):
+            with pytest.raises(BarcodeTaken):
+                add(library, somebody, barcode="OLD-5")

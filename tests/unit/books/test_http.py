@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -465,7 +466,7 @@ class TestCopies:
             ({"barcode": "ab"}, "barcode"),
             ({"barcode": "x" * 31}, "barcode"),
             ({"barcode": "a b c"}, "barcode"),
-            ({"barcode": "abc\n"}, "barcode"),
+            ({"barcode": "a\nc"}, "barcode"),
             ({"count": 0}, "count"),
             ({"count": 51}, "count"),
             ({"shelf": "x" * 41}, "shelf"),
@@ -520,6 +521,19 @@ class TestCopies:
             assert (found["book_id"], found["book"]["id"], found["loan_id"]) == (book_id, book_id, "L1")
         for barcode in ("30001000000002", "%00", "x" * 300, "copies"):
             problem(ask("GET", f"/api/books/copies/{barcode}", caller=DESK), 404, "copy_not_found")
+
+    @pytest.mark.parametrize("scanned", ["own-1a", " OWN-1A\r\n", "\tOwn-1a"])
+    def test_a_barcode_is_read_however_it_was_scanned(self, ask: Ask, library: Library, scanned: str) -> None:
+        book_id = library.add(copies=0)
+        added = ask("POST", f"/api/books/{book_id}/copies", body={"barcode": scanned}, caller=DESK)
+        assert (added.status, added.json["items"][0]["barcode"]) == (201, "OWN-1A")
+
+        again = ask("POST", f"/api/books/{book_id}/copies", body={"barcode": "own-1A"}, caller=DESK)
+        problem(again, 409, "barcode_taken")
+        found = ask("GET", f"/api/books/copies/{quote(scanned)}", caller=DESK)
+        assert (found.status, found.json["barcode"]) == (200, "OWN-1A")
+        changed = ask("PATCH", f"/api/books/{book_id}/copies/{quote(scanned)}", body={"shelf": "C 3"}, caller=DESK)
+        assert (changed.status, changed.json["shelf"]) == (200, "C 3")
 
 
 class TestLending:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from books_service.application.isbn import NotAnIsbn, isbn13_or_none, to_isbn13
+from books_service.application.isbn import IsAnIsmn, NotAnIsbn, isbn13_or_none, to_isbn13
 
 pytestmark = pytest.mark.unit
 
@@ -44,6 +44,28 @@ def test_spellings(written: str, kept: str) -> None:
 )
 def test_what_is_no_isbn(text: str) -> None:
     with pytest.raises(NotAnIsbn):
+        to_isbn13(text)
+    assert isbn13_or_none(text) is None
+
+
+@given(st.text("0123456789", min_size=8, max_size=8), st.lists(st.integers(1, 8), max_size=3))
+def test_an_sbn_of_nine_digits_is_an_isbn_without_its_zero(body: str, cuts: list[int]) -> None:
+    isbn = _isbn10("0" + body)
+    sbn = isbn[1:]
+    for cut in sorted(set(cuts), reverse=True):
+        sbn = sbn[:cut] + "-" + sbn[cut:]
+
+    assert to_isbn13(sbn) == to_isbn13(isbn) == isbn13_or_none(sbn)
+
+
+def test_nine_digits_with_a_wrong_check_digit_are_no_sbn() -> None:
+    with pytest.raises(NotAnIsbn):
+        to_isbn13("306406153")
+
+
+@pytest.mark.parametrize("text", ["979-0-2600-0043-8", "9790260000438", "979 0 2600 0043 9"])
+def test_printed_music_is_told_that_its_number_is_no_isbn(text: str) -> None:
+    with pytest.raises(IsAnIsmn, match="is an ISMN"):
         to_isbn13(text)
     assert isbn13_or_none(text) is None
 

@@ -354,7 +354,7 @@ def test_a_member_may_not_say_when_but_staff_may(
     library.clock.advance(timedelta(days=5))
     moment = "2026-11-23T15:00:00.75+03:00"
 
-    assert_problem(give_back(loan, me, returned_at=moment), 403, "staff_only")
+    assert_problem(give_back(loan, me, returned_at=moment), 403, "only_staff_may")
     answer = give_back(loan, STAFF, returned_at=moment)
 
     assert (answer.status, answer.json["return_date"]) == (200, "2026-11-23T12:00:00Z")
@@ -397,10 +397,8 @@ def test_a_return_that_makes_no_sense_is_422(
     assert [error["field"] for error in answer.json["errors"]] == [field]
 
 
-def test_a_damaged_copy_is_passed_on(
-    library: Library, give_back: Callable[..., Answer], loan: Loan, me: Caller
-) -> None:
-    give_back(loan, me, condition="damaged")
+def test_a_damaged_copy_is_passed_on(library: Library, give_back: Callable[..., Answer], loan: Loan) -> None:
+    give_back(loan, STAFF, condition="damaged")
 
     assert library.books.damaged == {loan.barcode}
 
@@ -422,6 +420,21 @@ def test_a_second_return_answers_the_same(ask: Ask, loan: Loan, me: Caller, name
     again = ask("POST", url, body, as_=me)
 
     assert (again.status, again.json, again.headers["etag"]) == (200, first.json, first.headers["etag"])
+
+
+@pytest.mark.parametrize("typed", ["{}\r\n", "\t{} ", "\u00a0{}"])
+@pytest.mark.parametrize("change_case", [str.upper, str.lower])
+def test_a_barcode_is_read_however_it_was_scanned(
+    library: Library, ask: Ask, member: Member, typed: str, change_case: Callable[[str], str]
+) -> None:
+    library.books.add("01JD7Y6P0GS4V1N8DAHX3E7KQW", "SHELF-7A")
+    scanned = change_case(typed.format("Shelf-7a"))
+
+    lent = ask("POST", "/api/loans", {"user_id": member.id, "barcode": scanned}, as_=STAFF)
+    back = ask("POST", "/api/returns", {"barcode": scanned}, as_=STAFF)
+
+    assert (lent.status, lent.json["barcode"]) == (201, "SHELF-7A")
+    assert (back.status, back.json["id"]) == (200, lent.json["id"])
 
 
 @pytest.mark.parametrize("path", ["/api/returns", "/api/loans/returns"])

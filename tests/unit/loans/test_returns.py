@@ -213,6 +213,19 @@ def test_a_copy_that_is_not_on_loan_is_told_as_such(library: Library, loan: Loan
         library.returns.find(None, loan.barcode)
 
 
+@pytest.mark.parametrize("status", ["lost", "withdrawn", "damaged", "awaiting_pickup", "a_newer_status"])
+def test_the_desk_learns_what_a_copy_without_a_loan_is_recorded_as(
+    library: Library, loan: Loan, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    library.returns.return_copy(loan, condition=Condition.GOOD)
+    monkeypatch.setattr(library.books, "find_copy", lambda barcode, deadline: CopyLocation(loan.book_id, None, status))
+
+    with pytest.raises(errors.CopyNotOnLoan, match=f"recorded as {status.replace('_', ' ')}") as refused:
+        library.returns.find(None, loan.barcode)
+
+    assert refused.value.extra == {"copy_status": status}
+
+
 def test_a_copy_books_has_not_got_back_yet_is_not_on_loan(library: Library, loan: Loan) -> None:
     library.books.failures.append((BooksUnavailable("down"), False))
     library.returns.return_copy(loan, condition=Condition.GOOD)

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from localstack.embedded.ports import pick_free
-from localstack.embedded.proxy import CONCURRENT_REQUESTS, make_app
+from localstack.embedded.ports import is_free, pick_free
+from localstack.embedded.proxy import CONCURRENT_REQUESTS, make_app, serving
 
 pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
 
@@ -49,7 +49,7 @@ async def _proxy(upstream_port: int) -> AsyncIterator[int]:
 
 async def _talk(port: int, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
+    writer.write(request.replace(b"Host: here", b"Host: localhost:%d" % port))
     answer = await asyncio.wait_for(reader.read(), 5)
     writer.close()
     return answer
@@ -131,11 +131,12 @@ def test_headers_about_the_connection_stay_on_it() -> None:
 
 
 def test_the_api_sees_who_called_and_not_what_the_caller_claims() -> None:
-    arrived, _ = exchange(b"GET / HTTP/1.1\r\nHost: here:1\r\nX-Forwarded-For: 9.9.9.9\r\nConnection: close\r\n\r\n")
+    arrived, _ = exchange(b"GET / HTTP/1.1\r\nHost: here\r\nX-Forwarded-For: 9.9.9.9\r\nConnection: close\r\n\r\n")
 
     headers = _headers(arrived)
     assert [value for name, value in headers if name == "x-forwarded-for"] == ["127.0.0.1"]
-    assert ("x-forwarded-host", "here:1") in headers
+    (named,) = [value for name, value in headers if name == "x-forwarded-host"]
+    assert named.startswith("localhost:")
 
 
 def test_the_answer_comes_back_unchanged() -> None:
@@ -191,6 +192,57 @@ def _assert_unavailable(back: bytes, instance: str, correlation_id: str | None =
     assert problem["correlation_id"] == headers["x-correlation-id"]
     if correlation_id is not None:
         assert problem["correlation_id"] == correlation_id
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Host: attacker.example",
+        b"Host: here\r\nOrigin: https://attacker.example",
+        b"Host: here\r\nSec-Fetch-Site: cross-site",
+    ],
+)
+def test_pages_of_other_sites_are_refused(headers: bytes) -> None:
+    arrived, back = exchange(b"GET /api/books HTTP/1.1\r\n" + headers + b"\r\nConnection: close\r\n\r\n")
+
+    assert arrived == b""
+    assert back.startswith(b"HTTP/1.1 403 ")
+    assert json.loads(back.partition(b"\r\n\r\n")[2])["code"] == "foreign_page"
+
+
+def test_what_containers_call_it_is_its_only_name() -> None:
+    upstream = Upstream(ANSWER)
+    request = b"GET /x HTTP/1.1\r\nHost: %s:%d\r\nConnection: close\r\n\r\n"
+
+    def ask(address: str) -> tuple[bytes, bytes]:
+        with serving(address, host="127.0.0.1", name="host.docker.internal") as port:
+            called, miscalled = (
+                asyncio.run(_talk(port, request % (name, port))) for name in (b"host.docker.internal", b"localhost")
+            )
+        return called, miscalled
+
+    async def go() -> tuple[bytes, bytes]:
+        server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+        async with server:
+            return await asyncio.to_thread(ask, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+
+    called, miscalled = asyncio.run(go())
+
+    assert called.startswith(b"HTTP/1.1 201 ")
+    assert miscalled.startswith(b"HTTP/1.1 403 ")
+    assert len(upstream.requests) == 1
+
+
+def test_nobody_listens_once_the_containers_are_gone() -> None:
+    with serving("http://127.0.0.1:9", host="127.0.0.1", name="localhost") as port:
+        assert not is_free(port)
+
+    assert is_free(port)
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
+    with pytest.raises(OSError, match="bind"), serving("http://127.0.0.1:9", host="192.0.2.1", name="x"):
+        pass
 
 
 def test_nobody_upstream_is_a_problem_document_to_come_back_later() -> None:

@@ -1,9 +1,6 @@
 """`sam local` on a deployed stack: what the SAM CLI is told, without running it."""
 
-import socket
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +9,8 @@ import pytest
 from localstack.embedded import composition, sam, template
 from localstack.embedded.errors import Refusal
 from localstack.embedded.layout import ROOT, TEMPLATE
-from localstack.embedded.ports import LOOPBACK, pick_free
-from localstack.embedded.tcp_relay import relay
 
-pytestmark = [pytest.mark.unit, pytest.mark.enable_socket]
+pytestmark = pytest.mark.unit
 
 DEPLOYED = {
     "BooksFunction": {"TABLE_NAME": "books-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"},
@@ -179,56 +174,3 @@ def test_the_local_configuration_builds_and_runs_for_the_same_processor() -> Non
 def _samconfig() -> dict[str, dict[str, Any]]:
     document = tomllib.loads((ROOT / "samconfig.toml").read_text())
     return {name: commands for name, commands in document.items() if isinstance(commands, dict)}
-
-
-# -- the relay ------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _listening() -> Iterator[socket.socket]:
-    with socket.create_server((LOOPBACK, 0)) as server:
-        server.settimeout(60)
-        yield server
-
-
-def test_bytes_pass_both_ways_and_each_side_sees_the_other_end() -> None:
-    with (
-        _listening() as server,
-        relay(LOOPBACK, server.getsockname()[1]) as port,
-        socket.create_connection((LOOPBACK, port), timeout=60) as client,
-    ):
-        client.sendall(b"question")
-        client.shutdown(socket.SHUT_WR)
-        upstream, _ = server.accept()
-        with upstream:
-            assert _all(upstream) == b"question"
-            upstream.sendall(b"answer")
-        assert _all(client) == b"answer"
-
-
-def test_where_nobody_listens_the_connection_is_closed() -> None:
-    with relay(LOOPBACK, pick_free()) as port, socket.create_connection((LOOPBACK, port), timeout=60) as client:
-        assert _all(client) == b""
-
-
-def test_open_connections_end_with_the_relay() -> None:
-    with _listening() as server:
-        with relay(LOOPBACK, server.getsockname()[1]) as port:
-            client = socket.create_connection((LOOPBACK, port), timeout=60)
-            upstream, _ = server.accept()
-        with client, upstream:
-            assert _all(client) == b""
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((LOOPBACK, port), timeout=60)
-
-
-def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
-    with pytest.raises(OSError, match="bind"), relay("192.0.2.1", 80):
-        pass
-
-
-def _all(connection: socket.socket) -> bytes:
-    received = b""
-    while chunk := connection.recv(65536):
-        received += chunk
-    return received

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from localstack.embedded.errors import Refusal
+from localstack.embedded.layout import WorkDir
 from localstack.embedded.state import Account, StackFile
 
 pytestmark = pytest.mark.unit
@@ -41,3 +42,15 @@ def test_without_a_stack_file_the_command_to_make_one_is_named(tmp_path: Path, c
 
     with pytest.raises(Refusal, match="`make run`"):
         StackFile.read(path)
+
+
+@pytest.mark.parametrize("already_there", [False, True])
+def test_only_its_owner_may_look_into_the_folder_of_a_run(tmp_path: Path, already_there: bool) -> None:
+    """Whoever made it: another tool, an older version, a restored backup."""
+    work = WorkDir(tmp_path / "local")
+    if already_there:
+        work.path.mkdir(mode=0o755)
+
+    work.make()
+
+    assert stat.S_IMODE(work.path.stat().st_mode) == 0o700

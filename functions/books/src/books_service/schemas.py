@@ -12,13 +12,12 @@ from books_service.application.isbn import to_isbn13
 from books_service.application.titles import MAX_COPIES_AT_ONCE
 from books_service.domain import stock as domain
 from books_service.domain import title as limits
-from books_service.domain.barcodes import BARCODE_PATTERN
 from books_service.domain.stock import MAX_COPIES, MAX_SHELF, Copy, CopyStatus, Stock
 from books_service.domain.title import Book, Metadata, Price
 from library_common.clock import to_rfc3339
 from library_common.http import ListQuery, RequestBody, with_examples
 from library_common.money import Money
-from library_common.text import IN_ANY_CASE, LanguageCode, Line, Prose
+from library_common.text import IN_ANY_CASE, Barcode, LanguageCode, Line, Prose
 from library_common.timestamps import Timestamp
 
 
@@ -50,7 +49,6 @@ type Edition = Annotated[Line, Field(min_length=1, max_length=limits.MAX_EDITION
 type Description = Annotated[Prose, Field(min_length=1, max_length=limits.MAX_DESCRIPTION)]
 type WebAddress = Annotated[Line, Field(max_length=limits.MAX_URL), AfterValidator(_web_address)]
 type CopyCount = Annotated[int, Field(strict=True, ge=0, le=MAX_COPIES)]
-type Barcode = Annotated[str, Field(pattern=BARCODE_PATTERN)]
 type Shelf = Annotated[Line, Field(min_length=1, max_length=MAX_SHELF)]
 type LoanId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 

@@ -77,7 +77,7 @@ def lending() -> Lending:
             clock=clock,
             lease=timedelta(seconds=settings().checkout_lease_seconds),
         ),
-        returns=Returns(loans=loans, books=books, copy_release=copy_release, clock=clock),
+        returns=Returns(loans=loans, books=books, policies=policies, copy_release=copy_release, clock=clock),
         renewal=Renewal(members=members, loans=loans, policies=policies, clock=clock),
         history=History(loans=loans, clock=clock),
     )

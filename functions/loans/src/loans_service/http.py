@@ -24,6 +24,7 @@ PROBLEMS: dict[type[Exception], int] = {
     errors.LoanNotOpen: 409,
     errors.LoanChanged: 409,
     errors.StaffOnly: 403,
+    errors.ReturnAtDesk: 403,
     errors.PolicyRefused: 422,
     errors.InvalidReturnDate: 422,
     errors.PolicyMissing: 503,

@@ -6,13 +6,12 @@ from pydantic import BaseModel, Field, model_validator
 
 from library_common.clock import to_rfc3339
 from library_common.http import ListQuery, RequestBody, with_examples
-from library_common.text import IN_ANY_CASE, Line
+from library_common.text import IN_ANY_CASE, Barcode, Line
 from library_common.timestamps import Timestamp
 from loans_service.application.history import StatusFilter
 from loans_service.domain.loan import Condition, Loan, LoanStatus
 
 Id = Annotated[Line, Field(min_length=1, max_length=40)]
-Barcode = Annotated[Line, Field(min_length=3, max_length=30, pattern=r"^[A-Za-z0-9-]+$")]
 _Status = Annotated[
     StatusFilter | None,
     IN_ANY_CASE,
@@ -40,7 +39,7 @@ class CheckoutBody(RequestBody):
 
 
 class ReturnDetails(RequestBody):
-    """How and when a copy came back. Only a librarian may send `returned_at`."""
+    """How and when a copy came back. Only a librarian may send `returned_at`, or a condition other than good."""
 
     model_config = with_examples(
         {"condition": "damaged"}, {"condition": "good", "returned_at": "2026-11-20T17:30:00+03:00"}

@@ -28,13 +28,19 @@ class Edge:
     """Outermost ASGI layer: body limits, trailing slashes, headers of every answer.
 
     Pages of the origin in `CORS_ALLOW_ORIGIN` may read every answer. The API's gateway answers preflight requests.
+    Nothing between the API and its caller may keep an answer, since most depend on who asks; an endpoint whose answer
+    is the same for everybody says for how long it may be kept.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         origin = os.environ.get("CORS_ALLOW_ORIGIN", "*")
         exposed = ["ETag", "Idempotency-Replayed", "X-Correlation-Id", "Location", *RATE_LIMIT_HEADERS]
-        self._always = {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": ", ".join(exposed)}
+        self._always = {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": ", ".join(exposed),
+            "Cache-Control": "no-store",
+        }
         if origin != "*":
             self._always["Vary"] = "Origin"
 
@@ -116,7 +122,11 @@ def unreadable_request(event: Mapping[str, Any]) -> dict[str, Any]:
         detail="The request could not be read.",
         instance=printable(str(event.get("path", ""))),
     )
-    headers = {"content-type": p.PROBLEM_JSON, "x-correlation-id": current().correlation_id}
+    headers = {
+        "content-type": p.PROBLEM_JSON,
+        "x-correlation-id": current().correlation_id,
+        "cache-control": "no-store",
+    }
     return {
         "statusCode": p.InvalidRequest.status,
         "headers": headers,

@@ -8,12 +8,13 @@ from books_service.application.lookups import copy_events, get_book, get_stock
 from books_service.application.optimistic_retries import OptimisticRetries
 from books_service.application.ports import BarcodeExists, BookEvents, Catalogue, IdempotentRequest, StoredAnswer
 from books_service.application.titles import VersionCheck, bad_cursor
-from books_service.domain.barcodes import BarcodeGenerator, is_barcode
+from books_service.domain.barcodes import BarcodeGenerator, spellings
 from books_service.domain.errors import BarcodeTaken, CopyNotFound
 from books_service.domain.stock import Copy, CopyStatus, Stock
 from books_service.domain.title import Book
 from library_common.clock import Clock
 from library_common.events import Envelope
+from library_common.text import scanned
 from library_common.versions import VersionConflict
 
 type AddedCopies = tuple[list[Copy], Stock]
@@ -52,12 +53,17 @@ class CopyManagement:
         return get_stock(self.catalogue, book_id)
 
     def find(self, barcode: str) -> tuple[Copy, Book]:
-        """The copy with a barcode, and its title. Raises CopyNotFound."""
-        book_id = self.catalogue.book_id_of(barcode) if is_barcode(barcode) else None
+        """The copy with a barcode, however it was typed or scanned, and its title. Raises CopyNotFound."""
+        wanted = scanned(barcode)
+        book_id = self._book_id_of(wanted)
         book = self.catalogue.book(book_id) if book_id else None
         if book is None:
             raise CopyNotFound
-        return book.stock.copy(barcode), book
+        return book.stock.copy(wanted), book
+
+    def _book_id_of(self, barcode: str) -> str | None:
+        found = (self.catalogue.book_id_of(spelling) for spelling in spellings(barcode))
+        return next(filter(None, found), None)
 
     def add(
         self,
@@ -78,7 +84,8 @@ class CopyManagement:
             if request is not None:
                 self.catalogue.require_unanswered(request.ticket, now)
             before = get_book(self.catalogue, book_id)
-            if barcode is not None and barcode in before.stock.copies:
+            # The write itself keeps two from getting one barcode. One in small letters only an older version made.
+            if barcode is not None and self._book_id_of(barcode):
                 raise BarcodeTaken(barcode)
             barcodes = [barcode] if barcode else self.barcodes.generate(count, taken=before.stock.copies)
             added = [Copy(new, shelf=shelf) for new in barcodes]
@@ -104,7 +111,7 @@ class CopyManagement:
         def attempt(_: object) -> tuple[Copy, Stock]:
             before = get_stock(self.catalogue, book_id)
             check(before.version)
-            copy = replace(before.copy(barcode), **changes)
+            copy = replace(before.copy(scanned(barcode)), **changes)
             after = before.with_copy(copy)
             if after != before:
                 self.catalogue.save_stock(before, after, self._events(before, after))

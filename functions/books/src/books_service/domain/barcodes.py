@@ -3,6 +3,9 @@
 Generated ones follow the 14-digit Codabar scheme of library labels: `3` for an item (`2` is a
 patron), four digits for the institution, eight for the item, and a Luhn mod-10 check digit
 (ISO/IEC 7812-1, annex B). Libraries with labels of their own may use those instead.
+
+Barcodes are compared regardless of case and stored in capitals. Versions before that stored them as they were sent, so
+a stored one may have small letters.
 """
 
 import re
@@ -11,17 +14,16 @@ from collections.abc import Callable, Container
 type RandomBelow = Callable[[int], int]
 """A random whole number from 0 up to, not including, the argument."""
 
-MIN_BARCODE = 3
-MAX_BARCODE = 30
-BARCODE_PATTERN = rf"^[A-Za-z0-9-]{{{MIN_BARCODE},{MAX_BARCODE}}}$"
-_BARCODE = re.compile(BARCODE_PATTERN[1:-1])
+_BARCODE = re.compile(r"[A-Z0-9-]{3,30}")
 _ITEM = "3"
 _ITEM_DIGITS = 8
 
 
-def is_barcode(text: str) -> bool:
-    """Whether `text` has the form of a barcode (a copy need not have it)."""
-    return _BARCODE.fullmatch(text) is not None
+def spellings(barcode: str) -> tuple[str, ...]:
+    """How a barcode in capitals may be stored. None for text that is no barcode."""
+    if _BARCODE.fullmatch(barcode) is None:
+        return ()
+    return tuple(dict.fromkeys((barcode, barcode.lower())))
 
 
 def luhn_digit(digits: str) -> str:

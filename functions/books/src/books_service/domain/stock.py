@@ -207,8 +207,10 @@ class Stock:
         return next((loan_id for loan_id, held in self.held.items() if held.barcode == barcode), None)
 
     def copy(self, barcode: str) -> Copy:
-        """Raises CopyNotFound."""
+        """The copy with a barcode, regardless of case. Raises CopyNotFound."""
         found = self.copies.get(barcode)
+        if found is None:
+            found = next((copy for copy in self.copies.values() if copy.barcode.upper() == barcode.upper()), None)
         if found is None:
             raise CopyNotFound
         return found
@@ -238,7 +240,7 @@ class Stock:
             asked_for = self.copy(barcode)
             if asked_for.status != CopyStatus.AVAILABLE:
                 raise CopyNotAvailable(asked_for.status)
-            chosen = barcode
+            chosen = asked_for.barcode
         # However long ago: loans never asks again for a loan that was released or refused.
         if loan_id in self.released:
             raise LoanAlreadyReleased
@@ -285,7 +287,7 @@ class Stock:
         )
 
     def _require_same(self, held: Held, barcode: str | None) -> None:
-        if barcode is not None and barcode != held.barcode:
+        if barcode is not None and barcode.upper() != held.barcode.upper():
             raise LoanHoldsAnotherCopy(held.barcode)
 
     def _expired(self, now: datetime) -> tuple[str, ...]:

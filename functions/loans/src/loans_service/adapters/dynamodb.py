@@ -8,6 +8,7 @@
     access                                          how                                   request units
     one loan                                        get, consistent                       1 read
     may the member borrow                           get the account, consistent           1 read
+    the same, asked by the member                   + index by_member: the last hour      0.5 read
     open a PENDING loan and take a place            transaction of both items             4 write
     make the account with it, the first time ever   the same, + index by_since            5 write
     issue it                                        update + the two indexes              3-4 write

@@ -95,7 +95,7 @@ class HttpBooks:
     def find_copy(self, barcode: str, deadline: float) -> CopyLocation:
         answer = self._client.get(f"/api/books/copies/{path_segment(barcode)}", deadline=deadline)
         body = _read(answer, "books", errors.CopyNotFound("There is no copy with this barcode."))
-        return CopyLocation(book_id=body["book_id"], loan_id=body.get("loan_id"))
+        return CopyLocation(book_id=body["book_id"], loan_id=body.get("loan_id"), status=body.get("status", ""))
 
 
 def _read(answer: Result, service: str, missing: errors.LendingError) -> Mapping[str, Any]:

@@ -35,6 +35,7 @@ from loans_service.application.ports import (
     BooksGateway,
     BooksOutcomeUnknown,
     BooksUnavailable,
+    IssuedLoan,
     LimitReached,
     LoanExists,
     Loans,
@@ -45,7 +46,13 @@ from loans_service.application.ports import (
 from loans_service.domain import errors
 from loans_service.domain.events import EVENT_GENRE, LoanCreated
 from loans_service.domain.loan import LEASE, Copy, Loan, LoanStatus, Member
-from loans_service.domain.policy import LoanPolicy, borrowing_refusals, limit_reached
+from loans_service.domain.policy import (
+    LoanPolicy,
+    Reasons,
+    borrowing_refusals,
+    hourly_limit_reached,
+    limit_reached,
+)
 
 DEADLINE_SECONDS = 10.0
 """For the whole checkout, well below API Gateway's 29 s and the function's timeout."""
@@ -53,6 +60,7 @@ DEADLINE_SECONDS = 10.0
 REPEATABLE_FOR = timedelta(hours=24)
 """How long an idempotency key gives the same answer, as in every service."""
 
+_AN_HOUR = timedelta(hours=1)
 _POLL_SECONDS = 0.1
 
 
@@ -60,12 +68,14 @@ _POLL_SECONDS = 0.1
 class CheckoutRequest:
     """Who wants what: a title (`book_id`) or one particular copy (`barcode`).
 
-    key: the idempotency key, made unique per caller. digest: of the request's content.
+    by_member: the member asks, not a librarian. key: the idempotency key, made unique per caller. digest: of the
+    request's content.
     """
 
     user_id: str
     book_id: str | None = None
     barcode: str | None = None
+    by_member: bool = False
     key: str | None = None
     digest: str | None = None
 
@@ -102,6 +112,8 @@ class Checkout:
         member = self.members.find(request.user_id, deadline)
         policy = self.policies.current()
         reasons = list(borrowing_refusals(policy, member, self.loans.account(member.id), self.clock.now()))
+        if request.by_member:
+            reasons += self._hourly_refusals(policy, member)
         if reasons:
             raise errors.PolicyRefused("The member may not borrow now.", reasons)
         book_id = request.book_id or self._locate(request, deadline)
@@ -132,6 +144,14 @@ class Checkout:
             self.copy_release.release(cancelled, deadline)
             raise gave_up
         return self._finish(leased, deadline, resumed=True)
+
+    def _hourly_refusals(self, policy: LoanPolicy, member: Member) -> Reasons:
+        """Read from an index that may miss the last seconds: requests at the same time may exceed the number by as many
+        as the member may have open."""
+        hour_ago = IssuedLoan(self.clock.now() - _AN_HOUR, "")
+        recent, _ = self.loans.issued_to(member.id, policy.loans_per_hour, hour_ago)
+        if len(recent) >= policy.loans_per_hour:
+            yield hourly_limit_reached(policy.loans_per_hour, recent[0].issued_at + _AN_HOUR)
 
     # -- the steps ----------------------------------------------------------------------------
 

@@ -28,10 +28,11 @@ class BooksOutcomeUnknown(Exception):
 
 @dataclass(frozen=True)
 class CopyLocation:
-    """The title that a barcode belongs to, and the loan that has the copy; None if no loan has."""
+    """The title that a barcode belongs to, the loan that has the copy (None if no loan has), and the copy's status."""
 
     book_id: str
     loan_id: str | None
+    status: str = ""
 
 
 class BooksGateway(Protocol):

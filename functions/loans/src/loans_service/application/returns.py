@@ -13,7 +13,7 @@ from library_common.events import envelope_for
 from library_common.versions import VersionConflict
 from loans_service.application.closing import CopyRelease
 from loans_service.application.history import require_issued
-from loans_service.application.ports import BooksGateway, Loans, current_loan
+from loans_service.application.ports import BooksGateway, Loans, Policies, current_loan
 from loans_service.domain import errors
 from loans_service.domain.events import LoanReturned
 from loans_service.domain.loan import Condition, Loan, LoanStatus
@@ -28,6 +28,7 @@ class Returns:
 
     loans: Loans
     books: BooksGateway
+    policies: Policies
     copy_release: CopyRelease
     clock: Clock
     monotonic: Callable[[], float] = time.monotonic
@@ -44,8 +45,20 @@ class Returns:
         location = self.books.find_copy(barcode, self.monotonic() + RELEASE_SECONDS)
         loan = self.loans.get(location.loan_id) if location.loan_id else None
         if loan is None or (loan.has_known_status and not loan.is_open):
-            raise errors.CopyNotOnLoan("There is no open loan of this copy.")
+            raise errors.CopyNotOnLoan(location.status)
         return loan
+
+    def require_allowed_to_members(self, condition: Condition, returned_at: datetime | None) -> None:
+        """What a member may say of a return. Raises StaffOnly, ReturnAtDesk, PolicyMissing.
+
+        A damaged copy leaves circulation, so only somebody who has seen it may say so.
+        """
+        if returned_at is not None:
+            raise errors.StaffOnly("Only a librarian may send returned_at.")
+        if condition is not Condition.GOOD:
+            raise errors.StaffOnly("Only a librarian may set another condition than good.")
+        if self.policies.current().self_return == "desk":
+            raise errors.ReturnAtDesk
 
     def return_copy(self, loan: Loan, *, condition: Condition, returned_at: datetime | None = None) -> Loan:
         """Closes the loan. returned_at: in the past, not before the loan was issued; now if left out.

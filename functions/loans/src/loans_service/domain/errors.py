@@ -64,7 +64,14 @@ class CheckoutCancelled(RefusedByBooks):
 
 
 class CopyNotOnLoan(LendingError):
+    """Nothing to return. The copy's status says what the desk should do with it."""
+
     code = "copy_not_on_loan"
+    detail = "There is no open loan of this copy."
+
+    def __init__(self, status: str) -> None:
+        recorded = f" It is recorded as {status.replace('_', ' ')}." if status else ""
+        super().__init__(self.detail + recorded, extra={"copy_status": status or None})
 
 
 class LoanNotOpen(LendingError):
@@ -91,7 +98,14 @@ class LoanStatusUnknown(LendingError):
 
 
 class StaffOnly(LendingError):
-    code = "staff_only"
+    code = "only_staff_may"
+
+
+class ReturnAtDesk(LendingError):
+    """The policy `self_return` is `desk`."""
+
+    code = "return_at_desk"
+    detail = "Copies are returned at the desk of this library."
 
 
 class PolicyRefused(LendingError):

@@ -6,7 +6,7 @@ daylight-saving change moves the instant, never the calendar date.
 
 from collections.abc import Iterator
 from datetime import datetime, time, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -49,6 +49,8 @@ class LoanPolicy(BaseModel):
     loan_rules: Annotated[tuple[LoanRule, ...], Field(min_length=1, max_length=100)] = _DEFAULT_RULES
     cap_at_membership_expiry: bool = True
     block_when_overdue_days: Annotated[int, Field(ge=0, le=3650)] = 14
+    self_return: Literal["allowed", "desk"] = "allowed"
+    loans_per_hour: Annotated[int, Field(ge=1, le=1000)] = 30
 
     @field_validator("time_zone")
     @classmethod
@@ -108,6 +110,12 @@ def standing_refusals(policy: LoanPolicy, member: Member, account: Account, now:
 
 def limit_reached(limit: int) -> tuple[str, str]:
     return "loan_limit_reached", f"The limit of {limit} open loans is reached."
+
+
+def hourly_limit_reached(limit: int, free_at: datetime) -> tuple[str, str]:
+    minute = free_at.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    sentence = f"Members may open {limit} loans an hour. Try again at {minute:%H:%M} UTC, or ask at the desk."
+    return "hourly_limit_reached", sentence
 
 
 def renewal_refusals(policy: LoanPolicy, member: Member, account: Account, loan: Loan, now: datetime) -> Reasons:

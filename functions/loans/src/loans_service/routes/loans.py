@@ -56,6 +56,8 @@ _RETURN_REFUSALS = (
     errors.LoanStatusUnknown,
     errors.InvalidReturnDate,
     errors.StaffOnly,
+    errors.ReturnAtDesk,
+    errors.PolicyMissing,
     errors.DependencyUnavailable,
 )
 
@@ -91,6 +93,7 @@ def declare_circulation(api: ServiceApi, lending: Callable[[], Lending]) -> None
             user_id=_require_id(body.user_id, errors.MemberNotFound),
             book_id=body.book_id and _require_id(body.book_id, errors.BookNotFound),
             barcode=body.barcode,
+            by_member=not caller.is_staff,
             key=f"{caller.actor}\x1f{key}" if key else None,
             digest=hashlib.sha256(body.model_dump_json().encode()).hexdigest()[:32] if key else None,
         )
@@ -102,8 +105,8 @@ def declare_circulation(api: ServiceApi, lending: Callable[[], Lending]) -> None
 
     def return_loan(caller: Caller, loan: Loan, details: ReturnDetails, response: Response) -> LoanView:
         _require_own(caller, loan)
-        if details.returned_at is not None and not caller.is_staff:
-            raise errors.StaffOnly("Only a librarian may send returned_at.")
+        if not caller.is_staff:
+            lending().returns.require_allowed_to_members(details.condition, details.returned_at)
         done = lending().returns.return_copy(loan, condition=details.condition, returned_at=details.returned_at)
         set_etag(response, done.version)
         return LoanView.of(done, done.status)

@@ -23,7 +23,6 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
         """All personal data as one archive."""
         archive = provide().export(user_id)
         response.headers["Content-Disposition"] = f'attachment; filename="library-{archive.account.id}.json"'
-        response.headers["Cache-Control"] = "no-store"
         return archive
 
     @api.delete(

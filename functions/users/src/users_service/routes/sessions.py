@@ -34,9 +34,9 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
         limit="login",
         raises=[InvalidCredentials, *MAY_NOT, StillChanging],
     )
-    def log_in(body: LoginBody, response: Response) -> SessionView:
+    def log_in(body: LoginBody) -> SessionView:
         """Begin a session. An address that nobody has is answered as a wrong password is."""
-        return _unstored(provide().login(body.email, body.password), response)
+        return provide().login(body.email, body.password)
 
     @api.post(
         "/api/auth/refresh",
@@ -44,10 +44,10 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
         limit="refresh",
         raises=[RefreshTokenInvalid, *MAY_NOT, StillChanging],
     )
-    def refresh_session(body: RefreshBody, response: Response) -> SessionView:
+    def refresh_session(body: RefreshBody) -> SessionView:
         """Continue a session with the next pair of tokens. A refresh token is good once: using one again ends the
         session, so a client sends one request at a time and keeps the newest token."""
-        return _unstored(provide().refresh(body.refresh_token), response)
+        return provide().refresh(body.refresh_token)
 
     @api.post("/api/auth/logout", access=Access(member=True, own=CALLERS_OWN), status=204)
     def log_out(caller: CurrentCaller) -> None:
@@ -60,8 +60,3 @@ def declare(api: ServiceApi, provide: Callable[[], UseCases]) -> None:
         keys = KeysView.model_validate(provide().verification_keys.jwks())
         response.headers["Cache-Control"] = f"public, max-age={KEYS_SECONDS}"
         return keys
-
-
-def _unstored(session: SessionView, response: Response) -> SessionView:
-    response.headers["Cache-Control"] = "no-store"
-    return session
