@@ -48,6 +48,10 @@ class Note:
     imported: bool = False
 
 
+_EMPTY = frozenset({"REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE"})
+"""What a stack without resources can be, if there is one."""
+
+
 class Migration:
     """The migration of one system. importable: resource types that this CloudFormation can import."""
 
@@ -65,7 +69,7 @@ class Migration:
         """
         note = self._read_note()
         last = self._stacks[-1].stack_name(self._system)
-        if note is not None and note.imported and cloudformation.status_of(self._aws, last) is not None:
+        if note is not None and note.imported and cloudformation.status_of(self._aws, last) in cloudformation.SUCCEEDED:
             yield f"{self._system} is migrated: each service has its own stack."
             if confirmed:
                 self._aws.ssm.delete_parameter(Name=deploy.migration_parameter(self._system))
@@ -73,6 +77,7 @@ class Migration:
         status = cloudformation.status_of(self._aws, self._system)
         if note is None or (status is not None and not status.startswith("DELETE_")):
             note = self._note_of_old_stack(status)
+            self._require_no_new_stack()
             yield f"Take the tables out of {self._system}, keeping {', '.join(sorted(note.kept))}."
             if confirmed:
                 self._write_note(note)
@@ -119,6 +124,13 @@ class Migration:
             {logical: physical for logical, (kind, physical) in resources.items() if kind == _QUEUE}
         )
         return Note(kept, cloudformation.parameters_of(self._aws, self._system))
+
+    def _require_no_new_stack(self) -> None:
+        """While the old stack is there, nothing was imported yet: a stack with a new name would have its own tables."""
+        names = [stack.stack_name(self._system) for stack in self._stacks]
+        present = [name for name in names if cloudformation.status_of(self._aws, name) not in {None, *_EMPTY}]
+        if present:
+            raise Refusal(f"{', '.join(present)} exist already, beside {self._system}. Delete them, then run it again.")
 
     def _keepable(self, source: template.Template) -> dict[str, dict[str, Any]]:
         """Resources of a new stack that the old one has already. The gateway's table is not kept: all of it expires."""
@@ -194,7 +206,9 @@ class Migration:
     def _import(self, stack: composition.Stack, wanted: Sequence[ResourceToImportTypeDef]) -> None:
         """Creates a stack with nothing but the imported resources, as its template declares them."""
         name = stack.stack_name(self._system)
-        if cloudformation.wait_until_done(self._aws, name) not in {None, "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE"}:
+        status = cloudformation.wait_until_done(self._aws, name)
+        if status is not None and status not in _EMPTY:
+            self._require_imported(name, status, wanted)
             return
         source = self._sources[stack]
         resources = {one["LogicalResourceId"]: dict(source["Resources"][one["LogicalResourceId"]]) for one in wanted}
@@ -202,6 +216,12 @@ class Migration:
             resource.pop("Condition", None)
             # Imported resources have to have one.
             resource.setdefault("DeletionPolicy", "Retain")
+            # It depends on a parameter: the deployment sets it. MiniStack makes a table anew that was imported with
+            # other properties than it is deployed with, so there it gets what the deployment gives it.
+            properties = dict(resource.get("Properties", {}))
+            if properties.pop("DeletionProtectionEnabled", None) is not None:
+                emulated = {"DeletionProtectionEnabled": False} if self._aws.endpoint_url else {}
+                resource["Properties"] = properties | emulated
         body = {
             "AWSTemplateFormatVersion": source["AWSTemplateFormatVersion"],
             "Parameters": {"System": source["Parameters"]["System"]},
@@ -209,6 +229,17 @@ class Migration:
         }
         given = {"System": self._system}
         cloudformation.apply(self._aws, name, "", template.dump(body).encode(), given, imported=wanted)
+
+    def _require_imported(self, name: str, status: str, wanted: Sequence[ResourceToImportTypeDef]) -> None:
+        """An earlier run created this stack. If it failed, or has other tables, deploying would hide the old ones."""
+        there = deploy.resources_of(self._aws, name)
+        missing = [
+            self._physical_id(one)
+            for one in wanted
+            if there.get(one["LogicalResourceId"], ("", ""))[1] != self._physical_id(one)
+        ]
+        if missing:
+            raise Refusal(f"{name} is {status} without {', '.join(missing)}. Delete that stack, then run it again.")
 
     def _next_command(self, note: Note) -> str:
         """The deployment with the old stack's parameters, as far as they are not the new defaults."""

@@ -319,7 +319,9 @@ class Wired:
         """The event source of the function that puts a table's events on the bus, and what admin finds it by."""
         stream = Tagged("!GetAtt", f"{publisher['Table']}.StreamArn")
         letters = sub(_arn("sqs", "${System}-publish-dead-letters"))
-        self._allow("events:PutEvents", sub(_arn("events", "event-bus/library-${System}")))
+        bus = sub(_arn("events", "event-bus/library-${System}"))
+        # Otherwise a service that was taken over could speak for another.
+        self._allow("events:PutEvents", bus, Condition={"StringEquals": {"events:source": f"library.{service}"}})
         self._allow(["sqs:SendMessage", "sqs:GetQueueUrl"], letters)
         self._allow(["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"], stream)
         self._allow("dynamodb:ListStreams", "*")

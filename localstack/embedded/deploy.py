@@ -86,7 +86,8 @@ def deploy(
     require_no_single_stack(aws, system)
     bucket = artifact_bucket(aws, system)
     deployed = _deployed_digests(aws, system)
-    given = {**_unsupported(engine), **parameters, "System": system}
+    # What an emulator holds is there to be thrown away.
+    given = {**_unsupported(engine), "DeletionProtection": "false", **parameters, "System": system}
     changed: set[str] = set()
     unfinished: dict[str, str] = {}
     for stack in composition.chosen(root, service):

@@ -48,6 +48,10 @@ class Guard:
         sites = {"same-origin", "none", *(["same-site"] if self.other_pages else [])}
         if not sites.issuperset(found.get("sec-fetch-site", ())):
             return "Requests from pages of another site are refused."
+        # To an address that is not a loopback one browsers do not say from which site they come.
+        agents = found.get("user-agent", ())
+        if "sec-fetch-site" not in found and any(agent.startswith("mozilla/") for agent in agents):
+            return "Requests of a browser that does not send Sec-Fetch-Site are refused."
         return None
 
     def _is_here(self, address: str, *, default_port: int, any_port: bool = False) -> bool:

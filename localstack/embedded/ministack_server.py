@@ -5,10 +5,13 @@ Reads GATEWAY_PORT; everything else is read by MiniStack itself.
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+_OF_THE_API = re.compile(r"/_aws/execute-api/[^/]+/[^/]+")
 
 
 def main() -> None:
@@ -20,8 +23,9 @@ def main() -> None:
     port = int(os.environ["GATEWAY_PORT"])
 
     def guard(scope: Mapping[str, Any]) -> Guard:
-        # The library's own API looks after itself. The proxy in front of it passes on what it lets through.
-        return Guard(port, other_pages=str(scope["path"]).startswith("/_aws/execute-api/"))
+        # The library's own API looks after itself. The proxy in front of it passes on what it lets through. Without an
+        # API and a stage in the path MiniStack takes the request for one to any of its services.
+        return Guard(port, other_pages=_OF_THE_API.match(str(scope["path"])) is not None)
 
     emulator.app = guarded(emulator.app, guard)
     emulator.main()

@@ -337,6 +337,50 @@ def test_tables_outlive_their_stacks_and_can_be_taken_over() -> None:
         assert ("TableName" in table) == (name == "GatewayTable")
 
 
+def test_tables_refuse_to_be_deleted_unless_a_parameter_lets_them() -> None:
+    for name, table in of_type("AWS::DynamoDB::Table").items():
+        protected = table.get("DeletionProtectionEnabled")
+        assert protected == (None if name == "GatewayTable" else {"Fn::If": ["TableIsProtected", True, False]}), name
+    assert load()["Conditions"]["TableIsProtected"] == {"Fn::Equals": [{"Ref": "DeletionProtection"}, "true"]}
+    assert load()["Parameters"]["DeletionProtection"]["Default"] == "true"
+
+
+# -- events and messages --------------------------------------------------------------------------
+
+
+def test_a_service_puts_events_on_the_bus_in_its_own_name_only() -> None:
+    speakers = {}
+    for function in functions():
+        for statement in function.statements():
+            if any("PutEvents" in action for action in listed(statement["Action"])):
+                speakers[function.package.removesuffix("_service")] = statement.get("Condition")
+
+    assert speakers.keys() == {"users", "books", "loans"}
+    for service, condition in speakers.items():
+        assert condition == {"StringEquals": {"events:source": f"library.{service}"}}
+
+
+def test_push_messages_go_to_devices_of_the_configured_application_only() -> None:
+    """Its ARN is arn:…:app/GCM/name, an endpoint's arn:…:endpoint/GCM/name/id. Without one, `none` names nothing."""
+    application = {"Fn::Select": [1, {"Fn::Split": [":app/", {"Fn::Sub": "${PushApplication}:app/none"}]}]}
+    seen = 0
+    for function in functions():
+        for statement in function.statements():
+            if (
+                not any(action.startswith("sns:") for action in listed(statement["Action"]))
+                or "Resource" not in statement
+            ):
+                continue
+            for resource in listed(statement["Resource"]):
+                if resource == {"Ref": "AlarmTopic"}:
+                    continue
+                text, values = resource["Fn::Sub"]
+                assert text.endswith((":app/${Application}", ":endpoint/${Application}/*")), function.logical_id
+                assert values == {"Application": application}
+                seen += 1
+    assert seen == 4
+
+
 # -- keys -----------------------------------------------------------------------------------------
 
 

@@ -60,7 +60,7 @@ def emulator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 AUTHORIZER_CACHE_SECONDS = 3
-CONSUMERS_AT_ONCE = at_depth(quick=2, full=8)
+CONSUMERS_AT_ONCE = at_depth(quick=2, full=5)
 CHEAP_HASHES = {"BCRYPT_ROUNDS": "4"}  # how long a real hash takes, `tests/unit/users` measures
 SHORT_WAITS = {
     "CHECKOUT_LEASE_SECONDS": "11",  # longer than a checkout's own deadline of 10 s

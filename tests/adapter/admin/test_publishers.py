@@ -97,6 +97,28 @@ def test_records_too_large_for_one_request_go_in_several(
     assert [key for _, records in lambdas.asked for key in keys(records)] == ["b", "c", "d"]
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_batch_that_cannot_be_read_to_its_end_is_not_published(
+    lambdas: Functions, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    """Its dead letter must stay: else the records that were not read would be lost."""
+    pages = iter([[{"dynamodb": {"SequenceNumber": "1"}}]])
+
+    class Streams:
+        def get_shard_iterator(self, **_: object) -> dict[str, str]:
+            return {"ShardIterator": "i"}
+
+        def get_records(self, **_: object) -> dict[str, object]:
+            return {"Records": next(pages, []), "NextShardIterator": None if ends else "i"}
+
+    monkeypatch.setattr(aws, "dynamodb_streams", Streams)
+
+    with pytest.raises(NotPublished, match="Not all of its records"):
+        LambdaPublishers(lambda: PUBLISHERS).publish_batch_again(
+            StreamBatch("arn:aws:dynamodb:r:a:table/loans/stream/x", "s", "1", "2")
+        )
+
+
 @pytest.mark.parametrize("code", ["TrimmedDataAccessException", "ResourceNotFoundException"])
 def test_records_that_are_gone_are_said_to_be(lambdas: Functions, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     class Streams:

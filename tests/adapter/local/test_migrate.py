@@ -113,6 +113,31 @@ def test_without_confirmation_it_only_says_what_it_would_do(
     assert deploy.read_migration(aws, "town") is None
 
 
+def test_an_import_that_failed_is_no_import(
+    migrate: Callable[..., list[str]], cloudformation: FakeCloudFormation
+) -> None:
+    """Otherwise the deployment would make empty tables, and nobody would look for the old ones."""
+    cloudformation.broken = {"town-loans"}
+    with pytest.raises(Refusal, match="town-loans ended in ROLLBACK_COMPLETE"):
+        migrate()
+    cloudformation.broken = set()
+    cloudformation.stacks["town-loans"] = FakeStack("IMPORT_ROLLBACK_COMPLETE")
+
+    with pytest.raises(Refusal, match=r"town-loans is IMPORT_ROLLBACK_COMPLETE without town-LoansTable"):
+        migrate()
+
+
+def test_new_stacks_beside_the_old_one_have_tables_of_their_own(
+    migrate: Callable[..., list[str]], cloudformation: FakeCloudFormation
+) -> None:
+    cloudformation.stacks["town-loans"] = FakeStack("CREATE_COMPLETE")
+
+    with pytest.raises(Refusal, match=r"town-loans exist already, beside town"):
+        migrate()
+
+    assert cloudformation.stacks["town"] == old_stack()
+
+
 class Died(Exception):
     """The process ended."""
 

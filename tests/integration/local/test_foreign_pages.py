@@ -46,4 +46,12 @@ def test_no_server_answers_the_page_of_another_site(
         answer = httpx.get(address, headers=of_this_machine, timeout=60)
         is_api = address.startswith((stack.base_url, stack.stage_url))
         assert (answer.status_code == 200) == is_api, address
+    # Without an API and a stage in the path it is a request to the emulator, whatever service its headers name.
+    for path in ("", "/", "/x", "/x/"):
+        answer = httpx.post(
+            f"{stack.endpoint_url}/_aws/execute-api{path}",
+            headers={**of_this_machine, "X-Amz-Target": "AmazonSSM.DescribeParameters"},
+            timeout=60,
+        )
+        assert answer.status_code == 403, path
     assert httpx.get(f"{stack.base_url}/api/books", timeout=60).status_code == 200

@@ -36,7 +36,10 @@ def aws(tmp_path: Path) -> Iterator[Aws]:
 
 
 def _apply(aws: Aws, stack_name: str, resources: dict[str, Any]) -> None:
-    cloudformation.apply(aws, stack_name, "", template.dump({"Resources": resources}).encode(), {})
+    # As an emulator is deployed to: its tables may be deleted.
+    conditions = {"TableIsProtected": {"Fn::Equals": ["false", "true"]}}
+    body = template.dump({"Conditions": conditions, "Resources": resources})
+    cloudformation.apply(aws, stack_name, "", body.encode(), {})
 
 
 def _stream(aws: Aws, table: str) -> str | None:

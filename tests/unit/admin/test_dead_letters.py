@@ -8,7 +8,7 @@ import pytest
 from admin_service import http
 from admin_service.application.dead_letters import DEADLINE_SECONDS
 from admin_service.application.ports import NotPublished
-from admin_service.domain.dead_letters import Outcome, StreamBatch
+from admin_service.domain.dead_letters import DeadLetter, Outcome, StreamBatch, origin
 from library_common.http import ServiceApi
 from tests.fakes.dead_letters import DEAD, JOBS, PRIVATE, UNPUBLISHED, WORK, PostOffice
 from tests.support.lambda_events import Answer, api_event, call, person
@@ -365,3 +365,14 @@ def test_a_job_that_cannot_be_cleared_stays(api: ServiceApi, office: PostOffice)
 
     assert [result["outcome"] for result in redrive(api, "Jobs")["results"]] == ["failed"]
     assert office.queues.bodies(JOBS) == ["{}"]
+
+
+@pytest.mark.parametrize("hostile", [r"\ud800", r"a\u0000b", r"\u202e", "x" * 5000])
+def test_what_cannot_be_shown_hides_no_other_message(hostile: str) -> None:
+    """One hostile body must not make the whole queue unreadable."""
+    body = f'{{"detail": {{"id": "{hostile}", "type": "{hostile}", "correlation_id": "{hostile}"}}}}'
+    batch = f'{{"DDBStreamBatchInfo": {{}}, "requestContext": {{"condition": "{hostile}"}}}}'
+
+    shown = origin(DeadLetter("1", "receipt", body))
+    assert (shown.event_id, shown.event_type, shown.correlation_id) == (None, None, None)
+    assert origin(DeadLetter("2", "receipt", batch)).reason == "stream batch given up: unknown"

@@ -196,6 +196,16 @@ class TestSpellingOfBarcodes:
         assert (held.barcode, again.barcode) == ("old-5", "old-5")
         assert library.stock(book_id).copies["old-5"].shelf == "B 2"
 
+    def test_one_in_mixed_letters_is_found_as_it_is_printed(self, library: Library) -> None:
+        book_id, other = library.add(copies=0), library.add(copies=0)
+        add(library, book_id, barcode="Ab-12")
+        add(library, other, barcode="AB-12")
+
+        assert library.use_cases.copies.find("Ab-12\r\n")[1].id == book_id
+        assert library.use_cases.copies.find("AB-12")[1].id == other
+        with pytest.raises(BarcodeTaken):
+            add(library, book_id, barcode="AB-12")
+
     def test_it_stays_the_only_one_of_its_name(self, library: Library) -> None:
         book_id, other = library.add(copies=0), library.add(copies=0)
         add(library, book_id, barcode="old-5")

@@ -98,6 +98,17 @@ def test_a_page_of_another_site_is_refused_also_where_browsers_send_no_origin(si
         assert guard.refusal([("Host", f"localhost:{guard.port}"), ("Sec-Fetch-Site", site)]) is not None
 
 
+@pytest.mark.parametrize("guard", [EMULATOR, API, FOR_CONTAINERS])
+def test_a_browser_that_does_not_say_from_where_is_refused(guard: Guard) -> None:
+    """As browsers do to addresses that are not loopback ones, such as the containers' network."""
+    here = ("Host", f"{guard.name or 'localhost'}:{guard.port}")
+    browser = ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+
+    assert guard.refusal([here, browser]) is not None
+    assert guard.refusal([here, browser, ("Sec-Fetch-Site", "none")]) is None
+    assert guard.refusal([here, ("User-Agent", "aws-cli/2.31 md/awscrt#0.27 ua/2.1")]) is None
+
+
 def test_the_emulator_answers_no_other_page_of_this_machine() -> None:
     here = ("Host", "localhost:4566")
     assert EMULATOR.refusal([here, ("Origin", "http://localhost:3000")]) is not None

@@ -16,6 +16,7 @@ from library_common.events import SOURCE_PREFIX
 
 _GONE = frozenset({"TrimmedDataAccessException", "ResourceNotFoundException", "ExpiredIteratorException"})
 _NO_LONGER_THERE = "The stream keeps its records for a day; these are no longer there."
+_NOT_ALL_THERE = "Not all of its records could be read from the stream. Try again."
 _MAX_REQUEST_BYTES = 4 * 1024 * 1024
 """Lambda takes six megabytes."""
 
@@ -87,18 +88,21 @@ def _records(batch: StreamBatch) -> Iterator[dict[str, Any]]:
             ShardIteratorType="AT_SEQUENCE_NUMBER",
             SequenceNumber=batch.first,
         )["ShardIterator"]
-        seen, empty = 0, 0
+        reached, empty = 0, 0
         while iterator is not None and empty < _EMPTY_ANSWERS:
             answer = streams.get_records(ShardIterator=iterator)
             for record in answer["Records"]:
-                if int(record["dynamodb"]["SequenceNumber"]) > int(batch.last):
+                reached = int(record["dynamodb"]["SequenceNumber"])
+                if reached <= int(batch.last):
+                    yield {**record}
+                if reached >= int(batch.last):
                     return
-                seen += 1
-                yield {**record}
             empty = 0 if answer["Records"] else empty + 1
             iterator = answer.get("NextShardIterator")
-        if not seen:
+        if not reached:
             raise NotPublished(Outcome.GONE, _NO_LONGER_THERE)
+        # The letter must stay: the rest of its records may still be there.
+        raise NotPublished(Outcome.FAILED, _NOT_ALL_THERE)
     except ClientError as refused:
         if refused.response["Error"]["Code"] in _GONE:
             raise NotPublished(Outcome.GONE, _NO_LONGER_THERE) from refused

@@ -160,8 +160,14 @@ def _reason_of_lambda(document: Mapping[str, Any]) -> str | None:
     context = document.get("requestContext")
     if "DDBStreamBatchInfo" not in document or not isinstance(context, Mapping):
         return None
-    return f"stream batch given up: {context.get('condition', 'unknown')}"
+    return f"stream batch given up: {_text(context.get('condition')) or 'unknown'}"
+
+
+_LONGEST_TEXT = 256
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    """What a message says of itself, if it can be shown: whoever sent it may have written anything."""
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+        return None
+    return value if value.isprintable() else None

@@ -54,12 +54,13 @@ class CopyManagement:
 
     def find(self, barcode: str) -> tuple[Copy, Book]:
         """The copy with a barcode, however it was typed or scanned, and its title. Raises CopyNotFound."""
-        wanted = scanned(barcode)
-        book_id = self._book_id_of(wanted)
-        book = self.catalogue.book(book_id) if book_id else None
-        if book is None:
-            raise CopyNotFound
-        return book.stock.copy(wanted), book
+        # First as it is: an older version may have stored capitals and small letters mixed.
+        for wanted in dict.fromkeys((barcode.strip(), scanned(barcode))):
+            book_id = self._book_id_of(wanted)
+            book = self.catalogue.book(book_id) if book_id else None
+            if book is not None:
+                return book.stock.copy(wanted), book
+        raise CopyNotFound
 
     def _book_id_of(self, barcode: str) -> str | None:
         found = (self.catalogue.book_id_of(spelling) for spelling in spellings(barcode))

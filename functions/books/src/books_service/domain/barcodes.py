@@ -14,13 +14,13 @@ from collections.abc import Callable, Container
 type RandomBelow = Callable[[int], int]
 """A random whole number from 0 up to, not including, the argument."""
 
-_BARCODE = re.compile(r"[A-Z0-9-]{3,30}")
+_BARCODE = re.compile(r"[A-Za-z0-9-]{3,30}")
 _ITEM = "3"
 _ITEM_DIGITS = 8
 
 
 def spellings(barcode: str) -> tuple[str, ...]:
-    """How a barcode in capitals may be stored. None for text that is no barcode."""
+    """How a barcode may be stored. None for text that is no barcode."""
     if _BARCODE.fullmatch(barcode) is None:
         return ()
     return tuple(dict.fromkeys((barcode, barcode.lower())))

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from books_service.domain.errors import (
+    BarcodeTaken,
     BookArchived,
     CopiesInUse,
     CopiesOut,
@@ -297,10 +298,15 @@ class Stock:
     # -- what librarians do -------------------------------------------------------------------
 
     def add(self, copies: Iterable[Copy]) -> "Stock":
-        """Raises BookArchived, TooManyCopies. The store ensures that the barcodes are new."""
+        """Raises BookArchived, TooManyCopies, BarcodeTaken. The store ensures that no other title has the barcodes."""
         if self.archived:
             raise BookArchived
-        after = {**self.copies, **{copy.barcode: copy for copy in copies}}
+        added = {copy.barcode: copy for copy in copies}
+        there = {barcode.upper() for barcode in self.copies}
+        for barcode in added:
+            if barcode.upper() in there:
+                raise BarcodeTaken(barcode)
+        after = {**self.copies, **added}
         if len(after) > MAX_COPIES:
             raise TooManyCopies(MAX_COPIES)
         return self._next(copies=after)
