@@ -355,7 +355,7 @@ def test_a_service_puts_events_on_the_bus_in_its_own_name_only() -> None:
             if any("PutEvents" in action for action in listed(statement["Action"])):
                 speakers[function.package.removesuffix("_service")] = statement.get("Condition")
 
-    assert speakers.keys() == {"users", "books", "loans"}
+    assert speakers.keys() >= {"users", "books", "loans"}
     for service, condition in speakers.items():
         assert condition == {"StringEquals": {"events:source": f"library.{service}"}}
 
