@@ -48,8 +48,9 @@ class Note:
     imported: bool = False
 
 
-_EMPTY = frozenset({"REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE"})
-"""What a stack without resources can be, if there is one."""
+def _is_empty(status: str | None) -> bool:
+    """Whether there is no stack, or one without resources."""
+    return status in {None, "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE"}
 
 
 class Migration:
@@ -128,7 +129,7 @@ class Migration:
     def _require_no_new_stack(self) -> None:
         """While the old stack is there, nothing was imported yet: a stack with a new name would have its own tables."""
         names = [stack.stack_name(self._system) for stack in self._stacks]
-        present = [name for name in names if cloudformation.status_of(self._aws, name) not in {None, *_EMPTY}]
+        present = [name for name in names if not _is_empty(cloudformation.status_of(self._aws, name))]
         if present:
             raise Refusal(f"{', '.join(present)} exist already, beside {self._system}. Delete them, then run it again.")
 
@@ -207,7 +208,7 @@ class Migration:
         """Creates a stack with nothing but the imported resources, as its template declares them."""
         name = stack.stack_name(self._system)
         status = cloudformation.wait_until_done(self._aws, name)
-        if status is not None and status not in _EMPTY:
+        if not _is_empty(status):
             self._require_imported(name, status, wanted)
             return
         source = self._sources[stack]
@@ -230,7 +231,7 @@ class Migration:
         given = {"System": self._system}
         cloudformation.apply(self._aws, name, "", template.dump(body).encode(), given, imported=wanted)
 
-    def _require_imported(self, name: str, status: str, wanted: Sequence[ResourceToImportTypeDef]) -> None:
+    def _require_imported(self, name: str, status: str | None, wanted: Sequence[ResourceToImportTypeDef]) -> None:
         """An earlier run created this stack. If it failed, or has other tables, deploying would hide the old ones."""
         there = deploy.resources_of(self._aws, name)
         missing = [

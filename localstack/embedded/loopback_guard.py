@@ -109,12 +109,12 @@ def guarded(app: Asgi, guard: Callable[[Mapping[str, Any]], Guard]) -> Asgi:
     return serve
 
 
-def guarding(guard: Callable[[web.Request], Guard]) -> Middleware:
-    """The same for an aiohttp application. ``guard``: the one for the address at which the request arrived."""
+def guarding(*, name: str | None = None, other_pages: bool = False) -> Middleware:
+    """The same for an aiohttp application, on whatever port it listens. The parameters are those of `Guard`."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        reason = guard(request).refusal(request.headers.items())
+        reason = Guard(_port_of(request), name, other_pages).refusal(request.headers.items())
         if reason is None:
             return await handler(request)
         return web.Response(status=403, body=_problem(reason), content_type=_CONTENT_TYPE)
@@ -122,7 +122,7 @@ def guarding(guard: Callable[[web.Request], Guard]) -> Middleware:
     return check
 
 
-def port_of(request: web.Request) -> int:
+def _port_of(request: web.Request) -> int:
     """The port at which a request arrived."""
     assert request.transport is not None  # noqa: S101 - the connection is open as long as the request is answered
     port: int = request.transport.get_extra_info("sockname")[1]

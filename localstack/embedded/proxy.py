@@ -16,14 +16,14 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from localstack.embedded.loopback_guard import Guard, guarding, port_of
+from localstack.embedded.loopback_guard import guarding
 from localstack.embedded.ports import LOOPBACK
 
 # Each concurrent request is a worker process in the emulator, a checkout three. More of them than the cores can start
@@ -54,14 +54,12 @@ _UPSTREAM: web.AppKey[str] = web.AppKey("upstream", str)
 _SESSION: web.AppKey[ClientSession] = web.AppKey("session", ClientSession)
 
 
-def _of_the_api(request: web.Request) -> Guard:
-    """Pages of this machine may call the API: a developer's own web server has a port of its own."""
-    return Guard(port_of(request), other_pages=True)
-
-
-def make_app(upstream: str, guard: Callable[[web.Request], Guard] = _of_the_api) -> web.Application:
-    """The proxy as an aiohttp application. ``upstream``: an address without a slash at the end."""
-    app = web.Application(client_max_size=_LARGEST_BODY_BYTES, middlewares=[guarding(guard)])
+def make_app(upstream: str, *, name: str | None = None) -> web.Application:
+    """The proxy as an aiohttp application. ``upstream``: an address without a slash at the end. ``name``: what its
+    callers call it; None for the API on a loopback address, which pages of this machine's other ports may call.
+    """
+    guard = guarding(name=name, other_pages=name is None)
+    app = web.Application(client_max_size=_LARGEST_BODY_BYTES, middlewares=[guard])
     app[_UPSTREAM] = upstream
 
     async def hold_session(app: web.Application) -> None:
@@ -162,8 +160,7 @@ def serving(upstream: str, *, host: str, name: str) -> Iterator[int]:
     ``name``: what its callers call ``host``. Raises ``OSError`` when this machine cannot listen on ``host``.
     """
     loop = asyncio.new_event_loop()
-    app = make_app(upstream, lambda request: Guard(port_of(request), name=name))
-    runner = _runner(app)
+    runner = _runner(make_app(upstream, name=name))
     thread = threading.Thread(target=loop.run_forever, name="proxy", daemon=True)
     thread.start()
     try:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiohttp import web
 
-from localstack.embedded.loopback_guard import Guard, guarding, port_of
+from localstack.embedded.loopback_guard import guarding
 
 
 @dataclass
@@ -71,8 +71,7 @@ class FaultProxy:
                     return await self._handle(request, session)
 
                 # The emulator behind it could not tell a web page from a function any more.
-                guard = guarding(lambda request: Guard(port_of(request)))
-                app = web.Application(client_max_size=2**24, middlewares=[guard])
+                app = web.Application(client_max_size=2**24, middlewares=[guarding()])
                 app.router.add_route("*", r"/{tail:[\s\S]*}", handle)
                 # Idle connections of the functions are nobody's to wait for at the end.
                 runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)

@@ -28,12 +28,17 @@ _DECOMPOSE_TO_MARKS = frozenset("\u0f73\u0f75\u0f81")
 def _clean(value: object, *, allowed: str = "") -> object:
     if not isinstance(value, str):
         return value
-    if len(value) > MAX_TEXT:
-        raise ValueError(f"must have at most {MAX_TEXT} characters")
-    require_few_marks(value)
+    require_few_marks(not_endless(value))
     if any(unicodedata.category(c) in _REFUSED and c not in allowed for c in value):
         raise ValueError("must not contain control characters")
     return unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
+
+
+def not_endless(value: str) -> str:
+    """The text itself. Raises ValueError for more than MAX_TEXT characters. Look at nothing else before."""
+    if len(value) > MAX_TEXT:
+        raise ValueError(f"must have at most {MAX_TEXT} characters")
+    return value
 
 
 def require_few_marks(value: str) -> None:

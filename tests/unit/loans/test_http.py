@@ -67,11 +67,6 @@ def ask(desk: Desk, library: Library) -> Ask:
 
 
 @pytest.fixture
-def member(library: Library) -> Member:
-    return library.member()
-
-
-@pytest.fixture
 def me(member: Member) -> Caller:
     return person(member.id, member.role)
 
@@ -79,11 +74,6 @@ def me(member: Member) -> Caller:
 @pytest.fixture
 def somebody_else(library: Library) -> Caller:
     return person(library.member().id)
-
-
-@pytest.fixture
-def loan(library: Library, member: Member) -> Loan:
-    return library.lend(member, library.title())
 
 
 def assert_problem(answer: Answer, status: int, code: str) -> None:

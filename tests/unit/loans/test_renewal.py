@@ -24,16 +24,6 @@ def change(library: Library, member: Member, **changes: object) -> Member:
     return library.members.add(replace(member, **changes))  # type: ignore[arg-type]  # any field of a member
 
 
-@pytest.fixture
-def member(library: Library) -> Member:
-    return library.member()
-
-
-@pytest.fixture
-def loan(library: Library, member: Member) -> Loan:
-    return library.lend(member, library.title())
-
-
 def test_a_renewal_adds_the_period_to_the_due_date(library: Library, loan: Loan) -> None:
     library.clock.advance(5 * DAY)
 

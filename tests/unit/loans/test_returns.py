@@ -17,11 +17,6 @@ DAY = timedelta(days=1)
 MILLISECOND = timedelta(milliseconds=1)
 
 
-@pytest.fixture
-def loan(library: Library) -> Loan:
-    return library.lend(library.member(), library.title())
-
-
 def returned_events(library: Library) -> list[dict[str, object]]:
     return [event.data for event in library.loans.published if event.type == "LoanReturned"]
 

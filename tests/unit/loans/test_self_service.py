@@ -30,16 +30,6 @@ def ask(library: Library) -> Ask:
     return ask
 
 
-@pytest.fixture
-def member(library: Library) -> Member:
-    return library.member()
-
-
-@pytest.fixture
-def loan(library: Library, member: Member) -> Loan:
-    return library.lend(member, library.title())
-
-
 def set_policy(library: Library, **settings: object) -> None:
     library.policies.policy = LoanPolicy.model_validate({**library.policies.policy.model_dump(), **settings})
 

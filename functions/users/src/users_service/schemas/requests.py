@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, field_validator
 
 from library_common.http import ListQuery, RequestBody, with_examples
-from library_common.text import IN_ANY_CASE, MAX_TEXT, LanguageCode, Line, Prose
+from library_common.text import IN_ANY_CASE, LanguageCode, Line, Prose, not_endless
 from library_common.timestamps import Timestamp
 from users_service.adapters.contacts import INTERNATIONAL, checked_email, e164
 from users_service.domain.account_changes import ProfileUpdate
@@ -24,12 +24,6 @@ from users_service.domain.roles import Role
 def _as_hashed(password: str) -> str:
     password_to_hash(password)
     return password
-
-
-def _not_endless(text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"must have at most {MAX_TEXT} characters")
-    return text
 
 
 def _possible_password(text: str) -> str:
@@ -72,7 +66,7 @@ type PresentedEmail = Annotated[
     ),
 ]
 type PresentedPassword = Annotated[
-    str, Field(description="Whatever it is: only the right one is right."), AfterValidator(_not_endless)
+    str, Field(description="Whatever it is: only the right one is right."), AfterValidator(not_endless)
 ]
 type Digits = Annotated[
     Line,
@@ -166,7 +160,7 @@ class ProfileBody(RequestBody):
     preferences: PreferencesBody | None = None
     current_password: Annotated[
         # As with a login: the rules for new passwords do not apply.
-        Annotated[str, AfterValidator(_not_endless), AfterValidator(_possible_password)] | None,
+        Annotated[str, AfterValidator(not_endless), AfterValidator(_possible_password)] | None,
         Field(repr=False, description="Needed to change the e-mail address or phone number of one's own account."),
     ] = None
 
